@@ -1,0 +1,60 @@
+# Two commands on a machine that has Python and no ROS 2:
+#   make demo     set up, run the simulated robot, write out/demo/
+#   make test     set up, run every test
+# With ROS 2, use colcon and ros2 launch instead (README.md).
+
+PYTHON ?= python3
+VENV ?= .venv
+POLICY ?= color_pick
+EPISODES ?= 3
+SEED ?= 0
+OUT ?= out/demo
+
+BIN := $(VENV)/bin
+PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node vla_bringup embedded_ros2
+SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
+	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
+
+.PHONY: demo test lint setup clean help
+
+help:
+	@sed -n '2,4p' Makefile
+
+demo: setup
+	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output $(OUT)
+
+test: setup $(VENV)/.tools
+	$(BIN)/python -m pytest
+
+lint: setup $(VENV)/.tools
+	$(BIN)/ruff check src launch benchmarks
+	$(BIN)/mypy
+
+setup: $(VENV)/.installed
+
+$(VENV)/.venv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt setuptools wheel hatchling
+	touch $@
+
+# What pip cannot bring: a headless OpenGL, for the simulated cameras.
+$(VENV)/.system: $(VENV)/.venv docker/headless_gl.sh
+	sh docker/headless_gl.sh
+	touch $@
+
+# The packages are installed, not linked, so that share/ holds what colcon would put there.
+$(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
+	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
+		$(addprefix ./src/,$(PACKAGES))
+	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
+	touch $@
+
+$(VENV)/.tools: $(VENV)/.venv constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML
+	touch $@
+
+clean:
+	rm -rf $(VENV) out build install log

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated SO-101 with a policy and the monitor, ready for an instruction.
+
+    ros2 launch vla_bringup so101_sim.launch.py
+    ros2 topic pub --once /vla_policy_node/instruction std_msgs/msg/String "{data: put the red cube in the bin}"
+
+The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.launch.py`.
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, Shutdown
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "robot_file",
+        default_value=PathJoinSubstitution([CONFIG, "robots", "so101.yaml"]),
+        description="Joint names, limits and controllers of the robot.",
+    ),
+    DeclareLaunchArgument(
+        "contract_file",
+        default_value=PathJoinSubstitution([CONFIG, "policies", "so101_color_pick.yaml"]),
+        description="Which policy runs and which topics feed its features.",
+    ),
+    DeclareLaunchArgument(
+        "monitor_file",
+        default_value=PathJoinSubstitution([CONFIG, "monitor", "so101.yaml"]),
+        description="Thresholds of the monitor.",
+    ),
+    DeclareLaunchArgument(
+        "policy",
+        default_value="",
+        description="Name of the policy to run in place of the contract's, e.g. adversary.",
+    ),
+    DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene."),
+]
+
+
+def generate_launch_description() -> LaunchDescription:
+    robot_file = ParameterValue(LaunchConfiguration("robot_file"), value_type=str)
+    simulation = Node(
+        package="vla_sim",
+        executable="vla_sim",
+        name="vla_sim",
+        output="screen",
+        parameters=[
+            {
+                "robot_file": robot_file,
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+            }
+        ],
+        on_exit=Shutdown(reason="the simulation ended"),
+    )
+    monitor = Node(
+        package="smoothness_monitor",
+        executable="smoothness_monitor",
+        name="smoothness_monitor",
+        output="screen",
+        parameters=[
+            {
+                "robot_file": robot_file,
+                "monitor_file": ParameterValue(
+                    LaunchConfiguration("monitor_file"), value_type=str
+                ),
+            }
+        ],
+        remappings=[
+            ("~/joint_trajectory_in", "vla_policy_node/joint_trajectory"),
+            ("~/gripper_trajectory_in", "vla_policy_node/gripper_trajectory"),
+        ],
+    )
+    policy = Node(
+        package="vla_policy_node",
+        executable="vla_policy_node",
+        name="vla_policy_node",
+        output="screen",
+        parameters=[
+            {
+                "robot_file": robot_file,
+                "contract_file": ParameterValue(
+                    LaunchConfiguration("contract_file"), value_type=str
+                ),
+                "policy": ParameterValue(LaunchConfiguration("policy"), value_type=str),
+            }
+        ],
+    )
+    return LaunchDescription([*ARGUMENTS, simulation, monitor, policy])

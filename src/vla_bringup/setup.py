@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Install the launch files and the configuration that live at the top of the repository."""
+
+import os
+from collections import defaultdict
+
+from setuptools import find_packages, setup
+
+NAME = "vla_bringup"
+TOP = os.path.join("..", "..")
+
+
+def tree(folder: str) -> list[tuple[str, list[str]]]:
+    """List every file below a top-level folder, by the share folder it is installed to."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for here, folders, files in os.walk(os.path.join(TOP, folder)):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        target = os.path.join("share", NAME, os.path.relpath(here, TOP))
+        found[target] += [os.path.join(here, name) for name in sorted(files)]
+    return [(target, files) for target, files in found.items() if files]
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Launch files, configuration and the demonstration of the suite",
+    license="Apache-2.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        *tree("launch"),
+        *tree("config"),
+    ],
+    install_requires=["matplotlib", "numpy", "opencv-python-headless", "smooth_motion"],
+    entry_points={
+        "console_scripts": [
+            "demo = vla_bringup.demo:main",
+            "episode_runner = vla_bringup.episode_runner:main",
+        ]
+    },
+)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`demo`: launch the simulated robot, run episodes, and exit with what came of them.
+
+Built on the launch system's Python interface, since `ros2 launch` does not pass on exit codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription, LaunchService
+from launch.actions import (
+    EmitEvent,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+
+RUNNER = "episode_runner"
+BAD_INPUT = 2
+
+
+def contract_for(policy: str, share: Path) -> Path:
+    """Return the contract file of a policy on the simulated SO-101.
+
+    Raises:
+        ValueError: there is none; the message lists those that exist.
+    """
+    folder = share / "config" / "policies"
+    path = folder / f"so101_{policy}.yaml"
+    if not path.is_file():
+        known = sorted(each.stem.removeprefix("so101_") for each in folder.glob("so101_*.yaml"))
+        raise ValueError(f"--policy {policy}: no {path.name} in {folder}; there are {known}")
+    return path
+
+
+def describe(arguments: argparse.Namespace, share: Path, outcome: dict[str, int]) -> LaunchDescription:
+    """Build the launch description; the exit code ends up in `outcome["code"]`."""
+    contract = arguments.contract or contract_for(arguments.policy, share)
+    robot_file = str(share / "config" / "robots" / "so101.yaml")
+    system = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(share / "launch" / "so101_sim.launch.py")),
+        launch_arguments={
+            "contract_file": str(contract),
+            "robot_file": robot_file,
+            "seed": str(arguments.seed),
+        }.items(),
+    )
+    runner = Node(
+        package="vla_bringup",
+        executable=RUNNER,
+        name=RUNNER,
+        output="screen",
+        parameters=[
+            {
+                "robot_file": robot_file,
+                "episodes": arguments.episodes,
+                "seed": arguments.seed,
+                "adversary": arguments.policy == "adversary",
+                "output_dir": str(arguments.output.resolve()),
+            }
+        ],
+    )
+
+    def ended(event: ProcessExited, context: LaunchContext) -> list[EmitEvent]:
+        """End everything with the runner, or with a node that gives up before it is done."""
+        if "code" in outcome:
+            return []
+        is_runner = event.process_name.startswith(RUNNER)
+        if not is_runner and event.returncode == 0:
+            return []
+        outcome["code"] = event.returncode
+        return [EmitEvent(event=Shutdown(reason=f"{event.process_name} ended"))]
+
+    return LaunchDescription([RegisterEventHandler(OnProcessExit(on_exit=ended)), system, runner])
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--policy", default="color_pick", help="policy to run (default: %(default)s)")
+    parser.add_argument("--contract", type=Path, help="contract file, in place of the policy's own")
+    parser.add_argument("--episodes", type=int, default=3, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for the results")
+    arguments = parser.parse_args(argv)
+    if arguments.episodes < 1:
+        parser.error("--episodes must be 1 or more")
+    return arguments
+
+
+def main() -> int:
+    """Entry point of the `demo` command.
+
+    Returns:
+        0 every episode succeeded, 1 one did not, 2 bad input or a node that gave up, 3 the monitor
+        tripped.
+    """
+    arguments = parse()
+    share = Path(get_package_share_directory("vla_bringup"))
+    outcome: dict[str, int] = {}
+    try:
+        description = describe(arguments, share, outcome)
+    except ValueError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return BAD_INPUT
+    service = LaunchService(argv=[])
+    service.include_launch_description(description)
+    launched = service.run()
+    return outcome.get("code", launched or 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run episodes on a launched graph, show how they go, and write what was measured.
+
+The node watches; it drives only through what every operator has: the RunPolicy action, the scene's
+reset and the monitor's services.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from action_msgs.msg import GoalStatus
+from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
+from sensor_msgs.msg import Image, JointState
+from smooth_motion import RobotConfigError, load_robot
+from vla_msgs.action import RunPolicy
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
+from vla_msgs.srv import ResetScene
+
+from vla_bringup.recording import ChunkArrival, Episode, Recording
+from vla_bringup.report import write_report
+from vla_bringup.video import EpisodeVideo
+
+STATES = QoSProfile(depth=10)
+IMAGES = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+COLOURS = ("red", "green", "blue")
+ADVERSARY_SMOOTH_S = 12.0
+ADVERSARY_RAW_S = 6.0
+REASONS = {
+    getattr(RunPolicy.Result, name): name
+    for name in (
+        "DONE",
+        "TIMED_OUT",
+        "CANCELED",
+        "STOPPED",
+        "PREEMPTED",
+        "POLICY_FAILED",
+        "INPUT_LOST",
+    )
+}
+
+
+class Exit(IntEnum):
+    """Exit codes of the demonstration."""
+
+    OK = 0
+    EPISODE_FAILED = 1
+    BAD_INPUT = 2
+    STOP_TRIPPED = 3
+
+
+class GraphError(RuntimeError):
+    """The launched graph lacks something that the demonstration needs."""
+
+
+class EpisodeRunner(Node):
+    """Watches the graph and carries out the demonstration."""
+
+    def __init__(self) -> None:
+        super().__init__("episode_runner")
+        self.declare_parameter("robot_file", "")
+        self.declare_parameter("episodes", 3)
+        self.declare_parameter("seed", 0)
+        self.declare_parameter("max_duration_s", 45.0)
+        self.declare_parameter("adversary", False)
+        self.declare_parameter("output_dir", "out/demo")
+        robot = load_robot(self._text("robot_file"))
+        self.output = Path(self._text("output_dir"))
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.arm_joints = tuple(robot.limits.joint_names)
+        self.recording = Recording(self.arm_joints, robot.limits.jerk)
+        self.video = EpisodeVideo(self.output / "episode.mp4")
+        self.safety = SafetyState()
+        self.status = PolicyStatus()
+        self.task: TaskState | None = None
+        self._filming = False
+        self._lock = threading.Lock()
+
+        arm = robot.arm_controller
+        self.create_subscription(
+            JointTrajectoryControllerState,
+            f"{arm}/controller_state",
+            self._on_controller_state,
+            STATES,
+        )
+        self.create_subscription(JointState, "joint_states", self._on_joint_state, STATES)
+        self.create_subscription(
+            SafetyState, "smoothness_monitor/state", self._on_safety, LATCHED
+        )
+        self.create_subscription(PolicyStatus, "vla_policy_node/status", self._on_status, LATCHED)
+        self.create_subscription(
+            ActionChunk, "vla_policy_node/action_chunk", self._on_chunk, STATES
+        )
+        self.create_subscription(TaskState, "vla_sim/task_state", self._on_task, QoSProfile(depth=1))
+        self.create_subscription(Image, "front_camera/image_raw", self._on_image, IMAGES)
+        self.run_policy = ActionClient(self, RunPolicy, "vla_policy_node/run_policy")
+        self.reset_scene = self.create_client(ResetScene, "vla_sim/reset")
+        self.set_policy_parameters = self.create_client(
+            SetParameters, "vla_policy_node/set_parameters"
+        )
+
+    def _text(self, name: str) -> str:
+        return str(self.get_parameter(name).value)
+
+    # -- what arrives -----------------------------------------------------------------------------
+
+    def _on_controller_state(self, msg: JointTrajectoryControllerState) -> None:
+        position = _ordered(msg.joint_names, msg.reference.positions, self.arm_joints)
+        if position is not None:
+            with self._lock:
+                self.recording.add_reference(_ns(msg.header.stamp), position)
+
+    def _on_joint_state(self, msg: JointState) -> None:
+        position = _ordered(msg.name, msg.position, self.arm_joints)
+        if position is not None:
+            with self._lock:
+                self.recording.add_measurement(_ns(msg.header.stamp), position)
+
+    def _on_safety(self, msg: SafetyState) -> None:
+        with self._lock:
+            if msg.first_cause and msg.first_cause != self.safety.first_cause:
+                self.recording.trips.append(msg.first_cause)
+            self.safety = msg
+            self.recording.add_monitor(
+                _ns(msg.header.stamp),
+                msg.state,
+                np.asarray(msg.measured_jerk, dtype=float),
+                np.asarray(msg.command_jerk_peak, dtype=float),
+            )
+
+    def _on_status(self, msg: PolicyStatus) -> None:
+        with self._lock:
+            if msg.plan_time > 0.0 and msg.plans != self.status.plans:
+                self.recording.plan_time_s.append(msg.plan_time)
+            if msg.phase and msg.phase != self.status.phase:
+                self.recording.phases.append((self.get_clock().now().nanoseconds, msg.phase))
+            self.status = msg
+
+    def _on_chunk(self, msg: ActionChunk) -> None:
+        chunk = ChunkArrival(
+            self.get_clock().now().nanoseconds,
+            _ns(msg.header.stamp),
+            float(msg.shape[0]) * msg.dt,
+            msg.inference_latency,
+        )
+        with self._lock:
+            self.recording.chunks.append(chunk)
+
+    def _on_task(self, msg: TaskState) -> None:
+        self.task = msg
+
+    def _on_image(self, msg: Image) -> None:
+        if not self._filming:
+            return
+        rgb = np.frombuffer(msg.data, dtype=np.uint8).reshape(msg.height, msg.width, 3)
+        lines = [self.status.instruction, f"phase: {self.status.phase}"]
+        if self.safety.first_cause:
+            lines.append(f"stopped: {self.safety.first_cause}")
+        self.video.add(_ns(msg.header.stamp), rgb, lines, self.recording.last_jerk_ratio)
+
+    # -- what is done -----------------------------------------------------------------------------
+
+    def run(self) -> Exit:
+        """Carry out the demonstration; returns the exit code."""
+        self._await_graph()
+        self._filming = True
+        started = time.monotonic()
+        try:
+            if self.get_parameter("adversary").value:
+                code = self._run_adversary()
+            else:
+                code = self._run_episodes()
+        finally:
+            self._filming = False
+            self.video.close()
+            self._write(time.monotonic() - started)
+        return code
+
+    def _await_graph(self) -> None:
+        self._until(lambda: self.reset_scene.service_is_ready(), 30.0, "the simulation's ~/reset")
+        self._until(
+            lambda: self.run_policy.server_is_ready(), 30.0, "the policy node's ~/run_policy"
+        )
+        self._until(lambda: self.safety.permit, 30.0, "the monitor's permit")
+
+    def _run_episodes(self) -> Exit:
+        first = int(self.get_parameter("seed").value)
+        count = int(self.get_parameter("episodes").value)
+        for index in range(count):
+            colour = COLOURS[index % len(COLOURS)]
+            episode = self._episode(f"put the {colour} cube in the bin", colour, first + index)
+            self.recording.episodes.append(episode)
+            verdict = "success" if episode.success else "FAILED"
+            _say(
+                f"episode {index + 1}/{count}  {episode.instruction}: {verdict} in "
+                f"{episode.duration_s:.1f} s ({episode.termination}) {episode.message}"
+            )
+            if self.safety.state in (SafetyState.STOPPED_LATCHED, SafetyState.FAULT):
+                return Exit.STOP_TRIPPED
+        if self.recording.trips:
+            return Exit.STOP_TRIPPED
+        done = all(episode.success for episode in self.recording.episodes)
+        return Exit.OK if done else Exit.EPISODE_FAILED
+
+    def _episode(self, instruction: str, colour: str, seed: int) -> Episode:
+        reply = self._result(self.reset_scene.call_async(ResetScene.Request(seed=seed)), 10.0)
+        if not reply.success:
+            raise GraphError(f"the simulation refused to lay out seed {seed}: {reply.message}")
+        self._until(lambda: self.task is not None and self.task.seed == seed, 5.0, "a new scene")
+        started = time.monotonic()
+        result = self._run_instruction(instruction)
+        duration = time.monotonic() - started
+        self._until(self._at_rest, 5.0, "rest after the episode")
+        success = _only_in_bin(self.task, f"{colour}_cube")
+        return Episode(
+            instruction,
+            seed,
+            success,
+            round(duration, 2),
+            REASONS.get(result.termination_reason, "UNKNOWN"),
+            "" if success else result.message,
+        )
+
+    def _run_instruction(
+        self, instruction: str, until: Callable[[], bool] | None = None
+    ) -> RunPolicy.Result:
+        limit = float(self.get_parameter("max_duration_s").value)
+        goal = RunPolicy.Goal(instruction=instruction, max_duration=limit)
+        handle = self._result(self.run_policy.send_goal_async(goal), 10.0)
+        if not handle.accepted:
+            raise GraphError(f"the policy node refused the instruction '{instruction}'")
+        ended = handle.get_result_async()
+        deadline = time.monotonic() + limit + 10.0
+        shown = 0.0
+        while not ended.done() and time.monotonic() < deadline:
+            if time.monotonic() - shown > 0.5:
+                shown = time.monotonic()
+                self._show()
+            if until is not None and until():
+                handle.cancel_goal_async()
+                until = None
+            time.sleep(0.02)
+        reply = self._result(ended, 1.0)
+        if reply.status == GoalStatus.STATUS_UNKNOWN:
+            raise GraphError("the policy node lost the goal; see its log above")
+        return reply.result
+
+    def _run_adversary(self) -> Exit:
+        """A hostile policy behind the planner, then the same without it: the monitor must stop it."""
+        _say("act 1: a hostile policy behind the planner; nothing may exceed a limit or trip")
+        end = time.monotonic() + ADVERSARY_SMOOTH_S
+        self._run_instruction("behave badly", until=lambda: time.monotonic() > end)
+        if self.recording.trips:
+            _say(f"tripped behind the planner: {self.recording.trips}")
+            return Exit.EPISODE_FAILED
+        _say("act 2: in mid-motion its chunks go out raw; the monitor must stop the arm and latch")
+        began = time.monotonic()
+        switched = False
+
+        def turn() -> bool:
+            nonlocal switched
+            moving = self._reference_speed() > 0.1
+            if not switched and (moving or time.monotonic() - began > ADVERSARY_RAW_S):
+                switched = True
+                self._set_planner("raw")
+            return time.monotonic() - began > 2 * ADVERSARY_RAW_S
+
+        self._run_instruction("behave badly", until=turn)
+        self._until(self._at_rest, 5.0, "rest after the stop")
+        latched = self.safety.state == SafetyState.STOPPED_LATCHED
+        _say(
+            f"monitor: {'STOPPED_LATCHED' if latched else 'NOT LATCHED'}  cause: "
+            f"{self.safety.first_cause}  {self.safety.first_cause_detail}"
+        )
+        return Exit.STOP_TRIPPED if latched else Exit.EPISODE_FAILED
+
+    def _set_planner(self, planner: str) -> None:
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=planner)
+        request = SetParameters.Request(parameters=[Parameter(name="planner", value=value)])
+        reply = self._result(self.set_policy_parameters.call_async(request), 5.0)
+        if not reply.results[0].successful:
+            raise GraphError(f"vla_policy_node refused planner={planner}: {reply.results[0].reason}")
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def _reference_speed(self) -> float:
+        """Return the fastest joint's commanded speed, rad/s."""
+        with self._lock:
+            if len(self.recording.reference) < 2:
+                return 0.0
+            step = self.recording.reference[-1] - self.recording.reference[-2]
+            span = self.recording.reference_ns[-1] - self.recording.reference_ns[-2]
+        return float(np.max(np.abs(step))) / (span * 1e-9) if span > 0 else 0.0
+
+    def _at_rest(self) -> bool:
+        return self._reference_speed() < 1e-6
+
+    def _until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if time.monotonic() > deadline:
+                detail = list(self.safety.waiting_for) + list(self.status.waiting_for)
+                raise GraphError(f"no {what} after {timeout_s:.0f} s {detail or ''}".rstrip())
+            time.sleep(0.02)
+
+    def _result(self, future: Future, timeout_s: float) -> object:
+        self._until(future.done, timeout_s, "answer")
+        return future.result()
+
+    def _show(self) -> None:
+        joint = "-"
+        with self._lock:
+            if self.recording.command_jerk:
+                jerk = self.recording.command_jerk[-1]
+                worst = int(np.argmax(np.abs(jerk) / self.recording.jerk_limit))
+                limit = self.recording.jerk_limit[worst]
+                joint = f"{abs(jerk[worst]):5.1f} of {limit:.0f} rad/s^3 {self.arm_joints[worst]}"
+        _say(
+            f"  {self.status.phase or '-':<10} jerk {joint:<36} inference "
+            f"{self.status.inference_latency * 1e3:4.0f} ms  plan "
+            f"{self.status.plan_time * 1e3:4.1f} ms  permit {self.safety.permit}"
+        )
+
+    def _write(self, wall_s: float) -> None:
+        with self._lock:
+            summary = self.recording.write_summary(
+                self.output / "summary.json",
+                wall_s=round(wall_s, 1),
+                monitor_state=int(self.safety.state),
+                first_cause=self.safety.first_cause,
+                first_cause_detail=self.safety.first_cause_detail,
+                plans_forwarded=int(self.safety.plans_forwarded),
+                plans_rejected=int(self.safety.plans_rejected),
+            )
+            write_report(self.recording, self.output / "report.png", "Episodes on the SO-101")
+        _say(
+            f"success rate {summary['success_rate']}  peak command jerk / limit "
+            f"{summary['peak_command_jerk_ratio']:.6f}  trips {summary['trips']}  plan "
+            f"{summary['plan_ms_p50']}/{summary['plan_ms_p99']} ms  inference "
+            f"{summary['inference_ms_p50']}/{summary['inference_ms_p99']} ms (p50/p99)"
+        )
+        _say(f"written: {self.output}/summary.json, report.png, episode.mp4")
+
+
+def _ns(stamp: object) -> int:
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)  # type: ignore[attr-defined]
+
+
+def _ordered(
+    names: list[str], values: list[float], wanted: tuple[str, ...]
+) -> np.ndarray | None:
+    index = {name: place for place, name in enumerate(names)}
+    if len(values) != len(names) or any(name not in index for name in wanted):
+        return None
+    return np.array([values[index[name]] for name in wanted], dtype=float)
+
+
+def _only_in_bin(task: TaskState | None, name: str) -> bool:
+    """True when exactly the named object lies in the bin."""
+    if task is None:
+        return False
+    return [task.object_names[i] for i, inside in enumerate(task.in_bin) if inside] == [name]
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main() -> int:
+    """Entry point of the `episode_runner` node; returns an `Exit` code."""
+    rclpy.init()
+    code = Exit.BAD_INPUT
+    node: EpisodeRunner | None = None
+    executor = SingleThreadedExecutor()
+    try:
+        node = EpisodeRunner()
+        executor.add_node(node)
+        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        spinner.start()
+        code = node.run()
+    except (GraphError, RobotConfigError) as error:
+        print(f"episode_runner: {error}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        code = Exit.EPISODE_FAILED
+    finally:
+        executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return int(code)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except (ExternalShutdownException, KeyboardInterrupt):
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
