@@ -40,8 +40,8 @@ $(VENV)/.venv:
 	touch $@
 
 # What pip cannot bring: a headless OpenGL, for the simulated cameras.
-$(VENV)/.system: $(VENV)/.venv docker/headless_gl.sh
-	sh docker/headless_gl.sh
+$(VENV)/.system: $(VENV)/.venv src/vla_sim/headless_gl.sh
+	sh src/vla_sim/headless_gl.sh
 	touch $@
 
 # The packages are installed, not linked, so that share/ holds what colcon would put there.
