@@ -2,68 +2,85 @@
 """Let `import rclpy` and its kin resolve to the stand-ins where the real packages are absent.
 
 The interpreter imports this module at every start (through ``embedded_ros2.pth``), so it
-imports nothing but `sys` until one of its names is asked for.
+imports nothing but `os` and `sys` until one of its names is asked for.
 """
 
+import os
 import sys
 
-INTERFACE_KINDS = ("msg", "srv", "action")
-
-# Asked for before a directory of the same name can pass for the package: a source tree often
-# has a folder called `launch`, and Python would take it for a namespace package.
-STAND_INS = frozenset(
+SWITCH = "EMBEDDED_ROS2"
+_INTERFACE_KINDS = ("msg", "srv", "action")
+_STAND_INS = frozenset(
     (
-        "rclpy",
         "ament_index_python",
         "cv_bridge",
         "diagnostic_updater",
         "launch",
         "launch_ros",
+        "launch_testing",
         "launch_xml",
         "launch_yaml",
         "message_filters",
-        "osrf_pycommon",
+        "rclpy",
         "rosidl_runtime_py",
         "tf2_ros",
     )
 )
 
 
-class FallbackFinder:
-    """Finds stand-ins and generated interface packages, after every other finder has failed."""
+def _may_have_definitions(package):
+    """Return whether a package of this name is worth a closer look.
+
+    Python asks for many optional modules that exist nowhere; those must cost next to nothing.
+    """
+    here = os.path.dirname(__file__)
+    if os.path.isfile(os.path.join(here, "interfaces", "definitions", package + ".txt")):
+        return True
+    environ = os.environ
+    roots = environ.get("EMBEDDED_ROS2_SHARE", "").split(os.pathsep)
+    prefixes = [*environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    roots += [os.path.join(prefix, "share") for prefix in prefixes if prefix]
+    return any(
+        os.path.basename(root) == package or os.path.isdir(os.path.join(root, package))
+        for root in roots
+        if root
+    )
+
+
+class NamedFinder:
+    """Finds the names known beforehand, and asks every other finder first.
+
+    It stands at the front because a source tree often has a folder called `launch` or `msg`,
+    which Python's own finder would take for a namespace package.
+    """
 
     def find_spec(self, fullname, path=None, target=None):
-        """Return a spec for `fullname` if it is ours and nobody else's, else None."""
+        """Return a spec for `fullname` if it is a stand-in's and nobody else's, else None."""
         package, dot, rest = fullname.partition(".")
-        if not dot:
-            if package not in STAND_INS:
-                return None
-        elif rest not in INTERFACE_KINDS:
+        if rest not in _INTERFACE_KINDS if dot else package not in _STAND_INS:
             return None
-        from embedded_ros2 import _fallback_specs
+        from embedded_ros2 import stand_ins
 
-        return _fallback_specs.find(fullname, path, target, self)
+        return stand_ins.find(fullname, path, (NamedFinder, LastFinder))
 
 
 class LastFinder:
-    """Finds interface packages whose names are known only from the definitions installed."""
+    """Finds interface packages, whose names are known only from the definitions installed."""
 
     def find_spec(self, fullname, path=None, target=None):
         """Return a spec for the interface package `fullname`, else None."""
-        if "." in fullname:
+        if "." in fullname or not _may_have_definitions(fullname):
             return None
-        from embedded_ros2 import _fallback_specs
+        from embedded_ros2 import stand_ins
 
-        return _fallback_specs.find_interface_package(fullname)
+        return stand_ins.find_interface_package(fullname, (NamedFinder, LastFinder))
 
 
-def install() -> None:
-    """Register the finders once. `EMBEDDED_ROS2=off` in the environment leaves Python as it is."""
-    import os
-
-    if os.environ.get("EMBEDDED_ROS2", "").lower() in ("off", "0"):
+def install():
+    """Register the finders, once; ``EMBEDDED_ROS2=off`` leaves Python as it is."""
+    if os.environ.get(SWITCH) == "off":
         return
-    if any(type(finder).__name__ == "FallbackFinder" for finder in sys.meta_path):
+    if any(isinstance(finder, LastFinder) for finder in sys.meta_path):
         return
-    sys.meta_path.insert(0, FallbackFinder())
+    sys.meta_path.insert(0, NamedFinder())
     sys.meta_path.append(LastFinder())

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python classes for messages, services and actions, with the semantics of rclpy's own.
+
+Each field is a property over a slot (`_name`), and assigning checks the type: what passes here
+passes every distribution's rclpy, including those that check only on request.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import UserList
+from collections.abc import Callable, Sequence, Set
+from typing import Any
+
+import numpy as np
+
+from embedded_ros2.interfaces import registry
+from embedded_ros2.interfaces.parse import (
+    ARRAY,
+    INTEGER_RANGES,
+    SEQUENCE,
+    SINGLE,
+    DefinitionError,
+    Field,
+    FieldType,
+    Structure,
+)
+
+ARRAY_CODES = {
+    "int8": "b",
+    "uint8": "B",
+    "char": "B",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "float32": "f",
+    "float64": "d",
+}
+_NUMPY_TYPES = {base: np.dtype(code) for base, code in ARRAY_CODES.items()}
+_FLOAT32_MAX = 3.402823466e38
+_IDL_NAMES = {"bool": "boolean", "byte": "octet", "char": "uint8"} | {
+    "float32": "float",
+    "float64": "double",
+}
+_ZEROS: dict[str, Any] = {"bool": False, "byte": b"\x00", "float32": 0.0, "float64": 0.0} | {
+    "string": "",
+    "wstring": "",
+}
+
+Check = Callable[[Any], bool]
+
+
+class Message:
+    """Base of all generated structures."""
+
+    __slots__ = ()
+
+    _structure: Structure
+    _setters: tuple[tuple[str, Callable[[Any, Any], None], Any, Callable[[], Any] | None], ...]
+    _fields_and_field_types: dict[str, str]
+    __hash__ = None  # type: ignore[assignment]  # mutable, as in rclpy
+
+    def __init__(self, **kwargs: Any) -> None:
+        for _, write, value, make in self._setters:
+            write(self, value if make is None else make())
+        for name, value in kwargs.items():
+            if name not in self._fields_and_field_types:
+                # `check_fields` is an argument of newer rclpy; the checks here are always on.
+                if name == "check_fields":
+                    continue
+                raise AssertionError(
+                    f"{self._structure.name} has no field '{name}' "
+                    f"(its fields: {', '.join(self._fields_and_field_types) or 'none'})"
+                )
+            setattr(self, name, value)
+
+    @classmethod
+    def get_fields_and_field_types(cls) -> dict[str, str]:
+        """Return {field name: IDL type name}."""
+        return dict(cls._fields_and_field_types)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        for name in self._fields_and_field_types:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray):
+                if not np.array_equal(mine, theirs):
+                    return False
+            elif mine != theirs:
+                return False
+        return True
+
+    def __repr__(self) -> str:
+        parts = []
+        for name in self._fields_and_field_types:
+            value = getattr(self, name)
+            if isinstance(value, (array, np.ndarray)):
+                value = value.tolist()
+            parts.append(f"{name}={value!r}")
+        cls = type(self)
+        return f"{cls.__module__}.{cls.__qualname__}({', '.join(parts)})"
+
+
+_classes: dict[str, type[Message]] = {}
+
+
+def message_class(name: str) -> type[Message]:
+    """Return the class of the structure with the full name ``package/kind/Name``.
+
+    Raises:
+        DefinitionError: If no definition of it is found.
+    """
+    cls = _classes.get(name)
+    if cls is None:
+        cls = _classes[name] = _make_class(registry.structure(name))
+    return cls
+
+
+def idl_name(field_type: FieldType) -> str:
+    """Return the type's name as `get_fields_and_field_types` spells it."""
+    if field_type.is_primitive:
+        name = _IDL_NAMES.get(field_type.base, field_type.base)
+        if field_type.string_bound:
+            name += f"<{field_type.string_bound}>"
+    else:
+        package, _, stem = field_type.base.split("/")
+        name = f"{package}/{stem}"
+    if field_type.shape == ARRAY:
+        return f"{name}[{field_type.size}]"
+    if field_type.shape == SEQUENCE:
+        return f"sequence<{name}{f', {field_type.size}' if field_type.size else ''}>"
+    return name
+
+
+def _element_check(field_type: FieldType) -> tuple[Check, str]:
+    """Return a check of one element and the words for what it wants."""
+    base = field_type.base
+    if base in INTEGER_RANGES:
+        low, high = INTEGER_RANGES[base]
+        return (
+            lambda value: isinstance(value, int) and low <= value <= high,
+            f"an int in [{low}, {high}]",
+        )
+    if base == "float64":
+        return lambda value: isinstance(value, float), "a float"
+    if base == "float32":
+        return (
+            lambda value: isinstance(value, float)
+            and (not abs(value) > _FLOAT32_MAX or math.isinf(value)),
+            "a float within float32's range",
+        )
+    if base == "bool":
+        return lambda value: isinstance(value, bool), "a bool"
+    if base == "byte":
+        return (
+            lambda value: isinstance(value, (bytes, bytearray)) and len(value) == 1,
+            "bytes of length 1",
+        )
+    if base in ("string", "wstring"):
+        bound = field_type.string_bound
+        if bound:
+            return (
+                lambda value: isinstance(value, str) and len(value) <= bound,
+                f"a str of at most {bound} characters",
+            )
+        return lambda value: isinstance(value, str), "a str"
+    cls = message_class(base)
+    return lambda value: isinstance(value, cls), f"a {base}"
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (Sequence, Set, UserList)) and not isinstance(value, str)
+
+
+def _length_fits(field_type: FieldType, length: int) -> bool:
+    if field_type.shape == ARRAY:
+        return length == field_type.size
+    return not field_type.size or length <= field_type.size
+
+
+def _refuse(structure: Structure, field: Field, wanted: str, value: Any) -> AssertionError:
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return AssertionError(
+        f"{structure.name}: the '{field.name}' field must be {wanted}, "
+        f"not {type(value).__name__} {shown}"
+    )
+
+
+def _make_convert(structure: Structure, field: Field) -> Callable[[Any], Any]:
+    """Return a function that checks a value for `field` and gives what the slot stores."""
+    field_type = field.type
+    check, words = _element_check(field_type)
+    if field_type.shape == SINGLE:
+
+        def convert_single(value: Any) -> Any:
+            if not check(value):
+                raise _refuse(structure, field, words, value)
+            return value
+
+        return convert_single
+
+    count = (
+        f"{field_type.size} elements"
+        if field_type.shape == ARRAY
+        else f"at most {field_type.size} elements"
+        if field_type.size
+        else "elements"
+    )
+    wanted = f"a sequence of {count}, each {words}"
+    code = ARRAY_CODES.get(field_type.base)
+
+    def check_sequence(value: Any) -> None:
+        if (
+            not _is_sequence(value)
+            or not _length_fits(field_type, len(value))
+            or not all(map(check, value))
+        ):
+            raise _refuse(structure, field, wanted, value)
+
+    if code is None:
+
+        def convert_list(value: Any) -> Any:
+            check_sequence(value)
+            return value
+
+        return convert_list
+
+    if field_type.shape == ARRAY:
+        dtype = _NUMPY_TYPES[field_type.base]
+
+        def convert_fixed(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                if value.dtype != dtype or value.size != field_type.size:
+                    raise _refuse(
+                        structure, field, f"{wanted} (a numpy array needs dtype {dtype})", value
+                    )
+                return value
+            check_sequence(value)
+            return np.array(list(value), dtype=dtype)
+
+        return convert_fixed
+
+    def convert_dynamic(value: Any) -> Any:
+        if isinstance(value, array):
+            if value.typecode != code or not _length_fits(field_type, len(value)):
+                raise _refuse(
+                    structure, field, f"{wanted} (an array.array needs type '{code}')", value
+                )
+            return value
+        if code == "B" and isinstance(value, (bytes, bytearray)):
+            if not _length_fits(field_type, len(value)):
+                raise _refuse(structure, field, wanted, value)
+            made = array("B")
+            made.frombytes(value)
+            return made
+        check_sequence(value)
+        return array(code, value)
+
+    return convert_dynamic
+
+
+def _make_initial(field: Field) -> tuple[Any, Callable[[], Any] | None]:
+    """Return the field's initial value, or a function that makes one where it is mutable."""
+    field_type, default = field.type, field.default
+    base = field_type.base
+    code = ARRAY_CODES.get(base)
+    if field_type.shape == SINGLE:
+        if not field_type.is_primitive:
+            return None, message_class(base)
+        return (_ZEROS.get(base, 0) if default is None else default), None
+    if field_type.shape == ARRAY:
+        size = field_type.size
+        if not field_type.is_primitive:
+            cls = message_class(base)
+            return None, lambda: [cls() for _ in range(size)]
+        if code is not None:
+            values = np.array([0] * size if default is None else default, _NUMPY_TYPES[base])
+            return None, values.copy
+        items = [_ZEROS[base]] * size if default is None else default
+        return None, items.copy
+    if code is not None:
+        if default:
+            return None, lambda: array(code, default)
+        return None, lambda: array(code)
+    return None, (default or []).copy
+
+
+def _make_class(structure: Structure) -> type[Message]:
+    package, kind, stem = structure.name.split("/")
+    names = [field.name for field in structure.fields]
+    cls: Any = type(
+        stem,
+        (Message,),
+        {
+            "__slots__": tuple(f"_{name}" for name in names),
+            "__module__": f"{package}.{kind}",
+            "__doc__": f"{structure.name}.",
+            "_structure": structure,
+            "_fields_and_field_types": {
+                field.name: idl_name(field.type) for field in structure.fields
+            },
+        },
+    )
+    for constant in structure.constants:
+        setattr(cls, constant.name, constant.value)
+    setters = []
+    for field in structure.fields:
+        slot = getattr(cls, f"_{field.name}")
+        convert = _make_convert(structure, field)
+
+        def write(
+            self: Any,
+            value: Any,
+            convert: Callable[[Any], Any] = convert,
+            store: Callable[[Any, Any], None] = slot.__set__,
+        ) -> None:
+            store(self, convert(value))
+
+        setattr(cls, field.name, property(slot.__get__, write))
+        if field.default is not None:
+            setattr(cls, f"{field.name.upper()}__DEFAULT", field.default)
+        setters.append((field.name, slot.__set__, *_make_initial(field)))
+    cls._setters = tuple(setters)
+    return cls
+
+
+class _ServiceType(type):
+    """Refuses to instantiate a service or an action: only its parts have instances."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("Service classes can not be instantiated")
+
+
+def service_class(name: str) -> type:
+    """Return the class of a service, with `Request`, `Response` and `Event`."""
+    package, kind, stem = name.split("/")
+    return _ServiceType(
+        stem,
+        (),
+        {
+            "__module__": f"{package}.{kind}",
+            "_interface_name": name,
+            "Request": message_class(f"{name}_Request"),
+            "Response": message_class(f"{name}_Response"),
+            "Event": message_class(f"{name}_Event"),
+        },
+    )
+
+
+def action_class(name: str) -> type:
+    """Return the class of an action, with `Goal`, `Result`, `Feedback` and its wire types."""
+    package, kind, stem = name.split("/")
+    implementation = _ServiceType(
+        "Impl",
+        (),
+        {
+            "SendGoalService": service_class(f"{name}_SendGoal"),
+            "GetResultService": service_class(f"{name}_GetResult"),
+            "FeedbackMessage": message_class(f"{name}_FeedbackMessage"),
+            "CancelGoalService": service_class("action_msgs/srv/CancelGoal"),
+            "GoalStatusMessage": message_class("action_msgs/msg/GoalStatusArray"),
+        },
+    )
+    return _ServiceType(
+        stem,
+        (),
+        {
+            "__module__": f"{package}.{kind}",
+            "_interface_name": name,
+            "Goal": message_class(f"{name}_Goal"),
+            "Result": message_class(f"{name}_Result"),
+            "Feedback": message_class(f"{name}_Feedback"),
+            "Impl": implementation,
+        },
+    )
+
+
+def interface_name(cls: Any) -> str:
+    """Return ``package/kind/Name`` of a generated class.
+
+    Raises:
+        TypeError: If `cls` is not a message, service or action class.
+    """
+    if isinstance(cls, type) and issubclass(cls, Message) and cls is not Message:
+        return cls._structure.name
+    name = getattr(cls, "_interface_name", None)
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{cls!r} is not a message, service or action class; import one from a package's "
+            "msg, srv or action module"
+        )
+    return name
+
+
+def lookup(package: str, kind: str, stem: str) -> type:
+    """Return what `from package.kind import stem` gives.
+
+    Raises:
+        DefinitionError: If the package defines no such thing.
+    """
+    name = f"{package}/{kind}/{stem}"
+    if (kind, stem) in registry.interfaces(package):
+        if kind == "srv":
+            return service_class(name)
+        if kind == "action":
+            return action_class(name)
+    elif kind == "msg":
+        raise DefinitionError(f"no definition of {name} is installed")
+    if registry.is_service_part(name):
+        return service_class(name)
+    return message_class(name)

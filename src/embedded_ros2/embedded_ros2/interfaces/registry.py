@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find interface definitions: installed packages first, then the tables of this package."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from embedded_ros2 import share
+from embedded_ros2.interfaces.parse import (
+    DefinitionError,
+    Structure,
+    parse_interface,
+    split_table,
+)
+
+KINDS = ("msg", "srv", "action")
+_TABLES = Path(__file__).with_name("definitions")
+_SUFFIXES = (
+    "_SendGoal_Request",
+    "_SendGoal_Response",
+    "_SendGoal_Event",
+    "_SendGoal",
+    "_GetResult_Request",
+    "_GetResult_Response",
+    "_GetResult_Event",
+    "_GetResult",
+    "_FeedbackMessage",
+    "_Request",
+    "_Response",
+    "_Event",
+    "_Goal",
+    "_Result",
+    "_Feedback",
+)
+
+_structures: dict[str, Structure] = {}
+
+
+@lru_cache(maxsize=None)
+def _table(package: str) -> dict[tuple[str, str], list[str]]:
+    path = _TABLES / f"{package}.txt"
+    return split_table(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+@lru_cache(maxsize=None)
+def _files(package: str) -> dict[tuple[str, str], Path]:
+    """Return the definition files of an installed (or source) package."""
+    directory = share.find_share_directory(package)
+    if directory is None:
+        return {}
+    return {
+        (kind, path.stem): path
+        for kind in KINDS
+        for path in sorted((directory / kind).glob(f"*.{kind}"))
+    }
+
+
+def interfaces(package: str) -> list[tuple[str, str]]:
+    """Return the (kind, name) of every interface that `package` defines; empty if unknown."""
+    return sorted(_files(package) or _table(package))
+
+
+def has_kind(package: str, kind: str) -> bool:
+    """Return whether `package` defines messages, services or actions (`kind`)."""
+    return any(defined == kind for defined, _ in interfaces(package))
+
+
+def _owner(name: str) -> str:
+    """Return the interface whose definition holds the structure `name`."""
+    package, kind, stem = name.split("/")
+    if kind == "msg" or (kind, stem) in (_files(package) or _table(package)):
+        return name
+    for suffix in _SUFFIXES:
+        if stem.endswith(suffix):
+            return f"{package}/{kind}/{stem[: -len(suffix)]}"
+    return name
+
+
+def is_service_part(name: str) -> bool:
+    """Return whether `name` is one of the two services that an action is made of."""
+    return "/action/" in name and name.endswith(("_SendGoal", "_GetResult"))
+
+
+def structure(name: str) -> Structure:
+    """Return the structure with the full name `name`.
+
+    Raises:
+        DefinitionError: If no definition of it is found, or the definition cannot be read.
+    """
+    if name not in _structures:
+        owner = _owner(name)
+        package, kind, stem = owner.split("/")
+        path = _files(package).get((kind, stem))
+        if path is not None:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        elif not _files(package) and (kind, stem) in _table(package):
+            lines = _table(package)[kind, stem]
+        else:
+            raise DefinitionError(f"no definition of {owner} is installed")
+        for parsed in parse_interface(owner, lines):
+            _structures[parsed.name] = parsed
+        if name not in _structures:
+            raise DefinitionError(f"{owner} has no part {name}")
+    return _structures[name]

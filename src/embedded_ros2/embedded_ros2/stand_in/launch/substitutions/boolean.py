@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparisons and logic; the result is ``true`` or ``false``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..some_substitutions_type import SomeSubstitutionsType
+from ..substitution import Substitution
+from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
+from ..utilities.type_utils import is_substitution, perform_typed_substitution
+from .substitution_failure import SubstitutionFailure
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+def _truth(context: LaunchContext, value: list[Substitution]) -> bool:
+    try:
+        return bool(perform_typed_substitution(context, value, bool))
+    except (TypeError, ValueError) as error:
+        raise SubstitutionFailure(str(error)) from None
+
+
+def _text(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _words(values: Iterable[list[Substitution]]) -> str:
+    return ", ".join(" + ".join(part.describe() for part in value) for value in values)
+
+
+class NotSubstitution(Substitution):
+    """The opposite of a truth value."""
+
+    def __init__(self, value: SomeSubstitutionsType) -> None:
+        self.__value = normalize_to_list_of_substitutions(value)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(not value)`` in a parameter file stands for."""
+        if len(data) != 1:
+            raise TypeError("$(not ...) takes one value")
+        return cls, {"value": data[0]}
+
+    @property
+    def value(self) -> list[Substitution]:
+        """The value."""
+        return self.__value
+
+    def describe(self) -> str:
+        return f"NotSubstitution({_words([self.value])})"
+
+    def perform(self, context: LaunchContext) -> str:
+        return _text(not _truth(context, self.value))
+
+
+class _Pair(Substitution):
+    """A substitution of two values."""
+
+    def __init__(self, left: SomeSubstitutionsType, right: SomeSubstitutionsType) -> None:
+        self.__left = normalize_to_list_of_substitutions(left)
+        self.__right = normalize_to_list_of_substitutions(right)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(and left right)`` and the like in a parameter file stand for."""
+        if len(data) != 2:
+            raise TypeError(f"{cls.__name__} takes two values")
+        return cls, {"left": data[0], "right": data[1]}
+
+    @property
+    def left(self) -> list[Substitution]:
+        """The first value."""
+        return self.__left
+
+    @property
+    def right(self) -> list[Substitution]:
+        """The second value."""
+        return self.__right
+
+    def describe(self) -> str:
+        return f"{type(self).__name__}({_words([self.left, self.right])})"
+
+
+class AndSubstitution(_Pair):
+    """True if both values are."""
+
+    def perform(self, context: LaunchContext) -> str:
+        # Both are read, so that a value that is no bool is found whatever the other says.
+        left, right = _truth(context, self.left), _truth(context, self.right)
+        return _text(left and right)
+
+
+class OrSubstitution(_Pair):
+    """True if one of the values is."""
+
+    def perform(self, context: LaunchContext) -> str:
+        left, right = _truth(context, self.left), _truth(context, self.right)
+        return _text(left or right)
+
+
+class _Several(Substitution):
+    """A substitution of any number of values."""
+
+    def __init__(self, *args: SomeSubstitutionsType) -> None:
+        self.__args = [normalize_to_list_of_substitutions(arg) for arg in args]
+
+    @property
+    def args(self) -> list[list[Substitution]]:
+        """The values."""
+        return self.__args
+
+    def describe(self) -> str:
+        return f"{type(self).__name__}({_words(self.args)})"
+
+
+class AnySubstitution(_Several):
+    """True if one of the values is."""
+
+    def perform(self, context: LaunchContext) -> str:
+        return _text(any([_truth(context, arg) for arg in self.args]))
+
+
+class AllSubstitution(_Several):
+    """True if all values are."""
+
+    def perform(self, context: LaunchContext) -> str:
+        return _text(all([_truth(context, arg) for arg in self.args]))
+
+
+def _comparable(value: Any) -> SomeSubstitutionsType:
+    """Return a value, which may be any Python value, as text or substitutions."""
+    if is_substitution(value):
+        return value  # type: ignore[no-any-return]
+    if value is None:
+        return ""
+    return _text(value) if isinstance(value, bool) else str(value)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+class EqualsSubstitution(_Pair):
+    """Compares as truth values if both are, else as numbers if both are, else as text."""
+
+    def __init__(self, left: Any, right: Any) -> None:
+        super().__init__(_comparable(left), _comparable(right))
+
+    def perform(self, context: LaunchContext) -> str:
+        left = perform_substitutions(context, self.left)
+        right = perform_substitutions(context, self.right)
+        if left.lower() in _TRUTH and right.lower() in _TRUTH:
+            return _text(_TRUTH[left.lower()] == _TRUTH[right.lower()])
+        left_number, right_number = _number(left), _number(right)
+        if left_number is not None and right_number is not None:
+            return _text(math.isclose(left_number, right_number))
+        return _text(left == right)
+
+
+class NotEqualsSubstitution(EqualsSubstitution):
+    """The opposite of EqualsSubstitution."""
+
+    def perform(self, context: LaunchContext) -> str:
+        return _text(super().perform(context) == "false")
+
+
+class IfElseSubstitution(Substitution):
+    """One of two texts, by a condition."""
+
+    def __init__(
+        self,
+        condition: SomeSubstitutionsType,
+        if_value: SomeSubstitutionsType = "",
+        else_value: SomeSubstitutionsType = "",
+    ) -> None:
+        if if_value == "" and else_value == "":
+            raise RuntimeError("One of if_value and else_value must be specified")
+        self.__condition = normalize_to_list_of_substitutions(condition)
+        self.__if_value = normalize_to_list_of_substitutions(if_value)
+        self.__else_value = normalize_to_list_of_substitutions(else_value)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(if condition then else)`` in a parameter file stands for."""
+        if len(data) not in (2, 3):
+            raise TypeError("$(if ...) takes a condition and one or two values")
+        return cls, dict(zip(("condition", "if_value", "else_value"), data))
+
+    @property
+    def condition(self) -> list[Substitution]:
+        """The condition."""
+        return self.__condition
+
+    @property
+    def if_value(self) -> list[Substitution]:
+        """The text if the condition holds."""
+        return self.__if_value
+
+    @property
+    def else_value(self) -> list[Substitution]:
+        """The text if it does not."""
+        return self.__else_value
+
+    def describe(self) -> str:
+        return f"IfElseSubstitution({_words([self.condition, self.if_value, self.else_value])})"
+
+    def perform(self, context: LaunchContext) -> str:
+        chosen = self.if_value if _truth(context, self.condition) else self.else_value
+        return perform_substitutions(context, chosen)

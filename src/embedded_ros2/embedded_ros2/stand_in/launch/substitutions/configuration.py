@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text from the launch: its configurations, its files, its log folder."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..some_substitutions_type import SomeSubstitutionsType
+from ..substitution import Substitution
+from ..utilities import ensure_argument_type, normalize_to_list_of_substitutions
+from ..utilities import perform_substitutions
+from .substitution_failure import SubstitutionFailure
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+def describe(parts: Iterable[Substitution]) -> str:
+    """Return the substitutions in words."""
+    return " + ".join(part.describe() for part in parts)
+
+
+def default_as_substitutions(default: Any | Iterable[Any] | None) -> list[Substitution] | None:
+    """Return a default, which may be any value, as substitutions."""
+    if default is None:
+        return None
+    if isinstance(default, (str, Substitution)) or not isinstance(default, Iterable):
+        default = [default]
+    return normalize_to_list_of_substitutions(
+        [item if isinstance(item, (str, Substitution)) else str(item) for item in default]
+    )
+
+
+class LaunchConfiguration(Substitution):
+    """The value of a launch configuration, such as a launch argument."""
+
+    def __init__(
+        self,
+        variable_name: SomeSubstitutionsType,
+        *,
+        default: Any | Iterable[Any] | None = None,
+    ) -> None:
+        self.__variable_name = normalize_to_list_of_substitutions(variable_name)
+        self.__default = default_as_substitutions(default)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(var name default)`` in a parameter file stands for."""
+        if len(data) not in (1, 2):
+            raise TypeError("$(var ...) takes a name and, if wanted, a default")
+        return cls, dict(zip(("variable_name", "default"), data))
+
+    @property
+    def variable_name(self) -> list[Substitution]:
+        """The name of the configuration."""
+        return self.__variable_name
+
+    def describe(self) -> str:
+        return f"LaunchConfig({describe(self.variable_name)})"
+
+    def perform(self, context: LaunchContext) -> str:
+        name = perform_substitutions(context, self.__variable_name)
+        if name in context.launch_configurations:
+            value: str = context.launch_configurations[name]
+            return value
+        if self.__default is None:
+            raise SubstitutionFailure(
+                f"launch configuration '{name}' does not exist; "
+                "declare it with DeclareLaunchArgument before it is used"
+            )
+        return perform_substitutions(context, self.__default)
+
+
+class AnonName(Substitution):
+    """A name made unique, the same each time it is asked for within a launch."""
+
+    def __init__(self, name: SomeSubstitutionsType) -> None:
+        self.__name = normalize_to_list_of_substitutions(name)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(anon name)`` in a parameter file stands for."""
+        if len(data) != 1:
+            raise TypeError("$(anon ...) takes one name")
+        return cls, {"name": data[0]}
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name to make unique."""
+        return self.__name
+
+    def describe(self) -> str:
+        return f"AnonName({describe(self.name)})"
+
+    def perform(self, context: LaunchContext) -> str:
+        name = perform_substitutions(context, self.name)
+        unique: str = context.launch_configurations.setdefault(
+            "anon" + name, self.compute_name(name)
+        )
+        return unique
+
+    def compute_name(self, id_value: str) -> str:
+        """Return a unique name that is valid for a node."""
+        name = f"{id_value}_{socket.gethostname()}_{os.getpid()}_{random.randint(0, sys.maxsize)}"
+        return name.translate(str.maketrans(".-:", "___"))
+
+
+class LocalSubstitution(Substitution):
+    """A value from ``context.locals``, known only while an event is handled."""
+
+    def __init__(self, expression: str, description: str | None = None) -> None:
+        ensure_argument_type(expression, str, "expression", "LocalSubstitution")
+        self.__expression = expression
+        self.__description = description
+
+    @property
+    def expression(self) -> str:
+        """The Python expression after ``context.locals.``."""
+        return self.__expression
+
+    @property
+    def description(self) -> str | None:
+        """The value in words."""
+        return self.__description
+
+    def describe(self) -> str:
+        return f"LocalVar('{self.description or self.expression}')"
+
+    def perform(self, context: LaunchContext) -> str:
+        return str(eval(f"context.locals.{self.expression}", {}, {"context": context}))
+
+
+class ThisLaunchFile(Substitution):
+    """The path of the launch file that is being visited."""
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(filename)`` in a parameter file stands for."""
+        if data:
+            raise TypeError("$(filename) takes no argument")
+        return cls, {}
+
+    def describe(self) -> str:
+        return "ThisLaunchFile()"
+
+    def perform(self, context: LaunchContext) -> str:
+        return _of_launch_file(context, "current_launch_file_path", "ThisLaunchFile")
+
+
+class ThisLaunchFileDir(Substitution):
+    """The folder of the launch file that is being visited."""
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(dirname)`` in a parameter file stands for."""
+        if data:
+            raise TypeError("$(dirname) takes no argument")
+        return cls, {}
+
+    def describe(self) -> str:
+        return "ThisLaunchFileDir()"
+
+    def perform(self, context: LaunchContext) -> str:
+        return _of_launch_file(context, "current_launch_file_directory", "ThisLaunchFileDir")
+
+
+def _of_launch_file(context: LaunchContext, key: str, who: str) -> str:
+    values = context.get_locals_as_dict()
+    if key not in values:
+        raise SubstitutionFailure(f"{who} used outside of a launch file (in a script)")
+    value: str = values[key]
+    return value
+
+
+class LaunchLogDir(Substitution):
+    """The folder of this launch's log files."""
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(log_dir)`` in a parameter file stands for."""
+        if data:
+            raise TypeError("$(log_dir) takes no argument")
+        return cls, {}
+
+    def describe(self) -> str:
+        return "LaunchLogDir()"
+
+    def perform(self, context: LaunchContext) -> str:
+        from ..logging import launch_config
+
+        return launch_config.log_dir

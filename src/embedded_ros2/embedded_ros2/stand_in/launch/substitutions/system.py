@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text from outside the launch: environment, files, programs, Python."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..some_substitutions_type import SomeSubstitutionsType
+from ..substitution import Substitution
+from ..utilities import ensure_argument_type, normalize_to_list_of_substitutions
+from ..utilities import perform_substitutions
+from .configuration import describe
+from .substitution_failure import SubstitutionFailure
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+class EnvironmentVariable(Substitution):
+    """The value of an environment variable."""
+
+    def __init__(
+        self,
+        name: SomeSubstitutionsType,
+        *,
+        default_value: SomeSubstitutionsType | None = None,
+    ) -> None:
+        self.__name = normalize_to_list_of_substitutions(name)
+        self.__default_value = (
+            None if default_value is None else normalize_to_list_of_substitutions(default_value)
+        )
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(env NAME default)`` in a parameter file stands for."""
+        if len(data) not in (1, 2):
+            raise TypeError("$(env ...) takes a name and, if wanted, a default")
+        return cls, dict(zip(("name", "default_value"), data))
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name of the variable."""
+        return self.__name
+
+    @property
+    def default_value(self) -> list[Substitution] | None:
+        """The text if the variable is not set."""
+        return self.__default_value
+
+    def describe(self) -> str:
+        return f"EnvVar({describe(self.name)})"
+
+    def perform(self, context: LaunchContext) -> str:
+        name = perform_substitutions(context, self.name)
+        if name in context.environment:
+            return context.environment[name]
+        if self.default_value is None:
+            raise SubstitutionFailure(f"environment variable '{name}' does not exist")
+        return perform_substitutions(context, self.default_value)
+
+
+class FileContent(Substitution):
+    """The text in a file."""
+
+    def __init__(self, path: SomeSubstitutionsType) -> None:
+        self.__path = normalize_to_list_of_substitutions(path)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(file-content path)`` in a parameter file stands for."""
+        if len(data) != 1:
+            raise TypeError("$(file-content ...) takes one path")
+        return cls, {"path": data[0]}
+
+    @property
+    def path(self) -> list[Substitution]:
+        """The path of the file."""
+        return self.__path
+
+    def describe(self) -> str:
+        return f"FileContent({describe(self.path)})"
+
+    def perform(self, context: LaunchContext) -> str:
+        path = perform_substitutions(context, self.path)
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise SubstitutionFailure(f"File not found: {path}") from None
+
+
+class FindExecutable(Substitution):
+    """The path of a program on the PATH."""
+
+    def __init__(self, *, name: SomeSubstitutionsType) -> None:
+        self.__name = normalize_to_list_of_substitutions(name)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(find-exec name)`` in a parameter file stands for."""
+        if len(data) != 1:
+            raise TypeError("$(find-exec ...) takes one name")
+        return cls, {"name": data[0]}
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name of the program."""
+        return self.__name
+
+    def describe(self) -> str:
+        return f"FindExec({describe(self.name)})"
+
+    def perform(self, context: LaunchContext) -> str:
+        name = perform_substitutions(context, self.name)
+        found = shutil.which(name, path=search_path(context))
+        if found is None:
+            raise SubstitutionFailure(f"executable '{name}' not found on the PATH")
+        return found
+
+
+def search_path(context: LaunchContext) -> str:
+    """Return the PATH, with the folder of this interpreter's scripts at its end.
+
+    A virtual environment that runs without being activated is not on the PATH, but the
+    programs installed into it, xacro for one, belong to the launch all the same.
+    """
+    import sysconfig
+
+    path = context.environment.get("PATH", os.defpath)
+    return os.pathsep.join([path, sysconfig.get_path("scripts")])
+
+
+class Command(Substitution):
+    """The standard output of a command."""
+
+    def __init__(
+        self, command: SomeSubstitutionsType, *, on_stderr: SomeSubstitutionsType = "fail"
+    ) -> None:
+        self.__command = normalize_to_list_of_substitutions(command)
+        self.__on_stderr = normalize_to_list_of_substitutions(on_stderr)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(command 'line' on_stderr)`` in a parameter file stands for."""
+        if len(data) not in (1, 2):
+            raise TypeError("$(command ...) takes a command line and, if wanted, on_stderr")
+        return cls, dict(zip(("command", "on_stderr"), data))
+
+    @property
+    def command(self) -> list[Substitution]:
+        """The command line."""
+        return self.__command
+
+    @property
+    def on_stderr(self) -> list[Substitution]:
+        """What error output means: ``fail``, ``warn``, ``ignore`` or ``capture``."""
+        return self.__on_stderr
+
+    def describe(self) -> str:
+        return f"Command({describe(self.command)})"
+
+    def perform(self, context: LaunchContext) -> str:
+        line = perform_substitutions(context, self.command)
+        on_stderr = perform_substitutions(context, self.on_stderr)
+        if on_stderr not in ("fail", "ignore", "warn", "capture"):
+            raise SubstitutionFailure(
+                f"on_stderr is '{on_stderr}'; use 'fail', 'ignore', 'warn' or 'capture'"
+            )
+        stderr = subprocess.STDOUT if on_stderr == "capture" else subprocess.PIPE
+        argv = shlex.split(line)
+        program = shutil.which(argv[0], path=search_path(context)) if argv else None
+        if program is None:
+            raise SubstitutionFailure(f"file not found: {argv[0] if argv else line!r}")
+        done = subprocess.run(
+            [program, *argv[1:]], stdout=subprocess.PIPE, stderr=stderr, text=True, check=False
+        )
+        if done.returncode != 0:
+            said = f"\nCaptured stderr output: {done.stderr}" if done.stderr else ""
+            raise SubstitutionFailure(f"executed command failed. Command: {line}{said}")
+        if done.stderr and on_stderr in ("fail", "warn"):
+            message = (
+                f"executed command showed stderr output. Command: {line}\n"
+                f"Captured stderr output:\n{done.stderr}"
+            )
+            if on_stderr == "fail":
+                raise SubstitutionFailure(message)
+            from ..logging import get_logger
+
+            get_logger("launch").warning(message)
+        return done.stdout
+
+
+class PathJoinSubstitution(Substitution):
+    """A path put together from parts."""
+
+    def __init__(self, substitutions: Iterable[SomeSubstitutionsType]) -> None:
+        # Each part is text, a substitution, or a list of both that forms one component.
+        self.__parts = [normalize_to_list_of_substitutions(part) for part in substitutions]
+
+    @property
+    def substitutions(self) -> list[list[Substitution]]:
+        """The parts."""
+        return self.__parts
+
+    def describe(self) -> str:
+        return f"PathJoin('{' + '.join(describe(part) for part in self.__parts)}')"
+
+    def perform(self, context: LaunchContext) -> str:
+        return os.path.join(*(perform_substitutions(context, part) for part in self.__parts))
+
+
+class PythonExpression(Substitution):
+    """The result of a Python expression, as text."""
+
+    def __init__(
+        self,
+        expression: SomeSubstitutionsType,
+        python_modules: SomeSubstitutionsType = ("math",),
+    ) -> None:
+        for name, value in (("expression", expression), ("python_modules", python_modules)):
+            ensure_argument_type(value, (str, Substitution, Iterable), name, "PythonExpression")
+        self.__expression = normalize_to_list_of_substitutions(expression)
+        self.__python_modules = normalize_to_list_of_substitutions(python_modules)
+
+    @classmethod
+    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
+        """Return what ``$(eval 'expression' 'modules')`` in a parameter file stands for."""
+        if len(data) not in (1, 2):
+            raise TypeError("$(eval ...) takes an expression and, if wanted, modules")
+        kwargs: dict[str, Any] = {"expression": data[0]}
+        if len(data) == 2:
+            text = "".join(
+                part if isinstance(part, str) else part.perform(None)  # type: ignore[arg-type]
+                for part in normalize_to_list_of_substitutions(data[1])
+            )
+            kwargs["python_modules"] = [name.strip() for name in text.split(",") if name.strip()]
+        return cls, kwargs
+
+    @property
+    def expression(self) -> list[Substitution]:
+        """The expression."""
+        return self.__expression
+
+    @property
+    def python_modules(self) -> list[Substitution]:
+        """The modules that the expression may use."""
+        return self.__python_modules
+
+    def describe(self) -> str:
+        modules = ", ".join(module.describe() for module in self.python_modules)
+        return f"PythonExpr({describe(self.expression)}, [{modules}])"
+
+    def perform(self, context: LaunchContext) -> str:
+        names: dict[str, Any] = {}
+        for module in self.python_modules:
+            imported = importlib.import_module(context.perform_substitution(module))
+            if imported.__name__ == "math":
+                names.update(vars(imported))
+            names[imported.__name__] = imported
+        expression = perform_substitutions(context, self.expression)
+        try:
+            # The expression comes from a launch file, which is Python code already.
+            return str(eval(expression, {}, names))
+        except Exception as error:
+            raise SubstitutionFailure(
+                f"cannot evaluate the Python expression '{expression}': "
+                f"{type(error).__name__}: {error}"
+            ) from error

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text that is known already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..substitution import Substitution
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+class TextSubstitution(Substitution):
+    """Fixed text."""
+
+    def __init__(self, *, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"TextSubstitution expected text, got '{type(text).__name__}'")
+        self.__text = text
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self.__text
+
+    def describe(self) -> str:
+        return f"'{self.text}'"
+
+    def perform(self, context: LaunchContext) -> str:
+        return self.text
