@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo command's own input checks."""
+
+import pytest
+from vla_bringup.demo import contract_for, parse
+
+
+def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
+    folder = tmp_path / "config" / "policies"
+    folder.mkdir(parents=True)
+    (folder / "so101_color_pick.yaml").touch()
+    with pytest.raises(ValueError, match=r"--policy dance: no so101_dance.yaml .* \['color_pick'\]"):
+        contract_for("dance", tmp_path)
+
+
+def test_a_known_policy_names_its_contract_file(tmp_path):
+    folder = tmp_path / "config" / "policies"
+    folder.mkdir(parents=True)
+    (folder / "so101_color_pick.yaml").touch()
+    assert contract_for("color_pick", tmp_path) == folder / "so101_color_pick.yaml"
+
+
+def test_zero_episodes_are_refused(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parse(["--episodes", "0"])
+    assert exit_.value.code == 2
+    assert "--episodes must be 1 or more" in capsys.readouterr().err

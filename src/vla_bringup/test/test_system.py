@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole graph, launched as users launch it: the task, the stops, and what bad input says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+import yaml
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from vla_bringup.episode_runner import EpisodeRunner
+from vla_msgs.action import RunPolicy
+from vla_msgs.msg import PolicyStatus, SafetyState
+
+RATIO = 1.001
+TAIL_S = 4.0
+
+
+def demo(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vla_bringup.demo", *words],
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+@pytest.fixture
+def observer(graph, share: Path, tmp_path: Path) -> Iterator[EpisodeRunner]:
+    """The demonstration's own node, used as eyes and hands on the launched graph."""
+    robot = share / "config" / "robots" / "so101.yaml"
+    parameters = [f"robot_file:={robot}", f"output_dir:={tmp_path}"]
+    words = [word for each in parameters for word in ("-p", each)]
+    rclpy.init(args=["test", "--ros-args", *words])
+    node = EpisodeRunner()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    node._await_graph()
+    yield node
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    thread.join(10)
+
+
+def start_moving(observer: EpisodeRunner) -> None:
+    goal = RunPolicy.Goal(instruction="put the red cube in the bin", max_duration=60.0)
+    handle = observer._result(observer.run_policy.send_goal_async(goal), 10.0)
+    assert handle.accepted
+    observer._until(lambda: observer._reference_speed() > 0.3, 20.0, "motion")
+
+
+def test_the_arm_puts_the_named_cube_in_the_bin(domain, tmp_path):
+    done = demo("--episodes", "1", "--seed", "3", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["success_rate"] == 1.0
+    assert summary["peak_command_jerk_ratio"] <= RATIO
+    assert summary["trips"] == []
+    assert summary["inference_ms_p99"] > 0.0
+    assert summary["plan_ms_p99"] > 0.0
+    assert (tmp_path / "report.png").stat().st_size > 10_000
+    assert (tmp_path / "episode.mp4").stat().st_size > 10_000
+
+
+def test_the_monitor_stops_and_latches_a_hostile_policy(domain, tmp_path):
+    done = demo("--policy", "adversary", "--output", str(tmp_path))
+    assert done.returncode == 3, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["peak_command_jerk_ratio"] <= RATIO
+    assert summary["monitor_state"] == SafetyState.STOPPED_LATCHED
+    assert summary["first_cause"] == "plan_rejected"
+
+
+def test_a_policy_killed_in_motion_leaves_a_smooth_stop_and_no_trip(graph, observer):
+    start_moving(observer)
+    os.kill(graph.pid_of("vla_policy_node"), signal.SIGKILL)
+    killed = time.monotonic()
+    observer._until(observer._at_rest, TAIL_S, "rest")
+    assert time.monotonic() - killed > 0.05
+    time.sleep(0.5)
+    assert observer._at_rest()
+    assert observer.recording.peak_command_jerk_ratio() <= RATIO
+    assert observer.recording.trips == []
+    assert observer.safety.permit
+
+
+def test_a_monitor_killed_in_motion_stops_the_planning(graph, observer):
+    start_moving(observer)
+    os.kill(graph.pid_of("smoothness_monitor"), signal.SIGKILL)
+    observer._until(
+        lambda: observer.status.state in (PolicyStatus.NO_PERMIT, PolicyStatus.IDLE),
+        2.0,
+        "NO_PERMIT",
+    )
+    observer._until(observer._at_rest, TAIL_S, "rest")
+    plans = observer.status.plans
+    time.sleep(1.0)
+    assert observer.status.plans == plans
+    assert observer._at_rest()
+    assert observer.recording.peak_command_jerk_ratio() <= RATIO
+
+
+def edited(source: Path, target: Path, edit) -> Path:
+    content = yaml.safe_load(source.read_text())
+    edit(content)
+    target.write_text(yaml.safe_dump(content))
+    return target
+
+
+def unknown_policy(contract):
+    contract["policy"]["name"] = "dance"
+
+
+def unknown_joint(contract):
+    contract["action"]["joints"][0] = "tail"
+
+
+def unknown_key(contract):
+    contract["observation"]["observation.state"]["max_aeg_s"] = 0.2
+
+
+def no_such_camera(contract):
+    contract["observation"]["observation.images.front"]["topic"] = "rear_camera/image_raw"
+
+
+@pytest.mark.parametrize(
+    ("edit", "key", "value"),
+    [
+        (unknown_policy, "policy.name", "dance"),
+        (unknown_joint, "action.joints", "tail"),
+        (unknown_key, "observation.observation.state", "max_aeg_s"),
+        (no_such_camera, "observation.observation.images.front.topic", "rear_camera/image_raw"),
+    ],
+)
+def test_a_bad_contract_ends_the_demo_with_one_line(domain, share, tmp_path, edit, key, value):
+    source = share / "config" / "policies" / "so101_color_pick.yaml"
+    contract = edited(source, tmp_path / "mine.yaml", edit)
+    done = demo("--contract", str(contract), "--output", str(tmp_path))
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "mine.yaml" in line]
+    assert len(lines) == 1, done.stdout + done.stderr
+    assert key in lines[0]
+    assert value in lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("executable", ["vla_sim", "smoothness_monitor", "vla_policy_node"])
+def test_missing_limits_end_every_node_with_one_line(domain, share, tmp_path, executable):
+    def no_jerk(robot):
+        del robot["arm"]["limits"]["elbow_flex"]["jerk"]
+
+    robot = edited(share / "config" / "robots" / "so101.yaml", tmp_path / "arm.yaml", no_jerk)
+    files = {
+        "vla_sim": [],
+        "smoothness_monitor": [f"monitor_file:={share}/config/monitor/so101.yaml"],
+        "vla_policy_node": [f"contract_file:={share}/config/policies/so101_color_pick.yaml"],
+    }[executable]
+    parameters = [f"robot_file:={robot}", *files]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; from {executable}.node import main; sys.exit(main())",
+            "--ros-args",
+            *(word for each in parameters for word in ("-p", each)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert "arm.yaml" in lines[0]
+    assert "arm.limits.elbow_flex.jerk" in lines[0]
