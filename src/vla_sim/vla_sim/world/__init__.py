@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated table with the arm: physics, scene, cameras and rendering. No ROS in here."""
+
+from vla_sim.world.camera import CameraModel
+from vla_sim.world.render import Renderer, RenderError
+from vla_sim.world.scene import Look, Scene, sample_scene
+from vla_sim.world.world import ObjectState, Snapshot, World, WorldError
+
+__all__ = [
+    "CameraModel",
+    "Look",
+    "ObjectState",
+    "RenderError",
+    "Renderer",
+    "Scene",
+    "Snapshot",
+    "World",
+    "WorldError",
+    "sample_scene",
+]

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Physics of the arm on its table, in MuJoCo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from vla_sim.world import scene as scenes
+from vla_sim.world.camera import CameraModel, intrinsics, look_at
+
+Array = NDArray[np.float64]
+
+MODEL_FILE = Path(__file__).with_name("tabletop.xml")
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+FRONT_POSITION = np.array([0.60, 0.16, 0.46])  # m
+FRONT_TARGET = np.array([0.14, -0.03, 0.05])  # m
+_REST_SPEED = 0.02  # m/s, below which an object rests
+_REST_SPIN = 0.5  # rad/s, the same for its rotation
+
+
+class WorldError(ValueError):
+    """The world cannot be built or used as asked."""
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """Where an object is, measured from the physics.
+
+    Attributes:
+        name: e.g. red_cube.
+        position: (3,) in base_link, m.
+        quaternion: (4,) w, x, y, z.
+        in_bin: It rests inside the bin and the gripper does not touch it.
+    """
+
+    name: str
+    position: Array
+    quaternion: Array
+    in_bin: bool
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a picture needs: generalised positions (nq,) and the look of the scene."""
+
+    time_s: float
+    positions: Array
+    look: scenes.Look
+
+
+class World:
+    """The arm, three cubes and a bin on a table.
+
+    The scene is a function of its seed. One thread owns the world and hands out snapshots.
+    """
+
+    def __init__(
+        self,
+        robot_file: Path,
+        *,
+        seed: int = 0,
+        randomise: bool = True,
+        timestep_s: float = 0.002,
+    ) -> None:
+        """Build the world with the arm at the robot file's home.
+
+        Args:
+            robot_file: Joint names, position limits, home and encoder resolution.
+            seed: Of the first scene.
+            randomise: Vary colours, light and camera poses too, not only the layout.
+            timestep_s: Physics step, s.
+
+        Raises:
+            WorldError: The robot file does not describe this arm.
+        """
+        robot = _read_robot(Path(robot_file))
+        self.joint_names: tuple[str, ...] = robot.joint_names
+        self.home: Array = robot.home
+        self._quantum = 2.0 * np.pi / robot.ticks_per_turn
+        self._randomise = randomise
+        self.model = _build(robot, timestep_s)
+        self._data = mujoco.MjData(self.model)
+        self._qpos = np.array([self.model.joint(name).qposadr[0] for name in JOINTS])
+        self._dof = np.array([self.model.joint(name).dofadr[0] for name in JOINTS])
+        self._object_qpos = [self.model.joint(f"{n}_free").qposadr[0] for n in scenes.CUBES]
+        self._object_dof = [self.model.joint(f"{n}_free").dofadr[0] for n in scenes.CUBES]
+        self._object_body = [self.model.body(name).id for name in scenes.CUBES]
+        self._gripper_bodies = {
+            self.model.body(name).id
+            for name in ("gripper_link", "moving_jaw_so101_v1_link", "moving_jaw")
+        }
+        self._scene = scenes.sample_scene(seed, randomise=randomise)
+        self.place_arm(self.home)
+        self.reset_scene(seed)
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time, s."""
+        return float(self._data.time)
+
+    def reset_scene(self, seed: int) -> None:
+        """Lay out the cubes, light, colours and cameras anew. The arm stays where it is."""
+        self._scene = scenes.sample_scene(seed, randomise=self._randomise)
+        for row, (at, dof) in enumerate(zip(self._object_qpos, self._object_dof, strict=True)):
+            half_yaw = 0.5 * self._scene.yaws[row]
+            self._data.qpos[at : at + 3] = self._scene.positions[row]
+            self._data.qpos[at + 3 : at + 7] = [np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)]
+            self._data.qvel[dof : dof + 6] = 0.0
+        mujoco.mj_forward(self.model, self._data)
+
+    def place_arm(self, position: Array) -> None:
+        """Put the arm and its targets at `position` (6,), rad, at rest. For start-up and tests."""
+        target = self._checked(position)
+        self._data.qpos[self._qpos] = target
+        self._data.qvel[self._dof] = 0.0
+        self._data.ctrl[:] = target
+        mujoco.mj_forward(self.model, self._data)
+
+    def command(self, position: Array) -> None:
+        """Set the servos' position targets (6,), rad."""
+        self._data.ctrl[:] = self._checked(position)
+
+    def step(self, n: int) -> None:
+        """Advance by n physics steps."""
+        mujoco.mj_step(self.model, self._data, n)
+
+    def joint_readings(self) -> tuple[Array, Array, Array]:
+        """Return position (6,) rad on the encoder's grid, velocity (6,) rad/s, effort (6,) N m."""
+        position, velocity = self.joint_truth()
+        ticks = np.round(position / self._quantum)
+        return ticks * self._quantum, velocity, self._data.actuator_force.copy()
+
+    def joint_truth(self) -> tuple[Array, Array]:
+        """Return the exact position (6,) rad and velocity (6,) rad/s."""
+        return self._data.qpos[self._qpos].copy(), self._data.qvel[self._dof].copy()
+
+    def tip(self) -> Array:
+        """Return the pose (4, 4) of gripper_frame_link in base_link, m."""
+        site = self._data.site("gripper_frame_link")
+        pose = np.eye(4)
+        pose[:3, :3] = site.xmat.reshape(3, 3)
+        pose[:3, 3] = site.xpos
+        return pose
+
+    def objects(self) -> list[ObjectState]:
+        """Return where the cubes are and which rest in the bin."""
+        touched = self._touched_by_gripper()
+        states = []
+        for name, body, at, dof in zip(
+            scenes.CUBES, self._object_body, self._object_qpos, self._object_dof, strict=True
+        ):
+            position = self._data.qpos[at : at + 3].copy()
+            velocity = self._data.qvel[dof : dof + 6]
+            inside = (
+                float(np.max(np.abs(position[:2] - scenes.BIN_CENTRE))) < 0.5 * scenes.BIN_INNER
+                and position[2] < scenes.BIN_WALL_TOP + 0.5 * scenes.CUBE_SIDE
+            )
+            at_rest = (
+                float(np.linalg.norm(velocity[:3])) < _REST_SPEED
+                and float(np.linalg.norm(velocity[3:])) < _REST_SPIN
+            )
+            states.append(
+                ObjectState(
+                    name=name,
+                    position=position,
+                    quaternion=self._data.qpos[at + 3 : at + 7].copy(),
+                    in_bin=bool(inside and at_rest and body not in touched),
+                )
+            )
+        return states
+
+    def place_object(self, name: str, position: Array) -> None:
+        """Put an object at `position` (3,), m, upright and at rest. For tests and training."""
+        if name not in scenes.CUBES:
+            raise WorldError(f"no object {name!r}: choose one of {', '.join(scenes.CUBES)}")
+        row = scenes.CUBES.index(name)
+        at, dof = self._object_qpos[row], self._object_dof[row]
+        self._data.qpos[at : at + 7] = [
+            *np.asarray(position, dtype=np.float64),
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+        ]
+        self._data.qvel[dof : dof + 6] = 0.0
+        mujoco.mj_forward(self.model, self._data)
+
+    def camera(self, name: str, width: int = 640, height: int = 480) -> CameraModel:
+        """Return a camera's nominal model; the wrist camera's pose is that of this moment."""
+        if name not in scenes.CAMERAS:
+            raise WorldError(f"no camera {name!r}: choose one of {', '.join(scenes.CAMERAS)}")
+        camera = self._data.camera(name)
+        pose = np.eye(4)
+        # MuJoCo's camera looks along -z with y up; the optical frame looks along z with y down.
+        pose[:3, :3] = camera.xmat.reshape(3, 3) * np.array([1.0, -1.0, -1.0])
+        pose[:3, 3] = camera.xpos
+        fovy = float(np.deg2rad(self.model.camera(name).fovy[0]))
+        return CameraModel(width, height, intrinsics(width, height, fovy), pose)
+
+    def snapshot(self) -> Snapshot:
+        """Copy what a Renderer needs."""
+        return Snapshot(self.time_s, self._data.qpos.copy(), self._scene.look)
+
+    def _checked(self, position: Array) -> Array:
+        values = np.asarray(position, dtype=np.float64)
+        if values.shape != (len(JOINTS),) or not np.all(np.isfinite(values)):
+            raise WorldError(f"joint positions must be {len(JOINTS)} finite numbers, got {values}")
+        return values
+
+    def _touched_by_gripper(self) -> set[int]:
+        touched: set[int] = set()
+        body_of = self.model.geom_bodyid
+        for geom1, geom2 in self._data.contact.geom[: self._data.ncon]:
+            body1, body2 = int(body_of[geom1]), int(body_of[geom2])
+            if body1 in self._gripper_bodies:
+                touched.add(body2)
+            if body2 in self._gripper_bodies:
+                touched.add(body1)
+        return touched
+
+
+@dataclass(frozen=True)
+class _Robot:
+    joint_names: tuple[str, ...]
+    lower: Array
+    upper: Array
+    home: Array
+    ticks_per_turn: int
+
+
+def _read_robot(path: Path) -> _Robot:
+    """Read what the world needs of a robot file."""
+    content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if content.get("robot") != "so101":
+        raise WorldError(f"{path}: robot: is {content.get('robot')!r}, this world has a so101")
+    arm, gripper = content["arm"], content["gripper"]
+    names = (*arm["joints"], gripper["joint"])
+    if len(names) != len(JOINTS):
+        raise WorldError(
+            f"{path}: arm.joints: the so101 has {len(JOINTS) - 1} joints, in bus order"
+        )
+    ranges = np.array(
+        [arm["limits"][name]["position"] for name in arm["joints"]] + [gripper["position"]]
+    )
+    home = np.array([float(content["home"][name]) for name in names])
+    ticks = int(content["encoder"]["ticks_per_turn"])
+    return _Robot(names, ranges[:, 0], ranges[:, 1], home, ticks)
+
+
+def _build(robot: _Robot, timestep_s: float) -> mujoco.MjModel:
+    """Compile the model with the robot file's joint ranges and the front camera's pose."""
+    spec = mujoco.MjSpec.from_file(str(MODEL_FILE))
+    spec.option.timestep = timestep_s
+    for name, lower, upper in zip(JOINTS, robot.lower, robot.upper, strict=True):
+        spec.joint(name).range = [lower, upper]
+        spec.actuator(name).ctrlrange = [lower, upper]
+    quaternion = np.zeros(4)
+    mujoco.mju_mat2Quat(quaternion, look_at(FRONT_POSITION, FRONT_TARGET).ravel())
+    spec.camera("front").pos = FRONT_POSITION
+    spec.camera("front").quat = quaternion
+    return spec.compile()
