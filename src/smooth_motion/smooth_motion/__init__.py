@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion whose jerk is bounded by construction. Needs no ROS and reads no clock."""
+
+from smooth_motion.acknowledge import Acknowledged, Acknowledgement, RunningPlan
+from smooth_motion.errors import MotionError, RobotConfigError, TrackingError
+from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
+from smooth_motion.limits import Limits, State
+from smooth_motion.overlap import overlap, splice_ns
+from smooth_motion.plan import Knots, Plan, Point, Sample
+from smooth_motion.robot import Robot, load_robot
+
+__all__ = [
+    "Acknowledged",
+    "Acknowledgement",
+    "GripperLimits",
+    "GripperPlan",
+    "Knots",
+    "Limits",
+    "MotionError",
+    "Plan",
+    "Point",
+    "Robot",
+    "RobotConfigError",
+    "RunningPlan",
+    "Sample",
+    "State",
+    "TrackingError",
+    "load_robot",
+    "overlap",
+    "splice_ns",
+    "track_gripper",
+]

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which plan does the controller run?
+
+A joint_trajectory_controller publishes the time since the start of the trajectory that it runs.
+Its stamp minus that time is the trajectory's start, which is a plan's identity here. So each
+message of `controller_state` says which plan runs, that a plan was lost on the way, or that
+the controller follows something that was never sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from smooth_motion.errors import MotionError
+from smooth_motion.limits import FloatArray, frozen_array
+from smooth_motion.plan import Plan
+
+# A controller adds up its periods, so the difference wanders by a fraction of a millisecond.
+IDENTITY_TOLERANCE_NS = 1_000_000
+ACKNOWLEDGE_TIMEOUT_NS = 300_000_000
+# Plans older than this many are not remembered; a controller runs one of the last few.
+HISTORY = 64
+
+
+class Acknowledged(Enum):
+    """What one message of the controller's state says."""
+
+    HOLDING = "holding"
+    """No plan has run yet; the controller holds its own reference at rest."""
+    RUNNING = "running"
+    """The plan that was sent last runs."""
+    PENDING = "pending"
+    """The plan that was sent last does not run yet; the one before it does."""
+    LOST = "lost"
+    """The plan that was sent last does not run, and the time for it has passed."""
+    FOREIGN = "foreign"
+    """Something runs that was never sent from here (or time itself is scaled)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Acknowledgement:
+    """The verdict on one message of the controller's state.
+
+    Attributes:
+        kind: What it says.
+        start_ns: Start of the trajectory that the controller runs.
+        deviation: (J,) rad, the controller's reference minus `RunningPlan.plan` at that time.
+    """
+
+    kind: Acknowledged
+    start_ns: int
+    deviation: FloatArray
+
+
+class RunningPlan:
+    """Keeps account of the plans sent and of the one that the controller runs.
+
+    Attributes:
+        plan: The plan that runs, by the last observation. Until one is acknowledged it is a hold
+            at the controller's reference.
+    """
+
+    def __init__(
+        self,
+        hold: Plan,
+        *,
+        tolerance_ns: int = IDENTITY_TOLERANCE_NS,
+        timeout_ns: int = ACKNOWLEDGE_TIMEOUT_NS,
+    ) -> None:
+        """Start from a hold.
+
+        Args:
+            hold: A plan at rest where the controller's reference is.
+            tolerance_ns: How far an observed start may lie from a plan's.
+            timeout_ns: How long after sending a plan must run.
+        """
+        self._tolerance_ns = tolerance_ns
+        self._timeout_ns = timeout_ns
+        self.rebase(hold)
+
+    def rebase(self, hold: Plan) -> None:
+        """Forget every plan sent and start again from a hold, as after a foreign trajectory."""
+        self.plan = hold
+        self._acknowledged = False
+        self._sent: deque[Plan] = deque(maxlen=HISTORY)
+        self._sent_ns = 0
+        self._newest_ran = False
+
+    @property
+    def newest(self) -> Plan:
+        """The plan that was sent last, or the hold if none was."""
+        return self._sent[-1] if self._sent else self.plan
+
+    def sent(self, plan: Plan, now_ns: int) -> None:
+        """Note that a plan was sent to the controller.
+
+        Raises:
+            MotionError: It has other joints than the hold, or nearly the start of the plan sent
+                before it, so that the two could not be told apart.
+        """
+        if plan.joint_names != self.plan.joint_names:
+            raise MotionError(
+                f"a plan for {', '.join(plan.joint_names)} was sent, but the "
+                f"controller moves {', '.join(self.plan.joint_names)}"
+            )
+        if self._sent and abs(plan.start_ns - self._sent[-1].start_ns) <= 2 * self._tolerance_ns:
+            raise MotionError(
+                "two plans start within "
+                f"{2 * self._tolerance_ns} ns and cannot be told apart; send fewer"
+            )
+        self._sent.append(plan)
+        self._sent_ns = now_ns
+        self._newest_ran = False
+
+    def observe(
+        self,
+        stamp_ns: int,
+        time_from_start_ns: int,
+        position: FloatArray,
+        velocity: FloatArray,
+        now_ns: int,
+    ) -> Acknowledgement:
+        """Take in one message of the controller's state.
+
+        Args:
+            stamp_ns: Its header's stamp.
+            time_from_start_ns: Its reference's time from start.
+            position: Its reference's positions, (J,) rad.
+            velocity: Its reference's velocities, (J,) rad/s.
+            now_ns: The time now, on the clock given to `sent`.
+
+        Raises:
+            MotionError: The reference is not finite or has another number of joints.
+        """
+        shape = (len(self.plan.joint_names),)
+        position = frozen_array(position, "reference.positions", shape)
+        velocity = frozen_array(velocity, "reference.velocities", shape)
+        start_ns = stamp_ns - time_from_start_ns
+        match = min(self._sent, key=lambda plan: abs(plan.start_ns - start_ns), default=None)
+        if match is not None and abs(match.start_ns - start_ns) > self._tolerance_ns:
+            match = None
+        overdue = bool(self._sent) and now_ns - self._sent_ns > self._timeout_ns
+
+        if match is not None:
+            self.plan, self._acknowledged = match, True
+            if match is self._sent[-1]:
+                self._newest_ran = True
+                kind = Acknowledged.RUNNING
+            else:
+                # A plan that came back after a newer one had run was delivered out of order.
+                late = overdue or self._newest_ran
+                kind = Acknowledged.LOST if late else Acknowledged.PENDING
+        elif self._acknowledged or velocity.any():
+            kind = Acknowledged.FOREIGN
+        else:
+            self.plan = Plan.hold(self.plan.joint_names, position, start_ns)
+            if overdue:
+                kind = Acknowledged.LOST
+            else:
+                kind = Acknowledged.PENDING if self._sent else Acknowledged.HOLDING
+        deviation = np.asarray(position - self.plan.sample(stamp_ns).position)
+        return Acknowledgement(kind, start_ns, deviation)

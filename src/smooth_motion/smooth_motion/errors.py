@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong, one class each. Every message is one line that says what to do."""
+
+
+class MotionError(ValueError):
+    """An input cannot describe a motion (shape, finiteness, time order, joints)."""
+
+
+class TrackingError(MotionError):
+    """No plan within the limits exists from this state, so none is returned."""
+
+
+class RobotConfigError(ValueError):
+    """A robot file is wrong. The message reads ``<file>: <key.path>: what is wrong``."""

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read a robot file: the one place for a robot's joint names, limits and controllers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smooth_motion.errors import RobotConfigError
+from smooth_motion.gripper import GripperLimits
+from smooth_motion.limits import FloatArray, Limits, frozen_array
+
+
+@dataclass(frozen=True, eq=False)
+class Robot:
+    """A robot as its file describes it.
+
+    Attributes:
+        name: The robot's name.
+        base_frame: Frame of the base.
+        tip_frame: Frame of the tool.
+        arm_controller: Name of the arm's joint_trajectory_controller.
+        limits: The arm's joints and limits.
+        gripper: The gripper's joint, controller and limits.
+        home: Where it waits, rad: every arm joint and the gripper.
+        ticks_per_turn: Encoder steps in a turn.
+    """
+
+    name: str
+    base_frame: str
+    tip_frame: str
+    arm_controller: str
+    limits: Limits
+    gripper: GripperLimits
+    home: Mapping[str, float]
+    ticks_per_turn: int
+
+    @property
+    def home_position(self) -> FloatArray:
+        """The arm's home, (J,) rad, in the order of the limits."""
+        names = self.limits.joint_names
+        return frozen_array([self.home[name] for name in names], "home", (len(names),))
+
+
+class _Section:
+    """A mapping of the file that must be used up exactly."""
+
+    def __init__(self, file: str, path: str, value: Any) -> None:
+        self.file, self.path = file, path
+        if not isinstance(value, dict):
+            raise self.error("", f"must be a mapping, but is {_shown(value)}")
+        self.values = value
+        self.unread = set(value)
+
+    def error(self, key: str, what: str) -> RobotConfigError:
+        where = ".".join(part for part in (self.path, key) if part)
+        return RobotConfigError(f"{self.file}: {where or 'the file'}: {what}")
+
+    def take(self, key: str) -> Any:
+        if key not in self.values:
+            raise self.error(key, "is missing; add it")
+        self.unread.discard(key)
+        return self.values[key]
+
+    def section(self, key: str) -> _Section:
+        path = f"{self.path}.{key}" if self.path else key
+        return _Section(self.file, path, self.take(key))
+
+    def text(self, key: str) -> str:
+        value = self.take(key)
+        if not isinstance(value, str) or not value:
+            raise self.error(key, f"must be a non-empty string, but is {_shown(value)}")
+        return value
+
+    def number(self, key: str, *, positive: bool = False) -> float:
+        value = self.take(key)
+        if not _is_number(value):
+            raise self.error(key, f"must be a finite number, but is {_shown(value)}")
+        if positive and not (value > 0):
+            raise self.error(key, f"must be positive, but is {value}")
+        return float(value)
+
+    def range(self, key: str) -> tuple[float, float]:
+        value = self.take(key)
+        if not (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))):
+            raise self.error(key, f"must be [lower, upper], but is {_shown(value)}")
+        if not (value[0] < value[1]):
+            raise self.error(key, f"lower must be below upper, but the range is {value}")
+        return float(value[0]), float(value[1])
+
+    def end(self) -> None:
+        if self.unread:
+            key = sorted(map(str, self.unread))[0]
+            known = ", ".join(str(k) for k in self.values if k not in self.unread)
+            raise self.error(key, f"is not a key of this section; remove it (known: {known})")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return f"the text {value!r}"
+        return f"the text {value!r}; YAML reads a number without quotes, as in 10.0 or 1.0e+3"
+    return "empty" if value is None else repr(value)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, but a key that occurs twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                problem = f"key {key!r} occurs twice, again in line {line}"
+                raise yaml.MarkedYAMLError(problem=problem)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_robot(path: str | Path) -> Robot:
+    """Read a robot file, strictly.
+
+    Args:
+        path: A YAML file like ``config/robots/so101.yaml``.
+
+    Raises:
+        RobotConfigError: The file cannot be read, a key is missing, unknown or twice, or a value
+            is of the wrong kind. The message is one line: ``<file>: <key.path>: what to do``.
+    """
+    file = str(path)
+    try:
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise RobotConfigError(f"{file}: the file: cannot be read ({reason})") from None
+    except yaml.YAMLError as error:
+        reason = getattr(error, "problem", None) or "unreadable"
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise RobotConfigError(f"{file}: the file: is not YAML: {reason}{where}") from None
+
+    top = _Section(file, "", values)
+    name, base, tip = top.text("robot"), top.text("base_frame"), top.text("tip_frame")
+
+    arm = top.section("arm")
+    controller, limits = arm.text("controller"), _arm_limits(arm)
+    arm.end()
+
+    grip = top.section("gripper")
+    grip_range = grip.range("position")
+    gripper = GripperLimits(
+        grip.text("controller"),
+        grip.text("joint"),
+        *grip_range,
+        grip.number("velocity", positive=True),
+    )
+    if gripper.joint in limits.joint_names:
+        raise grip.error("joint", f"{gripper.joint} is already a joint of the arm")
+    grip.end()
+
+    encoder = top.section("encoder")
+    ticks = encoder.take("ticks_per_turn")
+    if type(ticks) is not int or not (ticks > 0):
+        what = f"must be a positive integer, but is {_shown(ticks)}"
+        raise encoder.error("ticks_per_turn", what)
+    encoder.end()
+
+    home_section = top.section("home")
+    home = {joint: home_section.number(joint) for joint in (*limits.joint_names, gripper.joint)}
+    home_section.end()
+    top.end()
+
+    lowers = (*limits.position_lower.tolist(), gripper.position_lower)
+    uppers = (*limits.position_upper.tolist(), gripper.position_upper)
+    for (joint, position), low, high in zip(home.items(), lowers, uppers, strict=True):
+        if not (low <= position <= high):
+            raise home_section.error(joint, f"{position} is outside its limits [{low}, {high}]")
+    return Robot(name, base, tip, controller, limits, gripper, home, ticks)
+
+
+def _arm_limits(arm: _Section) -> Limits:
+    joints = arm.take("joints")
+    if not (isinstance(joints, list) and joints and all(isinstance(j, str) and j for j in joints)):
+        raise arm.error("joints", "must be a list of one or more joint names")
+    if len(set(joints)) != len(joints):
+        raise arm.error("joints", f"must be distinct, but are {', '.join(joints)}")
+    table = arm.section("limits")
+    rows = []
+    for joint in joints:
+        row = table.section(joint)
+        rows.append(
+            (
+                *row.range("position"),
+                *(row.number(key, positive=True) for key in ("velocity", "acceleration", "jerk")),
+            )
+        )
+        row.end()
+    table.end()
+    shape = (len(joints),)
+    columns = [frozen_array(column, "limits", shape) for column in zip(*rows, strict=True)]
+    return Limits(tuple(joints), *columns)
