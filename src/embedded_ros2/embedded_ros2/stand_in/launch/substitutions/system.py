@@ -200,6 +200,8 @@ class PathJoinSubstitution(Substitution):
     """A path put together from parts."""
 
     def __init__(self, substitutions: Iterable[SomeSubstitutionsType]) -> None:
+        if isinstance(substitutions, (str, Substitution)):
+            substitutions = [substitutions]
         # Each part is text, a substitution, or a list of both that forms one component.
         self.__parts = [normalize_to_list_of_substitutions(part) for part in substitutions]
 

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions on the environment that child processes inherit."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..action import Action
+from ..condition import Condition
+from ..some_substitutions_type import SomeSubstitutionsType
+from ..substitution import Substitution
+from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
+from ..utilities.type_utils import normalize_typed_substitution, perform_typed_substitution
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+class SetEnvironmentVariable(Action):
+    """Sets a variable."""
+
+    def __init__(
+        self,
+        name: SomeSubstitutionsType,
+        value: SomeSubstitutionsType,
+        *,
+        condition: Condition | None = None,
+    ) -> None:
+        super().__init__(condition=condition)
+        self.__name = normalize_to_list_of_substitutions(name)
+        self.__value = normalize_to_list_of_substitutions(value)
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name of the variable."""
+        return self.__name
+
+    @property
+    def value(self) -> list[Substitution]:
+        """Its value."""
+        return self.__value
+
+    def execute(self, context: LaunchContext) -> None:
+        name = perform_substitutions(context, self.name)
+        context.environment[name] = perform_substitutions(context, self.value)
+
+
+class UnsetEnvironmentVariable(Action):
+    """Removes a variable, if it is set."""
+
+    def __init__(
+        self, name: SomeSubstitutionsType, *, condition: Condition | None = None
+    ) -> None:
+        super().__init__(condition=condition)
+        self.__name = normalize_to_list_of_substitutions(name)
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name of the variable."""
+        return self.__name
+
+    def execute(self, context: LaunchContext) -> None:
+        context.environment.pop(perform_substitutions(context, self.name), None)
+
+
+class AppendEnvironmentVariable(Action):
+    """Adds to the end of a variable such as a search path, or to its front."""
+
+    def __init__(
+        self,
+        name: SomeSubstitutionsType,
+        value: SomeSubstitutionsType,
+        prepend: bool | SomeSubstitutionsType = False,
+        separator: SomeSubstitutionsType = os.pathsep,
+        *,
+        condition: Condition | None = None,
+    ) -> None:
+        super().__init__(condition=condition)
+        self.__name = normalize_to_list_of_substitutions(name)
+        self.__value = normalize_to_list_of_substitutions(value)
+        self.__prepend = normalize_typed_substitution(prepend, bool)
+        self.__separator = normalize_to_list_of_substitutions(separator)
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name of the variable."""
+        return self.__name
+
+    @property
+    def value(self) -> list[Substitution]:
+        """What is added."""
+        return self.__value
+
+    @property
+    def prepend(self) -> object:
+        """Whether it goes to the front."""
+        return self.__prepend
+
+    @property
+    def separator(self) -> list[Substitution]:
+        """What stands between the parts."""
+        return self.__separator
+
+    def execute(self, context: LaunchContext) -> None:
+        name = perform_substitutions(context, self.name)
+        parts = [perform_substitutions(context, self.value)]
+        if name in context.environment:
+            prepend = perform_typed_substitution(context, self.__prepend, bool)
+            parts.insert(1 if prepend else 0, context.environment[name])
+        separator = perform_substitutions(context, self.separator)
+        context.environment[name] = separator.join(parts)
+
+
+class PushEnvironment(Action):
+    """Saves the environment."""
+
+    def execute(self, context: LaunchContext) -> None:
+        context._push_environment()
+
+
+class PopEnvironment(Action):
+    """Returns to the environment saved last."""
+
+    def execute(self, context: LaunchContext) -> None:
+        context._pop_environment()
+
+
+class ResetEnvironment(Action):
+    """Returns to the environment at the start of the launch."""
+
+    def execute(self, context: LaunchContext) -> None:
+        context._reset_environment()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions on events and their handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..action import Action
+from ..condition import Condition
+from ..event import Event
+from ..event_handler import BaseEventHandler
+from ..events import Shutdown as ShutdownEvent
+from ..events.process import ProcessExited
+from ..launch_description_entity import LaunchDescriptionEntity
+from ..logging import get_logger
+from ..utilities import ensure_argument_type
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+class EmitEvent(Action):
+    """Emits an event."""
+
+    def __init__(self, *, event: Event, condition: Condition | None = None) -> None:
+        super().__init__(condition=condition)
+        ensure_argument_type(event, Event, "event", type(self).__name__)
+        self.__event = event
+
+    @property
+    def event(self) -> Event:
+        """The event."""
+        return self.__event
+
+    def execute(self, context: LaunchContext) -> None:
+        context.emit_event_sync(self.__event)
+
+
+class Shutdown(EmitEvent):
+    """Ends the launch."""
+
+    def __init__(
+        self, *, reason: str = "reason not given", condition: Condition | None = None
+    ) -> None:
+        super().__init__(event=ShutdownEvent(reason=reason), condition=condition)
+
+    def execute(self, context: LaunchContext) -> None:
+        event = context.get_locals_as_dict().get("event")
+        if isinstance(event, ProcessExited):
+            get_logger("launch").info(
+                "process[%s] was required: shutting down launched system", event.process_name
+            )
+        super().execute(context)
+
+
+class RegisterEventHandler(Action):
+    """Registers an event handler."""
+
+    def __init__(
+        self, event_handler: BaseEventHandler, *, condition: Condition | None = None
+    ) -> None:
+        super().__init__(condition=condition)
+        self.__event_handler = event_handler
+
+    @property
+    def event_handler(self) -> BaseEventHandler:
+        """The event handler."""
+        return self.__event_handler
+
+    def execute(self, context: LaunchContext) -> None:
+        context.register_event_handler(self.__event_handler)
+
+    def describe_conditional_sub_entities(
+        self,
+    ) -> list[tuple[str, Iterable[LaunchDescriptionEntity]]]:
+        text, entities = self.__event_handler.describe()
+        return [(text, entities)] if entities else []
+
+
+class UnregisterEventHandler(Action):
+    """Unregisters an event handler."""
+
+    def __init__(
+        self, event_handler: BaseEventHandler, *, condition: Condition | None = None
+    ) -> None:
+        super().__init__(condition=condition)
+        self.__event_handler = event_handler
+
+    @property
+    def event_handler(self) -> BaseEventHandler:
+        """The event handler."""
+        return self.__event_handler
+
+    def execute(self, context: LaunchContext) -> None:
+        context.unregister_event_handler(self.__event_handler)
