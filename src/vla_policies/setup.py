@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+from setuptools import find_packages, setup
+
+PACKAGE = "vla_policies"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    install_requires=["numpy", "opencv-python-headless", "PyYAML"],
+    python_requires=">=3.10",
+    zip_safe=True,
+    maintainer="The maintainers",
+    maintainer_email="maintainers@vla-smooth.invalid",
+    description="Policies that turn observations into action chunks, and the protocol they share.",
+    license="Apache-2.0",
+    entry_points={
+        # Other packages add theirs to the same group.
+        PACKAGE: [
+            f"color_pick = {PACKAGE}.color_pick:make",
+            f"replay = {PACKAGE}.replay:make",
+            f"adversary = {PACKAGE}.adversary:make",
+        ]
+    },
+)
