@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Install the policies and register them."""
+
 from setuptools import find_packages, setup
 
 PACKAGE = "vla_policies"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a policy is: observations in, chunks of joint targets out, and a spec that says which.
 
-Feature names are LeRobot's: ``observation.images.<camera>``, ``observation.state``, ``task``, ``action``.
+Feature names are LeRobot's: ``observation.images.<camera>``, ``observation.state``, ``task``.
 """
 
 from __future__ import annotations

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mujoco
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from smooth_motion import load_robot
 from vla_sim.world import scene as scenes
 from vla_sim.world.camera import CameraModel, intrinsics, look_at
 
@@ -79,14 +77,24 @@ class World:
             timestep_s: Physics step, s.
 
         Raises:
-            WorldError: The robot file does not describe this arm.
+            RobotConfigError: The robot file cannot be read.
+            WorldError: It does not describe this arm.
         """
-        robot = _read_robot(Path(robot_file))
-        self.joint_names: tuple[str, ...] = robot.joint_names
-        self.home: Array = robot.home
+        robot = load_robot(robot_file)
+        if robot.name != "so101" or len(robot.limits.joint_names) != len(JOINTS) - 1:
+            raise WorldError(
+                f"{robot_file}: robot: is {robot.name!r} with {len(robot.limits.joint_names)} arm "
+                "joints; this world has a so101 with five, in bus order"
+            )
+        self.joint_names: tuple[str, ...] = (*robot.limits.joint_names, robot.gripper.joint)
+        self.home: Array = np.array([robot.home[name] for name in self.joint_names])
         self._quantum = 2.0 * np.pi / robot.ticks_per_turn
         self._randomise = randomise
-        self.model = _build(robot, timestep_s)
+        self.model = _build(
+            np.append(robot.limits.position_lower, robot.gripper.position_lower),
+            np.append(robot.limits.position_upper, robot.gripper.position_upper),
+            timestep_s,
+        )
         self._data = mujoco.MjData(self.model)
         self._qpos = np.array([self.model.joint(name).qposadr[0] for name in JOINTS])
         self._dof = np.array([self.model.joint(name).dofadr[0] for name in JOINTS])
@@ -227,41 +235,13 @@ class World:
         return touched
 
 
-@dataclass(frozen=True)
-class _Robot:
-    joint_names: tuple[str, ...]
-    lower: Array
-    upper: Array
-    home: Array
-    ticks_per_turn: int
-
-
-def _read_robot(path: Path) -> _Robot:
-    """Read what the world needs of a robot file."""
-    content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if content.get("robot") != "so101":
-        raise WorldError(f"{path}: robot: is {content.get('robot')!r}, this world has a so101")
-    arm, gripper = content["arm"], content["gripper"]
-    names = (*arm["joints"], gripper["joint"])
-    if len(names) != len(JOINTS):
-        raise WorldError(
-            f"{path}: arm.joints: the so101 has {len(JOINTS) - 1} joints, in bus order"
-        )
-    ranges = np.array(
-        [arm["limits"][name]["position"] for name in arm["joints"]] + [gripper["position"]]
-    )
-    home = np.array([float(content["home"][name]) for name in names])
-    ticks = int(content["encoder"]["ticks_per_turn"])
-    return _Robot(names, ranges[:, 0], ranges[:, 1], home, ticks)
-
-
-def _build(robot: _Robot, timestep_s: float) -> mujoco.MjModel:
-    """Compile the model with the robot file's joint ranges and the front camera's pose."""
+def _build(lower: Array, upper: Array, timestep_s: float) -> mujoco.MjModel:
+    """Compile the model with joint ranges (6,), rad, and the front camera's pose."""
     spec = mujoco.MjSpec.from_file(str(MODEL_FILE))
     spec.option.timestep = timestep_s
-    for name, lower, upper in zip(JOINTS, robot.lower, robot.upper, strict=True):
-        spec.joint(name).range = [lower, upper]
-        spec.actuator(name).ctrlrange = [lower, upper]
+    for name, *bounds in zip(JOINTS, lower, upper, strict=True):
+        spec.joint(name).range = bounds
+        spec.actuator(name).ctrlrange = bounds
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, look_at(FRONT_POSITION, FRONT_TARGET).ravel())
     spec.camera("front").pos = FRONT_POSITION
