@@ -2,16 +2,27 @@
 """Motion whose jerk is bounded by construction. Needs no ROS and reads no clock."""
 
 from smooth_motion.acknowledge import Acknowledged, Acknowledgement, RunningPlan
+from smooth_motion.brake import brake
+from smooth_motion.check import (
+    CheckConfig,
+    Violation,
+    ViolationKind,
+    check,
+    limit_violations,
+)
 from smooth_motion.errors import MotionError, RobotConfigError, TrackingError
 from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
 from smooth_motion.limits import Limits, State
 from smooth_motion.overlap import overlap, splice_ns
 from smooth_motion.plan import Knots, Plan, Point, Sample
 from smooth_motion.robot import Robot, load_robot
+from smooth_motion.tracker import Chunk, TrackerConfig, track
 
 __all__ = [
     "Acknowledged",
     "Acknowledgement",
+    "CheckConfig",
+    "Chunk",
     "GripperLimits",
     "GripperPlan",
     "Knots",
@@ -24,9 +35,16 @@ __all__ = [
     "RunningPlan",
     "Sample",
     "State",
+    "TrackerConfig",
     "TrackingError",
+    "Violation",
+    "ViolationKind",
+    "brake",
+    "check",
+    "limit_violations",
     "load_robot",
     "overlap",
     "splice_ns",
+    "track",
     "track_gripper",
 ]
