@@ -11,6 +11,7 @@ from smooth_motion.check import (
     limit_violations,
 )
 from smooth_motion.errors import MotionError, RobotConfigError, TrackingError
+from smooth_motion.estimators import CommandJerk, SavitzkyGolayJerk
 from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
 from smooth_motion.limits import Limits, State
 from smooth_motion.overlap import overlap, splice_ns
@@ -23,6 +24,7 @@ __all__ = [
     "Acknowledgement",
     "CheckConfig",
     "Chunk",
+    "CommandJerk",
     "GripperLimits",
     "GripperPlan",
     "Knots",
@@ -34,6 +36,7 @@ __all__ = [
     "RobotConfigError",
     "RunningPlan",
     "Sample",
+    "SavitzkyGolayJerk",
     "State",
     "TrackerConfig",
     "TrackingError",

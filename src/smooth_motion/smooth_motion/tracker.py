@@ -291,6 +291,10 @@ class _Problem:
         self._solver = piqp.SparseSolver()
         self._solver.settings.kkt_solver = piqp.KKTSolver.sparse_ldlt_ineq_cond
         self._solver.settings.max_iter = 60
+        # In units of the smallest bound: closer than the verification asks, wider than what is
+        # lost where the remainder of the plan before is nearly the only solution.
+        self._solver.settings.eps_abs = 1e-7
+        self._solver.settings.eps_duality_gap_rel = 1e-6
 
     def solve(
         self,
