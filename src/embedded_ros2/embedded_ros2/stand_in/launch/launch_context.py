@@ -40,9 +40,7 @@ class _Locals:
 class LaunchContext:
     """Launch configurations, environment, locals, event handlers and the event queue."""
 
-    def __init__(
-        self, *, argv: Iterable[str] | None = None, noninteractive: bool = False
-    ) -> None:
+    def __init__(self, *, argv: Iterable[str] | None = None, noninteractive: bool = False) -> None:
         self.__argv = list(argv) if argv is not None else []
         self.__noninteractive = noninteractive
 

@@ -54,7 +54,9 @@ class LaunchDescription(LaunchDescriptionEntity):
             from .logging import get_logger
 
             path = context.get_locals_as_dict().get("current_launch_file_path")
-            what = f"launch file [{path}] is deprecated" if path else "deprecated launch description"
+            what = (
+                f"launch file [{path}] is deprecated" if path else "deprecated launch description"
+            )
             get_logger("launch").warning("%s: %s", what, self.__deprecated_reason)
         return self.__entities
 

@@ -77,7 +77,7 @@ def _coloured(line: str, level: int) -> str:
     if prefix is None:
         return line
     colour = _PROCESS_COLOURS[zlib.crc32(prefix[0].encode()) % len(_PROCESS_COLOURS)]
-    return f"\x1b[{colour}m{prefix[0]}\x1b[0m{line[prefix.end():]}"
+    return f"\x1b[{colour}m{prefix[0]}\x1b[0m{line[prefix.end() :]}"
 
 
 class _ScreenHandler(logging.Handler):
@@ -177,7 +177,9 @@ class LaunchConfig:
         file = override.encode("latin1").decode("unicode_escape") or self._file_format
         form = {"screen": screen, "file": file, "raw-screen": _RAW_SCREEN, "raw-file": _RAW_FILE}
         # {msg} is the documented name of the text in custom formats; logging calls it {message}.
-        return logging.Formatter(form.get(kind, _RAW_SCREEN).replace("{msg}", "{message}"), style="{")
+        return logging.Formatter(
+            form.get(kind, _RAW_SCREEN).replace("{msg}", "{message}"), style="{"
+        )
 
     def handler(self, kind: str, file_name: str = "launch.log") -> logging.Handler:
         """Return the handler of a kind: screen, file, raw-screen, raw-file or raw-own."""

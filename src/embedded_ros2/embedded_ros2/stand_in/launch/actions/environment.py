@@ -49,9 +49,7 @@ class SetEnvironmentVariable(Action):
 class UnsetEnvironmentVariable(Action):
     """Removes a variable, if it is set."""
 
-    def __init__(
-        self, name: SomeSubstitutionsType, *, condition: Condition | None = None
-    ) -> None:
+    def __init__(self, name: SomeSubstitutionsType, *, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
         self.__name = normalize_to_list_of_substitutions(name)
 

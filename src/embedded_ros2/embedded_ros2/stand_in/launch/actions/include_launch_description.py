@@ -86,12 +86,13 @@ class IncludeLaunchDescription(Action):
                 context._restore_local(key, outside)
 
         given = self._argument_names(context)
-        for argument, includes in (
-            description.get_launch_arguments_with_include_launch_description_actions()
-        ):
+        for (
+            argument,
+            includes,
+        ) in description.get_launch_arguments_with_include_launch_description_actions():
             if argument._conditionally_included or argument.default_value is not None:
                 continue
-            known = {*given, *context.launch_configurations}
+            known = set(given)
             for include in includes:
                 known.update(include._argument_names(context))
             if argument.name not in known:

@@ -31,7 +31,9 @@ class DeclareLaunchArgument(Action):
     ) -> None:
         super().__init__(condition=condition)
         if choices is not None and not choices:
-            raise RuntimeError(f"launch argument '{name}': choices is empty; use None for any value")
+            raise RuntimeError(
+                f"launch argument '{name}': choices is empty; use None for any value"
+            )
         if choices and isinstance(default_value, str) and default_value not in choices:
             raise RuntimeError(
                 f"launch argument '{name}': default value '{default_value}' is not one of {choices}"
@@ -122,9 +124,7 @@ class SetLaunchConfiguration(Action):
 class UnsetLaunchConfiguration(Action):
     """Removes a launch configuration, if it is set."""
 
-    def __init__(
-        self, name: SomeSubstitutionsType, *, condition: Condition | None = None
-    ) -> None:
+    def __init__(self, name: SomeSubstitutionsType, *, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
         self.__name = normalize_to_list_of_substitutions(name)
 

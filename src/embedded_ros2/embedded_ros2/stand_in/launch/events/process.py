@@ -254,16 +254,12 @@ class SignalProcess(ProcessTargetedEvent):
 
 def matches_pid(pid: int) -> Callable[[ExecuteLocal], bool]:
     """Return a matcher for the process with this id."""
-    return lambda action: bool(
-        action.process_details and action.process_details.get("pid") == pid
-    )
+    return lambda action: bool(action.process_details and action.process_details.get("pid") == pid)
 
 
 def matches_name(name: str) -> Callable[[ExecuteLocal], bool]:
     """Return a matcher for the process with this name."""
-    return lambda action: bool(
-        action.process_details and action.process_details["name"] == name
-    )
+    return lambda action: bool(action.process_details and action.process_details["name"] == name)
 
 
 def matches_executable(executable: str) -> Callable[[ExecuteLocal], bool]:

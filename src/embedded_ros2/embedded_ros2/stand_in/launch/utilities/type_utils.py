@@ -38,7 +38,9 @@ def extract_type(data_type: AllowedTypesType) -> tuple[type, bool]:
     is_list = get_origin(data_type) is list
     scalar = get_args(data_type)[0] if is_list and get_args(data_type) else data_type
     if scalar not in ScalarTypesTuple:
-        raise ValueError(f"type {data_type} is not allowed; use bool, int, float, str or List[...]")
+        raise ValueError(
+            f"type {data_type} is not allowed; use bool, int, float, str or List[...]"
+        )
     return scalar, is_list
 
 
@@ -151,7 +153,9 @@ def normalize_typed_substitution(
         elif is_substitution(item):
             items.append(normalize_to_list_of_substitutions(item))
         else:
-            raise TypeError(f"list '{value}' holds '{item}', which is no scalar and no substitution")
+            raise TypeError(
+                f"list '{value}' holds '{item}', which is no scalar and no substitution"
+            )
     plain = {type(item) for item in items if not isinstance(item, list)}
     if plain == {int, float} or (plain == {int} and scalar_type is float):
         items = [item if isinstance(item, list) else float(item) for item in items]

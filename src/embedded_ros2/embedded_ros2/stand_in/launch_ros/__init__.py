@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS actions of the launch system, as far as Python launch files need them.
+
+Names, modules and signatures are those of ``launch_ros`` in ROS 2 Jazzy. Not offered, as there
+are no C++ components here: composable nodes and their containers.
+"""
+
+from . import (
+    actions,
+    descriptions,
+    parameter_descriptions,
+    substitutions,
+    utilities,
+)
+
+__all__ = [
+    "actions",
+    "descriptions",
+    "parameter_descriptions",
+    "substitutions",
+    "utilities",
+]

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of nodes, given one by one or as files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from launch.frontend import parse_substitution
+from launch.some_substitutions_type import SomeSubstitutionsType
+from launch.substitution import Substitution
+from launch.substitutions import SubstitutionFailure
+from launch.utilities import (
+    ensure_argument_type,
+    normalize_to_list_of_substitutions,
+    perform_substitutions,
+)
+from launch.utilities.type_utils import (
+    AllowedTypesType,
+    SomeValueType,
+    normalize_typed_substitution,
+    perform_typed_substitution,
+)
+
+from ._files import write_temporary
+
+if TYPE_CHECKING:
+    from launch.launch_context import LaunchContext
+
+__all__ = ["Parameter", "ParameterFile", "ParameterValue"]
+
+
+class ParameterValue:
+    """A value whose type is said, rather than read from its text as YAML would."""
+
+    def __init__(
+        self, value: SomeValueType, *, value_type: AllowedTypesType | None = None
+    ) -> None:
+        self.__value = normalize_typed_substitution(value, value_type)
+        self.__value_type = value_type
+
+    @property
+    def value(self) -> Any:
+        """The value, as given."""
+        return self.__value
+
+    @property
+    def value_type(self) -> AllowedTypesType | None:
+        """The type, or None to read it from the text."""
+        return self.__value_type
+
+    def __str__(self) -> str:
+        return f"ParameterValue(value={self.value}, value_type={self.value_type})"
+
+    def evaluate(self, context: LaunchContext) -> Any:
+        """Return the value."""
+        return perform_typed_substitution(context, self.__value, self.__value_type)
+
+
+class Parameter:
+    """A parameter by name."""
+
+    def __init__(
+        self,
+        name: SomeSubstitutionsType,
+        value: SomeValueType,
+        *,
+        value_type: AllowedTypesType | None = None,
+    ) -> None:
+        self.__name = normalize_to_list_of_substitutions(name)
+        self.__value = ParameterValue(value, value_type=value_type)
+
+    @property
+    def name(self) -> list[Substitution]:
+        """The name."""
+        return self.__name
+
+    @property
+    def value(self) -> Any:
+        """The value, as given."""
+        return self.__value.value
+
+    @property
+    def value_type(self) -> AllowedTypesType | None:
+        """The type, or None to read it from the text."""
+        return self.__value.value_type
+
+    def __str__(self) -> str:
+        return f"Parameter(name={self.name}, value={self.value}, value_type={self.value_type})"
+
+    def evaluate(self, context: LaunchContext) -> tuple[str, Any]:
+        """Return the name and the value."""
+        return perform_substitutions(context, self.__name), self.__value.evaluate(context)
+
+
+class ParameterFile:
+    """A YAML file of parameters.
+
+    Args:
+        param_file: Its path.
+        allow_substs: Whether ``$(var name)`` and the like in it are replaced.
+    """
+
+    def __init__(
+        self,
+        param_file: SomeSubstitutionsType | os.PathLike[str] | bytes,
+        *,
+        allow_substs: bool | SomeSubstitutionsType = False,
+    ) -> None:
+        if isinstance(param_file, bytes):
+            param_file = os.fsdecode(param_file)
+        if isinstance(param_file, os.PathLike):
+            param_file = os.fspath(param_file)
+        ensure_argument_type(
+            param_file, (str, Substitution, list, tuple), "param_file", "ParameterFile"
+        )
+        self.__param_file = normalize_to_list_of_substitutions(param_file)
+        self.__allow_substs = normalize_typed_substitution(allow_substs, bool)
+
+    @property
+    def param_file(self) -> list[Substitution]:
+        """The path, as given."""
+        return self.__param_file
+
+    @property
+    def allow_substs(self) -> Any:
+        """Whether substitutions in the file are replaced, as given."""
+        return self.__allow_substs
+
+    def __str__(self) -> str:
+        return f"ParameterFile(param_file={self.param_file}, allow_substs={self.allow_substs})"
+
+    def evaluate(self, context: LaunchContext) -> Path:
+        """Return the path of the file, or of a copy with the substitutions replaced.
+
+        Raises:
+            SubstitutionFailure: If the file cannot be read or its text cannot be replaced.
+        """
+        path = Path(perform_substitutions(context, self.__param_file))
+        if not perform_typed_substitution(context, self.__allow_substs, bool):
+            return path
+        try:
+            text = path.read_text(encoding="utf-8")
+            replaced = perform_substitutions(context, parse_substitution(text))
+            yaml.safe_load(replaced)
+        except OSError as error:
+            raise SubstitutionFailure(f"parameter file '{path}': {error.strerror}") from None
+        except (yaml.YAMLError, RuntimeError, TypeError) as error:
+            raise SubstitutionFailure(f"parameter file '{path}': {error}") from None
+        return write_temporary(replaced)
