@@ -3,10 +3,12 @@
 
 from vla_sim.world.camera import CameraModel
 from vla_sim.world.render import Renderer, RenderError
-from vla_sim.world.scene import Look, Scene, sample_scene
+from vla_sim.world.scene import CAMERAS, CUBES, Look, Scene, sample_scene
 from vla_sim.world.world import ObjectState, Snapshot, World, WorldError
 
 __all__ = [
+    "CAMERAS",
+    "CUBES",
     "CameraModel",
     "Look",
     "ObjectState",

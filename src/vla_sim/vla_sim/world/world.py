@@ -114,6 +114,11 @@ class World:
         """Simulated time, s."""
         return float(self._data.time)
 
+    @property
+    def timestep_s(self) -> float:
+        """Length of a physics step, s."""
+        return float(self.model.opt.timestep)
+
     def reset_scene(self, seed: int) -> None:
         """Lay out the cubes, light, colours and cameras anew. The arm stays where it is."""
         self._scene = scenes.sample_scene(seed, randomise=self._randomise)

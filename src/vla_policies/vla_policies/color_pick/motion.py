@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From where the hand is to where it should be: a flow over hand coordinates.
+
+The direction and speed of the hand depend on where it is alone, not on how it got there. So a chunk
+planned a quarter of a second later, from wherever the arm then is, continues the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_policies.kinematics import HandKinematics
+
+Array = NDArray[np.float64]
+
+# Top speed and deceleration; m/s, m/s^2 along the table and up, rad/s, rad/s^2 of the hand's turning.
+_ALONG = (0.25, 0.8)
+_UP = (0.16, 0.6)
+_TURN = (1.2, 4.0)
+_SOFTNESS = 0.005  # of the way's unit, over which the approach of a goal turns exponential
+JOINT_SPEED = 1.2  # rad/s, what a chunk asks of a joint at most
+_RAMP_S = 0.3  # s, in which a chunk takes up speed
+_MISALIGNMENT = 0.02  # m of distance that a radian of roll or pitch counts as
+_GATE = (0.025, 0.010)  # m under the travel height: no sideways motion, full sideways motion
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Where the hand should be, and how to come near.
+
+    Attributes:
+        place: Hand coordinates (5,): bearing, radius, height, pitch, roll; see `HandKinematics`.
+        travel: Height to keep on the way, m. It sinks to the goal's along a cone around the goal.
+        cone: Horizontal distance from the goal at which the cone ends and begins, m.
+    """
+
+    place: tuple[float, float, float, float, float]
+    travel: float
+    cone: tuple[float, float] = (0.004, 0.030)
+
+    def distance(self, here: Array) -> tuple[float, float, float]:
+        """Return how far `here` (5,) is: m along the table, m of height, rad of turning."""
+        bearing = _wrap(self.place[0] - here[0])
+        along = math.hypot(bearing * 0.5 * (here[1] + self.place[1]), self.place[1] - here[1])
+        turn = max(abs(self.place[3] - here[3]), abs(self.place[4] - here[4]))
+        return along, abs(self.place[2] - here[2]), turn
+
+
+def path(hand: HandKinematics, joints: Array, goal: Goal, rows: int, dt_s: float) -> Array:
+    """Follow the flow from `joints` (5,), rad.
+
+    Returns:
+        Joints (rows, 5), rad, `dt_s` apart, the first row where the arm is.
+    """
+    here = [float(value) for value in hand.coordinates(joints)]
+    places = [list(here)]
+    for _ in range(rows - 1):
+        velocity = _flow(here, goal, dt_s)
+        here = [value + rate * dt_s for value, rate in zip(here, velocity, strict=True)]
+        places.append(list(here))
+    reachable, _ = hand.joints(np.array(places))
+    reachable[0] = joints
+    return reachable
+
+
+def pace(way: Array, dt_s: float, speed_rad_s: float) -> Array:
+    """Retime a way (T, J) so that no joint is faster than `JOINT_SPEED` and it starts gently.
+
+    Args:
+        way: Joints, rad, `dt_s` apart.
+        dt_s: s.
+        speed_rad_s: How fast the arm moves already along the way, rad/s of its fastest joint.
+
+    Returns:
+        Joints (T, J), rad, `dt_s` apart; the first row is the same.
+    """
+    steps = np.max(np.abs(np.diff(way, axis=0)), axis=1)
+    durations = np.maximum(dt_s, steps / JOINT_SPEED)
+    knots = np.concatenate([[0.0], np.cumsum(durations)])
+    first_speed = steps[0] / durations[0]
+    begin = min(1.0, speed_rad_s / first_speed) if first_speed > 0.0 else 1.0
+    times = dt_s * np.arange(len(way))
+    rise = np.clip((times + 0.5 * dt_s) / _RAMP_S, 0.0, 1.0)
+    rate = begin + (1.0 - begin) * rise * rise * (3.0 - 2.0 * rise)
+    progress = np.concatenate([[0.0], np.cumsum(rate[:-1] * dt_s)])
+    return np.column_stack([np.interp(progress, knots, column) for column in way.T])
+
+
+def _flow(here: list[float], goal: Goal, dt_s: float) -> tuple[float, ...]:
+    """Return the rate of change of the hand coordinates."""
+    bearing, radius, height, pitch, roll = here
+    to_bearing = _wrap(goal.place[0] - bearing)
+    to_radius = goal.place[1] - radius
+    mean_radius = max(0.05, 0.5 * (radius + goal.place[1]))
+    along = math.hypot(to_bearing * mean_radius, to_radius)
+    to_pitch, to_roll = goal.place[3] - pitch, goal.place[4] - roll
+
+    astray = along + _MISALIGNMENT * (abs(to_roll) + abs(to_pitch))
+    inner, outer = goal.cone
+    open_part = min(1.0, max(0.0, (astray - inner) / (outer - inner)))
+    floor = goal.place[2] + open_part * max(0.0, goal.travel - goal.place[2])
+    if open_part == 1.0:
+        floor = max(floor, goal.travel)
+
+    closed, full = floor - _GATE[0], floor - _GATE[1]
+    gate = min(1.0, max(0.0, (height - closed) / (full - closed)))
+    share = gate * _speed(along, _ALONG, dt_s) / along if along > 0.0 else 0.0
+    return (
+        share * to_bearing,
+        share * to_radius,
+        _towards(floor - height, _UP, dt_s),
+        _towards(to_pitch, _TURN, dt_s),
+        _towards(to_roll, _TURN, dt_s),
+    )
+
+
+def _speed(distance: float, limit: tuple[float, float], dt_s: float) -> float:
+    """Return the speed at which to near something: constant, then decelerating, then exponential."""
+    top, deceleration = limit
+    soft = 2.0 * deceleration * _SOFTNESS
+    speed = math.sqrt(2.0 * deceleration * distance + soft) - math.sqrt(soft)
+    return min(top, speed, distance / dt_s)
+
+
+def _towards(difference: float, limit: tuple[float, float], dt_s: float) -> float:
+    return math.copysign(_speed(abs(difference), limit, dt_s), difference)
+
+
+def _wrap(angle: float) -> float:
+    return (angle + math.pi) % (2.0 * math.pi) - math.pi

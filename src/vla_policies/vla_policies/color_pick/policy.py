@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy: what it sees decides what it does next; it remembers little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_policies.color_pick import config, motion, vision
+from vla_policies.color_pick.instruction import colour_of
+from vla_policies.kinematics import JOINTS, PAN_X, HandKinematics
+from vla_policies.protocol import (
+    STATE,
+    Action,
+    FeatureSpec,
+    Kind,
+    Observation,
+    PolicyError,
+    PolicySpec,
+    check_observation,
+)
+
+Array = NDArray[np.float64]
+
+ROWS = 30
+DT_S = 1.0 / 30.0
+_HORIZON = 45  # steps of the flow for a chunk: more than its rows, since pacing may skip some
+
+# The point between the jaws that is brought to a cube's centre, in gripper_link, m: half a cube and
+# some clearance from the fixed jaw's pad, so that the moving jaw pushes the cube against the pad.
+GRASP_POINT = (0.0096, 0.0, -0.0920)
+GRASP_HEIGHT = 0.0145  # m of that point, so that the finger tips stay off the table
+TRAVEL_HEIGHT = 0.065  # m with an empty hand over the cubes
+CARRY_HEIGHT = 0.085  # m with a cube over the bin's walls
+RELEASE_HEIGHT = 0.062  # m
+DOWN = 0.5 * math.pi  # rad, pitch of a hand that points down
+
+GRIPPER_OPEN = 0.55  # rad
+GRIPPER_CLOSED = -0.10  # rad, less than a cube allows: it is squeezed
+GRIPPER_RATE = 2.0  # rad/s
+_OPEN_ENOUGH = 0.45  # rad
+_EMPTY = 0.04  # rad; with a cube between the jaws a closed gripper stays wider open
+
+_FAR = 0.06  # m from the cube, from which on the hand does not hide it
+_IN_SIGHT = 0.75  # overlap with the expected outline that a cube in full view reaches
+_HOME_TOLERANCE = 0.03  # rad
+_SEARCH_NS = 2_000_000_000
+_SETTLE_NS = 250_000_000
+_GIVE_UP_NS = 1_000_000_000
+
+
+class Phase(str, Enum):
+    """What the policy is doing, as it says in its chunks."""
+
+    SEARCH = "search"
+    APPROACH = "approach"
+    DESCEND = "descend"
+    GRASP = "grasp"
+    LIFT = "lift"
+    CARRY = "carry"
+    RELEASE = "release"
+    HOME = "home"
+    DONE = "done"
+
+
+class _Intent(Enum):
+    FETCH = "fetch"
+    BRING = "bring"
+    LET_GO = "let go"
+    RETURN = "return"
+
+
+@dataclass
+class _Memory:
+    """All that is kept between observations."""
+
+    intent: _Intent | None = None
+    since_ns: int = 0  # of the intent
+    cube: vision.Sighting | None = None
+    unseen_since_ns: int | None = None
+    opening: float = math.nan
+    stamp_ns: int = 0
+    chunk: Array | None = None
+
+    def turn_to(self, intent: _Intent, now_ns: int) -> None:
+        self.intent, self.since_ns = intent, now_ns
+
+
+@dataclass(frozen=True)
+class _Decision:
+    phase: Phase
+    goal: motion.Goal
+    gripper: float
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """One observation, understood."""
+
+    now_ns: int
+    joints: Array
+    opening: float
+    here: Array
+    image: NDArray[np.uint8]
+    colour: str
+
+
+class ColorPick:
+    """Brings the cube of the colour that the instruction names into the bin."""
+
+    def __init__(self, options: config.Config) -> None:
+        """Use a calibrated camera, a bin and cubes as described by `options`."""
+        self._config = options
+        self._hand = HandKinematics(GRASP_POINT)
+        self._memory = _Memory()
+        self._home = motion.Goal(
+            _place(self._hand.coordinates(options.home[:5])), travel=CARRY_HEIGHT
+        )
+        x, y = options.bin_centre
+        self._over_bin = motion.Goal(
+            (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0),
+            travel=CARRY_HEIGHT,
+            cone=(0.012, 0.035),
+        )
+        camera = options.camera
+        self._spec = PolicySpec(
+            policy_id="color_pick 0.1.0",
+            observation=(
+                FeatureSpec(options.image, Kind.IMAGE, (camera.height, camera.width, 3)),
+                FeatureSpec(STATE, Kind.STATE, (len(JOINTS) + 1,), "rad"),
+            ),
+            joint_names=(*JOINTS, "gripper"),
+            units="rad",
+            dt_s=DT_S,
+            chunk_size=ROWS,
+        )
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What it needs and returns."""
+        return self._spec
+
+    def reset(self) -> None:
+        """Forget: a new instruction begins."""
+        self._memory = _Memory()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def infer(self, observation: Observation) -> Action:
+        """Look, decide and move on for a second.
+
+        Raises:
+            PolicyError: The observation does not fit the spec, the task names no one colour, or the
+                cube cannot be seen or reached.
+        """
+        check_observation(observation, self._spec)
+        state = np.asarray(observation.state[STATE], dtype=np.float64)
+        view = _View(
+            now_ns=observation.stamp_ns,
+            joints=state[:5],
+            opening=float(state[5]),
+            here=self._hand.coordinates(state[:5]),
+            image=observation.images[self._config.image],
+            colour=colour_of(observation.task, vision.HUES),
+        )
+        decision = self._decide(view)
+        positions = self._chunk(view, decision)
+        memory = self._memory
+        memory.opening, memory.stamp_ns, memory.chunk = view.opening, view.now_ns, positions
+        return Action(
+            positions=positions,
+            dt_s=DT_S,
+            joint_names=self._spec.joint_names,
+            phase=decision.phase.value,
+            done=decision.phase is Phase.DONE,
+        )
+
+    # -- deciding ---------------------------------------------------------------------------------
+
+    def _decide(self, view: _View) -> _Decision:
+        memory = self._memory
+        if memory.intent is None:
+            first = _Intent.BRING if self._holds_already(view) else _Intent.FETCH
+            memory.turn_to(first, view.now_ns)
+        # An intent that is fulfilled or void passes on to the next, at most once around.
+        for _ in _Intent:
+            intent = memory.intent
+            if intent is _Intent.FETCH:
+                decision = self._fetch(view)
+            elif intent is _Intent.BRING:
+                decision = self._bring(view)
+            elif intent is _Intent.LET_GO:
+                decision = self._let_go(view)
+            else:
+                decision = self._return(view)
+            if decision is not None:
+                return decision
+        return _Decision(Phase.SEARCH, self._home, GRIPPER_OPEN)
+
+    def _fetch(self, view: _View) -> _Decision | None:
+        """Find the cube, come over it and down around it."""
+        memory = self._memory
+        if memory.cube is None or _distance(memory.cube, view.here) > _FAR:
+            seen = self._look(view)
+            if seen is not None and self._in_bin(seen):
+                memory.turn_to(_Intent.RETURN, view.now_ns)
+                return None
+            if seen is not None and seen.in_sight >= _IN_SIGHT:
+                memory.cube, memory.unseen_since_ns = seen, None
+        if memory.cube is None:
+            return self._search(view)
+        goal = self._around(memory.cube, view.colour)
+        along, up, turn = goal.distance(view.here)
+        if along < 0.0035 and up < 0.003 and turn < 0.06 and view.opening > _OPEN_ENOUGH:
+            memory.turn_to(_Intent.BRING, view.now_ns)
+            return None
+        low = along < goal.cone[1] and view.here[2] < TRAVEL_HEIGHT - 0.005
+        if not low and view.opening < _OPEN_ENOUGH:
+            place = (*goal.place[:2], TRAVEL_HEIGHT, *goal.place[3:])
+            goal = motion.Goal(_place(place), TRAVEL_HEIGHT)
+        return _Decision(Phase.DESCEND if low else Phase.APPROACH, goal, GRIPPER_OPEN)
+
+    def _search(self, view: _View) -> _Decision:
+        """Clear the camera's view by going home, and give up after a while there."""
+        memory = self._memory
+        if not self._is_home(view):
+            memory.unseen_since_ns = None
+        elif memory.unseen_since_ns is None:
+            memory.unseen_since_ns = view.now_ns
+        elif view.now_ns - memory.unseen_since_ns > _SEARCH_NS:
+            raise PolicyError(
+                f"no {view.colour} cube is in full view of the camera; put one on the table"
+            )
+        return _Decision(Phase.SEARCH, self._home, GRIPPER_OPEN)
+
+    def _bring(self, view: _View) -> _Decision | None:
+        """Close the jaws, make sure that something is between them, carry it over the bin."""
+        memory = self._memory
+        age_ns = view.now_ns - memory.since_ns
+        settled = abs(view.opening - memory.opening) < 0.02 and age_ns >= _SETTLE_NS
+        if memory.cube is not None and not settled and age_ns < _GIVE_UP_NS:
+            goal = self._around(memory.cube, view.colour)
+            return _Decision(Phase.GRASP, goal, GRIPPER_CLOSED)
+        if view.opening < _EMPTY:
+            memory.cube = None
+            memory.turn_to(_Intent.FETCH, view.now_ns)
+            return None
+        along, up, _ = self._over_bin.distance(view.here)
+        if along < 0.012 and up < 0.006:
+            memory.turn_to(_Intent.LET_GO, view.now_ns)
+            return None
+        low = view.here[2] < CARRY_HEIGHT - 0.015 and along > self._over_bin.cone[1]
+        return _Decision(Phase.LIFT if low else Phase.CARRY, self._over_bin, GRIPPER_CLOSED)
+
+    def _let_go(self, view: _View) -> _Decision | None:
+        """Open the jaws over the bin."""
+        memory = self._memory
+        if view.opening >= _OPEN_ENOUGH or view.now_ns - memory.since_ns > _GIVE_UP_NS:
+            memory.turn_to(_Intent.RETURN, view.now_ns)
+            return None
+        return _Decision(Phase.RELEASE, self._over_bin, GRIPPER_OPEN)
+
+    def _return(self, view: _View) -> _Decision | None:
+        """Go home, and look whether the cube is where it belongs."""
+        memory = self._memory
+        if not self._is_home(view):
+            high = view.here[2] > CARRY_HEIGHT - 0.015
+            gripper = float(self._config.home[5]) if high else GRIPPER_OPEN
+            return _Decision(Phase.HOME, self._home, gripper)
+        seen = self._look(view)
+        if seen is not None and not self._in_bin(seen) and seen.in_sight >= _IN_SIGHT:
+            memory.cube = None
+            memory.turn_to(_Intent.FETCH, view.now_ns)
+            return None
+        return _Decision(Phase.DONE, self._home, float(self._config.home[5]))
+
+    # -- seeing -----------------------------------------------------------------------------------
+
+    def _look(self, view: _View, height: float | None = None) -> vision.Sighting | None:
+        options = self._config
+        return vision.find_cube(view.image, view.colour, options.camera, options.cube_side, height)
+
+    def _holds_already(self, view: _View) -> bool:
+        """Whether the cube is in a hand that is off the table, seen by a fresh policy."""
+        if view.here[2] < GRASP_HEIGHT + 0.5 * self._config.cube_side or view.opening < _EMPTY:
+            return False
+        seen = self._look(view, float(view.here[2]))
+        return (
+            seen is not None
+            and view.opening < _OPEN_ENOUGH
+            and _distance(seen, view.here) < self._config.cube_side
+        )
+
+    def _in_bin(self, seen: vision.Sighting) -> bool:
+        away = np.abs(np.array([seen.x, seen.y]) - self._config.bin_centre)
+        return bool(np.max(away) < 0.5 * self._config.bin_side)
+
+    def _is_home(self, view: _View) -> bool:
+        away = np.abs(view.joints - self._config.home[:5])
+        return bool(np.max(away) < _HOME_TOLERANCE)
+
+    def _around(self, cube: vision.Sighting, colour: str) -> motion.Goal:
+        """Return the goal with the open jaws around a cube, rolled to fit its sides.
+
+        Raises:
+            PolicyError: It is out of reach.
+        """
+        bearing = math.atan2(cube.y, cube.x - PAN_X)
+        radius = math.hypot(cube.x - PAN_X, cube.y)
+        straight = (bearing, radius, GRASP_HEIGHT, DOWN, 0.0)
+        joints, _ = self._hand.joints(np.array(straight))
+        # A cube looks the same after a quarter turn: take the one nearest to no roll.
+        quarter = 0.5 * math.pi
+        roll = (cube.yaw - float(self._hand.jaw_yaw(joints)) + 0.5 * quarter) % quarter
+        place = (*straight[:4], roll - 0.5 * quarter)
+        if not self._hand.joints(np.array(place))[1]:
+            raise PolicyError(
+                f"the {colour} cube at x {cube.x:.3f} m, y {cube.y:.3f} m is out of reach; "
+                f"put it between 0.12 m and 0.27 m from the pan axis"
+            )
+        return motion.Goal(place, TRAVEL_HEIGHT)
+
+    # -- moving -----------------------------------------------------------------------------------
+
+    def _chunk(self, view: _View, decision: _Decision) -> Array:
+        """Return the rows (ROWS, 6) from where the arm is towards the goal."""
+        way = motion.path(self._hand, view.joints, decision.goal, _HORIZON, DT_S)
+        arm = motion.pace(way, DT_S, self._speed(view))[:ROWS]
+        start = self._gripper_command(view)
+        reach = GRIPPER_RATE * DT_S * np.arange(ROWS)
+        gripper = np.clip(decision.gripper, start - reach, start + reach)
+        return np.column_stack([arm, gripper])
+
+    def _speed(self, view: _View) -> float:
+        """Return how fast the previous chunk moves where the arm now is, rad/s; 0 if it is off it."""
+        chunk = self._memory.chunk
+        if chunk is None:
+            return 0.0
+        away = np.max(np.abs(chunk[:, :5] - view.joints), axis=1)
+        near = int(np.argmin(away))
+        if away[near] > 0.1:
+            return 0.0
+        step = chunk[min(near + 1, ROWS - 1), :5] - chunk[max(near - 1, 0), :5]
+        span = min(near + 1, ROWS - 1) - max(near - 1, 0)
+        return float(np.max(np.abs(step))) / (span * DT_S)
+
+    def _gripper_command(self, view: _View) -> float:
+        """Return what the gripper is commanded now, according to the previous chunk."""
+        chunk = self._memory.chunk
+        if chunk is None:
+            return view.opening
+        elapsed = (view.now_ns - self._memory.stamp_ns) * 1e-9 / DT_S
+        command = float(np.interp(elapsed, np.arange(ROWS), chunk[:, 5]))
+        return command if abs(command - view.opening) < 0.5 else view.opening
+
+
+def make(options: Mapping[str, Any]) -> ColorPick:
+    """Make the policy from its options.
+
+    Raises:
+        PolicyError: An option is missing, unknown or wrong.
+    """
+    return ColorPick(config.read(options))
+
+
+def _distance(cube: vision.Sighting, here: Array) -> float:
+    """Return how far the hand is from a cube along the table, m."""
+    x, y = PAN_X + here[1] * math.cos(here[0]), here[1] * math.sin(here[0])
+    return math.hypot(cube.x - x, cube.y - y)
+
+
+def _place(values: Any) -> tuple[float, float, float, float, float]:
+    bearing, radius, height, pitch, roll = (float(value) for value in values)
+    return bearing, radius, height, pitch, roll
