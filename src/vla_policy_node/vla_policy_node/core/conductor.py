@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole of the node without ROS: inputs by call, outputs from `Conductor.step`.
+
+A step never blocks but for the few milliseconds that planning takes. `now_ns` is ROS time,
+`steady_ns` the steady clock.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smooth_motion import GripperPlan, MotionError, Plan, Robot
+from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
+from vla_policy_node.core.contract import Contract
+from vla_policy_node.core.inference import Answer
+from vla_policy_node.core.observation import ObservationBuffer
+from vla_policy_node.core.permit import MonitorReport, Permit
+from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError, Targets
+from vla_policy_node.core.session import Ended, Session, State, Statistics, Termination, percentile
+from vla_policy_node.params import Parameters
+
+# The shortest time between two observations, when the running plan is about to end.
+MIN_REPLAN_NS = 50_000_000
+# Latencies that the p99 for scheduling is taken of.
+LATENCY_WINDOW = 64
+SECOND_NS = 1_000_000_000
+
+
+class Level(enum.Enum):
+    """How much a line of the log matters."""
+
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """A chunk as it came, for the record.
+
+    Attributes:
+        chunk_id: Counts up from 1.
+        stamp_ns: Time of row 0, ROS time.
+        dt_s: Time between rows, s.
+        joint_names: J columns.
+        positions: (T, J) rad; may be anything, NaN too.
+        latency_s: From the observation's stamp to the chunk's arrival, s.
+        phase: What the policy says it is doing.
+        done: The policy regards the instruction as carried out.
+    """
+
+    chunk_id: int
+    stamp_ns: int
+    dt_s: float
+    joint_names: tuple[str, ...]
+    positions: NDArray[np.float64]
+    latency_s: float
+    phase: str
+    done: bool
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """Rows of a chunk that are published as they are, positions only.
+
+    Attributes:
+        joint_names: J columns.
+        start_ns: Time of the first row.
+        times_ns: (T,) from the first row.
+        positions: (T, J) rad.
+    """
+
+    joint_names: tuple[str, ...]
+    start_ns: int
+    times_ns: NDArray[np.int64]
+    positions: NDArray[np.float64]
+
+
+@dataclass
+class Outputs:
+    """What a step wants published, in this order."""
+
+    log: list[tuple[Level, str]] = field(default_factory=list)
+    chunk: RawChunk | None = None
+    arm: Plan | RawRows | None = None
+    gripper: GripperPlan | RawRows | None = None
+    ended: list[Ended] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the node is doing; times in s, NaN where there is none yet."""
+
+    state: State
+    instruction: str
+    policy_id: str
+    phase: str
+    waiting_for: tuple[str, ...]
+    statistics: Statistics
+    elapsed_s: float
+
+
+class Asker(Protocol):
+    """What the conductor needs of `vla_policy_node.core.inference.Inference`."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the policy is at work."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the policy has been reported as hanging and has still not returned."""
+
+    def begin(self) -> None:
+        """Begin a new generation."""
+
+    def submit(self, observation: Observation, steady_ns: int) -> None:
+        """Hand an observation to the policy."""
+
+    def poll(self, steady_ns: int) -> Answer | None:
+        """Return the answer if it has arrived or is overdue."""
+
+
+class Conductor:
+    """Decides, at each step, what to ask of the policy and what to send to the arm.
+
+    Attributes:
+        observations: Takes in images and joint states.
+        permit: Takes in the monitor's messages.
+        raw: Publish the chunks' rows instead of plans, for tests of the monitor.
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        contract: Contract,
+        spec: PolicySpec,
+        inference: Asker,
+        parameters: Parameters,
+        stopwatch_ns: Callable[[], int],
+    ) -> None:
+        """Begin idle.
+
+        Args:
+            robot: Joints and limits.
+            contract: Narrowed to the policy's features.
+            spec: The policy's.
+            inference: Answers observations.
+            parameters: Periods, timeouts and counts.
+            stopwatch_ns: Steady clock, read around planning only.
+        """
+        self._robot = robot
+        self._contract = contract
+        self._spec = spec
+        self._inference = inference
+        self._stopwatch_ns = stopwatch_ns
+        self._replan_ns = round(parameters.replan_period_s * SECOND_NS)
+        gripper = robot.gripper.joint
+        self._arm_columns = [contract.action_joints.index(j) for j in robot.limits.joint_names]
+        self._gripper_column = (
+            contract.action_joints.index(gripper) if gripper in contract.action_joints else None
+        )
+        shapes = {feature.name: feature.shape for feature in spec.observation}
+        self.observations = ObservationBuffer(contract, shapes)
+        self.permit = Permit(round(parameters.permit_timeout_s * SECOND_NS))
+        self.raw = parameters.planner == "raw"
+        self._session = Session(parameters.input_timeout_s, parameters.max_failures)
+        self._planner = Planner(
+            robot,
+            overlap_ns=round(parameters.overlap_s * SECOND_NS),
+            margin_ns=round(parameters.planning_margin_s * SECOND_NS),
+            acknowledge_timeout_ns=round(parameters.acknowledge_timeout_s * SECOND_NS),
+            with_gripper=self._gripper_column is not None,
+        )
+        self._latencies_ns: deque[int] = deque(maxlen=LATENCY_WINDOW)
+        self._submitted_ns: int | None = None
+        self._pending: Targets | None = None
+        self._chunk_id = 0
+        self._outputs = Outputs()
+
+    # -- inputs -----------------------------------------------------------------------------------
+
+    def begin(self, instruction: str, max_duration_s: float, steady_ns: int) -> int:
+        """Begin an instruction. One that is being carried out ends as preempted.
+
+        Returns:
+            The number of the run, as `Ended.run_id` will have it.
+
+        Raises:
+            ValueError: The instruction is empty, or the duration is not positive.
+        """
+        self._end(
+            self._session.end(Termination.PREEMPTED, "a newer instruction took over", steady_ns)
+        )
+        self._inference.begin()
+        run_id = self._session.begin(instruction, max_duration_s, steady_ns)
+        self._submitted_ns = None
+        self._log(Level.INFO, f"instruction: {instruction}")
+        return run_id
+
+    def cancel(self, message: str, steady_ns: int) -> None:
+        """End the instruction, if there is one. The plan that runs ends at rest by itself."""
+        self._end(self._session.end(Termination.CANCELED, message, steady_ns))
+
+    def monitor(self, report: MonitorReport, steady_ns: int) -> None:
+        """Take in a message of the monitor."""
+        self.permit.report(report, steady_ns)
+
+    def arm(self, report: ControllerReport, now_ns: int, steady_ns: int) -> None:
+        """Take in a message of the arm's controller."""
+        try:
+            event = self._planner.observe_arm(report, now_ns, steady_ns)
+        except MotionError as error:
+            self._log(Level.WARN, f"{self._robot.arm_controller}/controller_state: {error}")
+            return
+        if event is Event.ACKNOWLEDGED:
+            self._session.acknowledged()
+        elif event is not Event.NOTHING:
+            level = Level.INFO if event is Event.REBASED else Level.WARN
+            self._log(level, f"{self._robot.arm_controller}: {event.value}")
+        if event is Event.LOST:
+            self._end(self._session.lost(event.value, steady_ns))
+
+    def gripper(self, report: ControllerReport, steady_ns: int) -> None:
+        """Take in a message of the gripper's controller."""
+        try:
+            self._planner.observe_gripper(report, steady_ns)
+        except MotionError as error:
+            self._log(Level.WARN, f"{self._robot.gripper.controller}/controller_state: {error}")
+
+    # -- outputs ----------------------------------------------------------------------------------
+
+    def step(self, now_ns: int, steady_ns: int) -> Outputs:
+        """Do what is due and return what to publish."""
+        waiting_for = [str(item) for item in self.observations.problems(now_ns, steady_ns)]
+        waiting_for += self._planner.problems(steady_ns)
+        if self._inference.overdue:
+            waiting_for.append(f"{self._spec.policy_id}: has not returned from its last call")
+        permit = self.permit.problem(now_ns, steady_ns)
+        self._end(self._session.update(permit, self.permit.latched, waiting_for, steady_ns))
+        answer = self._inference.poll(steady_ns)
+        if answer is not None and self._session.active:
+            self._take(answer, now_ns, steady_ns)
+        if self._session.state is State.RUNNING:
+            if self._pending is not None and not self._planner.in_flight:
+                self._plan(self._pending, now_ns, steady_ns)
+            if not self._inference.busy and self._due(now_ns, steady_ns):
+                self._ask(now_ns, steady_ns)
+        outputs, self._outputs = self._outputs, Outputs()
+        return outputs
+
+    def status(self, steady_ns: int) -> Status:
+        """Return what the node is doing."""
+        session = self._session
+        return Status(
+            state=session.state,
+            instruction=session.instruction,
+            policy_id=self._spec.policy_id,
+            phase=session.phase,
+            waiting_for=session.waiting_for,
+            statistics=session.statistics,
+            elapsed_s=session.elapsed_s(steady_ns),
+        )
+
+    # -- what a step does -------------------------------------------------------------------------
+
+    def _due(self, now_ns: int, steady_ns: int) -> bool:
+        if self._submitted_ns is None:
+            return True
+        since_ns = steady_ns - self._submitted_ns
+        if since_ns >= self._replan_ns:
+            return True
+        latency_ns = percentile(self._latencies_ns, 0.99) if self._latencies_ns else 0
+        lead_ns = self._planner.lead_ns(int(latency_ns))
+        return since_ns >= MIN_REPLAN_NS and self._planner.remaining_ns(now_ns) <= lead_ns
+
+    def _ask(self, now_ns: int, steady_ns: int) -> None:
+        assembled = self.observations.assemble(now_ns, steady_ns, self._session.instruction)
+        if isinstance(assembled, tuple):
+            raise RuntimeError(f"an observation without problems has some: {assembled}")
+        self._inference.submit(assembled.observation, steady_ns)
+        self._submitted_ns = steady_ns
+
+    def _take(self, answer: Answer, now_ns: int, steady_ns: int) -> None:
+        """Take in the policy's answer: a chunk, good or bad, or a failure."""
+        if answer.action is None:
+            message = f"{self._spec.policy_id}: {answer.failure}"
+            self._end(self._session.end(Termination.POLICY_FAILED, message, steady_ns))
+            return
+        action = answer.action
+        self._latencies_ns.append(answer.received_ns - answer.submitted_ns)
+        latency_s = (now_ns - answer.observation_stamp_ns) / SECOND_NS
+        self._session.received(action.phase, latency_s)
+        self._chunk_id += 1
+        self._outputs.chunk = self._record(action, answer.observation_stamp_ns, latency_s)
+        if self.raw and self._outputs.chunk is not None:
+            self._publish_raw(self._outputs.chunk)
+        elif not action.done:
+            self._accept(action, answer.observation_stamp_ns, steady_ns)
+        if action.done:
+            message = "the policy reports that it is done"
+            self._end(self._session.end(Termination.DONE, message, steady_ns))
+
+    def _record(self, action: Action, stamp_ns: int, latency_s: float) -> RawChunk | None:
+        """Return the chunk for the record, None when its numbers are not a table."""
+        try:
+            positions = np.asarray(action.positions, dtype=np.float64)
+            dt_s = float(action.dt_s)
+        except (TypeError, ValueError):
+            return None
+        if positions.ndim != 2:
+            return None
+        names = self._contract.action_joints
+        if positions.shape[1] != len(names):
+            names = tuple(str(name) for name in action.joint_names)
+        positions = self._contract.action_unit.to_si(positions)
+        return RawChunk(
+            self._chunk_id, stamp_ns, dt_s, names, positions, latency_s, action.phase, action.done
+        )
+
+    def _accept(self, action: Action, stamp_ns: int, steady_ns: int) -> None:
+        """Keep a chunk for planning unless it is not one. It replaces one that still waits."""
+        try:
+            check_action(action, self._spec)
+        except PolicyError as error:
+            self._refuse(str(error), steady_ns)
+            return
+        positions = self._contract.action_unit.to_si(np.asarray(action.positions, np.float64))
+        column = self._gripper_column
+        self._pending = Targets(
+            start_ns=stamp_ns,
+            dt_ns=round(action.dt_s * SECOND_NS),
+            arm=positions[:, self._arm_columns],
+            gripper=positions[:, column] if column is not None else None,
+        )
+
+    def _plan(self, targets: Targets, now_ns: int, steady_ns: int) -> None:
+        self._pending = None
+        began_ns = self._stopwatch_ns()
+        try:
+            motion = self._planner.plan(targets, now_ns)
+        except RefusalError as refusal:
+            self._refuse(str(refusal), steady_ns)
+            return
+        took_ns = self._stopwatch_ns() - began_ns
+        if took_ns > self._planner.budget_ns:
+            budget_ms = self._planner.budget_ns / 1e6
+            self._refuse(
+                f"planning took {took_ns / 1e6:.1f} ms, at most {budget_ms:.0f} ms leave time for "
+                "delivery: raise planning_margin_s or relieve the computer",
+                steady_ns,
+            )
+            return
+        self._planner.sent(motion, now_ns)
+        self._session.planned(took_ns / SECOND_NS)
+        self._outputs.arm, self._outputs.gripper = motion.arm, motion.gripper
+
+    def _publish_raw(self, chunk: RawChunk) -> None:
+        """Publish the rows as they are: for tests of the monitor, which must refuse them."""
+        rows, columns = chunk.positions.shape
+        if rows == 0 or columns != len(self._contract.action_joints):
+            return
+        dt_ns = round(chunk.dt_s * SECOND_NS) if np.isfinite(chunk.dt_s) else 0
+        times_ns = dt_ns * np.arange(rows, dtype=np.int64)
+        arm = chunk.positions[:, self._arm_columns]
+        names = self._robot.limits.joint_names
+        self._outputs.arm = RawRows(names, chunk.stamp_ns, times_ns, arm)
+        if self._gripper_column is not None:
+            column = chunk.positions[:, [self._gripper_column]]
+            joint = (self._robot.gripper.joint,)
+            self._outputs.gripper = RawRows(joint, chunk.stamp_ns, times_ns, column)
+        self._session.planned(0.0)
+
+    def _refuse(self, reason: str, steady_ns: int) -> None:
+        self._log(Level.WARN, f"chunk {self._chunk_id} yields no plan: {reason}")
+        self._end(self._session.refused(reason, steady_ns))
+
+    def _end(self, ended: Ended | None) -> None:
+        if ended is None:
+            return
+        # What was planned for the old instruction is of no use to the next one.
+        self._inference.begin()
+        self._pending = None
+        self._outputs.ended.append(ended)
+        good = ended.termination in (Termination.DONE, Termination.CANCELED, Termination.PREEMPTED)
+        level = Level.INFO if good else Level.WARN
+        self._log(level, f"the instruction ended, {ended.termination.name}: {ended.message}")
+
+    def _log(self, level: Level, text: str) -> None:
+        self._outputs.log.append((level, text))

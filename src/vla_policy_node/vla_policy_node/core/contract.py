@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract: which topics feed which features of which policy, and what its action commands.
+
+Nothing in it has a silent default. Every error is one line, ``file: key: problem; what to do``.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vla_policies import FeatureSpec, Kind, PolicySpec
+from vla_policy_node.core.units import UNITS, Unit
+
+IMAGE_TYPE = "sensor_msgs/msg/Image"
+STATE_TYPE = "sensor_msgs/msg/JointState"
+ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+STATE_FIELDS = ("position", "velocity")
+
+
+class ContractError(ValueError):
+    """The contract cannot be used. The message names the file, the key and the remedy."""
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """A camera topic that feeds an image feature.
+
+    Attributes:
+        feature: Name of the feature, as the policy knows it.
+        topic: Relative topic name.
+        encoding: The only encoding accepted, or None for any that can be converted to rgb8.
+        max_age_s: Oldest image that may be used, s.
+        frozen_after_s: Bit-identical images for longer than this are refused, s.
+    """
+
+    feature: str
+    topic: str
+    encoding: str | None
+    max_age_s: float
+    frozen_after_s: float
+
+
+@dataclass(frozen=True)
+class StateSource:
+    """A joint state topic that feeds a state feature.
+
+    Attributes:
+        feature: Name of the feature, as the policy knows it.
+        topic: Relative topic name.
+        field: Field of the message that is read, one of `STATE_FIELDS`.
+        joints: Joints of the robot, in the order of the feature's elements.
+        unit: Unit of the feature. The message is always in SI.
+        max_age_s: Oldest state that may be used, s.
+    """
+
+    feature: str
+    topic: str
+    field: str
+    joints: tuple[str, ...]
+    unit: Unit
+    max_age_s: float
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A contract that has been read and checked.
+
+    Attributes:
+        path: The file it was read from, for messages.
+        policy_name: Name under which the policy is registered.
+        policy_options: Options for the policy.
+        images: One entry an image feature.
+        states: One entry a state feature.
+        action_joints: Joints of the robot, in the order of the action's columns.
+        action_unit: Unit of the action's columns.
+    """
+
+    path: str
+    policy_name: str
+    policy_options: Mapping[str, Any]
+    images: tuple[ImageSource, ...]
+    states: tuple[StateSource, ...]
+    action_joints: tuple[str, ...]
+    action_unit: Unit
+
+    @property
+    def sources(self) -> tuple[ImageSource | StateSource, ...]:
+        """Every source, images first."""
+        return (*self.images, *self.states)
+
+    def error(self, key: str, problem: str) -> ContractError:
+        """Make an error that names this contract's file and a key of it."""
+        return ContractError(f"{self.path}: {key}: {problem}")
+
+    def narrowed_to(self, spec: PolicySpec) -> "Contract":
+        """Return the contract with the features that a policy needs, and no others.
+
+        Raises:
+            ContractError: A feature is missing or of another kind, size or unit, or the action's
+                columns are not the policy's.
+        """
+        sources = {source.feature: source for source in self.sources}
+        images: list[ImageSource] = []
+        states: list[StateSource] = []
+        for feature in spec.observation:
+            source = sources.get(feature.name)
+            key = f"observation.{feature.name}"
+            if source is None:
+                listed = ", ".join(sources)
+                raise self.error(
+                    key, f"{spec.policy_id} needs it, but only {listed} are here; add it"
+                )
+            if isinstance(source, ImageSource):
+                self._require_kind(key, feature, Kind.IMAGE, STATE_TYPE)
+                images.append(source)
+            else:
+                self._require_kind(key, feature, Kind.STATE, IMAGE_TYPE)
+                self._require_state(key, feature, source)
+                states.append(source)
+        self._require_columns(spec)
+        return replace(self, images=tuple(images), states=tuple(states))
+
+    def _require_kind(self, key: str, feature: FeatureSpec, kind: Kind, other: str) -> None:
+        if feature.kind is not kind:
+            raise self.error(
+                f"{key}.type", f"the policy needs a {feature.kind.value} here; write {other}"
+            )
+
+    def _require_state(self, key: str, feature: FeatureSpec, source: StateSource) -> None:
+        size = feature.shape[0]
+        if size is not None and size != len(source.joints):
+            raise self.error(
+                f"{key}.joints", f"are {len(source.joints)}, the policy needs {size}; list {size}"
+            )
+        if feature.units != source.unit.name:
+            raise self.error(
+                f"{key}.units",
+                f"is {source.unit.name}, the policy needs {feature.units}; write {feature.units}",
+            )
+
+    def _require_columns(self, spec: PolicySpec) -> None:
+        if len(spec.joint_names) != len(self.action_joints):
+            raise self.error(
+                "action.joints",
+                f"are {len(self.action_joints)}, the policy returns {len(spec.joint_names)} "
+                f"columns ({', '.join(spec.joint_names)}); list one joint for each",
+            )
+        # A policy may have words of its own for its columns, but must not mean another joint.
+        for ours, theirs in zip(self.action_joints, spec.joint_names, strict=True):
+            if theirs in self.action_joints and theirs != ours:
+                raise self.error(
+                    "action.joints",
+                    f"{ours} stands where the policy returns {theirs}; "
+                    f"write [{', '.join(spec.joint_names)}]",
+                )
+        if spec.units != self.action_unit.name:
+            raise self.error(
+                "action.units",
+                f"is {self.action_unit.name}, the policy returns {spec.units}; write {spec.units}",
+            )
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is written twice, of which YAML would silently keep the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in found:
+            line = key_node.start_mark.line + 1
+            raise yaml.YAMLError(f"key {key!r} is written twice (line {line}); keep one")
+        found[key] = loader.construct_object(value_node, deep=True)
+    return found
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -> Contract:
+    """Read and check a contract.
+
+    Args:
+        path: The YAML file.
+        arm: The arm's joints, from the robot file. The action must command every one.
+        gripper: The gripper's joint, or None for a robot without one.
+
+    Raises:
+        ContractError: The file is missing or any key of it is unknown, missing or wrong.
+    """
+    joints = (*arm, gripper) if gripper is not None else tuple(arm)
+    try:
+        document = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise ContractError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a contract file"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+
+    root = _Table(str(path), "", document)
+    root.only("policy", "observation", "action")
+    policy = root.table("policy")
+    policy.only("name", "options")
+    observation = root.table("observation")
+    images: list[ImageSource] = []
+    states: list[StateSource] = []
+    for feature in observation.keys:
+        source = observation.table(feature)
+        kind = source.one_of("type", (IMAGE_TYPE, STATE_TYPE))
+        if kind == IMAGE_TYPE:
+            images.append(_image(feature, source))
+        else:
+            states.append(_state(feature, source, joints))
+    if not observation.keys:
+        raise root.error("observation", "names no feature; list those that the policy needs")
+    action = root.table("action")
+    action.only("joints", "units")
+    columns = action.joints(joints)
+    missing = [joint for joint in arm if joint not in columns]
+    if missing:
+        raise action.error(
+            "joints",
+            f"lacks {', '.join(missing)}; a plan moves every joint of the arm, so list them all",
+        )
+    return Contract(
+        path=str(path),
+        policy_name=policy.text("name"),
+        policy_options=policy.table("options").value,
+        images=tuple(images),
+        states=tuple(states),
+        action_joints=columns,
+        action_unit=action.unit(),
+    )
+
+
+def _image(feature: str, source: "_Table") -> ImageSource:
+    source.only("topic", "type", "encoding", "max_age_s", "frozen_after_s", optional=("encoding",))
+    return ImageSource(
+        feature=feature,
+        topic=source.text("topic"),
+        encoding=source.one_of("encoding", ENCODINGS) if "encoding" in source.keys else None,
+        max_age_s=source.positive("max_age_s"),
+        frozen_after_s=source.positive("frozen_after_s", finite=False),
+    )
+
+
+def _state(feature: str, source: "_Table", joints: tuple[str, ...]) -> StateSource:
+    source.only("topic", "type", "field", "joints", "units", "max_age_s")
+    return StateSource(
+        feature=feature,
+        topic=source.text("topic"),
+        field=source.one_of("field", STATE_FIELDS),
+        joints=source.joints(joints),
+        unit=source.unit(),
+        max_age_s=source.positive("max_age_s"),
+    )
+
+
+class _Table:
+    """A mapping of the file, with the path of its key for messages."""
+
+    def __init__(self, path: str, key: str, value: object) -> None:
+        self._path = path
+        self._key = key
+        if not isinstance(value, dict):
+            raise ContractError(
+                f"{path}: {key or 'the file'}: is {_kind(value)}; write a mapping of keys"
+            )
+        self.value: dict[str, Any] = value
+
+    @property
+    def keys(self) -> list[str]:
+        return list(self.value)
+
+    def error(self, key: str, problem: str) -> ContractError:
+        return ContractError(f"{self._path}: {self._join(key)}: {problem}")
+
+    def _join(self, key: object) -> str:
+        return f"{self._key}.{key}" if self._key else str(key)
+
+    def only(self, *known: str, optional: tuple[str, ...] = ()) -> None:
+        for key in self.keys:
+            if key not in known:
+                raise self.error(key, f"unknown key; the keys here are {', '.join(known)}")
+        for key in known:
+            if key not in self.value and key not in optional:
+                raise self.error(key, "is missing; add it")
+
+    def table(self, key: str) -> "_Table":
+        return _Table(self._path, self._join(key), self.value[key])
+
+    def text(self, key: str) -> str:
+        value = self.value.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise self.error(key, f"is {_kind(value)}; write a name")
+        return value
+
+    def one_of(self, key: str, choices: tuple[str, ...]) -> str:
+        if key not in self.value:
+            raise self.error(key, f"is missing; write one of {', '.join(choices)}")
+        value = self.value[key]
+        if value not in choices:
+            raise self.error(key, f"{value!r} is unknown; write one of {', '.join(choices)}")
+        return str(value)
+
+    def positive(self, key: str, *, finite: bool = True) -> float:
+        value = self.value[key]
+        number = float(value) if isinstance(value, (int, float)) else math.nan
+        if isinstance(value, bool) or not number > 0.0 or (finite and math.isinf(number)):
+            raise self.error(key, f"is {value!r}; write a number of seconds above 0")
+        return number
+
+    def joints(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        value = self.value["joints"]
+        if not isinstance(value, list) or not value:
+            raise self.error("joints", f"is {_kind(value)}; write a list of joint names")
+        for joint in value:
+            if joint not in known:
+                raise self.error(
+                    "joints",
+                    f"{joint!r} is not a joint of the robot; it has {', '.join(known)}",
+                )
+            if value.count(joint) > 1:
+                raise self.error("joints", f"{joint!r} is listed twice; list it once")
+        return tuple(value)
+
+    def unit(self) -> Unit:
+        return UNITS[self.one_of("units", tuple(UNITS))]
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "empty"
+    return f"a {type(value).__name__} ({value!r})"

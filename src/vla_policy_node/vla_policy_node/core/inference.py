@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread around a policy, so that neither a slow nor a hanging one holds up the node.
+
+The thread works on one observation at a time. `Inference.poll` returns its answer as a value, a
+failure too; an answer to a question that no longer matters is dropped by its generation number.
+"""
+
+import queue
+import threading
+from dataclasses import dataclass
+
+from vla_policies import Action, Observation, Policy
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one observation.
+
+    Attributes:
+        observation_stamp_ns: Stamp of the observation, ROS time.
+        submitted_ns: When it was submitted, steady clock.
+        received_ns: When the answer was noticed, steady clock.
+        action: What the policy returned, or None when it failed.
+        failure: Why there is no action, empty when there is one.
+    """
+
+    observation_stamp_ns: int
+    submitted_ns: int
+    received_ns: int
+    action: Action | None
+    failure: str
+
+
+@dataclass(frozen=True)
+class _Question:
+    generation: int
+    observation: Observation
+    submitted_ns: int
+
+
+@dataclass(frozen=True)
+class _Reply:
+    question: _Question
+    action: Action | None
+    failure: str
+
+
+class Inference:
+    """Asks a policy in a thread of its own.
+
+    A new generation begins with every instruction: the policy is reset before its first
+    observation, and answers to older generations are dropped when they arrive.
+    """
+
+    def __init__(self, policy: Policy, timeout_ns: int) -> None:
+        """Start the thread.
+
+        Args:
+            policy: Used by this thread alone from now on.
+            timeout_ns: A policy that takes longer is reported as hanging.
+        """
+        self._policy = policy
+        self._timeout_ns = timeout_ns
+        self._generation = 0
+        self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[_Reply] = queue.SimpleQueue()
+        self._asked: _Question | None = None
+        self._overdue = False
+        # A daemon, because a policy that never returns must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the policy is still at work, be it on a question that no longer matters."""
+        return self._asked is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the policy has been reported as hanging and has still not returned."""
+        return self._overdue
+
+    def begin(self) -> None:
+        """Begin a new generation: a new instruction, or none."""
+        self._generation += 1
+
+    def submit(self, observation: Observation, steady_ns: int) -> None:
+        """Hand an observation to the policy.
+
+        Raises:
+            RuntimeError: The policy is busy.
+        """
+        if self.busy:
+            raise RuntimeError("the policy is busy; submit when it is not")
+        self._asked = _Question(self._generation, observation, steady_ns)
+        self._questions.put(self._asked)
+
+    def poll(self, steady_ns: int) -> Answer | None:
+        """Return the answer if it has arrived or is overdue. Does not block.
+
+        A hanging policy is reported once; `busy` stays true until it returns.
+        """
+        asked = self._asked
+        if asked is None:
+            return None
+        stamp_ns = asked.observation.stamp_ns
+        try:
+            reply = self._replies.get_nowait()
+        except queue.Empty:
+            waited_ns = steady_ns - asked.submitted_ns
+            if self._overdue or waited_ns <= self._timeout_ns:
+                return None
+            self._overdue = True
+            if asked.generation != self._generation:
+                return None
+            failure = f"has not answered for {waited_ns / 1e9:.2f} s"
+            return Answer(stamp_ns, asked.submitted_ns, steady_ns, None, failure)
+        reported, self._overdue, self._asked = self._overdue, False, None
+        if reported or asked.generation != self._generation:
+            return None
+        return Answer(stamp_ns, asked.submitted_ns, steady_ns, reply.action, reply.failure)
+
+    def close(self, timeout_s: float) -> bool:
+        """End the thread and close the policy.
+
+        Returns:
+            Whether the thread ended in time. If not, it is left behind with its policy.
+        """
+        self._questions.put(None)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self._policy.close()
+        return True
+
+    def _work(self) -> None:
+        generation = -1
+        while (question := self._questions.get()) is not None:
+            try:
+                if question.generation != generation:
+                    self._policy.reset()
+                    generation = question.generation
+                action = self._policy.infer(question.observation)
+            # Whatever a policy raises is an answer here: it ends the run, not the node.
+            except Exception as error:
+                failure = f"{type(error).__name__}: {error}"
+                self._replies.put(_Reply(question, None, " ".join(failure.split())))
+            else:
+                self._replies.put(_Reply(question, action, ""))

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latest-value buffers of the contract's features, and the observation made of them.
+
+A feature that is missing, stale, frozen, not finite or stamped impossibly yields a `Problem`, and
+one problem is enough for no observation. Nothing is filled in.
+
+Two clocks are used. Stamps and `now_ns` are ROS time; `steady_ns` is monotonic and tells how long
+ago a message arrived, so that neither a stuck publisher nor a clock that jumps looks fresh.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_policies import Observation
+from vla_policy_node.core.contract import Contract, ImageSource, StateSource
+
+# Clocks of two machines under NTP or PTP differ by less than this.
+FUTURE_TOLERANCE_NS = 50_000_000
+
+# Every 16th pixel is compared first: with a live camera's noise, that shows the difference.
+COARSE = (slice(None, None, 16), slice(None, None, 16))
+
+ValueT = TypeVar("ValueT", NDArray[np.uint8], NDArray[np.float64])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a feature cannot be used.
+
+    Attributes:
+        feature: Name of the feature.
+        topic: Topic that feeds it.
+        detail: What is wrong, with the figures.
+    """
+
+    feature: str
+    topic: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.feature} ({self.topic}): {self.detail}"
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An observation and how far apart in time its parts are.
+
+    Attributes:
+        observation: What the policy sees. Its stamp is the newest one among its parts.
+        skew_ns: Newest stamp minus oldest.
+    """
+
+    observation: Observation
+    skew_ns: int
+
+
+@dataclass
+class _Slot(Generic[ValueT]):
+    """The newest message of one feature."""
+
+    value: ValueT | None = None
+    stamp_ns: int = 0
+    arrival_ns: int = 0
+    fault: str = "no message yet"
+
+    def accept(self, value: ValueT, stamp_ns: int, steady_ns: int) -> None:
+        """Keep a value unless its stamp runs backwards."""
+        previous = self.stamp_ns
+        self.stamp_ns, self.arrival_ns = stamp_ns, steady_ns
+        if stamp_ns < previous:
+            self.value = None
+            self.fault = f"its stamp went back by {(previous - stamp_ns) / 1e9:.3f} s"
+            return
+        self.value, self.fault = value, ""
+
+    def refuse(self, fault: str, stamp_ns: int, steady_ns: int) -> None:
+        """Forget the value: the newest message is one that cannot be used."""
+        self.value, self.fault = None, fault
+        self.stamp_ns, self.arrival_ns = stamp_ns, steady_ns
+
+    def problem(self, now_ns: int, steady_ns: int, max_age_s: float) -> str:
+        """Say whether the value is missing, too old or from the future, empty when it is not."""
+        if self.fault:
+            return self.fault
+        ahead_ns = self.stamp_ns - now_ns
+        if ahead_ns > FUTURE_TOLERANCE_NS:
+            return f"stamped {ahead_ns / 1e9:.3f} s in the future; synchronise the clocks"
+        age_s = max(-ahead_ns, steady_ns - self.arrival_ns) / 1e9
+        if not age_s <= max_age_s:
+            return f"stale: {age_s:.3f} s old, at most {max_age_s:g} s is allowed"
+        return ""
+
+
+class _ImageSlot(_Slot[NDArray[np.uint8]]):
+    def __init__(self, source: ImageSource, shape: tuple[int | None, ...]) -> None:
+        super().__init__()
+        self.source = source
+        self.shape = shape
+        self.unchanged_since_ns = 0
+
+    def frozen(self) -> str:
+        still_s = (self.stamp_ns - self.unchanged_since_ns) / 1e9
+        if still_s <= self.source.frozen_after_s:
+            return ""
+        return (
+            f"frozen: bit-identical for {still_s:.2f} s while its stamps advance, at most "
+            f"{self.source.frozen_after_s:g} s is allowed"
+        )
+
+
+class _StateSlot(_Slot[NDArray[np.float64]]):
+    def __init__(self, source: StateSource) -> None:
+        super().__init__()
+        self.source = source
+        self.names: tuple[str, ...] = ()
+        self.columns: list[int] = []
+
+
+class ObservationBuffer:
+    """Holds the newest message of every feature of a contract."""
+
+    def __init__(
+        self, contract: Contract, image_shapes: Mapping[str, tuple[int | None, ...]]
+    ) -> None:
+        """Make an empty buffer.
+
+        Args:
+            contract: Which features there are and what they need.
+            image_shapes: (H, W, 3) of every image feature; None where any size will do.
+        """
+        self._images = {
+            source.feature: _ImageSlot(source, image_shapes[source.feature])
+            for source in contract.images
+        }
+        self._states = {source.feature: _StateSlot(source) for source in contract.states}
+
+    def image(
+        self, feature: str, pixels: NDArray[np.uint8], stamp_ns: int, steady_ns: int
+    ) -> None:
+        """Take in an image.
+
+        Args:
+            feature: Name of the feature.
+            pixels: (H, W, 3) uint8, RGB.
+            stamp_ns: Capture time, ROS time.
+            steady_ns: Arrival time, steady clock.
+        """
+        slot = self._images[feature]
+        if not _fits(pixels.shape, slot.shape):
+            detail = f"is {_size(pixels.shape)}, the policy needs {_size(slot.shape)}"
+            slot.refuse(detail, stamp_ns, steady_ns)
+            return
+        if slot.value is None or not _identical(slot.value, pixels):
+            slot.unchanged_since_ns = stamp_ns
+        slot.accept(pixels, stamp_ns, steady_ns)
+
+    def refuse(self, feature: str, reason: str, stamp_ns: int, steady_ns: int) -> None:
+        """Take note of an image that could not be decoded."""
+        self._images[feature].refuse(reason, stamp_ns, steady_ns)
+
+    def state(
+        self,
+        feature: str,
+        joints: Sequence[str],
+        values: NDArray[np.float64],
+        stamp_ns: int,
+        steady_ns: int,
+    ) -> None:
+        """Take in a joint state.
+
+        Args:
+            feature: Name of the feature.
+            joints: Joint names of the message, N of them, in any order.
+            values: (N,) rad or rad/s; empty when the message lacks the field.
+            stamp_ns: Time of the measurement, ROS time.
+            steady_ns: Arrival time, steady clock.
+        """
+        slot = self._states[feature]
+        source = slot.source
+        names = tuple(joints)
+        if len(values) != len(names):
+            detail = f"has {len(names)} joints but {len(values)} values of {source.field}"
+            slot.refuse(detail, stamp_ns, steady_ns)
+            return
+        if names != slot.names:
+            missing = [joint for joint in source.joints if joint not in names]
+            if missing:
+                slot.refuse(f"lacks {', '.join(missing)}", stamp_ns, steady_ns)
+                return
+            slot.names, slot.columns = names, [names.index(joint) for joint in source.joints]
+        slot.accept(source.unit.from_si(values[slot.columns]), stamp_ns, steady_ns)
+
+    def assemble(self, now_ns: int, steady_ns: int, task: str) -> Assembled | tuple[Problem, ...]:
+        """Make an observation of the newest values, or say everything that prevents it.
+
+        Args:
+            now_ns: ROS time.
+            steady_ns: Steady clock.
+            task: The instruction.
+        """
+        problems = self.problems(now_ns, steady_ns)
+        if problems:
+            return problems
+        stamps = [image.stamp_ns for image in self._images.values()]
+        stamps += [state.stamp_ns for state in self._states.values()]
+        # Without a problem every value is there; the conditions are for the type checker.
+        images = {k: s.value for k, s in self._images.items() if s.value is not None}
+        state = {k: s.value for k, s in self._states.items() if s.value is not None}
+        observation = Observation(max(stamps), images, state, task)
+        return Assembled(observation, max(stamps) - min(stamps))
+
+    def problems(self, now_ns: int, steady_ns: int) -> tuple[Problem, ...]:
+        """List what prevents an observation, empty when nothing does."""
+        found = []
+        for image in self._images.values():
+            detail = image.problem(now_ns, steady_ns, image.source.max_age_s) or image.frozen()
+            if detail:
+                found.append(Problem(image.source.feature, image.source.topic, detail))
+        for state in self._states.values():
+            detail = state.problem(now_ns, steady_ns, state.source.max_age_s)
+            if not detail and state.value is not None and not np.isfinite(state.value).all():
+                detail = "is not finite"
+            if detail:
+                found.append(Problem(state.source.feature, state.source.topic, detail))
+        return tuple(found)
+
+
+def _identical(old: NDArray[np.uint8], new: NDArray[np.uint8]) -> bool:
+    if old.shape != new.shape:
+        return False
+    return bool(np.array_equal(old[COARSE], new[COARSE]) and np.array_equal(old, new))
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        want is None or want == have for want, have in zip(wanted, shape, strict=True)
+    )
+
+
+def _size(shape: tuple[int | None, ...]) -> str:
+    return " x ".join("any" if length is None else str(length) for length in shape)

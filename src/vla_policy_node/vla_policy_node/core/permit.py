@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor's permit: no monitor, no motion."""
+
+import enum
+from dataclasses import dataclass
+
+
+class MonitorState(enum.IntEnum):
+    """What the monitor reports. The values are those of ``vla_msgs/msg/SafetyState``."""
+
+    STARTUP = 0
+    READY = 1
+    STOPPING = 2
+    STOPPED_LATCHED = 3
+    FAULT = 4
+
+
+STOPPED = frozenset((MonitorState.STOPPING, MonitorState.STOPPED_LATCHED, MonitorState.FAULT))
+
+
+@dataclass(frozen=True)
+class MonitorReport:
+    """One message of the monitor.
+
+    Attributes:
+        stamp_ns: When it was decided, ROS time.
+        state: The monitor's state.
+        permit: Whether plans may be sent.
+        cause: Why it stopped, or what it waits for; empty when neither.
+    """
+
+    stamp_ns: int
+    state: MonitorState
+    permit: bool
+    cause: str
+
+
+class Permit:
+    """Whether the newest message of the monitor permits motion, and is fresh."""
+
+    def __init__(self, timeout_ns: int) -> None:
+        """Begin without a permit.
+
+        Args:
+            timeout_ns: A message older than this permits nothing.
+        """
+        self._timeout_ns = timeout_ns
+        self._report: MonitorReport | None = None
+        self._arrival_ns = 0
+
+    def report(self, report: MonitorReport, steady_ns: int) -> None:
+        """Take in a message of the monitor."""
+        self._report, self._arrival_ns = report, steady_ns
+
+    @property
+    def latched(self) -> bool:
+        """Whether the monitor was last heard stopping the arm, or holding it stopped."""
+        return self._report is not None and self._report.state in STOPPED
+
+    def problem(self, now_ns: int, steady_ns: int) -> str:
+        """Say why nothing may be planned, empty when it may.
+
+        Args:
+            now_ns: ROS time.
+            steady_ns: Steady clock.
+        """
+        report = self._report
+        if report is None:
+            return "smoothness_monitor/state: no message yet"
+        # By both clocks: a latched message is old though it has just arrived.
+        age_ns = max(abs(now_ns - report.stamp_ns), steady_ns - self._arrival_ns)
+        if not age_ns <= self._timeout_ns:
+            return (
+                f"smoothness_monitor/state: stale: {age_ns / 1e9:.3f} s old, "
+                f"at most {self._timeout_ns / 1e9:g} s is allowed"
+            )
+        if not report.permit or report.state is not MonitorState.READY:
+            cause = f": {report.cause}" if report.cause else ""
+            return f"smoothness_monitor/state: no permit, {report.state.name}{cause}"
+        return ""

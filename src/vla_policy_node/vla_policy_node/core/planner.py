@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chunk scheduling: when a chunk becomes a plan, where it leaves the running one, and what runs.
+
+Every plan repeats the running one until after its own delivery, so it cannot step; the
+controller's state tells which plan runs. One plan is under way at a time. Whatever goes wrong,
+nothing is sent and the running plan ends at rest.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smooth_motion import (
+    Acknowledged,
+    Chunk,
+    GripperPlan,
+    MotionError,
+    Plan,
+    Robot,
+    RunningPlan,
+    overlap,
+    splice_ns,
+    track,
+    track_gripper,
+)
+
+# The first point lies in the past, so that the controller never waits for it.
+START_BACK_NS = 20_000_000
+# Of the margin, what is left to delivery once planning is over.
+DELIVERY_NS = 10_000_000
+# A controller publishes its state each cycle, 100 times a second or more often.
+CONTROLLER_STATE_AGE_NS = 200_000_000
+# The controller adds up its periods, so the start that it reports wanders by a fraction of this.
+SAME_START_NS = 1_000_000
+# A gripper's trajectory that runs is one of the last few sent.
+GRIPPER_HISTORY = 8
+
+
+class RefusalError(Exception):
+    """A chunk yields no plan. The message says why."""
+
+
+@dataclass(frozen=True)
+class ControllerReport:
+    """One message of a joint_trajectory_controller's state: its reference.
+
+    Attributes:
+        stamp_ns: ROS time.
+        time_from_start_ns: Since the start of the trajectory that runs.
+        position: (J,) rad, the joints in the robot file's order.
+        velocity: (J,) rad/s.
+        acceleration: (J,) rad/s^2.
+    """
+
+    stamp_ns: int
+    time_from_start_ns: int
+    position: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    acceleration: NDArray[np.float64]
+
+    @property
+    def start_ns(self) -> int:
+        """Start of the trajectory that runs, which is its identity."""
+        return self.stamp_ns - self.time_from_start_ns
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the reference stands still, exactly."""
+        return not (self.velocity.any() or self.acceleration.any())
+
+
+class Event(Enum):
+    """What a message of the arm's controller changed."""
+
+    NOTHING = ""
+    ACKNOWLEDGED = "the controller runs the plan"
+    LOST = "the controller did not take the plan; going on from the one that runs"
+    FOREIGN = "the controller runs a trajectory that was not sent from here; waiting for its rest"
+    REBASED = "going on from where the controller rests"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A chunk, checked, in the robot's joints and SI units.
+
+    Attributes:
+        start_ns: Time of row 0, ROS time.
+        dt_ns: Time between rows.
+        arm: (T, J) rad, columns in the robot file's order.
+        gripper: (T,) or None when the policy does not command it.
+    """
+
+    start_ns: int
+    dt_ns: int
+    arm: NDArray[np.float64]
+    gripper: NDArray[np.float64] | None
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the last row."""
+        return self.start_ns + (len(self.arm) - 1) * self.dt_ns
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What to publish for one chunk.
+
+    Attributes:
+        arm: The arm's plan.
+        gripper: The gripper's, or None when the policy does not command it.
+    """
+
+    arm: Plan
+    gripper: GripperPlan | None
+
+
+class Planner:
+    """Makes plans of chunks, one under way at a time, from what the controllers report."""
+
+    def __init__(
+        self,
+        robot: Robot,
+        *,
+        overlap_ns: int,
+        margin_ns: int,
+        acknowledge_timeout_ns: int,
+        with_gripper: bool,
+    ) -> None:
+        """Begin without knowledge of the controllers.
+
+        Args:
+            robot: Joints and limits.
+            overlap_ns: A plan equals the running one for this long after its publication.
+            margin_ns: Added to the overlap for planning and delivery.
+            acknowledge_timeout_ns: After this a plan that does not run is lost.
+            with_gripper: Whether the policy commands the gripper.
+        """
+        self._robot = robot
+        self._overlap_ns = overlap_ns
+        self._margin_ns = margin_ns
+        self._timeout_ns = acknowledge_timeout_ns
+        self._running: RunningPlan | None = None
+        self._arrival_ns = 0
+        self._in_flight = False
+        self._foreign_start_ns: int | None = None
+        self._gripper = _GripperAccount(robot.gripper.joint) if with_gripper else None
+
+    # -- what the controllers report --------------------------------------------------------------
+
+    def observe_arm(self, report: ControllerReport, now_ns: int, steady_ns: int) -> Event:
+        """Take in a message of the arm's controller.
+
+        Raises:
+            MotionError: Its reference is not finite or has another number of joints.
+        """
+        if self._running is None:
+            hold = Plan.hold(self._robot.limits.joint_names, report.position, report.start_ns)
+            self._running = RunningPlan(hold, timeout_ns=self._timeout_ns)
+        verdict = self._running.observe(
+            report.stamp_ns, report.time_from_start_ns, report.position, report.velocity, now_ns
+        )
+        self._arrival_ns = steady_ns
+        if verdict.kind is Acknowledged.FOREIGN:
+            return self._observe_foreign(self._running, report)
+        self._foreign_start_ns = None
+        if not self._in_flight:
+            return Event.NOTHING
+        if verdict.kind is Acknowledged.RUNNING:
+            self._in_flight = False
+            return Event.ACKNOWLEDGED
+        if verdict.kind is Acknowledged.LOST:
+            self._in_flight = False
+            return Event.LOST
+        return Event.NOTHING
+
+    def _observe_foreign(self, running: RunningPlan, report: ControllerReport) -> Event:
+        self._in_flight = False
+        before_ns, self._foreign_start_ns = self._foreign_start_ns, report.start_ns
+        if before_ns is None:
+            return Event.FOREIGN
+        # Seen twice, because a trajectory that begins at rest looks like rest in its first cycle.
+        if not report.at_rest or abs(before_ns - report.start_ns) > SAME_START_NS:
+            return Event.NOTHING
+        hold = Plan.hold(self._robot.limits.joint_names, report.position, report.start_ns)
+        running.rebase(hold)
+        self._foreign_start_ns = None
+        return Event.REBASED
+
+    def observe_gripper(self, report: ControllerReport, steady_ns: int) -> None:
+        """Take in a message of the gripper's controller.
+
+        Raises:
+            MotionError: Its reference is not finite.
+        """
+        if self._gripper is not None:
+            self._gripper.observe(report, steady_ns)
+
+    def problems(self, steady_ns: int) -> tuple[str, ...]:
+        """List why no plan can be made now, empty when one can or one is under way."""
+        found = []
+        if self._running is None:
+            found.append(f"{self._robot.arm_controller}/controller_state: no message yet")
+        else:
+            found += _stale(self._robot.arm_controller, steady_ns - self._arrival_ns)
+            if self._foreign_start_ns is not None:
+                found.append(f"{self._robot.arm_controller}: {Event.FOREIGN.value}")
+        if self._gripper is not None:
+            controller = self._robot.gripper.controller
+            if self._gripper.arrival_ns is None:
+                found.append(f"{controller}/controller_state: no message yet")
+            else:
+                found += _stale(controller, steady_ns - self._gripper.arrival_ns)
+        return tuple(found)
+
+    # -- plans ------------------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a plan was sent that the controller has not taken yet."""
+        return self._in_flight
+
+    @property
+    def budget_ns(self) -> int:
+        """How long planning may take; a plan that took longer could be delivered too late."""
+        return self._margin_ns - DELIVERY_NS
+
+    def remaining_ns(self, now_ns: int) -> int:
+        """Return how long the newest plan still lasts, 0 when it has ended."""
+        if self._running is None:
+            return 0
+        plan = self._running.newest if self._in_flight else self._running.plan
+        return max(0, plan.end_ns - now_ns)
+
+    def lead_ns(self, latency_ns: int) -> int:
+        """Return how long before a plan's end the next observation must go to the policy.
+
+        Args:
+            latency_ns: How long an answer takes, in all but the rarest cases.
+        """
+        return latency_ns + self._overlap_ns + self._margin_ns
+
+    def plan(self, targets: Targets, now_ns: int) -> Motion:
+        """Make a plan of a chunk. `sent` must be told if it is published.
+
+        Raises:
+            RefusalError: The chunk is too old, or no plan within the limits follows it.
+            RuntimeError: A plan is under way, or `problems` names something.
+        """
+        if self._running is None or self._in_flight or self._foreign_start_ns is not None:
+            raise RuntimeError("no plan can be made now; ask `problems` and `in_flight` first")
+        running = self._running.plan
+        splice = splice_ns(running, now_ns + self._overlap_ns + self._margin_ns)
+        if not targets.end_ns > splice:
+            late_s = (splice - targets.end_ns) / 1e9
+            raise RefusalError(
+                f"the chunk ends {late_s:.3f} s before a plan could follow it: the policy is too "
+                "slow for the length of its chunks"
+            )
+        cut = now_ns - START_BACK_NS
+        limits = self._robot.limits
+        try:
+            chunk = Chunk(limits.joint_names, targets.start_ns, targets.dt_ns, targets.arm)
+            tail = track(chunk, running.state(splice), limits, start_ns=splice)
+            arm = overlap(running, tail, cut_ns=cut)
+            gripper = None
+            if self._gripper is not None and targets.gripper is not None:
+                gripper = track_gripper(
+                    targets.gripper,
+                    targets.start_ns,
+                    targets.dt_ns,
+                    self._gripper.running,
+                    self._robot.gripper,
+                    cut_ns=cut,
+                    splice_ns=splice,
+                )
+        except MotionError as error:
+            raise RefusalError(f"no plan follows the chunk: {error}") from error
+        return Motion(arm, gripper)
+
+    def sent(self, motion: Motion, now_ns: int) -> None:
+        """Note that a plan is published."""
+        if self._running is None:
+            raise RuntimeError("a plan was sent before the controller was heard")
+        self._running.sent(motion.arm, now_ns)
+        self._in_flight = True
+        if self._gripper is not None and motion.gripper is not None:
+            self._gripper.sent(motion.gripper)
+
+
+class _GripperAccount:
+    """Which gripper trajectory runs."""
+
+    def __init__(self, joint: str) -> None:
+        self._joint = joint
+        self._sent: deque[GripperPlan] = deque(maxlen=GRIPPER_HISTORY)
+        self.running = GripperPlan.hold(joint, 0.0, 0)
+        self.arrival_ns: int | None = None
+
+    def sent(self, plan: GripperPlan) -> None:
+        self._sent.append(plan)
+
+    def observe(self, report: ControllerReport, steady_ns: int) -> None:
+        for plan in reversed(self._sent):
+            if abs(plan.start_ns - report.start_ns) <= SAME_START_NS:
+                self.running = plan
+                break
+        else:
+            self.running = GripperPlan.hold(
+                self._joint, float(report.position[0]), report.start_ns
+            )
+        self.arrival_ns = steady_ns
+
+
+def _stale(controller: str, age_ns: int) -> Sequence[str]:
+    if age_ns <= CONTROLLER_STATE_AGE_NS:
+        return ()
+    return (f"{controller}/controller_state: stale: {age_ns / 1e9:.3f} s old",)
