@@ -150,7 +150,7 @@ def parse_options(text: str) -> dict[str, Any]:
 
 
 def _problem(spec: Field[Any], value: Any) -> str:
-    wanted = type(spec.default)
+    wanted: Any = type(spec.default)
     if type(value) is not wanted:
         return f"is {value!r}; write a value of type {wanted.__name__}"
     if wanted is str:

@@ -127,7 +127,7 @@ class Contract:
     def _require_kind(self, key: str, feature: FeatureSpec, kind: Kind, other: str) -> None:
         if feature.kind is not kind:
             raise self.error(
-                f"{key}.type", f"the policy needs a {feature.kind.value} here; write {other}"
+                f"{key}.type", f"the policy needs kind {feature.kind.value} here; write {other}"
             )
 
     def _require_state(self, key: str, feature: FeatureSpec, source: StateSource) -> None:

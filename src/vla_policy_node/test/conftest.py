@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A robot, a contract and a world in simulated time around the conductor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from vla_policy_node.core.conductor import Conductor, Outputs, RawRows
+from vla_policy_node.core.contract import load_contract
+from vla_policy_node.core.inference import Answer
+from vla_policy_node.core.permit import MonitorReport, MonitorState
+from vla_policy_node.core.planner import ControllerReport
+from vla_policy_node.core.session import Ended
+from vla_policy_node.params import Parameters
+
+from smooth_motion import Plan, load_robot
+from vla_policies import Action, FeatureSpec, Kind, Observation, PolicySpec
+
+MS = 1_000_000
+ARM = ("pan", "lift", "elbow")
+JOINTS = (*ARM, "gripper")
+HOME = np.array([0.1, -0.4, 0.3])
+START_NS = 1_000_000_000_000
+
+ROBOT = """
+robot: three
+base_frame: base_link
+tip_frame: tip
+arm:
+  controller: arm_controller
+  joints: [pan, lift, elbow]
+  limits:
+    pan: {position: [-1.9, 1.9], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
+    lift: {position: [-1.7, 1.7], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
+    elbow: {position: [-1.6, 1.6], velocity: 2.0, acceleration: 10.0, jerk: 60.0}
+gripper:
+  controller: gripper_controller
+  joint: gripper
+  position: [-0.2, 1.7]
+  velocity: 2.5
+home: {pan: 0.1, lift: -0.4, elbow: 0.3, gripper: 0.2}
+encoder:
+  ticks_per_turn: 4096
+"""
+
+CONTRACT = """
+policy:
+  name: noise
+  options: {}
+observation:
+  observation.images.front:
+    topic: front_camera/image_raw
+    type: sensor_msgs/msg/Image
+    max_age_s: 0.25
+    frozen_after_s: 1.0
+  observation.state:
+    topic: joint_states
+    type: sensor_msgs/msg/JointState
+    field: position
+    joints: [pan, lift, elbow, gripper]
+    units: rad
+    max_age_s: 0.2
+action:
+  joints: [pan, lift, elbow, gripper]
+  units: rad
+"""
+
+SPEC = PolicySpec(
+    policy_id="noise 1",
+    observation=(
+        FeatureSpec("observation.images.front", Kind.IMAGE, (None, None, 3)),
+        FeatureSpec("observation.state", Kind.STATE, (4,), "rad"),
+    ),
+    joint_names=JOINTS,
+    units="rad",
+    dt_s=1 / 30,
+    chunk_size=50,
+)
+
+
+class NoisePolicy:
+    """Targets that jump without any sense, as a bad network's would."""
+
+    spec = SPEC
+
+    def __init__(self, seed: int = 0, size: float = 0.6) -> None:
+        self._random = np.random.default_rng(seed)
+        self._size = size
+        self.resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def infer(self, observation: Observation) -> Action:
+        walk = self._random.normal(0.0, self._size, (SPEC.chunk_size, len(JOINTS)))
+        return Action(observation.state["observation.state"] + walk, SPEC.dt_s, JOINTS)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class DelayedInference:
+    """Answers after a latency of simulated time."""
+
+    policy: NoisePolicy
+    latency_ns: Callable[[], int]
+    overdue: bool = False
+    generation: int = 0
+    asked: list[Observation] = field(default_factory=list)
+    _under_way: tuple[int, int, int, Observation, Action | Exception] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._under_way is not None
+
+    def begin(self) -> None:
+        self.generation += 1
+
+    def submit(self, observation: Observation, steady_ns: int) -> None:
+        self.asked.append(observation)
+        result: Action | Exception
+        try:
+            result = self.policy.infer(observation)
+        except ValueError as error:
+            result = error
+        due_ns = steady_ns + self.latency_ns()
+        self._under_way = (self.generation, steady_ns, due_ns, observation, result)
+
+    def poll(self, steady_ns: int) -> Answer | None:
+        if self._under_way is None or steady_ns < self._under_way[2]:
+            return None
+        generation, submitted_ns, _, observation, result = self._under_way
+        self._under_way = None
+        if generation != self.generation:
+            return None
+        action = None if isinstance(result, Exception) else result
+        failure = str(result) if action is None else ""
+        return Answer(observation.stamp_ns, submitted_ns, steady_ns, action, failure)
+
+
+@dataclass
+class World:
+    """Cameras, joints, a controller that follows exactly, and a monitor, ticking at 100 Hz.
+
+    Attributes:
+        deliver: Whether a plan reaches the controller.
+        monitor: What the monitor reports; None when it is silent.
+        commands: The controller's reference at each tick.
+    """
+
+    conductor: Conductor
+    inference: DelayedInference
+    delivery_ns: int = 5 * MS
+    now_ns: int = START_NS
+    deliver: Callable[[Plan], bool] = lambda plan: True
+    monitor: MonitorState | None = MonitorState.READY
+    cameras: bool = True
+    running: Plan = field(default_factory=lambda: Plan.hold(ARM, HOME, START_NS - 10**9))
+    gripper_running: tuple[int, NDArray[np.int64], NDArray[np.float64]] = (
+        START_NS - 10**9,
+        np.zeros(1, dtype=np.int64),
+        np.array([0.2]),
+    )
+    commands: list[NDArray[np.float64]] = field(default_factory=list)
+    gripper_commands: list[float] = field(default_factory=list)
+    plans: list[tuple[int, Plan]] = field(default_factory=list)
+    raw: list[RawRows] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    chunks: int = 0
+    _queue: list[tuple[int, Outputs]] = field(default_factory=list)
+    _random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 100)):
+            self.tick()
+
+    def tick(self) -> None:
+        self.now_ns += 10 * MS
+        now = self.now_ns
+        for due_ns, outputs in [item for item in self._queue if item[0] <= now]:
+            self._queue.remove((due_ns, outputs))
+            if isinstance(outputs.arm, Plan) and self.deliver(outputs.arm):
+                self.running = outputs.arm
+                plan = outputs.gripper
+                if plan is not None:
+                    self.gripper_running = (plan.start_ns, plan.times_ns, plan.positions)
+        sample = self.running.sample(now)
+        start_ns, times_ns, positions = self.gripper_running
+        gripper = float(np.interp(now - start_ns, times_ns, positions))
+        self.commands.append(sample.position)
+        self.gripper_commands.append(gripper)
+        conductor = self.conductor
+        conductor.arm(
+            ControllerReport(
+                now,
+                now - self.running.start_ns,
+                sample.position,
+                sample.velocity,
+                sample.acceleration,
+            ),
+            now,
+            now,
+        )
+        zero = np.zeros(1)
+        report = ControllerReport(now, now - start_ns, np.array([gripper]), zero, zero)
+        conductor.gripper(report, now)
+        conductor.observations.state(
+            "observation.state", JOINTS, np.append(sample.position, gripper), now, now
+        )
+        if self.cameras:
+            pixels = self._random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            conductor.observations.image("observation.images.front", pixels, now, now)
+        if self.monitor is not None:
+            permit = self.monitor is MonitorState.READY
+            conductor.monitor(MonitorReport(now, self.monitor, permit, ""), now)
+        outputs = conductor.step(now, now)
+        self.log += [text for _, text in outputs.log]
+        self.ended += outputs.ended
+        self.chunks += outputs.chunk is not None
+        if isinstance(outputs.arm, Plan):
+            self.plans.append((now, outputs.arm))
+            self._queue.append((now + self.delivery_ns, outputs))
+        elif outputs.arm is not None:
+            self.raw.append(outputs.arm)
+
+    def jerk(self) -> NDArray[np.float64]:
+        """Return the exact third difference of the command, (N, J), rad/s^3."""
+        return np.diff(np.array(self.commands), n=3, axis=0) / 0.01**3
+
+
+@pytest.fixture
+def robot_file(tmp_path: Path) -> Path:
+    path = tmp_path / "robot.yaml"
+    path.write_text(ROBOT)
+    return path
+
+
+@pytest.fixture
+def robot(robot_file: Path):
+    return load_robot(robot_file)
+
+
+@pytest.fixture
+def write_contract(tmp_path: Path) -> Callable[..., Path]:
+    """Write the contract, with one text replaced by another."""
+
+    def write(old: str = "", new: str = "") -> Path:
+        assert old in CONTRACT
+        path = tmp_path / "contract.yaml"
+        path.write_text(CONTRACT.replace(old, new) if old else CONTRACT)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def contract(write_contract: Callable[..., Path]):
+    return load_contract(write_contract(), ARM, "gripper")
+
+
+@pytest.fixture
+def make_world(robot, contract) -> Callable[..., World]:
+    """Make a world with a policy of a given latency."""
+
+    def make(policy=None, latency_ms: int | Callable[[], int] = 100, **parameters) -> World:
+        policy = policy or NoisePolicy()
+        latency = latency_ms if callable(latency_ms) else lambda: latency_ms
+        inference = DelayedInference(policy, lambda: latency() * MS)
+        settings = Parameters(robot_file="r", contract_file="c", **parameters)
+        conductor = Conductor(robot, contract, policy.spec, inference, settings, lambda: 0)
+        world = World(conductor, inference)
+        world.run(0.05)
+        return world
+
+    return make
+
+
+@pytest.fixture
+def noise_policy() -> type[NoisePolicy]:
+    return NoisePolicy
+
+
+@pytest.fixture
+def spec() -> PolicySpec:
+    return SPEC

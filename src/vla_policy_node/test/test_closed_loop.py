@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conductor and smooth_motion around a controller that follows exactly, in simulated time."""
+
+import numpy as np
+import pytest
+from vla_policy_node.core.permit import MonitorState
+from vla_policy_node.core.session import State, Termination
+
+from smooth_motion import Plan, limit_violations
+from vla_policies import Action
+
+MS = 1_000_000
+JERK = np.array([100.0, 100.0, 60.0])
+
+
+@pytest.mark.parametrize("latency_ms", [0, 50, 150, 300, 500])
+def test_noise_chunks_never_exceed_the_jerk_limit(make_world, latency_ms):
+    world = make_world(latency_ms=latency_ms)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(8.0)
+    ratio = np.abs(world.jerk()) / JERK
+    assert ratio.max() <= 1.000001
+    assert ratio.max() > 0.5, "the arm must have moved"
+    statistics = world.conductor.status(world.now_ns).statistics
+    assert statistics.plans_refused == 0
+    assert statistics.plans >= 8.0 / max(0.25, latency_ms / 1e3 + 0.1)
+
+
+def test_every_plan_keeps_every_limit(make_world, robot):
+    world = make_world(latency_ms=120)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(4.0)
+    assert len(world.plans) > 10
+    for _, plan in world.plans:
+        assert limit_violations(plan, robot.limits) == []
+
+
+def test_a_latency_that_varies_never_exceeds_the_jerk_limit(make_world):
+    random = np.random.default_rng(3)
+    world = make_world(latency_ms=lambda: int(random.integers(0, 500)))
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(8.0)
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+    assert world.conductor.status(world.now_ns).statistics.plans > 15
+
+
+def test_every_plan_repeats_the_running_one_for_the_overlap(make_world):
+    world = make_world(latency_ms=80)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(4.0)
+    assert len(world.plans) > 10
+    for (_, old), (sent_ns, new) in zip(world.plans, world.plans[1:], strict=False):
+        until_ns = sent_ns + 100 * MS
+        assert new.start_ns <= sent_ns
+        kept = (old.knots_ns > new.start_ns) & (old.knots_ns <= until_ns)
+        assert kept.any()
+        for knot_ns, position, velocity, acceleration in zip(
+            old.knots_ns[kept],
+            old.positions[kept],
+            old.velocities[kept],
+            old.accelerations[kept],
+            strict=True,
+        ):
+            at = int(np.flatnonzero(new.knots_ns == knot_ns)[0])
+            assert (new.positions[at] == position).all()
+            assert (new.velocities[at] == velocity).all()
+            assert (new.accelerations[at] == acceleration).all()
+
+
+def test_silence_ends_at_rest_without_another_word(make_world):
+    world = make_world()
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.conductor.cancel("enough", world.now_ns)
+    sent = len(world.plans)
+    world.run(4.0)
+    assert len(world.plans) == sent
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+    assert (world.commands[-1] == world.commands[-50]).all()
+    assert world.ended[0].termination is Termination.CANCELED
+
+
+def test_rows_are_taken_by_their_time_not_by_their_number(make_world, noise_policy):
+    """A chunk that ramps with time must be met where the ramp is by then, whatever the latency."""
+
+    class Ramp(noise_policy):
+        def infer(self, observation):
+            since_s = (observation.stamp_ns - self.began_ns) / 1e9
+            rows = since_s + np.arange(50)[:, None] / 30
+            target = np.hstack([0.1 + 0.2 * rows, -0.4 + 0 * rows, 0.3 + 0 * rows, 0.2 + 0 * rows])
+            return Action(target, 1 / 30, self.spec.joint_names)
+
+    for latency_ms in (0, 400):
+        policy = Ramp()
+        world = make_world(policy=policy, latency_ms=latency_ms)
+        policy.began_ns = world.now_ns
+        world.conductor.begin("ramp", 60.0, world.now_ns)
+        world.run(4.0)
+        since_s = (world.now_ns - policy.began_ns) / 1e9
+        assert world.commands[-1][0] == pytest.approx(0.1 + 0.2 * since_s, abs=0.01)
+
+
+def test_no_second_plan_while_one_is_not_acknowledged(make_world):
+    world = make_world(latency_ms=0, replan_period_s=0.05)
+    world.delivery_ns = 250 * MS
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(3.0)
+    times = np.array([sent_ns for sent_ns, _ in world.plans])
+    assert len(times) > 3
+    assert np.diff(times).min() >= 250 * MS
+
+
+def test_a_lost_plan_is_rebased_on_what_the_controller_runs(make_world):
+    world = make_world(latency_ms=30)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    count = len(world.plans)
+    world.deliver = lambda plan: False
+    while len(world.plans) == count:
+        world.tick()
+    world.run(0.1)
+    before = world.running
+    assert before is not world.plans[-1][1]
+    world.deliver = lambda plan: True
+    world.run(0.6)
+    successor = world.plans[count + 1][1]
+    assert any("did not take the plan" in line for line in world.log)
+    # It continues the plan that runs, not the one that was lost.
+    assert (successor.positions[0] == before.sample(successor.start_ns).position).all()
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_plans_that_are_never_taken_end_the_run(make_world):
+    world = make_world(latency_ms=0, max_failures=3)
+    world.deliver = lambda plan: False
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(3.0)
+    assert world.ended[0].termination is Termination.POLICY_FAILED
+    assert "did not take the plan" in world.ended[0].message
+    assert len(world.plans) == 3
+
+
+def test_a_foreign_trajectory_is_waited_for_and_then_continued_from(make_world):
+    world = make_world(latency_ms=30)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.conductor.cancel("to watch", world.now_ns)
+    world.run(3.0)
+    p, t = world.commands[-1], world.now_ns
+    h, j = 200 * MS, np.array([5.0, 0.0, 0.0])
+    # Four intervals of jerk +j, -j, -j, +j move from rest to rest.
+    signs = np.array([1.0, -1.0, -1.0, 1.0])
+    rows = [(p, 0 * p, 0 * p)]
+    for sign in signs:
+        q, v, a = rows[-1]
+        s, jj = h / 1e9, sign * j
+        rows.append((q + s * (v + s * (a / 2 + s * jj / 6)), v + s * (a + s * jj / 2), a + s * jj))
+    last = rows[-1]
+    rows[-1] = (last[0], 0 * p, 0 * p)
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    world.running = Plan(world.running.joint_names, t, h * np.arange(5), *columns)
+    world.conductor.begin("again", 60.0, world.now_ns)
+    sent = len(world.plans)
+    world.run(0.7)
+    assert len(world.plans) == sent, "nothing is sent while a foreign trajectory moves the arm"
+    assert "not sent from here" in " ".join(world.conductor.status(world.now_ns).waiting_for)
+    world.run(1.0)
+    assert len(world.plans) > sent
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_after_a_stop_the_next_instruction_starts_where_the_arm_rests(make_world):
+    world = make_world(latency_ms=100)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.monitor = MonitorState.STOPPED_LATCHED
+    world.run(3.0)
+    assert world.ended[0].termination is Termination.STOPPED
+    rest = world.commands[-1]
+    world.monitor = MonitorState.READY
+    sent = len(world.plans)
+    world.run(1.0)
+    assert len(world.plans) == sent, "a reset must not set the arm in motion"
+    world.conductor.begin("again", 60.0, world.now_ns)
+    world.run(1.0)
+    assert (world.plans[sent][1].positions[0] == rest).all()
+    assert not world.plans[sent][1].velocities[0].any()
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_the_gripper_never_moves_faster_than_its_limit(make_world):
+    world = make_world(latency_ms=100)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(5.0)
+    commands = np.array(world.gripper_commands)
+    rate = np.abs(np.diff(commands)) / 0.01
+    assert rate.max() <= 2.5 * (1 + 1e-9)
+    assert rate.max() > 1.0, "the gripper must have moved"
+    assert commands.min() >= -0.2
+    assert commands.max() <= 1.7
+
+
+def test_without_a_monitor_nothing_is_planned(make_world):
+    world = make_world()
+    world.monitor = None
+    world.run(0.5)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(2.0)
+    status = world.conductor.status(world.now_ns)
+    assert status.state is State.NO_PERMIT
+    assert "smoothness_monitor/state: stale" in status.waiting_for[0]
+    assert world.plans == []
+    assert world.inference.asked == []
+
+
+def test_a_permit_that_is_lost_ends_the_run_and_a_permit_that_returns_does_not_resume_it(
+    make_world,
+):
+    world = make_world()
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.monitor = None
+    world.run(0.5)
+    assert world.ended[0].termination is Termination.STOPPED
+    world.monitor = MonitorState.READY
+    sent = len(world.plans)
+    world.run(1.0)
+    assert len(world.plans) == sent
+    assert world.conductor.status(world.now_ns).state is State.IDLE
+
+
+def test_a_run_may_begin_before_the_monitor_is_ready(make_world):
+    world = make_world()
+    world.monitor = MonitorState.STARTUP
+    world.run(0.1)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(0.5)
+    assert world.plans == []
+    world.monitor = MonitorState.READY
+    world.run(0.5)
+    assert len(world.plans) > 0
+
+
+def test_a_run_that_begins_while_the_stop_is_latched_ends_at_once(make_world):
+    world = make_world()
+    world.monitor = MonitorState.STOPPED_LATCHED
+    world.run(0.1)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(0.02)
+    assert world.ended[0].termination is Termination.STOPPED
+    assert "STOPPED_LATCHED" in world.ended[0].message
+
+
+def test_a_camera_that_falls_silent_stops_the_chunks_and_then_the_run(make_world):
+    world = make_world(input_timeout_s=1.0)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.cameras = False
+    world.run(0.5)
+    asked = len(world.inference.asked)
+    status = world.conductor.status(world.now_ns)
+    assert status.state is State.WAITING
+    assert status.waiting_for[0].startswith("observation.images.front (front_camera/image_raw)")
+    world.run(1.5)
+    assert len(world.inference.asked) == asked
+    assert world.ended[0].termination is Termination.INPUT_LOST
+    assert "stale" in world.ended[0].message
+
+
+def test_a_newer_instruction_preempts_and_drops_the_answer_under_way(make_world):
+    world = make_world(latency_ms=300)
+    first = world.conductor.begin("one", 60.0, world.now_ns)
+    world.run(0.1)
+    assert world.inference.busy
+    second = world.conductor.begin("two", 60.0, world.now_ns)
+    world.run(0.3)
+    assert (world.ended[0].run_id, world.ended[0].termination) == (first, Termination.PREEMPTED)
+    assert second != first
+    assert world.chunks == 0
+    world.run(0.5)
+    assert world.chunks > 0
+    assert {item.task for item in world.inference.asked} == {"one", "two"}
+
+
+def test_a_time_limit_ends_the_run(make_world):
+    world = make_world()
+    world.conductor.begin("anything", 1.0, world.now_ns)
+    world.run(1.1)
+    assert world.ended[0].termination is Termination.TIMED_OUT
+    assert world.ended[0].duration_s == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_policy_that_is_done_ends_the_run(make_world, noise_policy):
+    class Done(noise_policy):
+        def infer(self, observation):
+            good = super().infer(observation)
+            return Action(good.positions, good.dt_s, good.joint_names, "put down", done=True)
+
+    world = make_world(policy=Done())
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    assert world.ended[0].termination is Termination.DONE
+    assert world.plans == []
+    assert world.chunks == 1
+
+
+def test_a_policy_that_raises_ends_the_run_with_its_words(make_world, noise_policy):
+    class Raises(noise_policy):
+        def infer(self, observation):
+            raise ValueError("no cube in sight")
+
+    world = make_world(policy=Raises())
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    assert world.ended[0].termination is Termination.POLICY_FAILED
+    assert world.ended[0].message == "noise 1: no cube in sight"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("nan", lambda p: p * np.nan),
+        ("inf", lambda p: p + np.inf),
+        ("a column too few", lambda p: p[:, :3]),
+        ("no rows", lambda p: p[:0]),
+        ("one dimension", lambda p: p[0]),
+    ],
+)
+def test_a_bad_chunk_yields_no_plan(make_world, noise_policy, name, spoil):
+    class Bad(noise_policy):
+        def infer(self, observation):
+            good = super().infer(observation)
+            return Action(spoil(good.positions), good.dt_s, good.joint_names)
+
+    world = make_world(policy=Bad(), latency_ms=0, max_failures=4)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(2.0)
+    assert world.plans == []
+    ended = world.ended[0]
+    assert ended.termination is Termination.POLICY_FAILED
+    assert ended.statistics.plans_refused == 4
+    assert ended.statistics.last_refusal in ended.message
+
+
+@pytest.mark.parametrize(
+    "names", [("pan", "lift", "elbow", "wrist"), ("lift", "pan", "elbow", "gripper")]
+)
+def test_a_chunk_for_other_joints_yields_no_plan(make_world, noise_policy, names):
+    class Wrong(noise_policy):
+        def infer(self, observation):
+            good = super().infer(observation)
+            return Action(good.positions, good.dt_s, names)
+
+    world = make_world(policy=Wrong(), latency_ms=0)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    assert world.plans == []
+    statistics = world.conductor.status(world.now_ns).statistics
+    assert statistics.plans_refused > 0
+    assert "columns" in statistics.last_refusal
+
+
+def test_one_bad_chunk_between_good_ones_only_costs_itself(make_world, noise_policy):
+    class Sometimes(noise_policy):
+        count = 0
+
+        def infer(self, observation):
+            good = super().infer(observation)
+            self.count += 1
+            bad = self.count % 2 == 0
+            return Action(good.positions * (np.nan if bad else 1.0), good.dt_s, good.joint_names)
+
+    world = make_world(policy=Sometimes(), latency_ms=0, max_failures=2)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(4.0)
+    statistics = world.conductor.status(world.now_ns).statistics
+    assert world.ended == []
+    assert statistics.plans_refused > 5
+    assert statistics.plans > 5
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_a_chunk_that_is_over_before_it_arrives_yields_no_plan(make_world):
+    world = make_world(latency_ms=1800)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(2.5)
+    assert world.plans == []
+    assert "too slow" in world.conductor.status(world.now_ns).statistics.last_refusal
+
+
+def test_a_plan_that_took_too_long_is_dropped(make_world):
+    world = make_world(latency_ms=0)
+    ticks = iter(range(0, 10**12, 80 * MS))
+    world.conductor._stopwatch_ns = lambda: next(ticks)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(0.5)
+    assert world.plans == []
+    refusal = world.conductor.status(world.now_ns).statistics.last_refusal
+    assert "planning took 80.0 ms" in refusal
+
+
+def test_the_raw_planner_publishes_the_rows_as_they_are(make_world, noise_policy):
+    class Nan(noise_policy):
+        def infer(self, observation):
+            good = super().infer(observation)
+            return Action(good.positions * np.nan, good.dt_s, good.joint_names)
+
+    world = make_world(policy=Nan(), latency_ms=0, planner="raw")
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(0.5)
+    assert world.plans == []
+    assert len(world.raw) > 0
+    assert np.isnan(world.raw[0].positions).all()
+    assert world.raw[0].positions.shape == (50, 3)
+
+
+def test_the_next_observation_is_due_before_a_short_plan_ends(make_world, noise_policy):
+    """A long period between observations must not let the plan run out."""
+
+    class Short(noise_policy):
+        def infer(self, observation):
+            good = super().infer(observation)
+            return Action(good.positions[:24], good.dt_s, good.joint_names)
+
+    world = make_world(policy=Short(), latency_ms=200, replan_period_s=5.0)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(5.0)
+    ends = [plan.end_ns for _, plan in world.plans]
+    sent = [sent_ns for sent_ns, _ in world.plans]
+    assert len(sent) >= 4
+    assert all(later < end for later, end in zip(sent[1:], ends[:-1], strict=True))

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every mistake in a contract is one line that names the file and the key."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from vla_policy_node.core.contract import ContractError, load_contract
+from vla_policy_node.core.units import UNITS
+
+from vla_policies import FeatureSpec, Kind
+
+ARM = ("pan", "lift", "elbow")
+
+MISTAKES = [
+    ("  options: {}", "  options: {}\n  nam: x", "policy.nam", "unknown key"),
+    ("policy:", "polizy:", "polizy", "unknown key"),
+    ("  name: noise\n", "", "policy.name", "is missing"),
+    ("  name: noise", "  name: 3", "policy.name", "write a name"),
+    ("  options: {}", "  options: [1]", "policy.options", "mapping"),
+    (
+        "    max_age_s: 0.25",
+        "    max_age: 0.25",
+        "observation.observation.images.front.max_age",
+        "unknown key",
+    ),
+    (
+        "    frozen_after_s: 1.0\n",
+        "",
+        "observation.observation.images.front.frozen_after_s",
+        "is missing",
+    ),
+    (
+        "    frozen_after_s: 1.0",
+        "    frozen_after_s: -1.0",
+        "observation.observation.images.front.frozen_after_s",
+        "above 0",
+    ),
+    (
+        "    max_age_s: 0.25",
+        "    max_age_s: .nan",
+        "observation.observation.images.front.max_age_s",
+        "above 0",
+    ),
+    (
+        "    max_age_s: 0.25",
+        "    max_age_s: .inf",
+        "observation.observation.images.front.max_age_s",
+        "above 0",
+    ),
+    (
+        "sensor_msgs/msg/Image",
+        "sensor_msgs/msg/Imu",
+        "observation.observation.images.front.type",
+        "unknown",
+    ),
+    (
+        "    max_age_s: 0.25",
+        "    max_age_s: 0.25\n    encoding: yuv",
+        "observation.observation.images.front.encoding",
+        "unknown",
+    ),
+    ("    field: position", "    field: effort", "observation.observation.state.field", "unknown"),
+    (
+        "    joints: [pan, lift, elbow, gripper]",
+        "    joints: [pan, lift, elbow, griper]",
+        "observation.observation.state.joints",
+        "'griper' is not a joint of the robot",
+    ),
+    (
+        "    joints: [pan, lift, elbow, gripper]",
+        "    joints: [pan, lift, lift, gripper]",
+        "observation.observation.state.joints",
+        "listed twice",
+    ),
+    ("    units: rad", "    units: turns", "observation.observation.state.units", "unknown"),
+    (
+        "\n  joints: [pan, lift, elbow, gripper]",
+        "\n  joints: [pan, elbow, gripper]",
+        "action.joints",
+        "lacks lift",
+    ),
+    (
+        "\n  joints: [pan, lift, elbow, gripper]",
+        "\n  joints: pan",
+        "action.joints",
+        "list of joint names",
+    ),
+    ("\n  units: rad", "\n  units: grad", "action.units", "unknown"),
+    ("action:", "actions:", "actions", "unknown key"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "problem"), MISTAKES)
+def test_a_mistake_names_its_file_and_key(write_contract, old, new, key, problem):
+    path = write_contract(old, new)
+    with pytest.raises(ContractError) as caught:
+        load_contract(path, ARM, "gripper")
+    line = str(caught.value)
+    assert line.startswith(f"{path}: {key}: ")
+    assert problem in line
+    assert "\n" not in line
+
+
+def test_a_key_written_twice_is_refused(write_contract):
+    path = write_contract("  name: noise", "  name: noise\n  name: other")
+    with pytest.raises(ContractError, match="'name' is written twice"):
+        load_contract(path, ARM, "gripper")
+
+
+def test_a_file_that_is_not_there_or_not_yaml_is_refused(tmp_path):
+    with pytest.raises(ContractError, match=r"none\.yaml: cannot be read"):
+        load_contract(tmp_path / "none.yaml", ARM, "gripper")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("policy: {name: [")
+    with pytest.raises(ContractError, match=r"broken\.yaml: is not YAML") as caught:
+        load_contract(broken, ARM, "gripper")
+    assert "\n" not in str(caught.value)
+    broken.write_text("")
+    with pytest.raises(ContractError, match="write a mapping"):
+        load_contract(broken, ARM, "gripper")
+
+
+def test_the_contract_is_read_as_written(contract):
+    image, state = contract.sources
+    assert (image.topic, image.max_age_s, image.frozen_after_s) == (
+        "front_camera/image_raw",
+        0.25,
+        1.0,
+    )
+    assert (state.topic, state.field, state.joints) == (
+        "joint_states",
+        "position",
+        contract.action_joints,
+    )
+    assert contract.policy_name == "noise"
+
+
+def test_units_can_be_undone():
+    values = np.array([0.1, -2.0, 3.0])
+    for unit in UNITS.values():
+        np.testing.assert_allclose(unit.from_si(unit.to_si(values)), values, rtol=1e-15)
+    assert UNITS["deg"].to_si(np.array([180.0]))[0] == pytest.approx(np.pi)
+
+
+def test_a_feature_that_the_policy_does_not_need_is_left_out(contract, spec):
+    narrow = contract.narrowed_to(replace(spec, observation=spec.observation[1:]))
+    assert [source.feature for source in narrow.sources] == ["observation.state"]
+
+
+def _wrist(spec):
+    wrist = FeatureSpec("observation.images.wrist", Kind.IMAGE, (None, None, 3))
+    return replace(spec, observation=(*spec.observation, wrist))
+
+
+def _with_state(spec, **changes):
+    front, state = spec.observation
+    return replace(spec, observation=(front, replace(state, **changes)))
+
+
+SPECS = [
+    (_wrist, "observation.observation.images.wrist", "noise 1 needs it"),
+    (
+        lambda spec: _with_state(spec, kind=Kind.IMAGE),
+        "observation.observation.state.type",
+        "needs kind image",
+    ),
+    (
+        lambda spec: _with_state(spec, shape=(6,)),
+        "observation.observation.state.joints",
+        "the policy needs 6",
+    ),
+    (
+        lambda spec: _with_state(spec, units="deg"),
+        "observation.observation.state.units",
+        "write deg",
+    ),
+    (lambda spec: replace(spec, units="deg"), "action.units", "write deg"),
+    (lambda spec: replace(spec, joint_names=("a", "b")), "action.joints", "returns 2 columns"),
+    (
+        lambda spec: replace(spec, joint_names=("lift", "pan", "elbow", "gripper")),
+        "action.joints",
+        "write [lift, pan, elbow, gripper]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "key", "problem"), SPECS)
+def test_a_policy_that_needs_something_else_names_the_key(contract, spec, change, key, problem):
+    with pytest.raises(ContractError) as caught:
+        contract.narrowed_to(change(spec))
+    line = str(caught.value)
+    assert line.startswith(f"{contract.path}: {key}: ")
+    assert problem in line
+
+
+def test_a_policy_may_have_words_of_its_own_for_the_joints(contract, spec):
+    theirs = tuple(f"{name}.pos" for name in spec.joint_names)
+    assert (
+        contract.narrowed_to(replace(spec, joint_names=theirs)).action_joints == spec.joint_names
+    )

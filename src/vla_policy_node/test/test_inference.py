@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread around the policy: failures are values, late answers are dropped, nothing blocks."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from vla_policy_node.core.inference import Inference
+
+from vla_policies import Action, Observation
+
+SECOND = 1_000_000_000
+
+
+class GatedPolicy:
+    """Answers when the test opens the gate."""
+
+    def __init__(self, spec) -> None:
+        self.spec = spec
+        self.gate = threading.Semaphore(0)
+        self.calls: list[str] = []
+        self.error: Exception | None = None
+
+    def reset(self) -> None:
+        self.calls.append("reset")
+
+    def infer(self, observation: Observation) -> Action:
+        self.calls.append(observation.task)
+        self.gate.acquire()
+        if self.error is not None:
+            raise self.error
+        return Action(np.zeros((2, 4)), 0.1, self.spec.joint_names, observation.task)
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+@pytest.fixture
+def policy(spec):
+    return GatedPolicy(spec)
+
+
+@pytest.fixture
+def inference(policy):
+    worker = Inference(policy, 2 * SECOND)
+    worker.begin()
+    yield worker
+    for _ in range(9):
+        policy.gate.release()
+    assert worker.close(5.0)
+    assert policy.calls[-1] == "close"
+
+
+def observe(task: str, stamp_ns: int = 7) -> Observation:
+    return Observation(stamp_ns, {}, {}, task)
+
+
+def answer(inference, now_ns: int):
+    """Poll until the thread has answered and is free again."""
+    for _ in range(2000):
+        found = inference.poll(now_ns)
+        if found is not None or not inference.busy:
+            return found
+        time.sleep(0.001)
+    raise AssertionError("the policy's thread did not answer")
+
+
+def test_an_answer_carries_its_latency_and_the_stamp_of_its_observation(inference, policy):
+    inference.submit(observe("one"), 100)
+    assert inference.poll(200) is None
+    policy.gate.release()
+    found = answer(inference, 300)
+    assert (found.observation_stamp_ns, found.submitted_ns, found.received_ns) == (7, 100, 300)
+    assert found.action.phase == "one"
+    assert found.failure == ""
+    assert not inference.busy
+
+
+def test_what_a_policy_raises_is_a_value(inference, policy):
+    policy.error = ValueError("no cube\nin sight")
+    inference.submit(observe("one"), 100)
+    policy.gate.release()
+    found = answer(inference, 300)
+    assert found.action is None
+    assert found.failure == "ValueError: no cube in sight"
+    policy.error = None
+    inference.submit(observe("two"), 400)
+    policy.gate.release()
+    assert answer(inference, 500).action.phase == "two"
+
+
+def test_an_answer_to_an_older_instruction_is_dropped(inference, policy):
+    inference.submit(observe("old"), 100)
+    inference.begin()
+    policy.gate.release()
+    assert answer(inference, 300) is None
+    inference.submit(observe("new"), 400)
+    policy.gate.release()
+    assert answer(inference, 500).action.phase == "new"
+
+
+def test_the_policy_is_reset_once_before_each_instruction(inference, policy):
+    for task in ("a", "b"):
+        inference.submit(observe(task), 100)
+        policy.gate.release()
+        answer(inference, 200)
+    inference.begin()
+    inference.submit(observe("c"), 100)
+    policy.gate.release()
+    answer(inference, 200)
+    assert policy.calls == ["reset", "a", "b", "reset", "c"]
+
+
+def test_a_hanging_policy_is_reported_once_and_stays_busy_until_it_returns(inference, policy):
+    inference.submit(observe("one"), 0)
+    assert inference.poll(2 * SECOND) is None
+    found = inference.poll(2 * SECOND + 1)
+    assert found.action is None
+    assert found.failure == "has not answered for 2.00 s"
+    assert inference.overdue
+    assert inference.poll(3 * SECOND) is None
+    assert inference.busy
+    with pytest.raises(RuntimeError, match="busy"):
+        inference.submit(observe("two"), 3 * SECOND)
+    policy.gate.release()
+    assert answer(inference, 4 * SECOND) is None, "it has been reported as a failure"
+    assert not inference.busy
+    assert not inference.overdue
+
+
+def test_closing_does_not_wait_for_a_policy_that_never_returns(policy):
+    worker = Inference(policy, SECOND)
+    worker.submit(observe("one"), 0)
+    assert not worker.close(0.05)
+    assert "close" not in policy.calls
+    policy.gate.release()
