@@ -185,7 +185,7 @@ def _over(
 
 
 def _peak(values: FloatArray) -> FloatArray:
-    return np.abs(values).max(axis=0, initial=0.0)
+    return np.asarray(np.abs(values).max(axis=0, initial=0.0))
 
 
 def _velocity_peak(knots: Knots) -> FloatArray:

@@ -126,7 +126,7 @@ class SavitzkyGolayJerk:
     @property
     def filled(self) -> bool:
         """Whether `update` returns jerk."""
-        return len(self._samples) == self._weights.size
+        return len(self._samples) == self._samples.maxlen
 
     def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
         """Take in one sample.

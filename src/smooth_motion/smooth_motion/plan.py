@@ -85,11 +85,12 @@ class Knots:
             MotionError: There is no point, or a field of a point does not have J values.
         """
         names = tuple(joint_names)
-        rows = [tuple(point) for point in points]
+        rows = [Point(t, list(p), list(v), list(a)) for t, p, v, a in points]
         if not rows:
             raise MotionError("the trajectory has no points; send at least one")
         for index, row in enumerate(rows):
-            for field, values in zip(Point._fields[1:], row[1:], strict=True):
+            for field in ("positions", "velocities", "accelerations"):
+                values: list[float] = getattr(row, field)
                 if len(values) != len(names):
                     raise MotionError(
                         f"point {index} has {len(values)} {field} for {len(names)} joints; "

@@ -105,7 +105,7 @@ class TrackerConfig:
     """
 
     knot_dt_ns: int = 33_333_333
-    cutoff_hz: float = 3.0
+    cutoff_hz: float = 2.0
     max_knots: int = 240
 
     def __post_init__(self) -> None:
