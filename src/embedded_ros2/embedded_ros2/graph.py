@@ -14,6 +14,7 @@ from embedded_ros2.wire import tokens
 from embedded_ros2.wire.tokens import Token
 
 _FIRST_LOOK_S = 2.0
+_LOOK_S = 0.2
 
 
 class Graph:
@@ -84,17 +85,28 @@ class Graph:
             if token.kind == kind and (name is None or token.name == name)
         ]
 
-    def wait_for(self, predicate: Callable[[], Any], timeout_s: float | None) -> bool:
+    def wait_for(
+        self,
+        predicate: Callable[[], Any],
+        timeout_s: float | None,
+        while_: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Wait until `predicate` holds; it is asked again after each change.
 
+        Args:
+            predicate: What to wait for.
+            timeout_s: How long; None waits without limit.
+            while_: Waiting ends also when this no longer holds. Nothing announces that, so it
+                is asked every now and then.
+
         Returns:
-            Whether it holds. A timeout of None waits without limit.
+            Whether `predicate` holds.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while not predicate():
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                left_s = _LOOK_S if deadline is None else min(_LOOK_S, deadline - time.monotonic())
+                if left_s <= 0 or not while_():
                     return False
-                self._changed.wait(left)
+                self._changed.wait(left_s)
             return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``embedded-ros2 launch``, ``run``, ``topic`` and so on, as ``ros2`` has them."""
+"""The command line: ``embedded-ros2 launch``, ``run``, ``topic`` and so on, as in ``ros2``."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _from_setup_py(file: Path) -> dict[str, str]:
 
 
 def _console_scripts(points: ast.Dict, names: dict[str, object]) -> list[str]:
-    for key, value in zip(points.keys, points.values):
+    for key, value in zip(points.keys, points.values, strict=True):
         if isinstance(key, ast.Constant) and key.value == "console_scripts":
             items = value.elts if isinstance(value, (ast.List, ast.Tuple)) else []
             return [_text(item, names) for item in items]

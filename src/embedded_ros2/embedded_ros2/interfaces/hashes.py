@@ -70,9 +70,8 @@ def _collect(structure: Structure, found: dict[str, Structure]) -> None:
             _collect(nested, found)
 
 
-@lru_cache(maxsize=None)
-def type_hash(name: str) -> str:
-    """Return the RIHS01 hash of a message, service or action by its full name.
+def describe(name: str) -> dict[str, Any]:
+    """Return the type description of a message, service or action by its full name.
 
     Raises:
         DefinitionError: If the definition, or one that it refers to, is not found.
@@ -80,12 +79,19 @@ def type_hash(name: str) -> str:
     structure = registry.structure(name)
     referenced: dict[str, Structure] = {}
     _collect(structure, referenced)
-    text = json.dumps(
-        {
-            "type_description": _description(structure),
-            "referenced_type_descriptions": [
-                _description(referenced[key]) for key in sorted(referenced)
-            ],
-        }
-    )
-    return "RIHS01_" + hashlib.sha256(text.encode()).hexdigest()
+    return {
+        "type_description": _description(structure),
+        "referenced_type_descriptions": [
+            _description(referenced[key]) for key in sorted(referenced)
+        ],
+    }
+
+
+@lru_cache(maxsize=None)
+def type_hash(name: str) -> str:
+    """Return the RIHS01 hash of a message, service or action by its full name.
+
+    Raises:
+        DefinitionError: If the definition, or one that it refers to, is not found.
+    """
+    return "RIHS01_" + hashlib.sha256(json.dumps(describe(name)).encode()).hexdigest()

@@ -5,6 +5,7 @@ Usage: ``_keeper.py <tag>``, with lines ``+<pid>``, ``-<pid>`` and ``close`` on 
 input. The end of the input means that the launch is gone.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -38,14 +39,12 @@ def tagged(tag):  # type: (bytes) -> set[int]
     return found
 
 
-def send(number, leaders, tag):  # type: (int, set[int], bytes) -> bool
+def send(number, leaders, tag):  # type: (int, set[int], bytes | None) -> bool
     """Send a signal to all that is left; return whether anything was. 0 sends nothing."""
-    left = tagged(tag)
+    left = tagged(tag) if tag is not None else set()
     for pid in left:
-        try:
+        with contextlib.suppress(OSError):
             os.kill(pid, number)
-        except OSError:
-            pass
     alive = bool(left)
     for pid in leaders - left:
         try:
@@ -81,7 +80,8 @@ def main():  # type: () -> None
         if line.startswith(b"+"):
             leaders.add(int(line[1:]))
         elif line.startswith(b"-"):
-            leaders.discard(int(line[1:]))
+            if not send(0, {int(line[1:])}, None):
+                leaders.discard(int(line[1:]))  # nothing of its group is left either
         else:
             settle = 1
     for number, seconds in (

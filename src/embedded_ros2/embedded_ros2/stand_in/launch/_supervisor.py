@@ -11,6 +11,8 @@ import sys
 import uuid
 from pathlib import Path
 
+from .logging import get_logger
+
 TAG_VARIABLE = "EMBEDDED_ROS2_LAUNCH_ID"
 _KEEPER = Path(__file__).with_name("_keeper.py")
 
@@ -61,7 +63,11 @@ class Supervisor:
         self._tell("close\n")
         with contextlib.suppress(OSError):
             self._keeper.stdin.close()  # type: ignore[union-attr]
-        self._keeper.wait()
+        try:
+            self._keeper.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            get_logger("launch").warning("ending what the launched processes have left running")
+            self._keeper.wait()
         self._keeper = None
 
     def _tell(self, message: str) -> None:

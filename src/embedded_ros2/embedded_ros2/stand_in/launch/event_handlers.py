@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Handlers for the events of a launch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 from . import _deep_paths
 from .event import Event
@@ -30,7 +31,7 @@ __all__ = [
     "event_named",
 ]
 
-_Reaction = Union[SomeEntitiesType, Callable[[Any, Any], Any]]
+_Reaction = SomeEntitiesType | Callable[[Any, Any], Any]
 
 
 def event_named(name: str) -> Callable[[Event], bool]:

@@ -94,7 +94,7 @@ class _ScreenHandler(logging.Handler):
             sys.stdout.flush()
         except BrokenPipeError:
             # Who read the output (head, tee) is gone. The processes still want an orderly end.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         except Exception:
             self.handleError(record)
 

@@ -7,13 +7,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import yaml
-
 from launch.substitution import Substitution
 from launch.substitutions import TextSubstitution
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
+from launch.utilities.type_utils import is_substitution
 
 from .parameter_descriptions import Parameter, ParameterFile, ParameterValue
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Name as substitutions, and the value: a scalar, a ParameterValue, a tuple of substitutions that
 # together form one text, or a list of values.
 ParametersDict = dict[tuple[Substitution, ...], Any]
-Parameters = tuple[Union[ParametersDict, Parameter, ParameterFile], ...]
+Parameters = tuple[ParametersDict | Parameter | ParameterFile, ...]
 
 _SCALARS = (bool, int, float, str)
 
@@ -72,9 +72,8 @@ def _normalize_value(name: tuple[Substitution, ...], value: Any) -> Any:
             f"parameter '{_words(name)}' has a value of type '{type(value).__name__}'; "
             "use bool, int, float, str, bytes, a list of these or substitutions"
         )
-    if any(isinstance(item, Substitution) for item in value):
-        if all(isinstance(item, (str, Substitution)) for item in value):
-            return tuple(normalize_to_list_of_substitutions(value))  # parts of one text
+    if is_substitution(value):
+        return tuple(normalize_to_list_of_substitutions(value))  # parts of one text
     return [
         tuple(normalize_to_list_of_substitutions(item)) if not isinstance(item, _SCALARS) else item
         for item in value

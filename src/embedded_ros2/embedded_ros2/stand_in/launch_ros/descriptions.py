@@ -17,8 +17,8 @@ class ComposableNode:
 
     def __init__(self, *, package: Any, plugin: Any, **_: Any) -> None:
         raise NotImplementedError(
-            f"ComposableNode(package={package!r}, plugin={plugin!r}) is not offered without ROS 2: "
-            "run the node by itself with launch_ros.actions.Node"
+            f"ComposableNode(package={package!r}, plugin={plugin!r}) is not offered "
+            "without ROS 2: run the node by itself with launch_ros.actions.Node"
         )
 
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Text that depends on the packages found and on the parameters set."""
 
 from __future__ import annotations
@@ -7,13 +8,14 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch import _deep_paths
 from launch.frontend import expose_substitution
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitution import Substitution
 from launch.substitutions import SubstitutionFailure
 from launch.substitutions.configuration import default_as_substitutions
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
+
+from launch import _deep_paths
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
@@ -144,7 +146,7 @@ class Parameter(Substitution):
         """Return what ``$(param name default)`` in a file stands for."""
         if len(data) not in (1, 2):
             raise TypeError("$(param ...) takes a name and, if wanted, a default")
-        return cls, dict(zip(("name", "default"), data))
+        return cls, dict(zip(("name", "default"), data, strict=False))
 
     @property
     def name(self) -> list[Substitution]:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Child processes."""
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class ExecuteLocal(Action):
 
         self.__executed = False
         self.__details: dict[str, Any] | None = None
-        self.__process: asyncio.subprocess.Process | None = None
+        self.__process: asyncio.SubprocessTransport | None = None
         self.__completed: asyncio.Future[None] | None = None
         self.__ending: asyncio.Event | None = None
         self.__escalation: asyncio.Task[None] | None = None
@@ -164,7 +165,7 @@ class ExecuteLocal(Action):
     @property
     def return_code(self) -> int | None:
         """The exit code; None while the process runs."""
-        return None if self.__process is None else self.__process.returncode
+        return None if self.__process is None else self.__process.get_returncode()
 
     def get_stdout(self) -> str:
         """Return what the process has written to its standard output."""
@@ -257,7 +258,8 @@ class ExecuteLocal(Action):
     async def __run(
         self, context: LaunchContext, stdout: logging.Logger, stderr: logging.Logger
     ) -> None:
-        assert self.__ending is not None and self.__details is not None
+        assert self.__ending is not None
+        assert self.__details is not None
         while not self.__ending.is_set():
             if not await self.__run_once(context, stdout, stderr):
                 return
@@ -271,74 +273,83 @@ class ExecuteLocal(Action):
         self, context: LaunchContext, stdout: logging.Logger, stderr: logging.Logger
     ) -> bool:
         """Run the process to its end; return whether it could be started."""
-        assert self.__ending is not None and self.__details is not None
+        assert self.__ending is not None
+        assert self.__details is not None
         details = self.__details
         shown = " ".join(part for part in details["cmd"] if part.strip())
         if self.__log_cmd:
             self.__logger.info("process details: cmd='%s', cwd='%s'", shown, details["cwd"])
         supervisor = _supervisor(context)
+        outputs = {
+            1: _Output(lambda data: self.__take(context, ProcessStdout, data), self.__log(stdout)),
+            2: _Output(lambda data: self.__take(context, ProcessStderr, data), self.__log(stderr)),
+        }
+
+        def started(process: asyncio.SubprocessTransport) -> None:
+            # Called before any output arrives.
+            self.__process = process
+            details["pid"] = process.get_pid()
+            supervisor.started(details["pid"])
+            self.__logger.info("process started with pid [%d]", details["pid"])
+            context.emit_event_sync(ProcessStarted(**details))
+
+        protocol = _Process(outputs, started)
         try:
-            process, readers = await self.__spawn(supervisor)
+            process = await self.__spawn(supervisor, protocol)
         except OSError as error:
             what = error.filename if error.filename is not None else details["cmd"][0]
             self.__logger.error("cannot start '%s': %s: %s", shown, error.strerror, what)
             context._failed = True
             return False
-        self.__process = process
-        details["pid"] = process.pid
-        supervisor.started(process.pid)
-        self.__logger.info("process started with pid [%d]", process.pid)
-        context.emit_event_sync(ProcessStarted(**details))
-        pumps = [
-            asyncio.ensure_future(self.__pump(context, readers[0], stdout, ProcessStdout)),
-            asyncio.ensure_future(self.__pump(context, readers[1], stderr, ProcessStderr)),
-        ]
         if self.__ending.is_set():
             self.__begin_end()  # the launch ended while the process was being started
-        returncode = await process.wait()
-        supervisor.ended(process.pid)
+        await protocol.exited
+        pid = process.get_pid()
+        supervisor.ended(pid)
         if self.__escalation is not None:
             self.__escalation.cancel()
-        _, unfinished = await asyncio.wait(pumps, timeout=_DRAIN_S)
-        for pump in unfinished:
-            pump.cancel()
+        await asyncio.wait([output.closed for output in outputs.values()], timeout=_DRAIN_S)
+        for output in outputs.values():
+            output.flush()
+        returncode = process.get_returncode()
+        process.close()
         if returncode == 0:
-            self.__logger.info("process has finished cleanly [pid %d]", process.pid)
+            self.__logger.info("process has finished cleanly [pid %d]", pid)
         else:
             self.__logger.error(
-                "process has died [pid %d, exit code %d, cmd '%s'].",
-                process.pid,
-                returncode,
-                shown,
+                "process has died [pid %d, exit code %d, cmd '%s'].", pid, returncode, shown
             )
         context.emit_event_sync(ProcessExited(returncode=returncode, **details))
         return True
 
     async def __spawn(
-        self, supervisor: Supervisor
-    ) -> tuple[asyncio.subprocess.Process, list[asyncio.StreamReader]]:
+        self, supervisor: Supervisor, protocol: _Process
+    ) -> asyncio.SubprocessTransport:
         """Start the process as leader of a session of its own.
 
         So a Ctrl-C in the terminal reaches the launch only, which passes it on once.
         """
         assert self.__details is not None
-        cmd, cwd = _with_program(self.__details["cmd"]), self.__details["cwd"]
+        loop = asyncio.get_running_loop()
+        cmd = _with_program(self.__details["cmd"])
         supervisor.start()
-        env = supervisor.environment(self.__details["env"])
         terminals = [pty.openpty(), pty.openpty()] if self.__emulate_tty else []
         options: dict[str, Any] = {
             "stdin": asyncio.subprocess.PIPE,
             "stdout": terminals[0][1] if terminals else asyncio.subprocess.PIPE,
             "stderr": terminals[1][1] if terminals else asyncio.subprocess.PIPE,
-            "cwd": cwd,
-            "env": env,
+            "cwd": self.__details["cwd"],
+            "env": supervisor.environment(self.__details["env"]),
             "start_new_session": True,
         }
+
         try:
             if self.__shell:
-                process = await asyncio.create_subprocess_shell(" ".join(cmd), **options)
+                process, _ = await loop.subprocess_shell(
+                    lambda: protocol, " ".join(cmd), **options
+                )
             else:
-                process = await asyncio.create_subprocess_exec(*cmd, **options)
+                process, _ = await loop.subprocess_exec(lambda: protocol, *cmd, **options)
         except BaseException:
             for ours, _ in terminals:
                 os.close(ours)
@@ -346,50 +357,38 @@ class ExecuteLocal(Action):
         finally:
             for _, its in terminals:
                 os.close(its)
-        if terminals:
-            return process, [await _reader(ours) for ours, _ in terminals]
-        assert process.stdout is not None and process.stderr is not None
-        return process, [process.stdout, process.stderr]
+        for output, (ours, _) in zip(protocol.outputs.values(), terminals, strict=False):
+            await loop.connect_read_pipe(
+                lambda output=output: output,  # type: ignore[misc]
+                os.fdopen(ours, "rb", buffering=0),
+            )
+        return process
 
-    async def __pump(
+    def __take(
         self,
         context: LaunchContext,
-        reader: asyncio.StreamReader,
-        logger: logging.Logger,
         event_type: type[ProcessStdout] | type[ProcessStderr],
+        data: bytes,
     ) -> None:
-        """Log what the process writes, line by line, until it closes the stream."""
+        """Emit and keep what the process has written."""
         assert self.__details is not None
-        details = dict(self.__details)
-        source = "stdout" if event_type is ProcessStdout else "stderr"
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        rest = ""
-        try:
-            while data := await _read(reader):
-                event = event_type(text=data, **details)
-                if context.would_handle_event(event):
-                    context.emit_event_sync(event)
-                text = decoder.decode(data)
-                if self.__cached is not None:
-                    self.__cached[source].append(text)
-                *lines, rest = (rest + text).split("\n")
-                for line in lines:
-                    self.__log_line(logger, line)
-        finally:
-            rest += decoder.decode(b"", final=True)
-            if rest:
-                self.__log_line(logger, rest)
+        event = event_type(text=data, **self.__details)
+        if context.would_handle_event(event):
+            context.emit_event_sync(event)
+        if self.__cached is not None:
+            source = "stdout" if event_type is ProcessStdout else "stderr"
+            self.__cached[source].append(data.decode(errors="replace"))
 
-    def __log_line(self, logger: logging.Logger, line: str) -> None:
-        logger.info(self.__output_format.format(line=line.rstrip("\r"), this=self))
+    def __log(self, logger: logging.Logger) -> Callable[[str], None]:
+        return lambda line: logger.info(self.__output_format.format(line=line, this=self))
 
     # End.
 
     def _request(self, event: Event) -> None:
         """Take a request that may be meant for this process."""
-        if isinstance(event, Shutdown):
-            self.__end()
-        elif isinstance(event, ShutdownProcess) and event.process_matcher(self):
+        if isinstance(event, Shutdown) or (
+            isinstance(event, ShutdownProcess) and event.process_matcher(self)
+        ):
             self.__end()
         elif isinstance(event, SignalProcess) and event.process_matcher(self):
             number = event.signal
@@ -397,8 +396,9 @@ class ExecuteLocal(Action):
                 number = signal.Signals[number]
             self.__signal(number)
         elif isinstance(event, ProcessStdin) and event.action is self:
-            if self.__process is not None and self.__process.stdin is not None:
-                self.__process.stdin.write(event.text)
+            stdin = self.__process and self.__process.get_pipe_transport(0)
+            if stdin is not None:
+                stdin.write(event.text)  # type: ignore[attr-defined]
 
     def __end(self) -> None:
         if self.__ending is None or self.__ending.is_set():
@@ -407,14 +407,14 @@ class ExecuteLocal(Action):
         self.__begin_end()
 
     def __begin_end(self) -> None:
-        if self.__process is not None and self.__process.returncode is None:
+        if self.__process is not None and self.__process.get_returncode() is None:
             self.__signal(signal.SIGINT)
             self.__escalation = asyncio.ensure_future(self.__escalate())
 
     async def __escalate(self) -> None:
         assert self.__details is not None
         steps = ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGKILL))
-        for timeout_s, (sent, next_number) in zip(self.__timeouts_s, steps):
+        for timeout_s, (sent, next_number) in zip(self.__timeouts_s, steps, strict=True):
             await asyncio.sleep(timeout_s)
             self.__logger.error(
                 "process[%s] failed to terminate '%g' seconds after receiving '%s', "
@@ -427,14 +427,14 @@ class ExecuteLocal(Action):
             self.__signal(next_number)
 
     def __signal(self, number: signal.Signals) -> None:
-        if self.__process is None or self.__process.returncode is not None:
+        if self.__process is None or self.__process.get_returncode() is not None:
             return
         assert self.__details is not None
         self.__logger.info(
             "sending signal '%s' to process[%s]", number.name, self.__details["name"]
         )
         with contextlib.suppress(ProcessLookupError):
-            signal_group(self.__process.pid, number)
+            signal_group(self.__process.get_pid(), number)
 
 
 class _Requests(BaseEventHandler):
@@ -463,21 +463,60 @@ def _with_program(cmd: list[str]) -> list[str]:
     return cmd
 
 
-async def _reader(fd: int) -> asyncio.StreamReader:
-    """Return a reader of a terminal."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0)
-    )
-    return reader
+class _Process(asyncio.SubprocessProtocol):
+    """Notices the end of a process, and passes on what it writes into pipes."""
+
+    def __init__(
+        self,
+        outputs: dict[int, _Output],
+        on_start: Callable[[asyncio.SubprocessTransport], None],
+    ) -> None:
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.outputs = outputs
+        self._on_start = on_start
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._on_start(transport)  # type: ignore[arg-type]
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.outputs[fd].data_received(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd in self.outputs:
+            self.outputs[fd].connection_lost(exc)
+
+    def process_exited(self) -> None:
+        # The pipes may stay open: a process that was started by this one may hold them.
+        if not self.exited.done():
+            self.exited.set_result(None)
 
 
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    """Return what has arrived; nothing at the end."""
-    try:
-        return await reader.read(65536)
-    except OSError:
-        return b""  # how Linux reports that the last user of a terminal has closed it
+class _Output(asyncio.Protocol):
+    """Cuts what a process writes into lines."""
+
+    def __init__(self, on_data: Callable[[bytes], None], on_line: Callable[[str], None]) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._on_data = on_data
+        self._on_line = on_line
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._rest = ""
+
+    def data_received(self, data: bytes) -> None:
+        self._on_data(data)
+        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
+        for line in lines:
+            self._on_line(line.rstrip("\r"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # A terminal ends with an error, which says no more than that its last user closed it.
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def flush(self) -> None:
+        """Pass on the last line even if it has no end."""
+        rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
+        if rest:
+            self._on_line(rest.rstrip("\r"))
 
 
 class ExecuteProcess(ExecuteLocal):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Actions on the launch configurations, of which the launch arguments are some."""
 
 from __future__ import annotations
@@ -31,9 +32,7 @@ class DeclareLaunchArgument(Action):
     ) -> None:
         super().__init__(condition=condition)
         if choices is not None and not choices:
-            raise RuntimeError(
-                f"launch argument '{name}': choices is empty; use None for any value"
-            )
+            raise RuntimeError(f"launch argument '{name}': choices is empty; leave it out")
         if choices and isinstance(default_value, str) and default_value not in choices:
             raise RuntimeError(
                 f"launch argument '{name}': default value '{default_value}' is not one of {choices}"

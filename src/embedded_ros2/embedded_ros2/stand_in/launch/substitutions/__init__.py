@@ -60,8 +60,13 @@ _deep_paths.publish(
     __name__,
     __all__,
     also=dict.fromkeys(
-        ["AllSubstitution", "AndSubstitution", "AnySubstitution"]
-        + ["NotSubstitution", "OrSubstitution"],
+        [
+            "AllSubstitution",
+            "AndSubstitution",
+            "AnySubstitution",
+            "NotSubstitution",
+            "OrSubstitution",
+        ],
         "boolean_substitution",
     ),
 )

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Comparisons and logic; the result is ``true`` or ``false``."""
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ def _truth(context: LaunchContext, value: list[Substitution]) -> bool:
         return bool(perform_typed_substitution(context, value, bool))
     except (TypeError, ValueError) as error:
         raise SubstitutionFailure(str(error)) from None
+
+
+def _truths(context: LaunchContext, values: Iterable[list[Substitution]]) -> list[bool]:
+    # All are read, so that a value that is no bool is found whatever the others say.
+    return [_truth(context, value) for value in values]
 
 
 def _text(value: bool) -> str:
@@ -89,17 +95,14 @@ class AndSubstitution(_Pair):
     """True if both values are."""
 
     def perform(self, context: LaunchContext) -> str:
-        # Both are read, so that a value that is no bool is found whatever the other says.
-        left, right = _truth(context, self.left), _truth(context, self.right)
-        return _text(left and right)
+        return _text(all(_truths(context, [self.left, self.right])))
 
 
 class OrSubstitution(_Pair):
     """True if one of the values is."""
 
     def perform(self, context: LaunchContext) -> str:
-        left, right = _truth(context, self.left), _truth(context, self.right)
-        return _text(left or right)
+        return _text(any(_truths(context, [self.left, self.right])))
 
 
 class _Several(Substitution):
@@ -121,14 +124,14 @@ class AnySubstitution(_Several):
     """True if one of the values is."""
 
     def perform(self, context: LaunchContext) -> str:
-        return _text(any([_truth(context, arg) for arg in self.args]))
+        return _text(any(_truths(context, self.args)))
 
 
 class AllSubstitution(_Several):
     """True if all values are."""
 
     def perform(self, context: LaunchContext) -> str:
-        return _text(all([_truth(context, arg) for arg in self.args]))
+        return _text(all(_truths(context, self.args)))
 
 
 def _comparable(value: Any) -> SomeSubstitutionsType:
@@ -194,7 +197,7 @@ class IfElseSubstitution(Substitution):
         """Return what ``$(if condition then else)`` in a parameter file stands for."""
         if len(data) not in (2, 3):
             raise TypeError("$(if ...) takes a condition and one or two values")
-        return cls, dict(zip(("condition", "if_value", "else_value"), data))
+        return cls, dict(zip(("condition", "if_value", "else_value"), data, strict=False))
 
     @property
     def condition(self) -> list[Substitution]:

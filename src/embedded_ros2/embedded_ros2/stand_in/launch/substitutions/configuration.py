@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Text from the launch: its configurations, its files, its log folder."""
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..some_substitutions_type import SomeSubstitutionsType
 from ..substitution import Substitution
-from ..utilities import ensure_argument_type, normalize_to_list_of_substitutions
-from ..utilities import perform_substitutions
+from ..utilities import (
+    ensure_argument_type,
+    normalize_to_list_of_substitutions,
+    perform_substitutions,
+)
 from .substitution_failure import SubstitutionFailure
 
 if TYPE_CHECKING:
@@ -53,7 +57,7 @@ class LaunchConfiguration(Substitution):
         """Return what ``$(var name default)`` in a parameter file stands for."""
         if len(data) not in (1, 2):
             raise TypeError("$(var ...) takes a name and, if wanted, a default")
-        return cls, dict(zip(("variable_name", "default"), data))
+        return cls, dict(zip(("variable_name", "default"), data, strict=False))
 
     @property
     def variable_name(self) -> list[Substitution]:

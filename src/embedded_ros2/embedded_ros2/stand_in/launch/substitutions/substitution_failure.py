@@ -4,5 +4,5 @@
 from __future__ import annotations
 
 
-class SubstitutionFailure(RuntimeError):
+class SubstitutionFailure(RuntimeError):  # noqa: N818
     """A substitution has no value; says which and why."""

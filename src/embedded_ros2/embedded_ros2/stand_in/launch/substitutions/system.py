@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102  (methods that override say nothing new)
 """Text from outside the launch: environment, files, programs, Python."""
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..some_substitutions_type import SomeSubstitutionsType
 from ..substitution import Substitution
-from ..utilities import ensure_argument_type, normalize_to_list_of_substitutions
-from ..utilities import perform_substitutions
+from ..utilities import (
+    ensure_argument_type,
+    normalize_to_list_of_substitutions,
+    perform_substitutions,
+)
 from .configuration import describe
 from .substitution_failure import SubstitutionFailure
 
@@ -41,7 +45,7 @@ class EnvironmentVariable(Substitution):
         """Return what ``$(env NAME default)`` in a parameter file stands for."""
         if len(data) not in (1, 2):
             raise TypeError("$(env ...) takes a name and, if wanted, a default")
-        return cls, dict(zip(("name", "default_value"), data))
+        return cls, dict(zip(("name", "default_value"), data, strict=False))
 
     @property
     def name(self) -> list[Substitution]:
@@ -150,7 +154,7 @@ class Command(Substitution):
         """Return what ``$(command 'line' on_stderr)`` in a parameter file stands for."""
         if len(data) not in (1, 2):
             raise TypeError("$(command ...) takes a command line and, if wanted, on_stderr")
-        return cls, dict(zip(("command", "on_stderr"), data))
+        return cls, dict(zip(("command", "on_stderr"), data, strict=False))
 
     @property
     def command(self) -> list[Substitution]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, List, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, List, get_args, get_origin  # noqa: UP035
 
 import yaml
 
@@ -21,12 +21,9 @@ ListTypesTuple = (List[int], List[float], List[bool], List[str])  # noqa: UP006
 AllowedTypesTuple = ScalarTypesTuple + ListTypesTuple
 
 AllowedTypesType = Any
-ScalarValueType = Union[int, float, bool, str]
-ListValueType = Union[list[int], list[float], list[bool], list[str]]
-SequenceValueType = Union[Sequence[int], Sequence[float], Sequence[bool], Sequence[str]]
-AllowedValueType = Union[ScalarValueType, SequenceValueType]
-SomeValueType = Union[SomeSubstitutionsType, ScalarValueType, Sequence[Any]]
-NormalizedValueType = Union[ScalarValueType, list[Any]]
+ScalarValueType = int | float | bool | str
+SomeValueType = SomeSubstitutionsType | ScalarValueType | Sequence[Any]
+NormalizedValueType = ScalarValueType | list[Any]
 
 
 def extract_type(data_type: AllowedTypesType) -> tuple[type, bool]:

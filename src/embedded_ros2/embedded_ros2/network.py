@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One domain's traffic over one Zenoh session: nodes, publishers, subscriptions, services, clients.
+
+Everything that talks Zenoh is here. Callbacks run on Zenoh's threads, so those given to this
+module must only enqueue. Payloads that do not follow the protocol are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zenoh
+
+from embedded_ros2.graph import Graph
+from embedded_ros2.interfaces import hashes
+from embedded_ros2.session import open_session
+from embedded_ros2.wire import attachment, keys, tokens
+from embedded_ros2.wire.attachment import Attachment
+from embedded_ros2.wire.qos import KEEP_ALL, RELIABLE, TRANSIENT_LOCAL, WireQos
+from embedded_ros2.wire.tokens import Token
+
+_HEARTBEAT_S = 0.5
+_DEFAULT_TIMEOUT_S = 600.0
+# A result may be hours away; Zenoh wants a number.
+_UNLIMITED_S = 10 * 365 * 86400.0
+# A server's token can arrive before the route to it: a request that meets nobody is sent again.
+_RETRY_DELAYS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class ReceivedMessage:
+    """A payload as it came, with its attachment and the time of its arrival."""
+
+    payload: bytes
+    attachment: Attachment
+    received_ns: int
+
+
+@dataclass
+class Counters:
+    """Things dropped since the session was opened."""
+
+    malformed_samples: int = 0
+    malformed_requests: int = 0
+    malformed_replies: int = 0
+
+
+class Network:
+    """A session in a ROS domain."""
+
+    def __init__(self, domain_id: int) -> None:
+        self.domain_id = domain_id
+        self.counters = Counters()
+        self.session = open_session()
+        self.zid = str(self.session.zid())
+        self._ids = itertools.count()
+        self._closed = False
+        self.graph = Graph(self.session, domain_id)
+
+    def close(self) -> None:
+        """Close the session; every token of it vanishes from the graph. May be called again."""
+        if not self._closed:
+            self._closed = True
+            self.graph.close()
+            self.session.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def declare_node(self, namespace: str, name: str, enclave: str = "") -> NodeToken:
+        """Announce a node."""
+        return NodeToken(self, namespace, name, enclave)
+
+    def declare_token(self, token: Token) -> zenoh.LivelinessToken:
+        """Announce a node or endpoint, last of all: whoever sees it may use it at once."""
+        return self.session.liveliness().declare_token(token.key)
+
+    def next_id(self) -> int:
+        """Return a number not used in this session yet."""
+        return next(self._ids)
+
+
+class NodeToken:
+    """A node's announcement, and the parent of its endpoints."""
+
+    def __init__(self, network: Network, namespace: str, name: str, enclave: str) -> None:
+        self.network = network
+        self.node_id = network.next_id()
+        self.namespace, self.name, self.enclave = namespace, name, enclave
+        self._token = network.declare_token(
+            Token(
+                network.domain_id,
+                network.zid,
+                self.node_id,
+                self.node_id,
+                tokens.NODE,
+                namespace,
+                name,
+                enclave=enclave,
+            )
+        )
+
+    def endpoint(self, kind: str, name: str, type_name: str, qos: WireQos) -> Token:
+        """Return the token of a new endpoint, not declared yet.
+
+        Raises:
+            DefinitionError: If the type's definition is not found.
+        """
+        return Token(
+            self.network.domain_id,
+            self.network.zid,
+            self.node_id,
+            self.network.next_id(),
+            kind,
+            self.namespace,
+            self.name,
+            name,
+            keys.dds_type(type_name),
+            hashes.type_hash(type_name),
+            qos,
+            self.enclave,
+        )
+
+    def close(self) -> None:
+        """Withdraw the announcement."""
+        if not self.network.closed:
+            self._token.undeclare()
+
+
+class _Endpoint:
+    def __init__(self, node: NodeToken, kind: str, name: str, type_name: str, qos: WireQos) -> None:
+        self.network = node.network
+        self.token = node.endpoint(kind, name, type_name, qos)
+        token = self.token
+        self.key = keys.data_key(token.domain_id, token.name, token.dds_type, token.type_hash)
+        self.gid = tokens.gid(token.key)
+        self._closed = False
+
+    def _announce(self) -> None:
+        self._liveliness = self.network.declare_token(self.token)
+
+    def _withdraw(self) -> bool:
+        """Undeclare the token; return False if there is nothing left to undeclare."""
+        if self._closed or self.network.closed:
+            self._closed = True
+            return False
+        self._closed = True
+        self._liveliness.undeclare()
+        return True
+
+
+class PublisherEndpoint(_Endpoint):
+    """A topic's publisher."""
+
+    def __init__(self, node: NodeToken, name: str, type_name: str, qos: WireQos) -> None:
+        super().__init__(node, tokens.PUBLISHER, name, type_name, qos)
+        self._sequence = itertools.count(1)
+        self._lock = threading.Lock()
+        reliable = qos.reliability == RELIABLE
+        # Reliable means that a full queue makes the publisher wait: rmw_zenoh's own choice, to
+        # drop after 1 ms, loses reliable messages on a busy machine.
+        congestion = zenoh.CongestionControl.BLOCK if reliable else zenoh.CongestionControl.DROP
+        session = self.network.session
+        if qos.durability == TRANSIENT_LOCAL:
+            detection = None
+            if reliable:
+                detection = zenoh.ext.MissDetectionConfig(
+                    heartbeat=None, sporadic_heartbeat=_HEARTBEAT_S
+                )
+            self._publisher = zenoh.ext.declare_advanced_publisher(
+                session,
+                self.key,
+                congestion_control=congestion,
+                cache=zenoh.ext.CacheConfig(max(qos.depth, 1)),
+                publisher_detection=True,
+                sample_miss_detection=detection,
+            )
+        else:
+            self._publisher = session.declare_publisher(self.key, congestion_control=congestion)
+        self._announce()
+
+    def put(self, payload: bytes | bytearray) -> None:
+        """Publish CDR."""
+        with self._lock:  # sequence numbers must leave in order
+            extra = attachment.encode(next(self._sequence), time.time_ns(), self.gid)
+            self._publisher.put(payload, attachment=extra)
+
+    def close(self) -> None:
+        """Stop publishing."""
+        if self._withdraw():
+            self._publisher.undeclare()
+
+
+class SubscriptionEndpoint(_Endpoint):
+    """A topic's subscription; `on_sample` gets each sample, on Zenoh's thread."""
+
+    def __init__(
+        self,
+        node: NodeToken,
+        name: str,
+        type_name: str,
+        qos: WireQos,
+        on_sample: Callable[[zenoh.Sample, int], None],
+    ) -> None:
+        super().__init__(node, tokens.SUBSCRIPTION, name, type_name, qos)
+
+        def enqueue(sample: zenoh.Sample) -> None:
+            on_sample(sample, time.time_ns())
+
+        handler = zenoh.handlers.Callback(enqueue, indirect=False)
+        session = self.network.session
+        if qos.durability == TRANSIENT_LOCAL:
+            recovery = None
+            if qos.reliability == RELIABLE:
+                recovery = zenoh.ext.RecoveryConfig(periodic_queries=None, heartbeat=True)
+            limit = None if qos.history == KEEP_ALL else max(qos.depth, 1)
+            self._subscriber = zenoh.ext.declare_advanced_subscriber(
+                session,
+                self.key,
+                handler,
+                history=zenoh.ext.HistoryConfig(detect_late_publishers=True, max_samples=limit),
+                recovery=recovery,
+                subscriber_detection=True,
+            )
+        else:
+            self._subscriber = session.declare_subscriber(self.key, handler)
+        self._announce()
+
+    def read(self, sample: zenoh.Sample, received_ns: int) -> ReceivedMessage | None:
+        """Return what a sample carries; count it and return None if it is malformed."""
+        extra = sample.attachment
+        try:
+            if extra is None:
+                raise ValueError("no attachment")
+            decoded = attachment.decode(extra.to_bytes())
+        except ValueError:
+            self.network.counters.malformed_samples += 1
+            return None
+        return ReceivedMessage(sample.payload.to_bytes(), decoded, received_ns)
+
+    def close(self) -> None:
+        """Stop receiving."""
+        if self._withdraw():
+            self._subscriber.undeclare()
+
+
+class ServiceEndpoint(_Endpoint):
+    """A service's server; `on_query` gets each request, on Zenoh's thread."""
+
+    def __init__(
+        self,
+        node: NodeToken,
+        name: str,
+        type_name: str,
+        qos: WireQos,
+        on_query: Callable[[zenoh.Query, int], None],
+    ) -> None:
+        super().__init__(node, tokens.SERVICE, name, type_name, qos)
+
+        def enqueue(query: zenoh.Query) -> None:
+            on_query(query, time.time_ns())
+
+        handler = zenoh.handlers.Callback(enqueue, indirect=False)
+        self._queryable = self.network.session.declare_queryable(self.key, handler, complete=True)
+        self._announce()
+
+    def read(self, query: zenoh.Query, received_ns: int) -> ReceivedMessage | None:
+        """Return what a request carries; count it and return None if it is malformed."""
+        payload, extra = query.payload, query.attachment
+        try:
+            if payload is None or extra is None:
+                raise ValueError("no payload or no attachment")
+            decoded = attachment.decode(extra.to_bytes())
+        except ValueError:
+            self.network.counters.malformed_requests += 1
+            query.drop()
+            return None
+        return ReceivedMessage(payload.to_bytes(), decoded, received_ns)
+
+    def reply(self, query: zenoh.Query, request: Attachment, payload: bytes | bytearray) -> None:
+        """Answer a request and finish it."""
+        if self.network.closed:
+            return
+        extra = attachment.encode(request.sequence, time.time_ns(), request.gid)
+        query.reply(self.key, payload, attachment=extra)
+        query.drop()
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._withdraw():
+            self._queryable.undeclare()
+
+
+class ClientEndpoint(_Endpoint):
+    """A service's client; `on_reply` gets each reply, on Zenoh's thread."""
+
+    def __init__(
+        self,
+        node: NodeToken,
+        name: str,
+        type_name: str,
+        qos: WireQos,
+        on_reply: Callable[[ReceivedMessage], None],
+    ) -> None:
+        super().__init__(node, tokens.CLIENT, name, type_name, qos)
+        self._sequence = itertools.count(1)
+        self._on_reply = on_reply
+        self._timeout_s = _DEFAULT_TIMEOUT_S
+        if "/_action/get_result" in name:
+            self._timeout_s = _UNLIMITED_S
+        self._announce()
+
+    def next_sequence(self) -> int:
+        """Return the number of the next request."""
+        return next(self._sequence)
+
+    def call(self, payload: bytes | bytearray, sequence: int) -> None:
+        """Send the request with this number."""
+        self._send(bytes(payload), sequence, 0)
+
+    def _send(self, payload: bytes, sequence: int, attempt: int) -> None:
+        answered = False
+        started = time.monotonic()
+
+        def receive(reply: zenoh.Reply) -> None:
+            nonlocal answered
+            answered = True
+            sample = reply.ok
+            try:
+                if sample is None or sample.attachment is None:
+                    raise ValueError("an error reply, or no attachment")
+                decoded = attachment.decode(sample.attachment.to_bytes())
+            except ValueError:
+                self.network.counters.malformed_replies += 1
+                return
+            if decoded.gid == self.gid:
+                message = ReceivedMessage(sample.payload.to_bytes(), decoded, time.time_ns())
+                self._on_reply(message)
+
+        def finish() -> None:
+            at_once = time.monotonic() - started < _RETRY_DELAYS_S[0]
+            if answered or not at_once or self._closed or self.network.closed:
+                return
+            if attempt < len(_RETRY_DELAYS_S):
+                timer = threading.Timer(
+                    _RETRY_DELAYS_S[attempt], self._retry, (payload, sequence, attempt + 1)
+                )
+                timer.daemon = True
+                timer.start()
+
+        self.network.session.get(
+            self.key,
+            zenoh.handlers.Callback(receive, finish, indirect=False),
+            target=zenoh.QueryTarget.ALL_COMPLETE,
+            consolidation=zenoh.ConsolidationMode.NONE,
+            timeout=self._timeout_s,
+            payload=payload,
+            attachment=attachment.encode(sequence, time.time_ns(), self.gid),
+        )
+
+    def _retry(self, payload: bytes, sequence: int, attempt: int) -> None:
+        if not self._closed and not self.network.closed:
+            try:
+                self._send(payload, sequence, attempt)
+            except zenoh.ZError:
+                pass  # the session was closed meanwhile
+
+    def close(self) -> None:
+        """Stop calling; replies still under way are ignored."""
+        self._withdraw()

@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executors: they run the callbacks of nodes.
+
+Entities put themselves into the executor's queue when work arrives for them, so that a wait is
+one blocking `get` and a message wakes it directly. Timers are the exception: before each wait
+the executor asks them when the next is due.
+"""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import queue
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future as ThreadFuture
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from rclpy._entity import Entity
+from rclpy.context import Context
+from rclpy.task import Future, Task
+from rclpy.utilities import get_default_context, timeout_sec_to_nsec
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+
+class TimeoutException(Exception):
+    """Nothing was ready before the timeout."""
+
+
+class ShutdownException(Exception):
+    """The executor was shut down."""
+
+
+class ExternalShutdownException(Exception):
+    """The context was shut down by somebody else, such as a signal."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__("rclpy.shutdown() has been called externally", *args)
+
+
+class ConditionReachedException(Exception):
+    """The condition that was waited for has come true."""
+
+
+class TimeoutObject:
+    """A timeout that may change while it runs."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+
+
+async def await_or_execute(callback: Any, *args: Any) -> Any:
+    """Await a coroutine function, or call a function."""
+    result = callback(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+class Executor:
+    """Base of executors; `spin_once` is theirs."""
+
+    def __init__(self, *, context: Context | None = None) -> None:
+        self._context = get_default_context() if context is None else context
+        self._nodes: list[Node] = []
+        self._lock = threading.RLock()
+        # Entities with work and tasks to run; None only wakes.
+        self._ready: queue.SimpleQueue[Entity | Task | None] = queue.SimpleQueue()
+        # Entities whose callback group is busy; they return to the queue when a callback ends.
+        self._held: list[Entity] = []
+        self._is_shutdown = False
+        # How many handlers each thread is in, by the thread's id.
+        self._running: dict[int, int] = {}
+        self._idle = threading.Condition(self._lock)
+        self._context._wakers.add(self)
+
+    @property
+    def context(self) -> Context:
+        """The context of this executor."""
+        return self._context
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def create_task(self, callback: Callable[..., Any] | Coroutine, *args: Any, **kwargs: Any) -> Task:  # type: ignore[type-arg]
+        """Run a function or coroutine in this executor; the task is the future of its result."""
+        task = Task(callback, args, kwargs, executor=self)
+        self._ready.put(task)
+        return task
+
+    def _enqueue(self, entity: Entity) -> None:
+        self._ready.put(entity)
+
+    def wake(self) -> None:
+        """Make a waiting spin look around."""
+        self._ready.put(None)
+
+    def add_node(self, node: Node) -> bool:
+        """Run a node's callbacks from now on; return False if that is so already."""
+        with self._lock:
+            if node in self._nodes:
+                return False
+            self._nodes.append(node)
+        node.executor = self
+        for entity in node._entities():
+            if entity._has_work():
+                entity._notify()
+        self.wake()
+        return True
+
+    def remove_node(self, node: Node) -> None:
+        """Run the node's callbacks no more."""
+        with self._lock:
+            if node not in self._nodes:
+                return
+            self._nodes.remove(node)
+        node._executor_removed(self)
+        self.wake()
+
+    def get_nodes(self) -> list[Node]:
+        """Return the nodes that were added."""
+        with self._lock:
+            return list(self._nodes)
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        """Stop, and wait for callbacks that run.
+
+        Returns:
+            Whether all of them ended before the timeout.
+        """
+        self._is_shutdown = True
+        self.wake()
+        wait_s = None if timeout_sec is None or timeout_sec < 0 else timeout_sec
+        # A callback that shuts its own executor down must not wait for itself.
+        own = {threading.get_ident()}
+        with self._idle:
+            if not self._idle.wait_for(lambda: not self._running.keys() - own, wait_s):
+                return False
+        for node in self.get_nodes():
+            self.remove_node(node)
+        return True
+
+    def spin(self) -> None:
+        """Run callbacks until shutdown."""
+        while self._context.ok() and not self._is_shutdown:
+            self.spin_once()
+
+    def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
+        """Run callbacks until a future is done, the timeout passes, or shutdown."""
+        future._call_when_finished(self.wake)
+        timeout_ns = timeout_sec_to_nsec(timeout_sec)
+        deadline_ns = time.monotonic_ns() + timeout_ns
+        while self._context.ok() and not future.done() and not self._is_shutdown:
+            if future.cancelled():
+                return
+            left_s = None
+            if timeout_ns >= 0:
+                left_s = max(0, deadline_ns - time.monotonic_ns()) * 1e-9
+            self.spin_once_until_future_complete(future, left_s)
+            if timeout_ns >= 0 and time.monotonic_ns() >= deadline_ns:
+                return
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Run one callback; wait for one until the timeout."""
+        raise NotImplementedError
+
+    def spin_once_until_future_complete(
+        self, future: Future, timeout_sec: float | TimeoutObject | None = None
+    ) -> None:
+        """Run one callback; wait for one until the timeout or until the future is done."""
+        raise NotImplementedError
+
+    # --- what executors share ---
+
+    def _next_ready(
+        self, timeout_sec: float | TimeoutObject | None, condition: Callable[[], bool]
+    ) -> Callable[[], Any]:
+        """Wait for something to run and return a function that runs it.
+
+        Raises:
+            TimeoutException, ShutdownException, ExternalShutdownException,
+            ConditionReachedException
+        """
+        if isinstance(timeout_sec, TimeoutObject):
+            timeout_sec = timeout_sec.timeout
+        timeout_ns = timeout_sec_to_nsec(timeout_sec)
+        deadline_ns = None if timeout_ns < 0 else time.monotonic_ns() + timeout_ns
+        while True:
+            if self._is_shutdown:
+                raise ShutdownException()
+            if not self._context.ok():
+                raise ExternalShutdownException()
+            if condition():
+                raise ConditionReachedException()
+            wait_ns = self._poll_timers()
+            now_ns = time.monotonic_ns()
+            if deadline_ns is not None:
+                left_ns = max(0, deadline_ns - now_ns)
+                wait_ns = left_ns if wait_ns is None else min(wait_ns, left_ns)
+            try:
+                item = self._get(wait_ns)
+            except queue.Empty:
+                if deadline_ns is not None and time.monotonic_ns() >= deadline_ns:
+                    if self._poll_timers() == 0:
+                        continue
+                    raise TimeoutException() from None
+                continue
+            if item is None:
+                continue
+            handler = self._make_handler(item)
+            if handler is not None:
+                return handler
+
+    def _get(self, wait_ns: int | None) -> Entity | Task | None:
+        if wait_ns is None:
+            return self._ready.get()
+        if wait_ns <= 0:
+            return self._ready.get_nowait()
+        return self._ready.get(timeout=wait_ns * 1e-9)
+
+    def _poll_timers(self) -> int | None:
+        """Enqueue the timers that are due.
+
+        Returns:
+            Nanoseconds until the next one is; 0 if one was enqueued; None if there is none.
+        """
+        soonest: int | None = None
+        for node in self.get_nodes():
+            for timer in list(node._timers):
+                if timer._queued_in is self:
+                    continue
+                due_ns = timer._due_in_ns()
+                if due_ns is None:
+                    continue
+                if due_ns <= 0:
+                    timer._notify()
+                    due_ns = 0
+                soonest = due_ns if soonest is None else min(soonest, due_ns)
+        return soonest
+
+    def _make_handler(self, item: Entity | Task) -> Callable[[], Any] | None:
+        if isinstance(item, Task):
+            return lambda: self._run_task(item)
+        entity = item
+        node = entity._node_reference()
+        if node is None or node._get_executor() is not self or not entity._has_work():
+            self._unqueue(entity)
+            return None
+        group = entity.callback_group
+        if not group.beginning_execution(entity):
+            with self._lock:
+                self._held.append(entity)
+            # The callback that keeps the group may have ended just now.
+            if group.can_execute(entity):
+                self._release_held()
+            return None
+        return lambda: self._run_entity(entity)
+
+    def _unqueue(self, entity: Entity) -> None:
+        if entity._queued_in is self:
+            entity._queued_in = None
+
+    def _run_entity(self, entity: Entity) -> None:
+        self._begin()
+        suspended = False
+        try:
+            self._unqueue(entity)
+            work = entity._take()
+            if entity._has_work():
+                entity._notify()
+            if work is None:
+                return
+            result = work()
+            if inspect.iscoroutine(result):
+                suspended = True
+                self._run_task(Task(self._finish_coroutine(entity, result), executor=self))
+        finally:
+            if not suspended:
+                entity.callback_group.ending_execution(entity)
+                self._release_held()
+            self._end()
+
+    async def _finish_coroutine(self, entity: Entity, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await coroutine
+        finally:
+            entity.callback_group.ending_execution(entity)
+            self._release_held()
+
+    def _run_task(self, task: Task) -> None:
+        self._begin()
+        try:
+            task()
+        finally:
+            self._end()
+        if task.done():
+            error = task.exception()
+            if error is not None:
+                raise error
+        elif task._waits_for is not None:
+            task._waits_for._call_when_finished(lambda: self._ready.put(task))
+        else:
+            self._ready.put(task)
+
+    def _begin(self) -> None:
+        with self._lock:
+            ident = threading.get_ident()
+            self._running[ident] = self._running.get(ident, 0) + 1
+
+    def _end(self) -> None:
+        with self._idle:
+            ident = threading.get_ident()
+            self._running[ident] -= 1
+            if not self._running[ident]:
+                del self._running[ident]
+                self._idle.notify_all()
+
+    def _release_held(self) -> None:
+        with self._lock:
+            held, self._held = self._held, []
+        for entity in held:
+            self._ready.put(entity)
+
+
+class SingleThreadedExecutor(Executor):
+    """Runs callbacks one after the other on the thread that spins."""
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Run one callback; wait for one until the timeout."""
+        self._spin_once(timeout_sec, lambda: False)
+
+    def spin_once_until_future_complete(
+        self, future: Future, timeout_sec: float | TimeoutObject | None = None
+    ) -> None:
+        """Run one callback; wait for one until the timeout or until the future is done."""
+        future._call_when_finished(self.wake)
+        self._spin_once(timeout_sec, lambda: future.done() or future.cancelled())
+
+    def _spin_once(
+        self, timeout_sec: float | TimeoutObject | None, condition: Callable[[], bool]
+    ) -> None:
+        try:
+            handler = self._next_ready(timeout_sec, condition)
+        except (TimeoutException, ShutdownException, ConditionReachedException):
+            return
+        handler()
+
+
+class MultiThreadedExecutor(Executor):
+    """Runs callbacks on a pool of threads, as far as their groups allow."""
+
+    def __init__(self, num_threads: int | None = None, *, context: Context | None = None) -> None:
+        super().__init__(context=context)
+        if num_threads is None:
+            num_threads = max(2, multiprocessing.cpu_count())
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="rclpy_executor")
+        self._pending: list[ThreadFuture[Any]] = []
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Start one callback; wait for one until the timeout."""
+        self._spin_once(timeout_sec, lambda: False)
+
+    def spin_once_until_future_complete(
+        self, future: Future, timeout_sec: float | TimeoutObject | None = None
+    ) -> None:
+        """Start one callback; wait for one until the timeout or until the future is done."""
+        future._call_when_finished(self.wake)
+        self._spin_once(timeout_sec, lambda: future.done() or future.cancelled())
+
+    def _spin_once(
+        self, timeout_sec: float | TimeoutObject | None, condition: Callable[[], bool]
+    ) -> None:
+        self._raise_failures()
+        try:
+            handler = self._next_ready(timeout_sec, lambda: condition() or self._has_failed())
+        except (TimeoutException, ShutdownException, ConditionReachedException):
+            self._raise_failures()
+            return
+        future = self._pool.submit(handler)
+        self._pending.append(future)
+        future.add_done_callback(lambda done: self.wake() if done.exception() else None)
+        self._raise_failures()
+
+    def _has_failed(self) -> bool:
+        return any(future.done() and future.exception() for future in self._pending)
+
+    def _raise_failures(self) -> None:
+        finished = [future for future in self._pending if future.done()]
+        self._pending = [future for future in self._pending if not future.done()]
+        for future in finished:
+            future.result()
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        """Stop, and wait for callbacks that run."""
+        done = super().shutdown(timeout_sec)
+        self._pool.shutdown(wait=False)
+        return done

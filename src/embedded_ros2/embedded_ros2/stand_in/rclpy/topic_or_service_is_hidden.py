@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hidden names."""
+
+
+def topic_or_service_is_hidden(name: str) -> bool:
+    """Return whether a part of the name starts with an underscore."""
+    return any(part.startswith("_") for part in name.split("/"))
