@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the monitor knows of its inputs: order, freshness, standstill."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from smoothness_monitor.core.types import ControllerState, FloatArray, JointStates
+
+
+class OwnClock:
+    """A clock that stands still while the monitor does.
+
+    After a stall of this process its inputs wait in their queues; they are not old, it has not
+    looked. So a tick adds no more than a credit to the ages, however long ago the last one was,
+    and the messages that wait are taken in before the next.
+    """
+
+    def __init__(self, credit_s: float) -> None:
+        self._credit_ns = round(credit_s * 1e9)
+        self._tick_ns: int | None = None
+        self.now_ns = 0
+
+    def tick(self, steady_ns: int) -> None:
+        """Move on to a tick."""
+        if self._tick_ns is not None:
+            self.now_ns += min(max(steady_ns - self._tick_ns, 0), self._credit_ns)
+        self._tick_ns = steady_ns
+
+
+class Stream:
+    """Arrival and order of one input."""
+
+    def __init__(self) -> None:
+        self._stamp_ns: int | None = None
+        self._arrived_ns: int | None = None
+
+    def backwards_s(self, stamp_ns: int) -> float:
+        """Return by how much a stamp lies before the last one, s, and count from it on."""
+        step = 0 if self._stamp_ns is None else stamp_ns - self._stamp_ns
+        if step < 0:
+            self._stamp_ns = stamp_ns
+        return max(0.0, -step * 1e-9)
+
+    def is_new(self, stamp_ns: int) -> bool:
+        """Return whether a stamp differs from the last one."""
+        return stamp_ns != self._stamp_ns
+
+    def arrived(self, stamp_ns: int, now_ns: int) -> None:
+        """Note a message that can be used; `now_ns` is of `OwnClock`."""
+        self._stamp_ns, self._arrived_ns = stamp_ns, now_ns
+
+    def age_s(self, now_ns: int) -> float:
+        """Return the time since the last message that could be used, s."""
+        return math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9
+
+
+class Standstill:
+    """Whether the measured joints stand: their mean speed over a window."""
+
+    def __init__(self, velocity: float, window_s: float) -> None:
+        self._velocity = velocity
+        self._window_ns = round(window_s * 1e9)
+        self._samples: deque[tuple[int, FloatArray]] = deque()
+
+    def update(self, stamp_ns: int, position: FloatArray) -> None:
+        """Take in a measurement."""
+        if self._samples and stamp_ns <= self._samples[-1][0]:
+            self._samples.clear()
+        self._samples.append((stamp_ns, position))
+        while len(self._samples) > 2 and stamp_ns - self._samples[1][0] >= self._window_ns:
+            self._samples.popleft()
+
+    @property
+    def stands(self) -> bool:
+        """Whether every joint was slower than the threshold; unknown counts as no."""
+        if not self._samples:
+            return False
+        (since, first), (now, last) = self._samples[0], self._samples[-1]
+        if now - since < self._window_ns:
+            return False
+        speed = np.abs(last - first) / ((now - since) * 1e-9)
+        return bool((speed <= self._velocity).all())
+
+
+def ordered(
+    names: Sequence[str], columns: Mapping[str, Sequence[float]], wanted: tuple[str, ...]
+) -> tuple[dict[str, FloatArray], str]:
+    """Bring the columns of a message into the robot's joint order.
+
+    Args:
+        names: Joints of the message.
+        columns: Values by field name, one for each of `names`.
+        wanted: The robot's joints.
+
+    Returns:
+        The columns (J,), and what is wrong with the message, empty when nothing is.
+    """
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        return {}, f"lacks {', '.join(missing)}"
+    index = [names.index(name) for name in wanted]
+    arrays = {}
+    for field, values in columns.items():
+        if len(values) != len(names):
+            return {}, f"has {len(values)} {field} for {len(names)} joints"
+        array = np.array([values[i] for i in index], dtype=np.float64)
+        for name, value in zip(wanted, array, strict=True):
+            if not math.isfinite(value):
+                return {}, f"{field} of {name} is {value}"
+        arrays[field] = array
+    return arrays, ""
+
+
+def arm_reference(
+    message: ControllerState, wanted: tuple[str, ...]
+) -> tuple[dict[str, FloatArray], str]:
+    """Return position, velocity and acceleration of the reference, and what is wrong."""
+    columns = {
+        "positions": message.position,
+        "velocities": message.velocity,
+        "accelerations": message.acceleration,
+    }
+    return ordered(message.joint_names, columns, wanted)
+
+
+def concerns_arm(message: JointStates, wanted: tuple[str, ...]) -> bool:
+    """Return whether a joint_states message is about the arm at all."""
+    return any(name in message.joint_names for name in wanted)

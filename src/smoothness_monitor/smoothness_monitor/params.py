@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be set, in one place: names, units, bounds and meaning.
+
+`NodeParams` are the node's ROS parameters. `MonitorConfig` are the thresholds: they come from one
+YAML file that names every one of them. None has a default, none can change while the node runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used. The message is one line: file, key and what to do."""
+
+
+def _param(
+    doc: str, unit: str = "", lower: float | None = None, upper: float | None = None
+) -> Any:
+    return field(metadata={"doc": doc, "unit": unit, "lower": lower, "upper": upper})
+
+
+@dataclass(frozen=True)
+class NodeParams:
+    """The node's parameters; both are required and read-only."""
+
+    robot_file: str = _param("Path of the robot file: joint names, limits and controllers.")
+    monitor_file: str = _param("Path of the monitor file: every threshold below.")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if not getattr(self, item.name):
+                raise ConfigError(
+                    f"parameter {item.name}: not set; give a path, e.g. "
+                    f"--ros-args -p {item.name}:=/path/to/file.yaml"
+                )
+
+
+@dataclass(frozen=True)
+class MonitorConfig:
+    """The thresholds, from the monitor file.
+
+    Raises:
+        ConfigError: A value is out of its bounds or contradicts another; from `load_config` only.
+    """
+
+    joint_states_stale_s: float = _param(
+        "Age of the newest joint_states message that trips.", "s", 0.02, 2.0
+    )
+    controller_state_stale_s: float = _param(
+        "Age of the newest controller_state message that trips.", "s", 0.02, 2.0
+    )
+    joint_states_rate_hz: float = _param(
+        "Rate at which joint_states is published; the jerk estimator's grid.", "Hz", 20.0, 2000.0
+    )
+    command_tolerance: float = _param(
+        "Share by which the controller's reference may exceed a velocity, acceleration or jerk "
+        "limit.",
+        "",
+        0.0,
+        0.05,
+    )
+    command_position_tolerance_rad: float = _param(
+        "Angle by which the controller's reference may exceed a position limit.", "rad", 0.0, 0.05
+    )
+    measured_jerk_window: int = _param(
+        "Samples in the window of the measured jerk's estimator; odd.", "", 7, 101
+    )
+    measured_jerk_factor: float = _param(
+        "The threshold of the measured jerk is this times the jerk limit, plus the estimator's "
+        "quantisation bound.",
+        "",
+        1.0,
+        100.0,
+    )
+    measured_jerk_count: int = _param(
+        "Estimates beyond the threshold that trip, out of the newest measured_jerk_of.", "", 1, 50
+    )
+    measured_jerk_of: int = _param(
+        "Number of newest estimates that measured_jerk_count is counted in.", "", 1, 50
+    )
+    tracking_error_rad: float = _param(
+        "Distance between a joint and its reference at the same time that counts as an error.",
+        "rad",
+        0.01,
+        3.2,
+    )
+    tracking_error_count: int = _param(
+        "Errors beyond the threshold that trip, out of the newest tracking_error_of.", "", 1, 50
+    )
+    tracking_error_of: int = _param(
+        "Number of newest errors that tracking_error_count is counted in.", "", 1, 50
+    )
+    frozen_travel_rad: float = _param(
+        "Travel of the reference during which bit-identical joint_states trip.", "rad", 0.01, 1.0
+    )
+    foreign_deviation_rad: float = _param(
+        "Distance of the controller's reference from the plan that its stamp names that trips.",
+        "rad",
+        0.001,
+        0.5,
+    )
+    plan_overlap_s: float = _param(
+        "Time for which a plan must still equal the running one on its arrival here.",
+        "s",
+        0.02,
+        0.5,
+    )
+    gripper_step_rad: float = _param(
+        "Distance between a gripper trajectory and the present gripper command that is allowed.",
+        "rad",
+        0.0,
+        3.2,
+    )
+    acknowledge_s: float = _param(
+        "Time after which a forwarded plan that never ran counts as lost.", "s", 0.02, 1.0
+    )
+    stop_overlap_s: float = _param(
+        "Time for which a brake first continues the running plan.", "s", 0.05, 0.5
+    )
+    stop_resend_s: float = _param(
+        "Time after which a brake that the controller does not run is sent once more.",
+        "s",
+        0.02,
+        0.5,
+    )
+    stop_grace_s: float = _param(
+        "Time after the brake's end by which standstill must have been seen.", "s", 0.05, 2.0
+    )
+    standstill_velocity_rad_s: float = _param(
+        "Speed of a measured joint below which it counts as standing.", "rad/s", 0.01, 1.0
+    )
+    standstill_window_s: float = _param("Time over which that speed is measured.", "s", 0.02, 1.0)
+    tick_credit_s: float = _param(
+        "Most that one tick of the monitor adds to an age, so that the monitor's own stall does "
+        "not make its inputs look old.",
+        "s",
+        0.01,
+        0.1,
+    )
+
+
+def load_config(path: str | Path) -> MonitorConfig:
+    """Read a monitor file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or one of its keys is unknown, missing, of
+            the wrong type, out of bounds or contradicts another.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its path") from None
+    except yaml.YAMLError as error:
+        problem = str(error).replace("\n", " ")
+        raise ConfigError(f"{path}: not YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: empty or not a mapping; one 'key: value' line a threshold")
+    known = {item.name: item for item in fields(MonitorConfig)}
+    for key in content:
+        if key not in known:
+            raise ConfigError(f"{path}: {key}: unknown key; remove it or correct its name")
+    values: dict[str, Any] = {}
+    for name, item in known.items():
+        if name not in content:
+            raise ConfigError(f"{path}: {name}: missing; add it: {item.metadata['doc']}")
+        values[name] = _value(path, item, content[name])
+    _cross_check(path, values)
+    return MonitorConfig(**values)
+
+
+def _value(path: str | Path, item: Field[Any], value: object) -> float | int:
+    integer = item.type == "int"
+    kind = "an integer" if integer else "a number"
+    accepted = int if integer else (int, float)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise ConfigError(f"{path}: {item.name}: {value!r} is not {kind}; write {kind}")
+    lower, upper = item.metadata["lower"], item.metadata["upper"]
+    # Written so that NaN is refused as well.
+    if not (math.isfinite(value) and lower <= value <= upper):
+        raise ConfigError(
+            f"{path}: {item.name}: {value!r} is out of bounds; use {lower:g} to {upper:g} "
+            f"{item.metadata['unit']}".rstrip()
+        )
+    return value if integer else float(value)
+
+
+def _cross_check(path: str | Path, values: Mapping[str, Any]) -> None:
+    if values["measured_jerk_window"] % 2 == 0:
+        raise ConfigError(f"{path}: measured_jerk_window: is even; use an odd number")
+    for name in ("measured_jerk", "tracking_error"):
+        if values[f"{name}_count"] > values[f"{name}_of"]:
+            raise ConfigError(
+                f"{path}: {name}_count: is larger than {name}_of, so it could never trip; lower it"
+            )
