@@ -32,7 +32,7 @@ from smooth_motion import (
     track_gripper,
 )
 from vla_policies import STATE, Action, Observation, Policy, PolicyError, check_action, load_policy
-from vla_sim.world import CAMERAS, CUBES, Renderer, RenderError, World, WorldError
+from vla_sim.world import CUBES, Renderer, RenderError, World, WorldError
 
 Array = NDArray[np.float64]
 

@@ -18,12 +18,12 @@ from vla_policies.kinematics import HandKinematics
 Array = NDArray[np.float64]
 
 # Top speed and deceleration; m/s, m/s^2 along the table and up, rad/s, rad/s^2 of the hand's turning.
-_ALONG = (0.25, 0.8)
-_UP = (0.16, 0.6)
-_TURN = (1.2, 4.0)
+_ALONG = (0.25, 0.6)
+_UP = (0.14, 0.5)
+_TURN = (1.0, 3.0)
 _SOFTNESS = 0.005  # of the way's unit, over which the approach of a goal turns exponential
-JOINT_SPEED = 1.2  # rad/s, what a chunk asks of a joint at most
-_RAMP_S = 0.3  # s, in which a chunk takes up speed
+JOINT_SPEED = 1.1  # rad/s, what a chunk asks of a joint at most
+_RAMP_S = 0.9  # s, in which the arm takes up speed
 _MISALIGNMENT = 0.02  # m of distance that a radian of roll or pitch counts as
 _GATE = (0.025, 0.010)  # m under the travel height: no sideways motion, full sideways motion
 
@@ -34,13 +34,17 @@ class Goal:
 
     Attributes:
         place: Hand coordinates (5,): bearing, radius, height, pitch, roll; see `HandKinematics`.
-        travel: Height to keep on the way, m. It sinks to the goal's along a cone around the goal.
-        cone: Horizontal distance from the goal at which the cone ends and begins, m.
+        funnel: Pairs of horizontal distance from the goal, rising, and the height to keep there, m.
+            Within the first distance it is the goal's; beyond the last distance, the last height.
     """
 
     place: tuple[float, float, float, float, float]
-    travel: float
-    cone: tuple[float, float] = (0.004, 0.030)
+    funnel: tuple[tuple[float, float], ...]
+
+    def floor(self, astray: float) -> float:
+        """Return the height, m, to keep at a horizontal distance from the goal, m."""
+        distances, heights = zip(*self.funnel, strict=True)
+        return float(np.interp(astray, distances, heights))
 
     def distance(self, here: Array) -> tuple[float, float, float]:
         """Return how far `here` (5,) is: m along the table, m of height, rad of turning."""
@@ -84,8 +88,10 @@ def pace(way: Array, dt_s: float, speed_rad_s: float) -> Array:
     first_speed = steps[0] / durations[0]
     begin = min(1.0, speed_rad_s / first_speed) if first_speed > 0.0 else 1.0
     times = dt_s * np.arange(len(way))
-    rise = np.clip((times + 0.5 * dt_s) / _RAMP_S, 0.0, 1.0)
-    rate = begin + (1.0 - begin) * rise * rise * (3.0 - 2.0 * rise)
+    # A chunk that begins half way up the ramp goes on from there, as the one before would have.
+    passed = 0.5 - math.sin(math.asin(1.0 - 2.0 * begin) / 3.0)
+    rise = np.minimum(1.0, passed + (times + 0.5 * dt_s) / _RAMP_S)
+    rate = rise * rise * (3.0 - 2.0 * rise)
     progress = np.concatenate([[0.0], np.cumsum(rate[:-1] * dt_s)])
     return np.column_stack([np.interp(progress, knots, column) for column in way.T])
 
@@ -100,12 +106,7 @@ def _flow(here: list[float], goal: Goal, dt_s: float) -> tuple[float, ...]:
     to_pitch, to_roll = goal.place[3] - pitch, goal.place[4] - roll
 
     astray = along + _MISALIGNMENT * (abs(to_roll) + abs(to_pitch))
-    inner, outer = goal.cone
-    open_part = min(1.0, max(0.0, (astray - inner) / (outer - inner)))
-    floor = goal.place[2] + open_part * max(0.0, goal.travel - goal.place[2])
-    if open_part == 1.0:
-        floor = max(floor, goal.travel)
-
+    floor = goal.floor(astray)
     closed, full = floor - _GATE[0], floor - _GATE[1]
     gate = min(1.0, max(0.0, (height - closed) / (full - closed)))
     share = gate * _speed(along, _ALONG, dt_s) / along if along > 0.0 else 0.0

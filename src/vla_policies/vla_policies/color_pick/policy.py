@@ -39,6 +39,7 @@ GRASP_HEIGHT = 0.0145  # m of that point, so that the finger tips stay off the t
 TRAVEL_HEIGHT = 0.065  # m with an empty hand over the cubes
 CARRY_HEIGHT = 0.085  # m with a cube over the bin's walls
 RELEASE_HEIGHT = 0.062  # m
+BESIDE_HEIGHT = 0.040  # m of that point, at which the finger tips are over a cube's top
 DOWN = 0.5 * math.pi  # rad, pitch of a hand that points down
 
 GRIPPER_OPEN = 0.55  # rad
@@ -47,10 +48,16 @@ GRIPPER_RATE = 2.0  # rad/s
 _OPEN_ENOUGH = 0.45  # rad
 _EMPTY = 0.04  # rad; with a cube between the jaws a closed gripper stays wider open
 
-_FAR = 0.06  # m from the cube, from which on the hand does not hide it
-_IN_SIGHT = 0.75  # overlap with the expected outline that a cube in full view reaches
+_BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
+_OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
+_OVER_BIN = 0.035  # m, likewise
+_FAR = 0.08  # m from the cube, from which on the hand does not hide it
+_IN_SIGHT = 0.90  # overlap with the expected outline that a cube in full view reaches
+_IN_PART = 0.60  # what has to do when nothing better is to be seen
+_FOLLOWING = 0.2  # rad, how far the arm may lag behind a chunk that it follows
 _HOME_TOLERANCE = 0.03  # rad
 _SEARCH_NS = 2_000_000_000
+_DESCENT_NS = 2_500_000_000
 _SETTLE_NS = 250_000_000
 _GIVE_UP_NS = 1_000_000_000
 
@@ -82,14 +89,16 @@ class _Memory:
 
     intent: _Intent | None = None
     since_ns: int = 0  # of the intent
+    closed: bool = False  # the jaws, around a cube or nothing
     cube: vision.Sighting | None = None
     unseen_since_ns: int | None = None
+    low_since_ns: int = 0
     opening: float = math.nan
     stamp_ns: int = 0
     chunk: Array | None = None
 
     def turn_to(self, intent: _Intent, now_ns: int) -> None:
-        self.intent, self.since_ns = intent, now_ns
+        self.intent, self.since_ns, self.closed = intent, now_ns, False
 
 
 @dataclass(frozen=True)
@@ -119,14 +128,12 @@ class ColorPick:
         self._config = options
         self._hand = HandKinematics(GRASP_POINT)
         self._memory = _Memory()
-        self._home = motion.Goal(
-            _place(self._hand.coordinates(options.home[:5])), travel=CARRY_HEIGHT
-        )
+        home = _place(self._hand.coordinates(options.home[:5]))
+        self._home = motion.Goal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
         x, y = options.bin_centre
         self._over_bin = motion.Goal(
             (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0),
-            travel=CARRY_HEIGHT,
-            cone=(0.012, 0.035),
+            ((0.012, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)),
         )
         camera = options.camera
         self._spec = PolicySpec(
@@ -212,7 +219,7 @@ class ColorPick:
             if seen is not None and self._in_bin(seen):
                 memory.turn_to(_Intent.RETURN, view.now_ns)
                 return None
-            if seen is not None and seen.in_sight >= _IN_SIGHT:
+            if seen is not None and seen.in_sight >= self._sight_needed(view):
                 memory.cube, memory.unseen_since_ns = seen, None
         if memory.cube is None:
             return self._search(view)
@@ -221,10 +228,15 @@ class ColorPick:
         if along < 0.0035 and up < 0.003 and turn < 0.06 and view.opening > _OPEN_ENOUGH:
             memory.turn_to(_Intent.BRING, view.now_ns)
             return None
-        low = along < goal.cone[1] and view.here[2] < TRAVEL_HEIGHT - 0.005
+        low = along < _OVER_CUBE and view.here[2] < TRAVEL_HEIGHT - 0.005
+        if not low:
+            memory.low_since_ns = view.now_ns
+        elif view.now_ns - memory.low_since_ns > _DESCENT_NS:
+            memory.cube = None  # something is in the way: look again
+            return self._search(view)
         if not low and view.opening < _OPEN_ENOUGH:
-            place = (*goal.place[:2], TRAVEL_HEIGHT, *goal.place[3:])
-            goal = motion.Goal(_place(place), TRAVEL_HEIGHT)
+            waiting = (*goal.place[:2], TRAVEL_HEIGHT, *goal.place[3:])
+            goal = motion.Goal(_place(waiting), ((0.0, TRAVEL_HEIGHT),))
         return _Decision(Phase.DESCEND if low else Phase.APPROACH, goal, GRIPPER_OPEN)
 
     def _search(self, view: _View) -> _Decision:
@@ -244,8 +256,9 @@ class ColorPick:
         """Close the jaws, make sure that something is between them, carry it over the bin."""
         memory = self._memory
         age_ns = view.now_ns - memory.since_ns
-        settled = abs(view.opening - memory.opening) < 0.02 and age_ns >= _SETTLE_NS
-        if memory.cube is not None and not settled and age_ns < _GIVE_UP_NS:
+        at_rest = abs(view.opening - memory.opening) < 0.02 and age_ns >= _SETTLE_NS
+        memory.closed = memory.closed or at_rest or age_ns >= _GIVE_UP_NS
+        if memory.cube is not None and not memory.closed:
             goal = self._around(memory.cube, view.colour)
             return _Decision(Phase.GRASP, goal, GRIPPER_CLOSED)
         if view.opening < _EMPTY:
@@ -256,7 +269,7 @@ class ColorPick:
         if along < 0.012 and up < 0.006:
             memory.turn_to(_Intent.LET_GO, view.now_ns)
             return None
-        low = view.here[2] < CARRY_HEIGHT - 0.015 and along > self._over_bin.cone[1]
+        low = view.here[2] < CARRY_HEIGHT - 0.015 and along > _OVER_BIN
         return _Decision(Phase.LIFT if low else Phase.CARRY, self._over_bin, GRIPPER_CLOSED)
 
     def _let_go(self, view: _View) -> _Decision | None:
@@ -275,7 +288,7 @@ class ColorPick:
             gripper = float(self._config.home[5]) if high else GRIPPER_OPEN
             return _Decision(Phase.HOME, self._home, gripper)
         seen = self._look(view)
-        if seen is not None and not self._in_bin(seen) and seen.in_sight >= _IN_SIGHT:
+        if seen is not None and not self._in_bin(seen) and seen.in_sight >= _IN_PART:
             memory.cube = None
             memory.turn_to(_Intent.FETCH, view.now_ns)
             return None
@@ -297,6 +310,12 @@ class ColorPick:
             and view.opening < _OPEN_ENOUGH
             and _distance(seen, view.here) < self._config.cube_side
         )
+
+    def _sight_needed(self, view: _View) -> float:
+        """Return the overlap from which on a sighting is believed: less after a while of search."""
+        since_ns = self._memory.unseen_since_ns
+        patient = since_ns is None or view.now_ns - since_ns < _SEARCH_NS // 2
+        return _IN_SIGHT if patient else _IN_PART
 
     def _in_bin(self, seen: vision.Sighting) -> bool:
         away = np.abs(np.array([seen.x, seen.y]) - self._config.bin_centre)
@@ -325,31 +344,39 @@ class ColorPick:
                 f"the {colour} cube at x {cube.x:.3f} m, y {cube.y:.3f} m is out of reach; "
                 f"put it between 0.12 m and 0.27 m from the pan axis"
             )
-        return motion.Goal(place, TRAVEL_HEIGHT)
+        funnel = ((0.5 * _BESIDE, GRASP_HEIGHT), (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT))
+        return motion.Goal(place, funnel)
 
     # -- moving -----------------------------------------------------------------------------------
 
     def _chunk(self, view: _View, decision: _Decision) -> Array:
-        """Return the rows (ROWS, 6) from where the arm is towards the goal."""
-        way = motion.path(self._hand, view.joints, decision.goal, _HORIZON, DT_S)
-        arm = motion.pace(way, DT_S, self._speed(view))[:ROWS]
+        """Return the rows (ROWS, 6) from where the arm should be towards the goal."""
+        joints, speed = self._start(view)
+        way = motion.path(self._hand, joints, decision.goal, _HORIZON, DT_S)
+        arm = motion.pace(way, DT_S, speed)[:ROWS]
         start = self._gripper_command(view)
         reach = GRIPPER_RATE * DT_S * np.arange(ROWS)
         gripper = np.clip(decision.gripper, start - reach, start + reach)
         return np.column_stack([arm, gripper])
 
-    def _speed(self, view: _View) -> float:
-        """Return how fast the previous chunk moves where the arm now is, rad/s; 0 if it is off it."""
+    def _start(self, view: _View) -> tuple[Array, float]:
+        """Return where the arm should be now (5,), rad, and how fast its fastest joint is, rad/s.
+
+        While the arm follows, that is what the previous chunk says. Beginning each chunk where the
+        arm is measured would make a loop of the delay up to the chunk's execution, and swing.
+        """
         chunk = self._memory.chunk
         if chunk is None:
-            return 0.0
-        away = np.max(np.abs(chunk[:, :5] - view.joints), axis=1)
-        near = int(np.argmin(away))
-        if away[near] > 0.1:
-            return 0.0
-        step = chunk[min(near + 1, ROWS - 1), :5] - chunk[max(near - 1, 0), :5]
-        span = min(near + 1, ROWS - 1) - max(near - 1, 0)
-        return float(np.max(np.abs(step))) / (span * DT_S)
+            return view.joints, 0.0
+        elapsed = (view.now_ns - self._memory.stamp_ns) * 1e-9 / DT_S
+        rows = np.arange(ROWS)
+        now, next_ = (
+            np.array([np.interp(row, rows, column) for column in chunk[:, :5].T])
+            for row in (elapsed, elapsed + 1.0)
+        )
+        if not np.max(np.abs(now - view.joints)) < _FOLLOWING:
+            return view.joints, 0.0
+        return now, float(np.max(np.abs(next_ - now))) / DT_S
 
     def _gripper_command(self, view: _View) -> float:
         """Return what the gripper is commanded now, according to the previous chunk."""

@@ -134,6 +134,7 @@ class World:
         target = self._checked(position)
         self._data.qpos[self._qpos] = target
         self._data.qvel[self._dof] = 0.0
+        self._data.qacc_warmstart[:] = 0.0  # what comes next does not depend on what was
         self._data.ctrl[:] = target
         mujoco.mj_forward(self.model, self._data)
 

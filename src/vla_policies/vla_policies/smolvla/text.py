@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens of an instruction, by a tokenizer.json that lies beside the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer as _Tokenizer
+
+from vla_policies.protocol import PolicyError
+from vla_policies.smolvla.processing import Processing
+from vla_policies.smolvla.shapes import VLM_FOLDER
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def find_tokenizer(folder: Path, name: str) -> Path:
+    """Find the tokenizer of a checkpoint folder.
+
+    Args:
+        folder: The checkpoint.
+        name: As its processors or its config say.
+
+    Raises:
+        PolicyError: There is none. Nothing is downloaded.
+    """
+    for place in (folder, folder / VLM_FOLDER, folder / name):
+        if (place / TOKENIZER_FILE).is_file():
+            return place / TOKENIZER_FILE
+    raise PolicyError(
+        f"{folder / TOKENIZER_FILE}: there is no such file, and nothing is downloaded unasked; "
+        f"run: hf download {name} {TOKENIZER_FILE} --local-dir {folder}"
+    )
+
+
+class TaskTokens:
+    """Makes tokens of an instruction as the checkpoint's processors do."""
+
+    def __init__(self, path: Path, processing: Processing, vocabulary: int) -> None:
+        """Load the tokenizer.
+
+        Raises:
+            PolicyError: It is damaged, or belongs to another model.
+        """
+        try:
+            self._tokenizer = _Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower
+            raise PolicyError(f"{path}: is no tokenizer ({error}); copy it again") from None
+        if self._tokenizer.get_vocab_size() > vocabulary:
+            raise PolicyError(
+                f"{path}: knows {self._tokenizer.get_vocab_size()} tokens, the model "
+                f"{vocabulary}; the file belongs to another model"
+            )
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(processing.text_length)
+        self._newline = processing.newline
+
+    def __call__(self, task: str) -> NDArray[np.int64]:
+        """Return the tokens (L,) of an instruction; padding, which is masked, is left out."""
+        text = task if task.endswith("\n") or not self._newline else task + "\n"
+        return np.array(self._tokenizer.encode(text).ids, dtype=np.int64)
