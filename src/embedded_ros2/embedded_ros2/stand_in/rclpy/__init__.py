@@ -77,12 +77,14 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
 def get_global_executor() -> Executor:
     """Return the executor that the functions below use where none is given."""
     global _executor
-    if _executor is None:
+    executor = _executor
+    if executor is None:
         from rclpy.executors import SingleThreadedExecutor
 
-        _executor = SingleThreadedExecutor()
+        executor = _executor = SingleThreadedExecutor()
+        # A context that a signal has shut down already calls this at once.
         get_default_context().on_shutdown(_reset_executor)
-    return _executor
+    return executor
 
 
 def _reset_executor() -> None:

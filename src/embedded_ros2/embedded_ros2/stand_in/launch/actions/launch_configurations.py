@@ -32,7 +32,7 @@ class DeclareLaunchArgument(Action):
     ) -> None:
         super().__init__(condition=condition)
         if choices is not None and not choices:
-            raise RuntimeError(f"launch argument '{name}': choices is empty; leave it out")
+            raise RuntimeError(f"launch argument '{name}': choices must not be empty")
         if choices and isinstance(default_value, str) and default_value not in choices:
             raise RuntimeError(
                 f"launch argument '{name}': default value '{default_value}' is not one of {choices}"
