@@ -328,7 +328,9 @@ class _Problem:
         }
         with self._lock:
             if self._ready:
-                self._solver.update(**vectors)
+                # The matrices too, though they stay the same: the solver scales its own copy in
+                # place, and an answer must not depend on the questions before it.
+                self._solver.update(P=self._hessian, G=self._bounded, **vectors)
             else:
                 self._solver.setup(P=self._hessian, G=self._bounded, **vectors)
                 self._ready = True

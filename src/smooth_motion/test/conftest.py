@@ -11,7 +11,12 @@ from smooth_motion import Chunk, Limits, Plan, State, brake, overlap, splice_ns,
 
 SLOW = [HealthCheck.too_slow]
 settings.register_profile(
-    "quick", max_examples=25, deadline=None, derandomize=True, suppress_health_check=SLOW
+    "quick",
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=SLOW,
 )
 settings.register_profile("thorough", max_examples=1500, deadline=None, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

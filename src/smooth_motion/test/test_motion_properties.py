@@ -128,15 +128,15 @@ def quintic(plan, t_ns):
     i = min(int(np.searchsorted(plan.knots_ns, t_ns, side="right")) - 1, len(plan.times_ns) - 2)
     if t_ns >= plan.end_ns or i < 0:
         return plan.positions[-1] if t_ns >= plan.end_ns else plan.positions[0]
-    T = (plan.times_ns[i + 1] - plan.times_ns[i]) * 1e-9
+    span = (plan.times_ns[i + 1] - plan.times_ns[i]) * 1e-9
     t = (t_ns - int(plan.knots_ns[i])) * 1e-9
     p0, v0, a0 = plan.positions[i], plan.velocities[i], plan.accelerations[i]
     p1, v1, a1 = plan.positions[i + 1], plan.velocities[i + 1], plan.accelerations[i + 1]
     # What the quintic must add to (p0, v0, a0) to arrive at (p1, v1, a1).
-    dp = p1 - p0 - v0 * T - a0 * T * T / 2.0
-    dv = (v1 - v0 - a0 * T) * T
-    da = (a1 - a0) * T * T
-    s = t / T
+    dp = p1 - p0 - v0 * span - a0 * span * span / 2.0
+    dv = (v1 - v0 - a0 * span) * span
+    da = (a1 - a0) * span * span
+    s = t / span
     c3 = 10.0 * dp - 4.0 * dv + da / 2.0
     c4 = -15.0 * dp + 7.0 * dv - da
     c5 = 6.0 * dp - 3.0 * dv + da / 2.0

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jerk estimates are exact where they can be, and say how wrong they can be where not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smooth_motion import CommandJerk, MotionError, SavitzkyGolayJerk
+
+MS = 1_000_000
+
+
+def fed(estimator, times_ns, position):
+    return [estimator.update(int(t), np.array([position(t * 1e-9)])) for t in times_ns]
+
+
+def cubic(t):
+    return 1.5 + 0.4 * t - 2.0 * t**2 + 7.0 * t**3 / 6.0
+
+
+def test_the_jerk_of_a_cubic_is_exact_at_any_spacing():
+    estimator = CommandJerk(["joint"])
+    times = np.cumsum([0, 10, 3, 40, 11, 1, 25]) * MS
+    results = fed(estimator, times, cubic)
+    assert results[:3] == [None] * 3
+    np.testing.assert_allclose(np.hstack(results[3:]), 7.0, rtol=1e-6)
+
+
+@given(
+    jerks=st.lists(st.floats(-100.0, 100.0), min_size=6, max_size=20),
+    steps=st.lists(st.integers(1 * MS, 60 * MS), min_size=20, max_size=60),
+)
+def test_no_sound_command_seems_to_pass_its_jerk_limit(jerks, steps):
+    """Jerk bounded by 100, kinks anywhere, samples anywhere: the estimate stays within 100."""
+    knots = np.arange(len(jerks)) * 0.05
+    p = v = a = 0.0
+    states = []
+    for jerk in jerks:
+        states.append((p, v, a))
+        p, v, a = (
+            p + v * 0.05 + a * 0.05**2 / 2 + jerk * 0.05**3 / 6,
+            (v + a * 0.05 + jerk * 0.05**2 / 2),
+            a + jerk * 0.05,
+        )
+
+    def position(t):
+        k = int(np.searchsorted(knots, t, side="right")) - 1
+        s = t - knots[k]
+        p, v, a = states[k]
+        return p + v * s + a * s**2 / 2 + jerks[k] * s**3 / 6
+
+    results = fed(CommandJerk(["joint"]), np.cumsum(steps), position)
+    for jerk in results[3:]:
+        assert abs(jerk[0]) <= 100.0 * (1.0 + 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["command", "measured"])
+@pytest.mark.parametrize("step", [0, -10 * MS, 1_000 * MS], ids=["repeated", "backwards", "gap"])
+def test_a_repeated_or_backward_stamp_or_a_gap_restarts_the_estimate(kind, step):
+    if kind == "command":
+        estimator, size = CommandJerk(["joint"]), 4
+    else:
+        estimator, size = SavitzkyGolayJerk(["joint"], 7, 0.01, 4096), 7
+    times = list(np.arange(size) * 10 * MS)
+    assert fed(estimator, times, cubic)[-1] is not None
+    again = times[-1] + step + np.arange(size) * 10 * MS
+    results = fed(estimator, again, cubic)
+    assert results[:-1] == [None] * (size - 1)
+    np.testing.assert_allclose(results[-1], 7.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["command", "measured"])
+def test_a_position_that_is_not_finite_is_refused_and_restarts_the_estimate(kind):
+    estimator = (
+        CommandJerk(["joint"])
+        if kind == "command"
+        else SavitzkyGolayJerk(["joint"], 5, 0.01, 4096)
+    )
+    fed(estimator, np.arange(6) * 10 * MS, cubic)
+    assert estimator.filled
+    with pytest.raises(MotionError, match="finite"):
+        estimator.update(60 * MS, np.array([np.nan]))
+    assert not estimator.filled
+    assert estimator.update(70 * MS, np.array([0.0])) is None
+
+
+# Published figures for 4096 ticks a turn: (rate, window, sigma, bound), rad/s^3.
+FIGURES = [
+    (50, 7, 22.6, 95.9),
+    (50, 9, 8.8, 41.6),
+    (50, 15, 1.4, 8.0),
+    (100, 11, 34.0, 170.0),
+    (100, 21, 3.4, 23.0),
+    (100, 31, 0.85, 7.0),
+]
+
+
+@pytest.mark.parametrize(("rate", "window", "sigma", "bound"), FIGURES)
+def test_noise_floor_bound_and_delay_are_those_of_the_filter(rate, window, sigma, bound):
+    estimator = SavitzkyGolayJerk(["joint"], window, 1.0 / rate, 4096)
+    assert estimator.noise_floor == pytest.approx(sigma, rel=0.015)
+    assert estimator.quantisation_bound == pytest.approx(bound, rel=0.01)
+    assert estimator.delay_s == pytest.approx((window - 1) / 2.0 / rate)
+
+
+def rounded(position, quantum):
+    return lambda t: np.round(position(t) / quantum) * quantum
+
+
+def test_rounding_alone_stays_within_the_bound_and_near_the_noise_floor():
+    estimator = SavitzkyGolayJerk(["joint"], 15, 0.01, 4096)
+    quantum = 2.0 * np.pi / 4096
+    times = np.arange(4_000) * 10 * MS
+    moving = rounded(lambda t: 0.7137 * t + 0.1 * np.sin(0.3 * t), quantum)
+    errors = np.hstack(fed(estimator, times, moving)[14:])
+    assert np.abs(errors).max() <= estimator.quantisation_bound + 0.1
+    assert np.std(errors) == pytest.approx(estimator.noise_floor, rel=0.5)
+
+
+def test_the_estimate_is_that_of_half_a_window_ago():
+    estimator = SavitzkyGolayJerk(["joint"], 21, 0.01, 4096)
+    w = 2.0
+    times = np.arange(500) * 10 * MS
+    results = np.hstack(fed(estimator, times, lambda t: np.sin(w * t))[20:])
+    t = times[20:] * 1e-9 - estimator.delay_s
+    np.testing.assert_allclose(results, -(w**3) * np.cos(w * t), atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("window", "dt", "ticks"),
+    [(4, 0.01, 1), (3, 0.01, 1), (7, 0.0, 1), (7, 0.01, 0), (7, np.nan, 1)],
+)
+def test_a_filter_that_cannot_be_is_refused(window, dt, ticks):
+    with pytest.raises(MotionError):
+        SavitzkyGolayJerk(["joint"], window, dt, ticks)
