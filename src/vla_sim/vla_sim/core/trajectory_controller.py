@@ -81,7 +81,7 @@ class ControllerState:
             the running trajectory or hold, also beyond the last point.
         feedback: Measured positions and velocities.
         error: Position: reference minus feedback. Velocity: always 0 with position commands.
-        output: The position command, which is the trajectory one cycle ahead.
+        output: The position command, which is the trajectory one cycle ahead; the last finite one.
     """
 
     stamp_ns: int
@@ -158,6 +158,7 @@ class TrajectoryController:
         self._desired = Point(0, np.zeros(joints), np.zeros(joints))
         self._error = np.zeros(joints)
         self._command = position
+        self._output = position
         self._remapped = np.zeros(joints)
         self._hold()
 
@@ -341,12 +342,14 @@ class TrajectoryController:
         return JointTrajectory(trajectory.stamp_ns, own, points)
 
     def _state(self, time_ns: int) -> ControllerState:
+        if np.isfinite(self._command).all():
+            self._output = self._command
         return ControllerState(
             stamp_ns=time_ns,
             reference=self._desired,
             feedback=self._measured,
             error=Point(0, self._error, np.zeros(self._error.size)),
-            output=Point(0, self._command),
+            output=Point(0, self._output),
         )
 
 

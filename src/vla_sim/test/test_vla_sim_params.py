@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters are checked, and the README's table is theirs."""
+
+from pathlib import Path
+
+import pytest
+from vla_sim.params import ParameterError, check, renew
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_a_robot_file_is_enough():
+    assert check({"robot_file": "robot.yaml"}).controller_rate_hz == 100
+
+
+def test_the_robot_file_is_required():
+    with pytest.raises(ParameterError, match=r"robot_file: is not set; give a path"):
+        check({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("controller_rate_hz", 90, "divisor of 500"),
+        ("controller_rate_hz", 10, "between 50 and 500 Hz"),
+        ("camera_rate_hz", float("nan"), "between 1 and 50 Hz"),
+        ("camera_rate_hz", 30, "of type float"),
+        ("seed", -1, "between 0"),
+        ("seed", True, "of type int"),
+        ("randomise", 1, "of type bool"),
+        ("image_width", 0, "between 32 and 1920 px"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_remedy(name, value, problem):
+    with pytest.raises(ParameterError, match=f"parameter {name}: .*{problem}"):
+        check({"robot_file": "robot.yaml", name: value})
+
+
+def test_the_readme_shows_these_parameters():
+    text = README.read_text(encoding="utf-8")
+    assert renew(text) == text

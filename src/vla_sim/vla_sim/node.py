@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulation as a ROS node: it stands where ros2_control and the cameras stand."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import rclpy
+from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory
+
+from smooth_motion import RobotConfigError, load_robot
+from vla_msgs.msg import TaskState
+from vla_msgs.srv import ResetScene
+from vla_sim import convert, qos
+from vla_sim.action import TrajectoryActionServer
+from vla_sim.core.grid import Divider
+from vla_sim.core.simulation import Simulation
+from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
+from vla_sim.params import PHYSICS_RATE_HZ, ParameterError, Parameters, check
+from vla_sim.workers import CameraWorker, ControlWorker, Picture
+from vla_sim.world import RenderError, World, WorldError
+
+CAMERAS = ("front", "wrist")
+TASK_RATE_HZ = 10.0
+WARNING_PERIOD_NS = 5_000_000_000
+
+
+class SimulationNode(Node):
+    """The simulated robot: joints, controllers, cameras and the task's ground truth.
+
+    Raises:
+        ParameterError: A parameter is missing or wrong.
+        RobotConfigError: The robot file is.
+        WorldError: The robot file is of a robot that this world does not have.
+        RenderError: No picture can be drawn on this machine.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("vla_sim")
+        self.failed = False
+        self._workers: list[ControlWorker | CameraWorker] = []
+        self._warned_ns: dict[str, int] = {}
+        parameters = self._read_parameters()
+        robot = load_robot(parameters.robot_file)
+        self._frame = robot.base_frame
+        self._seed = parameters.seed
+        self._lock = threading.Lock()  # held for every use of the world and the controllers
+        self._world = World(
+            Path(parameters.robot_file), seed=self._seed, randomise=parameters.randomise
+        )
+        period_ns = 1_000_000_000 // parameters.controller_rate_hz
+        self._simulation = Simulation(
+            self._world,
+            robot.limits.joint_names,
+            robot.gripper.joint,
+            period_ns=period_ns,
+            steps_per_tick=PHYSICS_RATE_HZ // parameters.controller_rate_hz,
+        )
+        self._camera_due = Divider(parameters.camera_rate_hz)
+        self._task_due = Divider(TASK_RATE_HZ)
+
+        self._joint_states = self.create_publisher(JointState, "joint_states", qos.STATE)
+        self._task_state = self.create_publisher(TaskState, "~/task_state", qos.TASK_STATE)
+        self._publish_arm = self._serve(robot.arm_controller, self._simulation.arm)
+        self._publish_gripper = self._serve(robot.gripper.controller, self._simulation.gripper)
+        self._goals = TrajectoryActionServer(
+            self, robot.arm_controller, self._simulation.arm, self._lock
+        )
+        self.create_service(ResetScene, "~/reset", self._on_reset)
+
+        size = (parameters.image_width, parameters.image_height)
+        self._images = {}
+        for camera in CAMERAS:
+            topic = f"{camera}_camera"
+            image = self.create_publisher(Image, f"{topic}/image_raw", qos.IMAGE)
+            info = self.create_publisher(CameraInfo, f"{topic}/camera_info", qos.IMAGE)
+            self._images[camera] = (image, info, self._world.camera(camera, *size))
+        self._cameras = CameraWorker(
+            self._world, CAMERAS, size, self._publish_image, self._on_failure
+        )
+        self._workers.append(self._cameras)
+        self._cameras.start_drawing()
+        control = ControlWorker(period_ns, self._tick, self._on_slip, self._on_failure)
+        self._workers.append(control)
+        control.start()
+        self.get_logger().info(
+            f"simulating {robot.name}, scene {self._seed}, controllers at "
+            f"{parameters.controller_rate_hz} Hz, cameras {size[0]}x{size[1]} at "
+            f"{parameters.camera_rate_hz:g} Hz"
+        )
+
+    def close(self) -> None:
+        """End the threads and the node."""
+        for worker in reversed(self._workers):
+            worker.stop()
+        self.destroy_node()
+
+    # -- set-up -----------------------------------------------------------------------------------
+
+    def _read_parameters(self) -> Parameters:
+        values = {}
+        for item in fields(Parameters):
+            descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
+            lower, upper = item.metadata["lower"], item.metadata["upper"]
+            if lower is not None and isinstance(item.default, float):
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=lower, to_value=upper)
+                ]
+            elif lower is not None:
+                descriptor.integer_range = [IntegerRange(from_value=lower, to_value=upper, step=1)]
+            values[item.name] = self.declare_parameter(item.name, item.default, descriptor).value
+        return check(values)
+
+    def _serve(self, name: str, controller: TrajectoryController) -> Callable[[Cycle], None]:
+        """Subscribe to a controller's trajectories; returns what publishes its state."""
+        joint_names = controller.config.joint_names
+        publisher = self.create_publisher(
+            JointTrajectoryControllerState, f"{name}/controller_state", qos.STATE
+        )
+
+        def on_trajectory(msg: JointTrajectory) -> None:
+            trajectory = convert.to_trajectory(msg)
+            with self._lock:
+                rejection = controller.receive(trajectory, time.time_ns())
+            if rejection is not None:
+                self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
+
+        def publish(cycle: Cycle) -> None:
+            publisher.publish(convert.from_controller_state(joint_names, cycle.state))
+            if cycle.warning:
+                self._warn(f"{name}: {cycle.warning}")
+
+        self.create_subscription(
+            JointTrajectory, f"{name}/joint_trajectory", on_trajectory, qos.TRAJECTORY
+        )
+        return publish
+
+    # -- the control thread -----------------------------------------------------------------------
+
+    def _tick(self, tick_ns: int) -> None:
+        snapshot = objects = None
+        with self._lock:
+            # Both are of the tick's time, so they come before the physics moves on.
+            if self._camera_due.due(tick_ns):
+                snapshot = self._world.snapshot()
+            if self._task_due.due(tick_ns):
+                objects = self._world.objects()
+            tick = self._simulation.tick(tick_ns)
+            seed = self._seed
+        self._joint_states.publish(convert.from_joints(self._world.joint_names, self._frame, tick))
+        self._publish_arm(tick.arm)
+        self._publish_gripper(tick.gripper)
+        self._goals.report(tick.arm)
+        if objects is not None:
+            self._task_state.publish(convert.from_objects(tick_ns, self._frame, seed, objects))
+        if snapshot is not None and not self._cameras.offer(tick_ns, snapshot):
+            self._warn("the cameras do not keep up with their rate; pictures are left out")
+        if tick.not_finite:
+            self._warn(
+                f"the command of {', '.join(tick.not_finite)} is not finite; "
+                "the servo keeps its last target"
+            )
+
+    def _on_slip(self, slipped_ns: int) -> None:
+        self.get_logger().warning(
+            f"the host's clock and the simulation were {slipped_ns / 1e9:.2f} s apart; "
+            "the ticks between are given up"
+        )
+
+    # -- the camera thread ------------------------------------------------------------------------
+
+    def _publish_image(self, camera: str, stamp_ns: int, picture: Picture) -> None:
+        image, info, model = self._images[camera]
+        header = Header(stamp=convert.to_time(stamp_ns), frame_id=f"{camera}_camera_optical_frame")
+        image.publish(convert.from_image(header, picture))
+        info.publish(convert.from_camera(header, model))
+
+    # -- the executor's thread --------------------------------------------------------------------
+
+    def _on_reset(
+        self, request: ResetScene.Request, response: ResetScene.Response
+    ) -> ResetScene.Response:
+        if request.seed < 0:
+            response.message = f"seed {request.seed}: must not be negative"
+            return response
+        with self._lock:
+            moving = self._simulation.moving()
+            if not moving:
+                self._world.reset_scene(request.seed)
+                self._seed = request.seed
+        response.success = not moving
+        response.message = f"the arm is in motion: {moving}" if moving else ""
+        return response
+
+    # -- any thread -------------------------------------------------------------------------------
+
+    def _on_failure(self, error: Exception) -> None:
+        if self.context.ok():  # else it is the shutdown that pulled the publishers away
+            self.failed = True
+            self.get_logger().fatal(f"simulation ended: {type(error).__name__}: {error}")
+            rclpy.try_shutdown()
+
+    def _warn(self, text: str) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns - self._warned_ns.get(text, -WARNING_PERIOD_NS) >= WARNING_PERIOD_NS:
+            self._warned_ns[text] = now_ns
+            self.get_logger().warning(text)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to end.
+
+    Returns:
+        0 after a shutdown, 1 after a failure, 2 when the configuration is wrong.
+    """
+    rclpy.init(args=args)
+    try:
+        node = SimulationNode()
+    except (
+        ParameterError,
+        ParameterException,
+        RobotConfigError,
+        WorldError,
+        RenderError,
+    ) as error:
+        print(f"vla_sim: {error}", file=sys.stderr, flush=True)
+        rclpy.try_shutdown()
+        return 2
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        rclpy.try_shutdown()
+    return 1 if node.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
