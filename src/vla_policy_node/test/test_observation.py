@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An input that is missing, stale, frozen or absurd means no observation, and says which and why."""
+"""An input that is missing, stale, frozen or absurd means no observation, and says why."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ def test_an_empty_instruction_or_a_duration_that_is_not_positive_is_refused(sess
         ("x", math.nan),
     ):
         assert goal_problem(instruction, duration)
-        with pytest.raises(ValueError, match="must be above 0|is empty"):
+        with pytest.raises(ValueError, match=r"must be above 0|is empty"):
             session.begin(instruction, duration, 0)
     assert not session.active
 

@@ -17,6 +17,10 @@ TABLE_BEGIN = "<!-- parameters: written by python -m vla_policy_node.params READ
 TABLE_END = "<!-- end of parameters -->"
 
 
+# What can be set while the node runs; everything else is read once, at the start.
+LIVE = frozenset(("planner",))
+
+
 class ParameterError(ValueError):
     """A parameter has no value or a wrong one. The message names it and the remedy."""
 
@@ -32,7 +36,7 @@ def _text(default: str, doc: str, choices: tuple[str, ...] = (), required: bool 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Read once, at the start; only `planner` can be set while the node runs."""
+    """Their names, defaults, meaning, units and bounds."""
 
     robot_file: str = _text("", "Robot file: joints, limits, controllers.", required=True)
     contract_file: str = _text("", "Contract: the policy, its inputs, its joints.", required=True)

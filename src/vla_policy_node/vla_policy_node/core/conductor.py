@@ -36,7 +36,6 @@ class Level(enum.Enum):
 
     INFO = "info"
     WARN = "warn"
-    ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,12 @@ class Status:
     waiting_for: tuple[str, ...]
     statistics: Statistics
     elapsed_s: float
+
+    @property
+    def digest(self) -> tuple[object, ...]:
+        """What is worth a message of its own when it changes."""
+        counts = (self.statistics.plans, self.statistics.plans_refused)
+        return (self.state, self.instruction, self.phase, len(self.waiting_for), counts)
 
 
 class Asker(Protocol):
@@ -181,6 +186,7 @@ class Conductor:
         self._submitted_ns: int | None = None
         self._pending: Targets | None = None
         self._chunk_id = 0
+        self._complaint = ""
         self._outputs = Outputs()
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -216,7 +222,7 @@ class Conductor:
         try:
             event = self._planner.observe_arm(report, now_ns, steady_ns)
         except MotionError as error:
-            self._log(Level.WARN, f"{self._robot.arm_controller}/controller_state: {error}")
+            self.complain(f"{self._robot.arm_controller}/controller_state: {error}")
             return
         if event is Event.ACKNOWLEDGED:
             self._session.acknowledged()
@@ -231,7 +237,13 @@ class Conductor:
         try:
             self._planner.observe_gripper(report, steady_ns)
         except MotionError as error:
-            self._log(Level.WARN, f"{self._robot.gripper.controller}/controller_state: {error}")
+            self.complain(f"{self._robot.gripper.controller}/controller_state: {error}")
+
+    def complain(self, text: str) -> None:
+        """Log what comes with every message of a controller once, not a hundred times a second."""
+        if text != self._complaint:
+            self._complaint = text
+            self._log(Level.WARN, text)
 
     # -- outputs ----------------------------------------------------------------------------------
 

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between ROS messages and what the core computes with."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import Field
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from control_msgs.msg import JointTrajectoryControllerState
+from numpy.typing import NDArray
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from smooth_motion import GripperPlan, Plan
+from vla_msgs.action import RunPolicy
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
+from vla_policy_node.core.conductor import RawChunk, RawRows, Status
+from vla_policy_node.core.permit import MonitorReport, MonitorState
+from vla_policy_node.core.planner import ControllerReport
+from vla_policy_node.core.session import Ended, percentile
+from vla_policy_node.params import LIVE
+
+SECOND_NS = 1_000_000_000
+CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
+
+
+class MessageError(ValueError):
+    """A message cannot be used. The text says what is wrong with it."""
+
+
+def to_ns(stamp: Time | Duration) -> int:
+    """Return a time or a duration in ns."""
+    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
+
+
+def from_field(spec: Field[Any]) -> ParameterDescriptor:
+    """Return the descriptor of a parameter."""
+    meta = spec.metadata
+    descriptor = ParameterDescriptor(description=meta["doc"], read_only=spec.name not in LIVE)
+    if isinstance(spec.default, float):
+        bounds = FloatingPointRange(from_value=meta["low"], to_value=meta["high"])
+        descriptor.floating_point_range = [bounds]
+    elif isinstance(spec.default, int):
+        steps = IntegerRange(from_value=meta["low"], to_value=meta["high"], step=1)
+        descriptor.integer_range = [steps]
+    return descriptor
+
+
+def to_time(time_ns: int) -> Time:
+    """Return ns as a time."""
+    return Time(sec=time_ns // SECOND_NS, nanosec=time_ns % SECOND_NS)
+
+
+def to_duration(duration_ns: int) -> Duration:
+    """Return ns, possibly negative, as a duration."""
+    return Duration(sec=duration_ns // SECOND_NS, nanosec=duration_ns % SECOND_NS)
+
+
+def to_pixels(msg: Image, encoding: str | None) -> NDArray[np.uint8]:
+    """Return an image as RGB, (H, W, 3) uint8; without a copy where it is rgb8.
+
+    Args:
+        msg: The image.
+        encoding: The only one accepted, or None for any that is known.
+
+    Raises:
+        MessageError: The encoding is unknown or another, or the size does not fit the data.
+    """
+    if encoding is not None and msg.encoding != encoding:
+        raise MessageError(f"encoding is {msg.encoding}, the contract says {encoding}")
+    channels = CHANNELS.get(msg.encoding)
+    if channels is None:
+        known = ", ".join(CHANNELS)
+        raise MessageError(f"encoding {msg.encoding} is not known; publish one of {known}")
+    data = np.frombuffer(msg.data, dtype=np.uint8)
+    row = msg.width * channels
+    if row == 0 or msg.height == 0 or msg.step < row or data.size != msg.height * msg.step:
+        raise MessageError(
+            f"{msg.height} rows of {msg.step} bytes for {msg.width} pixels do not make "
+            f"{data.size} bytes of {msg.encoding}"
+        )
+    pixels = data.reshape(msg.height, msg.step)[:, :row].reshape(msg.height, msg.width, channels)
+    if msg.encoding == "mono8":
+        return np.repeat(pixels, 3, axis=2)
+    if msg.encoding.startswith("bgr"):
+        return np.ascontiguousarray(pixels[..., 2::-1])
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def to_report(msg: JointTrajectoryControllerState, joints: Sequence[str]) -> ControllerReport:
+    """Return a controller's reference, its joints in the order given.
+
+    Raises:
+        MessageError: A joint or a value of the reference is missing.
+    """
+    missing = [joint for joint in joints if joint not in msg.joint_names]
+    if missing:
+        raise MessageError(f"lacks {', '.join(missing)}")
+    columns = [msg.joint_names.index(joint) for joint in joints]
+    reference = msg.reference
+    values = []
+    for name in ("positions", "velocities", "accelerations"):
+        row = np.array(getattr(reference, name), dtype=np.float64)
+        if row.size != len(msg.joint_names):
+            raise MessageError(
+                f"reference has {row.size} {name} for {len(msg.joint_names)} joints"
+            )
+        values.append(row[columns])
+    return ControllerReport(to_ns(msg.header.stamp), to_ns(reference.time_from_start), *values)
+
+
+def to_monitor(msg: SafetyState) -> MonitorReport:
+    """Return the monitor's message. A state that is not known counts as a fault."""
+    known = msg.state in MonitorState.__members__.values()
+    cause = msg.first_cause
+    if cause and msg.first_cause_detail:
+        cause += f" ({msg.first_cause_detail})"
+    return MonitorReport(
+        to_ns(msg.header.stamp),
+        MonitorState(msg.state) if known else MonitorState.FAULT,
+        bool(msg.permit),
+        cause or ", ".join(msg.waiting_for),
+    )
+
+
+def from_plan(plan: Plan) -> JointTrajectory:
+    """Return a plan as the trajectory that a controller reproduces exactly."""
+    return JointTrajectory(
+        header=Header(stamp=to_time(plan.start_ns)),
+        joint_names=list(plan.joint_names),
+        points=[
+            JointTrajectoryPoint(
+                positions=array("d", point.positions),
+                velocities=array("d", point.velocities),
+                accelerations=array("d", point.accelerations),
+                time_from_start=to_duration(point.time_from_start_ns),
+            )
+            for point in plan.points()
+        ],
+    )
+
+
+def from_rows(rows: RawRows | GripperPlan) -> JointTrajectory:
+    """Return a trajectory that has positions only."""
+    names = (rows.joint,) if isinstance(rows, GripperPlan) else rows.joint_names
+    return JointTrajectory(
+        header=Header(stamp=to_time(rows.start_ns)),
+        joint_names=list(names),
+        points=[
+            JointTrajectoryPoint(
+                positions=array("d", np.atleast_1d(position)), time_from_start=to_duration(int(t))
+            )
+            for t, position in zip(rows.times_ns, rows.positions, strict=True)
+        ],
+    )
+
+
+def from_chunk(chunk: RawChunk, policy_id: str) -> ActionChunk:
+    """Return a chunk for the record."""
+    return ActionChunk(
+        header=Header(stamp=to_time(chunk.stamp_ns)),
+        chunk_id=chunk.chunk_id,
+        policy_id=policy_id,
+        joint_names=list(chunk.joint_names),
+        shape=np.array(chunk.positions.shape, dtype=np.uint32),
+        dt=chunk.dt_s,
+        positions=array("d", chunk.positions.tobytes()),
+        inference_latency=chunk.latency_s,
+        phase=chunk.phase,
+        done=chunk.done,
+    )
+
+
+def from_status(status: Status, now_ns: int) -> PolicyStatus:
+    """Return what the node is doing; durations are NaN while there is none."""
+    statistics = status.statistics
+    return PolicyStatus(
+        header=Header(stamp=to_time(now_ns)),
+        state=int(status.state),
+        instruction=status.instruction,
+        policy_id=status.policy_id,
+        phase=status.phase,
+        waiting_for=list(status.waiting_for),
+        chunks=statistics.chunks,
+        plans=statistics.plans,
+        plans_acknowledged=statistics.plans_acknowledged,
+        plans_refused=statistics.plans_refused,
+        last_refusal=statistics.last_refusal,
+        inference_latency=_newest(statistics.latencies_s),
+        plan_time=_newest(statistics.plan_times_s),
+    )
+
+
+def from_ended(ended: Ended) -> RunPolicy.Result:
+    """Return how a run ended; percentiles are NaN where nothing was counted."""
+    statistics = ended.statistics
+    return RunPolicy.Result(
+        termination_reason=int(ended.termination),
+        message=ended.message,
+        duration=ended.duration_s,
+        chunks=statistics.chunks,
+        plans=statistics.plans,
+        plans_acknowledged=statistics.plans_acknowledged,
+        inference_latency_p50=percentile(statistics.latencies_s, 0.5),
+        inference_latency_p99=percentile(statistics.latencies_s, 0.99),
+        plan_time_p50=percentile(statistics.plan_times_s, 0.5),
+        plan_time_p99=percentile(statistics.plan_times_s, 0.99),
+    )
+
+
+def from_progress(status: Status) -> RunPolicy.Feedback:
+    """Return how a run goes."""
+    return RunPolicy.Feedback(
+        phase=status.phase,
+        elapsed=status.elapsed_s,
+        chunks=status.statistics.chunks,
+        plans=status.statistics.plans,
+        inference_latency=_newest(status.statistics.latencies_s),
+    )
+
+
+def _newest(values: Sequence[float]) -> float:
+    return values[-1] if values else float("nan")

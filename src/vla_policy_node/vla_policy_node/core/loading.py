@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that the parameters name: the robot, the contract and the policy."""
+
+from dataclasses import dataclass
+
+from smooth_motion import Robot, load_robot
+from vla_policies import Policy, load_policy
+from vla_policy_node.core.contract import Contract, ContractError, load_contract
+from vla_policy_node.params import Parameters, parse_options
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was loaded, and fits together.
+
+    Attributes:
+        robot: The robot.
+        contract: Narrowed to the features that the policy needs.
+        policy: The policy. Whoever loads it must close it.
+    """
+
+    robot: Robot
+    contract: Contract
+    policy: Policy
+
+
+def load(parameters: Parameters) -> Loaded:
+    """Load the robot, the contract and the policy.
+
+    Raises:
+        RobotConfigError: The robot file cannot be used.
+        ContractError: The contract cannot be used with this robot and this policy.
+        PolicyError: The policy cannot be loaded.
+    """
+    robot = load_robot(parameters.robot_file)
+    joints = robot.limits.joint_names
+    contract = load_contract(parameters.contract_file, joints, robot.gripper.joint)
+    options = parse_options(parameters.policy_options)
+    name = parameters.policy or contract.policy_name
+    if name == contract.policy_name:
+        options = {**contract.policy_options, **options}
+    policy = load_policy(name, options)
+    try:
+        return Loaded(robot, contract.narrowed_to(policy.spec), policy)
+    except ContractError:
+        policy.close()
+        raise

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: parameters, messages in, messages out. What it decides is decided in `core`."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import rclpy
+from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from smooth_motion import Plan, RobotConfigError
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
+from vla_policies import PolicyError
+from vla_policy_node import convert, qos
+from vla_policy_node.core.conductor import Conductor, Level, Outputs
+from vla_policy_node.core.contract import ContractError, ImageSource, StateSource
+from vla_policy_node.core.inference import Inference
+from vla_policy_node.core.loading import load
+from vla_policy_node.params import ParameterError, Parameters, check, parameter_fields
+from vla_policy_node.run_policy import RunPolicyServer
+
+TICK_S = 0.01
+STARTUP_CHECK_S = 0.5
+CLOSE_TIMEOUT_S = 2.0
+
+
+class PolicyNode(Node):
+    """Feeds the conductor with what arrives and publishes what it decides."""
+
+    def __init__(self) -> None:
+        """Read the configuration, load the policy and connect.
+
+        Raises:
+            ParameterError: A parameter is missing or wrong.
+            RobotConfigError: The robot file cannot be used.
+            ContractError: The contract cannot be used.
+            PolicyError: The policy cannot be loaded.
+        """
+        super().__init__("vla_policy_node")
+        self._parameters = self._declare()
+        loaded = load(self._parameters)
+        self._contract = loaded.contract
+        self._arm_joints = loaded.robot.limits.joint_names
+        self._gripper_joints = (loaded.robot.gripper.joint,)
+        self._policy_id = loaded.policy.spec.policy_id
+        timeout_ns = round(self._parameters.inference_timeout_s * convert.SECOND_NS)
+        self._inference = Inference(loaded.policy, timeout_ns)
+        self._conductor = Conductor(
+            loaded.robot,
+            loaded.contract,
+            loaded.policy.spec,
+            self._inference,
+            self._parameters,
+            time.monotonic_ns,
+        )
+        self._reported: tuple[object, ...] = ()
+        self._publish_to()
+        self._subscribe_to(loaded.robot.arm_controller, loaded.robot.gripper.controller)
+        self._action = RunPolicyServer(self, self._conductor)
+        self.add_on_set_parameters_callback(self._on_set)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._began_ns = time.monotonic_ns()
+        self._startup = self.create_timer(STARTUP_CHECK_S, self._check_startup, clock=steady)
+        self.create_timer(TICK_S, self._tick, clock=steady)
+        self.create_timer(1.0 / self._parameters.status_rate_hz, self._report, clock=steady)
+        self.get_logger().info(f"{self._policy_id} is loaded; give an instruction")
+
+    def close(self) -> None:
+        """End the policy's thread."""
+        if not self._inference.close(CLOSE_TIMEOUT_S):
+            self.get_logger().warn(f"{self._policy_id} does not return; it is left behind")
+
+    # -- set-up -----------------------------------------------------------------------------------
+
+    def _declare(self) -> Parameters:
+        return check(
+            {
+                spec.name: self.declare_parameter(
+                    spec.name, spec.default, convert.from_field(spec)
+                ).value
+                for spec in parameter_fields()
+            }
+        )
+
+    def _publish_to(self) -> None:
+        trajectory, depth = JointTrajectory, qos.TRAJECTORY
+        self._arm = self.create_publisher(trajectory, "~/joint_trajectory", depth)
+        self._gripper = self.create_publisher(trajectory, "~/gripper_trajectory", depth)
+        self._chunk = self.create_publisher(ActionChunk, "~/action_chunk", qos.CHUNK)
+        self._status = self.create_publisher(PolicyStatus, "~/status", qos.LATCHED)
+
+    def _subscribe_to(self, arm: str, gripper: str) -> None:
+        subscribe = self.create_subscription
+        self._features = {}
+        for image in self._contract.images:
+            self._features[image.feature] = subscribe(
+                Image, image.topic, partial(self._on_image, image), qos.IMAGE
+            )
+        for state in self._contract.states:
+            self._features[state.feature] = subscribe(
+                JointState, state.topic, partial(self._on_joint_state, state), qos.STATE
+            )
+        subscribe(String, "~/instruction", self._on_instruction, qos.INSTRUCTION)
+        subscribe(SafetyState, "smoothness_monitor/state", self._on_monitor, qos.LATCHED)
+        reference = JointTrajectoryControllerState
+        subscribe(reference, f"{arm}/controller_state", self._on_arm, qos.STATE)
+        subscribe(reference, f"{gripper}/controller_state", self._on_gripper, qos.STATE)
+
+    def _check_startup(self) -> None:
+        """Leave when a topic of the contract has no publisher, once there was time for one."""
+        silent = [
+            (feature, subscription.topic_name)
+            for feature, subscription in self._features.items()
+            if self.count_publishers(subscription.topic_name) == 0
+        ]
+        timeout_s = self._parameters.startup_timeout_s
+        if not silent:
+            self._startup.cancel()
+        elif time.monotonic_ns() - self._began_ns > timeout_s * convert.SECOND_NS:
+            feature, topic = silent[0]
+            raise self._contract.error(
+                f"observation.{feature}.topic",
+                f"no publisher on {topic} after {timeout_s:g} s; start what publishes it, or "
+                "write or remap to the topic that there is",
+            )
+
+    # -- what arrives -----------------------------------------------------------------------------
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _on_image(self, source: ImageSource, msg: Image) -> None:
+        stamp_ns, steady_ns = convert.to_ns(msg.header.stamp), time.monotonic_ns()
+        observations = self._conductor.observations
+        try:
+            pixels = convert.to_pixels(msg, source.encoding)
+        except convert.MessageError as error:
+            observations.refuse(source.feature, str(error), stamp_ns, steady_ns)
+        else:
+            observations.image(source.feature, pixels, stamp_ns, steady_ns)
+
+    def _on_joint_state(self, source: StateSource, msg: JointState) -> None:
+        self._conductor.observations.state(
+            source.feature,
+            msg.name,
+            np.array(getattr(msg, source.field), dtype=np.float64),
+            convert.to_ns(msg.header.stamp),
+            time.monotonic_ns(),
+        )
+
+    def _on_monitor(self, msg: SafetyState) -> None:
+        self._conductor.monitor(convert.to_monitor(msg), time.monotonic_ns())
+
+    def _on_arm(self, msg: JointTrajectoryControllerState) -> None:
+        try:
+            report = convert.to_report(msg, self._arm_joints)
+        except convert.MessageError as error:
+            self._conductor.complain(f"controller_state of the arm: {error}")
+        else:
+            self._conductor.arm(report, self._now_ns(), time.monotonic_ns())
+
+    def _on_gripper(self, msg: JointTrajectoryControllerState) -> None:
+        try:
+            report = convert.to_report(msg, self._gripper_joints)
+        except convert.MessageError as error:
+            self._conductor.complain(f"controller_state of the gripper: {error}")
+        else:
+            self._conductor.gripper(report, time.monotonic_ns())
+
+    def _on_instruction(self, msg: String) -> None:
+        if msg.data.strip():
+            self._conductor.begin(msg.data, math.inf, time.monotonic_ns())
+        else:
+            self._conductor.cancel("an empty instruction was given", time.monotonic_ns())
+
+    def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
+        values = {spec.name: self.get_parameter(spec.name).value for spec in parameter_fields()}
+        changed = {change.name: change.value for change in changes if change.name in values}
+        try:
+            self._conductor.raw = check({**values, **changed}).planner == "raw"
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    # -- what leaves ------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._action.cancel_where_asked()
+        self._publish(self._conductor.step(self._now_ns(), time.monotonic_ns()))
+        status = self._conductor.status(time.monotonic_ns())
+        if status.digest != self._reported:
+            self._reported = status.digest
+            self._status.publish(convert.from_status(status, self._now_ns()))
+
+    def _publish(self, outputs: Outputs) -> None:
+        # The trajectories first: everything else can wait.
+        if isinstance(outputs.arm, Plan):
+            self._arm.publish(convert.from_plan(outputs.arm))
+        elif outputs.arm is not None:
+            self._arm.publish(convert.from_rows(outputs.arm))
+        if outputs.gripper is not None:
+            self._gripper.publish(convert.from_rows(outputs.gripper))
+        if outputs.chunk is not None:
+            self._chunk.publish(convert.from_chunk(outputs.chunk, self._policy_id))
+        for ended in outputs.ended:
+            self._action.ended(ended)
+        log = self.get_logger()
+        for level, text in outputs.log:
+            # Apart, because rclpy ties a severity to each line of code that logs.
+            if level is Level.WARN:
+                log.warn(text)
+            else:
+                log.info(text)
+
+    def _report(self) -> None:
+        status = self._conductor.status(time.monotonic_ns())
+        self._status.publish(convert.from_status(status, self._now_ns()))
+        self._action.feed_back(status)
+
+
+def main() -> int:
+    """Run the node until it is shut down; return 2 if its configuration cannot be used."""
+    rclpy.init()
+    node: PolicyNode | None = None
+    try:
+        node = PolicyNode()
+        rclpy.spin(node)
+    except (
+        ContractError,
+        ParameterError,
+        ParameterException,
+        PolicyError,
+        RobotConfigError,
+    ) as error:
+        print(f"vla_policy_node: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
