@@ -312,12 +312,14 @@ def test_a_process_that_respawns_after_a_delay_does_not_hold_up_the_end(launch) 
 
 def test_a_signal_event_reaches_only_the_process_that_is_meant(launch) -> None:
     one = launch("""
-        RegisterEventHandler(OnProcessIO(on_stdout=lambda event: EmitEvent(
-            event=SignalProcess(signal_number="SIGTERM", process_matcher=matches_name("a-1")))
-            if b"pid" in event.text and event.process_name == "b-2" else None)),
+        RegisterEventHandler(OnProcessIO(on_stdout=lambda event: {
+            ("a-1", True): ExecuteProcess(cmd=[sys.executable, "listener.py", "SIGINT"], name="b",
+                                          output="screen"),
+            ("b-2", True): EmitEvent(event=SignalProcess(
+                signal_number="SIGTERM", process_matcher=matches_name("a-1"))),
+        }.get((event.process_name, b"pid" in event.text)))),
         ExecuteProcess(cmd=[sys.executable, "listener.py", "SIGTERM"], name="a", output="screen",
                        on_exit=[Shutdown()]),
-        ExecuteProcess(cmd=[sys.executable, "listener.py", "SIGINT"], name="b", output="screen"),
     """)
     assert one.end() == 0
     assert "[a-1] got SIGTERM" in one.lines
@@ -382,8 +384,9 @@ def test_show_args_lists_the_arguments_and_launches_nothing(launch) -> None:
         """
         DeclareLaunchArgument("rate", default_value="30", description="Frames a second."),
         DeclareLaunchArgument("mode", choices=["a", "b"]),
-        GroupAction([DeclareLaunchArgument("inner", default_value=["x", LaunchConfiguration("y")])],
-                    condition=IfCondition("true")),
+        GroupAction(
+            [DeclareLaunchArgument("inner", default_value=["x", LaunchConfiguration("y")])],
+            condition=IfCondition("true")),
         python("print('launched')"),
         """,
         "--show-args",
