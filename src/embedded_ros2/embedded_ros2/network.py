@@ -7,6 +7,7 @@ module must only enqueue. Payloads that do not follow the protocol are dropped a
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -27,8 +28,8 @@ _HEARTBEAT_S = 0.5
 _DEFAULT_TIMEOUT_S = 600.0
 # A result may be hours away; Zenoh wants a number.
 _UNLIMITED_S = 10 * 365 * 86400.0
-# A server's token can arrive before the route to it: a request that meets nobody is sent again.
-_RETRY_DELAYS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# A server's token can arrive before the route to it: a request waits that long for the route.
+_ROUTE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,13 @@ class PublisherEndpoint(_Endpoint):
             extra = attachment.encode(next(self._sequence), time.time_ns(), self.gid)
             self._publisher.put(payload, attachment=extra)
 
+    @property
+    def has_route(self) -> bool:
+        """Whether a message sent now would reach a subscription, as far as can be told."""
+        if isinstance(self._publisher, zenoh.Publisher):
+            return bool(self._publisher.matching_status.matching)
+        return True
+
     def close(self) -> None:
         """Stop publishing."""
         if self._withdraw():
@@ -311,66 +319,71 @@ class ClientEndpoint(_Endpoint):
         super().__init__(node, tokens.CLIENT, name, type_name, qos)
         self._sequence = itertools.count(1)
         self._on_reply = on_reply
-        self._timeout_s = _DEFAULT_TIMEOUT_S
-        if "/_action/get_result" in name:
-            self._timeout_s = _UNLIMITED_S
+        self._has_route = threading.Event()
+        timeout_s = _UNLIMITED_S if "/_action/get_result" in name else _DEFAULT_TIMEOUT_S
+        self._querier = self.network.session.declare_querier(
+            self.key,
+            target=zenoh.QueryTarget.ALL_COMPLETE,
+            consolidation=zenoh.ConsolidationMode.NONE,
+            timeout=timeout_s,
+        )
+        self._matching = self._querier.declare_matching_listener(
+            zenoh.handlers.Callback(self._on_matching, indirect=False)
+        )
+        if self._querier.matching_status.matching:
+            self._has_route.set()
         self._announce()
+
+    def _on_matching(self, status: zenoh.MatchingStatus) -> None:
+        if status.matching:
+            self._has_route.set()
+        else:
+            self._has_route.clear()
+
+    @property
+    def has_route(self) -> bool:
+        """Whether a request sent now would reach a server."""
+        return self._has_route.is_set()
 
     def next_sequence(self) -> int:
         """Return the number of the next request."""
         return next(self._sequence)
 
     def call(self, payload: bytes | bytearray, sequence: int) -> None:
-        """Send the request with this number."""
-        self._send(bytes(payload), sequence, 0)
+        """Send the request with this number; without any server it is lost, as in rmw_zenoh."""
+        if self.has_route:
+            self._send(payload, sequence)
+        else:
+            threading.Thread(
+                target=self._send_when_possible, args=(payload, sequence), daemon=True
+            ).start()
 
-    def _send(self, payload: bytes, sequence: int, attempt: int) -> None:
-        answered = False
-        started = time.monotonic()
+    def _send_when_possible(self, payload: bytes | bytearray, sequence: int) -> None:
+        if self._has_route.wait(_ROUTE_S) and not self._closed and not self.network.closed:
+            with contextlib.suppress(zenoh.ZError):  # closed at this very moment
+                self._send(payload, sequence)
 
-        def receive(reply: zenoh.Reply) -> None:
-            nonlocal answered
-            answered = True
-            sample = reply.ok
-            try:
-                if sample is None or sample.attachment is None:
-                    raise ValueError("an error reply, or no attachment")
-                decoded = attachment.decode(sample.attachment.to_bytes())
-            except ValueError:
-                self.network.counters.malformed_replies += 1
-                return
-            if decoded.gid == self.gid:
-                message = ReceivedMessage(sample.payload.to_bytes(), decoded, time.time_ns())
-                self._on_reply(message)
-
-        def finish() -> None:
-            at_once = time.monotonic() - started < _RETRY_DELAYS_S[0]
-            if answered or not at_once or self._closed or self.network.closed:
-                return
-            if attempt < len(_RETRY_DELAYS_S):
-                timer = threading.Timer(
-                    _RETRY_DELAYS_S[attempt], self._retry, (payload, sequence, attempt + 1)
-                )
-                timer.daemon = True
-                timer.start()
-
-        self.network.session.get(
-            self.key,
-            zenoh.handlers.Callback(receive, finish, indirect=False),
-            target=zenoh.QueryTarget.ALL_COMPLETE,
-            consolidation=zenoh.ConsolidationMode.NONE,
-            timeout=self._timeout_s,
+    def _send(self, payload: bytes | bytearray, sequence: int) -> None:
+        self._querier.get(
+            zenoh.handlers.Callback(self._receive, indirect=False),
             payload=payload,
             attachment=attachment.encode(sequence, time.time_ns(), self.gid),
         )
 
-    def _retry(self, payload: bytes, sequence: int, attempt: int) -> None:
-        if not self._closed and not self.network.closed:
-            try:
-                self._send(payload, sequence, attempt)
-            except zenoh.ZError:
-                pass  # the session was closed meanwhile
+    def _receive(self, reply: zenoh.Reply) -> None:
+        sample = reply.ok
+        try:
+            if sample is None or sample.attachment is None:
+                raise ValueError("an error reply, or no attachment")
+            decoded = attachment.decode(sample.attachment.to_bytes())
+        except ValueError:
+            self.network.counters.malformed_replies += 1
+            return
+        if decoded.gid == self.gid:
+            self._on_reply(ReceivedMessage(sample.payload.to_bytes(), decoded, time.time_ns()))
 
     def close(self) -> None:
         """Stop calling; replies still under way are ignored."""
-        self._withdraw()
+        if self._withdraw():
+            self._matching.undeclare()
+            self._querier.undeclare()

@@ -113,6 +113,7 @@ def open_session() -> zenoh.Session:
         ValueError: If the configuration in the environment cannot be read.
         RuntimeError: If no router can be reached or started.
     """
+    zenoh.try_init_log_from_env()  # RUST_LOG shows what Zenoh does
     config = session_config()
     port = local_router_port(config)
     with nullcontext() if port is None else router.available(port):

@@ -55,8 +55,10 @@ class Publisher:
         self._endpoint.put(payload)
 
     def get_subscription_count(self) -> int:
-        """Return how many subscriptions the topic has."""
+        """Return how many subscriptions the topic has; none before the first can be reached."""
         token = self._endpoint.token
+        if not self._endpoint.has_route:
+            return 0
         return len(self._endpoint.network.graph.endpoints(tokens.SUBSCRIPTION, token.name))
 
     @property
