@@ -28,6 +28,7 @@ def test_an_arm_at_rest_is_held(arms):
     [
         (0.64, 0.0, 2.0 * np.sqrt(0.64 / 100.0)),  # too slow to reach full deceleration
         (2.0, 0.0, 2.0 / 10.0 + 10.0 / 100.0),  # ramp, full deceleration, ramp
+        (1.3, -10.0, 0.8 / 10.0 + 10.0 / 100.0),  # in full deceleration
         (0.5, -10.0, 10.0 / 100.0),  # already on the last ramp
         (1.5, 10.0, 0.1 + 2.0 / 10.0 + 0.1),  # still accelerating
         (0.0, 4.0, (1.0 + np.sqrt(2.0)) * 4.0 / 100.0),  # accelerating from rest
@@ -98,7 +99,8 @@ def test_a_position_limit_that_physics_cannot_keep_is_passed_as_little_as_possib
     assert limit_violations(inside, one_joint(upper=least + 1e-6), tolerance=1e-9) == []
 
 
-def test_from_outside_the_range_it_goes_no_further_out_than_it_must():
+def test_from_outside_the_range_it_stops_as_elsewhere_and_goes_no_further_out():
     plan = stop(-0.5, 0.0, p=3.1)
+    assert plan.end_ns == stop(-0.5, 0.0).end_ns
     assert plan.positions.max() == 3.1
     assert plan.positions[-1, 0] < 3.1

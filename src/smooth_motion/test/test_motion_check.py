@@ -203,6 +203,18 @@ def test_a_trajectory_whose_splice_comes_too_soon_or_has_passed_is_refused(case)
     assert check(knots, running, limits, now_ns=now + 60_000_000, config=relaxed) == []
 
 
+def test_a_trajectory_without_an_overlap_is_refused(case, arms):
+    knots, running, limits, now = case
+    state = running.state(knots.start_ns)
+    rng = np.random.default_rng(2)
+    chunk = arms.random_chunk(rng, limits, now, state.position, False)
+    bare = track(chunk, state, limits, start_ns=knots.start_ns)
+    (violation,) = check(bare, running, limits, now_ns=now)
+    assert violation.kind is ViolationKind.SPLICE_TOO_EARLY
+    assert violation.value == pytest.approx(-0.02)
+    assert violation.limit == pytest.approx(0.1)
+
+
 def test_a_first_knot_in_the_future_is_refused(case):
     knots, running, limits, _ = case
     violations = check(knots, running, limits, now_ns=knots.start_ns - 3_000_000)

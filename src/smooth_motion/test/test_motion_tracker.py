@@ -61,6 +61,21 @@ def test_noise_on_a_chunk_hardly_reaches_the_plan(arms, arm):
     assert rms(sample.jerk) < 15.0
 
 
+@pytest.mark.parametrize("cutoff", [1.0, 2.0, 3.0])
+def test_half_of_an_oscillation_at_the_cutoff_remains(arms, cutoff):
+    limits = arms.large
+    t = arms.row * 1e-9 * np.arange(150)
+    wave = 0.01 * np.sin(2.0 * np.pi * cutoff * t)
+    rows = arms.middle(limits) + wave[:, None]
+    chunk = Chunk(limits.joint_names, arms.epoch, arms.row, rows)
+    config = TrackerConfig(cutoff_hz=cutoff)
+    plan = track(chunk, arms.rest(limits), limits, start_ns=arms.epoch, config=config)
+    inside = slice(50, 100)
+    left = plan.positions[inside, 0] - arms.middle(limits)[0]
+    assert np.ptp(left) / np.ptp(wave[inside]) == pytest.approx(0.5, abs=0.06)
+    assert np.corrcoef(left, wave[inside])[0, 1] > 0.999
+
+
 def test_a_lower_cutoff_means_less_jerk(arms):
     limits = arms.large
     chunk = Chunk(
