@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from smooth_motion import Chunk, Knots, Plan, RunningPlan, load_robot, overlap, splice_ns, track
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import (
     ControllerState,
@@ -21,6 +19,8 @@ from smoothness_monitor.core.types import (
     Trajectory,
 )
 from smoothness_monitor.params import MonitorConfig, load_config
+
+from smooth_motion import Chunk, Knots, Plan, RunningPlan, load_robot, overlap, splice_ns, track
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 MS = 1_000_000
@@ -65,7 +65,7 @@ class Bench:
         hold = Plan.hold(self.names, rest, EPOCH_NS - 3 * S + 123_456)
         self.motion = Motion(hold.start_ns, lambda t: hold.sample(t)[:3])
         self._mailbox: Motion | None = None
-        self._delivered = {"controller": 0, "joints": 0}
+        self._delivered = {"controller": 0, "joints": 0, "plans": 0}
         # Hooks: what reaches the monitor and the controller.
         self.on_controller_message = lambda message: message
         self.on_joints_message = lambda message: message
@@ -187,18 +187,18 @@ class Bench:
         for trajectory in outputs.arm:
             self.sent.append((self.now_ns, trajectory))
             if self.deliver_to_controller(trajectory):
-                self.after(self._way(), lambda motion=motion_of(trajectory): self._mail(motion))
+                self._mail(motion_of(trajectory))
         for trajectory in outputs.gripper:
             self.gripper_sent.append((self.now_ns, trajectory))
         self.log += [line.text for line in outputs.log]
         if not self.transitions or self.transitions[-1][1] is not self.monitor.state:
             self.transitions.append((self.now_ns, self.monitor.state))
 
-    def _way(self) -> int:
-        return round(self.random.uniform(0.5, 15.0) * MS) if self.jitter else 1 * MS
-
     def _mail(self, motion: Motion) -> None:
-        self._mailbox = motion
+        def arrive() -> None:
+            self._mailbox = motion
+
+        self.at(self._delay("plans"), arrive)
 
     # -- the policy ----------------------------------------------------------------------------
 
@@ -221,7 +221,12 @@ class Bench:
         if self.policy_verdict.kind.value in ("pending", "foreign"):
             return
         trajectory = self.plan()
-        self.after(self.policy_latency_ns, lambda: self.give(self.mutate_plan(trajectory)))
+
+        def arrive() -> None:
+            if self.policy_on:
+                self.give(self.mutate_plan(trajectory))
+
+        self.after(self.policy_latency_ns, arrive)
 
     def plan(self, overlap_ns: int = 160 * MS) -> Trajectory:
         """Return a plan that follows random targets out of whatever runs."""
@@ -297,9 +302,7 @@ class Bench:
         self.get_ready()
         self.policy_on = True
         fast = 0.5 * self.robot.limits.velocity.min()
-        moving = self.run_until(
-            lambda: np.abs(self.motion.at(self.now_ns)[1]).max() > fast, 10.0
-        )
+        moving = self.run_until(lambda: np.abs(self.motion.at(self.now_ns)[1]).max() > fast, 10.0)
         assert moving
         assert self.state is State.READY
         return self

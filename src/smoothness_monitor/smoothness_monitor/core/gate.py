@@ -199,7 +199,8 @@ def _settle(
             detail = f"its start is {apart_ns * 1e-6:.1f} ms from that of the last plan"
             return refuse(Refusal.NOT_DISTINCT, detail)
         return Decision(Verdict.FORWARD, _as_plan(knots))
-    if {fault.kind for fault in faults} <= _TIMING | {ViolationKind.STEP}:
+    kinds = {fault.kind for fault in faults}
+    if ViolationKind.STEP in kinds and kinds <= _TIMING | {ViolationKind.STEP}:
         for plan in expected.recent:
             old = check(knots, plan, limits, now_ns=now_ns, config=config)
             if {fault.kind for fault in old} <= _TIMING:

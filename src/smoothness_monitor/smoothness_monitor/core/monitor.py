@@ -423,8 +423,9 @@ class Monitor:
             self._begin_stop(now)
         elif (
             self.state is State.STOPPING
-            and cycle.verdict.kind is Acknowledged.FOREIGN
-            and (self._stop is None or self._stop.has_run)
+            and self._stop is not None
+            and self._stop.has_run
+            and not self._runs(self._stop.plan, cycle)
             and self._brakes < MAX_BRAKES
         ):
             self._log(Level.ERROR, "the controller left the brake trajectory")
@@ -495,14 +496,12 @@ class Monitor:
         if self.state is not State.STOPPING or self._stop is None:
             return
         assert self._cycle is not None
-        assert self._running is not None
-        plan, verdict = self._stop.plan, self._cycle.verdict
+        plan = self._stop.plan
         now_ns = self._clock.now_ns
         fresh = self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
-        runs = self._running.plan is plan and verdict.kind is not Acknowledged.FOREIGN
         outcome, why = self._stop.step(
             now_ns,
-            runs=runs,
+            runs=self._runs(plan, self._cycle),
             reference_rests=self._cycle.time_ns >= plan.end_ns and _rests(self._cycle),
             measured_rests=fresh and self._standstill.stands,
         )
@@ -515,20 +514,25 @@ class Monitor:
         elif outcome is stop.Verdict.FAILED:
             self._escalate(why, now)
 
+    def _runs(self, plan: Plan, cycle: Cycle) -> bool:
+        """Return whether the controller runs a plan, as of its newest cycle."""
+        assert self._running is not None
+        return self._running.plan is plan and cycle.verdict.kind is not Acknowledged.FOREIGN
+
     def _escalate(self, why: str, now: Now) -> None:
         """Go beyond the brake: hold at once. A step is better than going on."""
         now_ns = self._clock.now_ns
         self._stop = None
+        fresh = self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
         position, where = None, "nothing fresh is known, so nothing more is sent"
         if (
             self._cycle is not None
             and self._controller.age_s(now_ns) <= self.config.controller_state_stale_s
         ):
             position, where = self._cycle.position, "hold sent at the reference"
-        elif (
-            self._measured is not None
-            and self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
-        ):
+        elif fresh and self._standstill.stands:
+            where = "the joints stand, so nothing more is sent"
+        elif fresh:
             position, where = self._measured, "hold sent at the measured joints"
         if position is not None:
             self._arm.append(Trajectory.of(stop.hold(self.names, position, now_ns=now.ros_ns)))

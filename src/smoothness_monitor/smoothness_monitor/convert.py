@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between ROS messages and the core's types. Nothing is judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from builtin_interfaces.msg import Duration, Time
+from control_msgs.msg import JointTrajectoryControllerState
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from smooth_motion import Point
+from smoothness_monitor.core.types import (
+    ControllerState,
+    DetectorReport,
+    JointStates,
+    Snapshot,
+    State,
+    Trajectory,
+)
+from vla_msgs.msg import SafetyState
+
+SECOND_NS = 1_000_000_000
+
+
+def to_ns(value: Time | Duration) -> int:
+    """Return nanoseconds."""
+    return value.sec * SECOND_NS + value.nanosec
+
+
+def to_time(ns: int) -> Time:
+    """Return a time."""
+    sec, nanosec = divmod(ns, SECOND_NS)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def trajectory_from(msg: JointTrajectory) -> Trajectory:
+    """Return a trajectory as received. Efforts are dropped: nobody here checks them."""
+    return Trajectory(
+        to_ns(msg.header.stamp),
+        tuple(msg.joint_names),
+        tuple(
+            Point(
+                to_ns(point.time_from_start),
+                list(point.positions),
+                list(point.velocities),
+                list(point.accelerations),
+            )
+            for point in msg.points
+        ),
+    )
+
+
+def trajectory_to(trajectory: Trajectory) -> JointTrajectory:
+    """Return the message. It is built anew, so that it carries what was checked and no more."""
+    msg = JointTrajectory(joint_names=list(trajectory.joint_names))
+    msg.header.stamp = to_time(trajectory.stamp_ns)
+    for point in trajectory.points:
+        sec, nanosec = divmod(point.time_from_start_ns, SECOND_NS)
+        msg.points.append(
+            JointTrajectoryPoint(
+                positions=point.positions,
+                velocities=point.velocities,
+                accelerations=point.accelerations,
+                time_from_start=Duration(sec=sec, nanosec=nanosec),
+            )
+        )
+    return msg
+
+
+def controller_state_from(msg: JointTrajectoryControllerState) -> ControllerState:
+    """Return the controller's reference."""
+    return ControllerState(
+        to_ns(msg.header.stamp),
+        to_ns(msg.reference.time_from_start),
+        tuple(msg.joint_names),
+        tuple(msg.reference.positions),
+        tuple(msg.reference.velocities),
+        tuple(msg.reference.accelerations),
+    )
+
+
+def joint_states_from(msg: JointState) -> JointStates:
+    """Return the measured positions."""
+    return JointStates(to_ns(msg.header.stamp), tuple(msg.name), tuple(msg.position))
+
+
+def state_to(snapshot: Snapshot, stamp_ns: int) -> SafetyState:
+    """Return the state message."""
+    msg = SafetyState(
+        state=int(snapshot.state),
+        permit=snapshot.permit,
+        first_cause=snapshot.first_cause,
+        first_cause_detail=snapshot.first_cause_detail,
+        causes=list(snapshot.causes),
+        trip_stamp=to_time(snapshot.trip_ns),
+        waiting_for=list(snapshot.waiting_for),
+        joint_names=list(snapshot.joint_names),
+        jerk_limit=snapshot.jerk_limit.tolist(),
+        command_jerk=snapshot.command_jerk.tolist(),
+        command_jerk_peak=snapshot.command_jerk_peak.tolist(),
+        measured_jerk=snapshot.measured_jerk.tolist(),
+        measured_jerk_noise_floor=snapshot.measured_jerk_noise_floor.tolist(),
+        measured_jerk_threshold=snapshot.measured_jerk_threshold.tolist(),
+        measured_jerk_delay=snapshot.measured_jerk_delay_s,
+        plans_forwarded=snapshot.plans_forwarded,
+        plans_rejected=snapshot.plans_rejected,
+        last_rejection=snapshot.last_rejection,
+    )
+    msg.header.stamp = to_time(stamp_ns)
+    return msg
+
+
+def diagnostics_to(
+    node: str, snapshot: Snapshot, reports: Sequence[DetectorReport], stamp_ns: int
+) -> DiagnosticArray:
+    """Return one status for the stop and one for each detector."""
+    levels = {State.READY: DiagnosticStatus.OK, State.STARTUP: DiagnosticStatus.WARN}
+    summary = DiagnosticStatus(
+        level=levels.get(snapshot.state, DiagnosticStatus.ERROR),
+        name=f"{node}: stop",
+        message=snapshot.state.name,
+        values=[
+            KeyValue(key="first cause", value=snapshot.first_cause),
+            KeyValue(key="detail", value=snapshot.first_cause_detail),
+            KeyValue(key="waiting for", value="; ".join(snapshot.waiting_for)),
+            KeyValue(key="plans forwarded", value=str(snapshot.plans_forwarded)),
+            KeyValue(key="plans rejected", value=str(snapshot.plans_rejected)),
+            KeyValue(key="last rejection", value=snapshot.last_rejection),
+        ],
+    )
+    msg = DiagnosticArray(status=[summary])
+    msg.header.stamp = to_time(stamp_ns)
+    for report in reports:
+        level, text = DiagnosticStatus.OK, "nothing found"
+        if report.tripped:
+            level, text = DiagnosticStatus.ERROR, "tripped"
+        elif report.present:
+            level, text = DiagnosticStatus.WARN, report.present
+        msg.status.append(
+            DiagnosticStatus(
+                level=level,
+                name=f"{node}: {report.name}",
+                message=text,
+                values=[KeyValue(key="newest", value=report.value)],
+            )
+        )
+    return msg

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: parameters, conversion and I/O. Every decision is made in `core`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+import rclpy
+from control_msgs.msg import JointTrajectoryControllerState
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from smooth_motion import RobotConfigError, load_robot
+from smoothness_monitor import convert, qos
+from smoothness_monitor.core.monitor import Monitor
+from smoothness_monitor.core.types import Level, Now, Outputs
+from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
+from vla_msgs.msg import SafetyState
+
+TICK_S = 0.01
+TICKS_PER_STATE = 2
+GRAPH_S = 1.0
+DIAGNOSTICS_S = 1.0
+
+
+class SmoothnessMonitor(Node):
+    """The only writer to the controllers' topics."""
+
+    def __init__(self) -> None:
+        """Read the parameters and connect.
+
+        Raises:
+            ConfigError: A parameter or the monitor file is wrong.
+            RobotConfigError: The robot file is wrong.
+        """
+        super().__init__("smoothness_monitor")
+        params = self._declare_params()
+        robot, config = load_robot(params.robot_file), load_config(params.monitor_file)
+        self._show_config(config)
+        self._monitor = Monitor(robot, config)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._ticks = 0
+
+        arm, gripper = robot.arm_controller, robot.gripper.controller
+        self._arm = self.create_publisher(
+            JointTrajectory, f"{arm}/joint_trajectory", qos.TRAJECTORY
+        )
+        self._gripper = self.create_publisher(
+            JointTrajectory, f"{gripper}/joint_trajectory", qos.TRAJECTORY
+        )
+        self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self.create_subscription(
+            JointTrajectory, "~/joint_trajectory_in", self._on_plan, qos.TRAJECTORY
+        )
+        self.create_subscription(
+            JointTrajectory, "~/gripper_trajectory_in", self._on_gripper, qos.TRAJECTORY
+        )
+        self.create_subscription(JointState, "joint_states", self._on_joint_states, qos.INPUT)
+        self.create_subscription(
+            JointTrajectoryControllerState,
+            f"{arm}/controller_state",
+            self._on_controller_state,
+            qos.INPUT,
+        )
+        self.create_service(Trigger, "~/stop", self._on_stop)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_timer(TICK_S, self._on_tick, clock=self._steady)
+        self.create_timer(GRAPH_S, self._on_graph, clock=self._steady)
+        self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=self._steady)
+        self.get_logger().info(
+            f"{robot.name}: {len(robot.limits.joint_names)} joints, thresholds from "
+            f"{params.monitor_file}"
+        )
+
+    def _declare_params(self) -> NodeParams:
+        values = {}
+        for item in fields(NodeParams):
+            descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
+            values[item.name] = self.declare_parameter(item.name, "", descriptor).value
+        return NodeParams(**values)
+
+    def _show_config(self, config: MonitorConfig) -> None:
+        """Declare the thresholds, to be read and not to be set."""
+        for item in fields(config):
+            unit = item.metadata["unit"]
+            doc = item.metadata["doc"]
+            descriptor = ParameterDescriptor(
+                description=f"{doc} Unit: {unit}." if unit else doc, read_only=True
+            )
+            value = getattr(config, item.name)
+            self.declare_parameter(item.name, value, descriptor, ignore_override=True)
+
+    def _now(self) -> Now:
+        return Now(self.get_clock().now().nanoseconds, self._steady.now().nanoseconds)
+
+    # -- inputs ----------------------------------------------------------------------------------
+
+    def _on_plan(self, msg: JointTrajectory) -> None:
+        self._send(self._monitor.on_plan(convert.trajectory_from(msg), self._now()))
+
+    def _on_gripper(self, msg: JointTrajectory) -> None:
+        self._send(self._monitor.on_gripper(convert.trajectory_from(msg), self._now()))
+
+    def _on_joint_states(self, msg: JointState) -> None:
+        message = convert.joint_states_from(msg)
+        self._send(self._monitor.on_joint_states(message, self._now()))
+
+    def _on_controller_state(self, msg: JointTrajectoryControllerState) -> None:
+        message = convert.controller_state_from(msg)
+        self._send(self._monitor.on_controller_state(message, self._now()))
+
+    def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message, outputs = self._monitor.request_stop(
+            "~/stop was called", self._now()
+        )
+        self._send(outputs)
+        return response
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message, outputs = self._monitor.request_reset(self._now())
+        self._send(outputs)
+        return response
+
+    def _on_tick(self) -> None:
+        self._send(self._monitor.tick(self._now()))
+        self._ticks += 1
+        if self._ticks % TICKS_PER_STATE == 0:
+            self._publish_state()
+
+    def _on_graph(self) -> None:
+        others: list[str] = []
+        for publisher in (self._arm, self._gripper):
+            topic = publisher.topic_name
+            names = [
+                f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+                for info in self.get_publishers_info_by_topic(topic)
+            ]
+            # One of them is this node's own; a second of the same name is not.
+            own = self.get_fully_qualified_name()
+            if own in names:
+                names.remove(own)
+            others += [f"{name} publishes on {topic}" for name in names]
+        self._send(self._monitor.on_publishers(tuple(others), self._now()))
+
+    # -- outputs ---------------------------------------------------------------------------------
+
+    def _send(self, outputs: Outputs) -> None:
+        for trajectory in outputs.arm:
+            self._arm.publish(convert.trajectory_to(trajectory))
+        for trajectory in outputs.gripper:
+            self._gripper.publish(convert.trajectory_to(trajectory))
+        for line in outputs.log:
+            # One call site a level, as rclpy demands.
+            if line.level is Level.ERROR:
+                self.get_logger().error(line.text)
+            elif line.level is Level.WARN:
+                self.get_logger().warning(line.text)
+            else:
+                self.get_logger().info(line.text)
+        if outputs.changed:
+            self._publish_state()
+
+    def _publish_state(self) -> None:
+        stamp_ns = self.get_clock().now().nanoseconds
+        self._state.publish(convert.state_to(self._monitor.snapshot(), stamp_ns))
+
+    def _on_diagnostics(self) -> None:
+        self._diagnostics.publish(
+            convert.diagnostics_to(
+                self.get_name(),
+                self._monitor.snapshot(),
+                self._monitor.reports(),
+                self.get_clock().now().nanoseconds,
+            )
+        )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node.
+
+    Returns:
+        0 after an orderly end, 2 after a configuration error.
+    """
+    rclpy.init(args=args)
+    try:
+        node = SmoothnessMonitor()
+    except (ConfigError, RobotConfigError, ParameterException) as error:
+        print(f"smoothness_monitor: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        # Nothing to do: every trajectory that was forwarded ends at rest.
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quality of service of every topic of the node."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _reliable(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=durability,
+    )
+
+
+# An older trajectory must never follow a newer one.
+TRAJECTORY = _reliable(1)
+# Deep enough for a stall of 0.1 s at 100 Hz: a gap restarts the estimate of the measured jerk.
+INPUT = _reliable(10)
+# A late subscriber learns at once what the state is.
+STATE = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
+DIAGNOSTICS = _reliable(1)
