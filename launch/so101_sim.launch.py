@@ -32,11 +32,6 @@ ARGUMENTS = [
         default_value=PathJoinSubstitution([CONFIG, "monitor", "so101.yaml"]),
         description="Thresholds of the monitor.",
     ),
-    DeclareLaunchArgument(
-        "policy",
-        default_value="",
-        description="Name of the policy to run in place of the contract's, e.g. adversary.",
-    ),
     DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene."),
 ]
 
@@ -80,12 +75,12 @@ def generate_launch_description() -> LaunchDescription:
         name="vla_policy_node",
         output="screen",
         parameters=[
+            PathJoinSubstitution([CONFIG, "policies", "vla_policy_node.yaml"]),
             {
                 "robot_file": robot_file,
                 "contract_file": ParameterValue(
                     LaunchConfiguration("contract_file"), value_type=str
                 ),
-                "policy": ParameterValue(LaunchConfiguration("policy"), value_type=str),
             }
         ],
     )

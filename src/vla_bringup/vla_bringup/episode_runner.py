@@ -42,6 +42,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 COLOURS = ("red", "green", "blue")
 ADVERSARY_SMOOTH_S = 12.0
 ADVERSARY_RAW_S = 6.0
+REST_SAMPLES = 20
 REASONS = {
     getattr(RunPolicy.Result, name): name
     for name in (
@@ -219,6 +220,7 @@ class EpisodeRunner(Node):
         return Exit.OK if done else Exit.EPISODE_FAILED
 
     def _episode(self, instruction: str, colour: str, seed: int) -> Episode:
+        self._until(self._at_rest, 10.0, "rest before the episode")
         reply = self._result(self.reset_scene.call_async(ResetScene.Request(seed=seed)), 10.0)
         if not reply.success:
             raise GraphError(f"the simulation refused to lay out seed {seed}: {reply.message}")
@@ -226,7 +228,7 @@ class EpisodeRunner(Node):
         started = time.monotonic()
         result = self._run_instruction(instruction)
         duration = time.monotonic() - started
-        self._until(self._at_rest, 5.0, "rest after the episode")
+        self._until(self._at_rest, 10.0, "rest after the episode")
         success = _only_in_bin(self.task, f"{colour}_cube")
         return Episode(
             instruction,
@@ -309,7 +311,10 @@ class EpisodeRunner(Node):
         return float(np.max(np.abs(step))) / (span * 1e-9) if span > 0 else 0.0
 
     def _at_rest(self) -> bool:
-        return self._reference_speed() < 1e-6
+        """True when the reference has not moved for a fifth of a second."""
+        with self._lock:
+            recent = self.recording.reference[-REST_SAMPLES:]
+        return len(recent) == REST_SAMPLES and bool(np.all(np.ptp(np.stack(recent), axis=0) < 1e-9))
 
     def _until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s
@@ -388,10 +393,10 @@ def main() -> int:
     code = Exit.BAD_INPUT
     node: EpisodeRunner | None = None
     executor = SingleThreadedExecutor()
+    spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
     try:
         node = EpisodeRunner()
         executor.add_node(node)
-        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
         spinner.start()
         code = node.run()
     except (GraphError, RobotConfigError) as error:
@@ -400,6 +405,8 @@ def main() -> int:
         code = Exit.EPISODE_FAILED
     finally:
         executor.shutdown()
+        if spinner.is_alive():
+            spinner.join(5.0)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
