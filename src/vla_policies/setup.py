@@ -14,6 +14,12 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     install_requires=["numpy", "opencv-python-headless", "PyYAML"],
+    # What learned policies need; nodes and the other policies do not.
+    extras_require={
+        "smolvla": ["torch", "safetensors", "tokenizers"],
+        "openvino": ["openvino", "safetensors", "tokenizers"],
+        "convert": ["torch", "openvino", "nncf", "safetensors", "tokenizers"],
+    },
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",
@@ -26,6 +32,8 @@ setup(
             f"color_pick = {PACKAGE}.color_pick:make",
             f"replay = {PACKAGE}.replay:make",
             f"adversary = {PACKAGE}.adversary:make",
-        ]
+            f"smolvla = {PACKAGE}.smolvla:make",
+        ],
+        "console_scripts": [f"vla-policy = {PACKAGE}.cli:main"],
     },
 )

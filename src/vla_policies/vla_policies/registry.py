@@ -18,6 +18,7 @@ BUILT_IN = {
     "color_pick": "vla_policies.color_pick:make",
     "replay": "vla_policies.replay:make",
     "adversary": "vla_policies.adversary:make",
+    "smolvla": "vla_policies.smolvla:make",
 }
 
 

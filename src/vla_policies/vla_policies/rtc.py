@@ -8,10 +8,12 @@ rows more. For a flow policy this is a correction of its velocity, without a gra
     A = x - t v,  err = (Y - A) W,  v <- v - w err,
     w = min(beta, ((1 - tau) / tau) ((1 - tau)^2 + tau^2) / (1 - tau)^2),  tau = 1 - t
 
-where Y is the old chunk as the model sees it and W weighs its rows. Arithmetic only, so numpy
-arrays and torch tensors both go through.
+where Y is the old chunk as the model sees it and W weighs its rows. At the last step w is such
+that a row of weight 1 ends on the old chunk exactly. Arithmetic only, so numpy arrays and torch
+tensors both go through.
 
-Source: arXiv 2506.07339, with its gradient term left out: in LeRobot it equals err.
+Source: arXiv 2506.07339, with its gradient term left out: in LeRobot it equals err. There the
+last step leaves a part of the error, the larger the more steps there are.
 """
 
 from __future__ import annotations
@@ -79,12 +81,15 @@ def row_weights(delay: int, horizon: int, rows: int) -> NDArray[np.float32]:
     return weights
 
 
-def guidance(t: float, beta: float) -> float:
-    """Return w, how hard the velocity is corrected at time t in (0, 1]."""
+def guidance(t: float, steps: int) -> float:
+    """Return w, how hard the velocity is corrected at time t in (0, 1] on a grid of `steps`."""
+    if t * steps < 1.5:
+        return float(steps)
+    if t >= 1.0:
+        return min(BETA, float(steps))
     tau = 1.0 - t
-    if tau <= 0.0:
-        return beta
-    return min(beta, (t / tau) * (t**2 + tau**2) / t**2)
+    # More than `steps` would overshoot.
+    return min(BETA, float(steps), (t / tau) * (t**2 + tau**2) / t**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,17 +99,17 @@ class Guidance:
     Attributes:
         target: Y, (T, A), as the model sees it.
         weights: W, (T, A), 0 where the target says nothing.
-        beta: Largest w. More than one over the step size would overshoot.
+        steps: Flow steps.
     """
 
     target: Any
     weights: Any
-    beta: float = BETA
+    steps: int
 
     def __call__(self, x: Any, velocity: Any, t: float) -> Any:
         """Return the corrected velocity for x at time t."""
         error = (self.target - (x - velocity * t)) * self.weights
-        return velocity - error * guidance(t, self.beta)
+        return velocity - error * guidance(t, self.steps)
 
 
 def make_guidance(
@@ -126,4 +131,4 @@ def make_guidance(
     weights = np.zeros(shape, dtype=np.float32)
     target[:rows, :columns] = old[:rows]
     weights[:rows, :columns] = row_weights(delay, horizon, rows)[:, None]
-    return Guidance(target, weights, beta=min(BETA, float(steps)))
+    return Guidance(target, weights, steps)

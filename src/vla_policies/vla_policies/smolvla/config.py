@@ -22,24 +22,26 @@ NORMALISATIONS = ("IDENTITY", "MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10")
 
 # They steer training, execution or the hub, and leave what the weights mean untouched.
 _WITHOUT_EFFECT = frozenset(
-    """
-    n_action_steps device use_amp push_to_hub repo_id private tags license pretrained_path
-    pretrained_revision use_cache freeze_vision_encoder fine_tune_vision_encoder
-    vision_encoder_lr_multiplier train_expert_only train_state_proj optimizer_lr optimizer_betas
-    optimizer_eps optimizer_weight_decay optimizer_grad_clip_norm scheduler_warmup_steps
-    scheduler_decay_steps scheduler_decay_lr load_vlm_weights rtc_config compile_model compile_mode
-    prefix_length pad_language_to
-    """.split()
-)
+    (
+        "n_action_steps", "device", "use_amp", "push_to_hub", "repo_id", "private", "tags",
+        "license", "pretrained_path", "pretrained_revision", "use_cache", "load_vlm_weights",
+        "freeze_vision_encoder", "fine_tune_vision_encoder", "vision_encoder_lr_multiplier",
+        "train_expert_only", "train_state_proj", "optimizer_lr", "optimizer_betas",
+        "optimizer_eps", "optimizer_weight_decay", "optimizer_grad_clip_norm",
+        "scheduler_warmup_steps", "scheduler_decay_steps", "scheduler_decay_lr", "rtc_config",
+        "compile_model", "compile_mode", "prefix_length", "pad_language_to",
+    )
+)  # fmt: skip
 _USED = frozenset(
-    """
-    type n_obs_steps input_features output_features normalization_mapping chunk_size max_state_dim
-    max_action_dim resize_imgs_with_padding empty_cameras adapt_to_pi_aloha
-    use_delta_joint_actions_aloha tokenizer_max_length num_steps vlm_model_name
-    add_image_special_tokens attention_mode num_expert_layers num_vlm_layers
-    self_attn_every_n_layers expert_width_multiplier min_period max_period use_peft
-    """.split()
-)
+    (
+        "type", "n_obs_steps", "input_features", "output_features", "normalization_mapping",
+        "chunk_size", "max_state_dim", "max_action_dim", "resize_imgs_with_padding",
+        "empty_cameras", "adapt_to_pi_aloha", "use_delta_joint_actions_aloha",
+        "tokenizer_max_length", "num_steps", "vlm_model_name", "add_image_special_tokens",
+        "attention_mode", "num_expert_layers", "num_vlm_layers", "self_attn_every_n_layers",
+        "expert_width_multiplier", "min_period", "max_period", "use_peft",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,8 @@ def read_config(folder: Path) -> SmolVLAConfig:
     for key in table.values:
         if key not in _USED and key not in _WITHOUT_EFFECT:
             raise table.error(
-                key, "is unknown here and may change what the weights mean; save the checkpoint "
-                "with LeRobot 0.4.4 to 0.6"
-            )  # fmt: skip
+                key, "is unknown and may change what the weights mean; use LeRobot 0.4.4 to 0.6"
+            )
     _refuse_what_is_unsupported(table)
     state_size, action_size = _vector(table, "input_features"), _vector(table, "output_features")
     max_state, max_action = table.whole("max_state_dim"), table.whole("max_action_dim")

@@ -21,9 +21,12 @@ class Guide(Protocol):
         """Return the corrected velocity for x at time t."""
 
 
-def times(steps: int) -> NDArray[np.float64]:
-    """Return the time (steps,) at which each step begins."""
-    return 1.0 - np.arange(steps) / steps
+def times(steps: int) -> NDArray[np.float32]:
+    """Return the time (steps,) at which each step begins.
+
+    In float32 as in training: the embedding turns its rounding into 1e-5 of an action.
+    """
+    return (1.0 - np.arange(steps) / steps).astype(np.float32)
 
 
 def time_embedding(

@@ -24,9 +24,8 @@ def fit(image: Image, size: int) -> NDArray[np.float32]:
     ratio = max(width / size, height / size)
     new_height, new_width = int(height / ratio), int(width / ratio)
     # In float32, because rounding to uint8 between the two steps would shift the model's input.
-    resized = image.astype(np.float32)
-    if (new_height, new_width) != (height, width):
-        resized = cv2.resize(resized, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+    exact = image.astype(np.float32)
+    resized = np.asarray(cv2.resize(exact, (new_width, new_height), interpolation=cv2.INTER_LINEAR))
     square = np.full((3, size, size), np.float32(-1), dtype=np.float32)
     square[:, size - new_height :, size - new_width :] = (
         resized.transpose(2, 0, 1) * np.float32(2 / 255) - np.float32(1)

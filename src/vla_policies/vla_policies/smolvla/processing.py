@@ -133,7 +133,7 @@ def read_processing(
                 found.update(_normaliser(steps[name], modes))
             else:
                 # Without the step nothing is normalised, whatever the config says.
-                modes.update({kind: "IDENTITY" for kind in modes})
+                modes.update(dict.fromkeys(modes, "IDENTITY"))
     elif header.old_statistics:
         found = _old_statistics(header)
     if statistics is not None:
@@ -180,11 +180,9 @@ def _steps(path: Path, known: frozenset[str]) -> dict[str, Table]:
         if name in found:
             raise step.error("", f"{name} stands twice; keep one")
         found[name] = step
-    order = list(found)
-    if "rename_observations_processor" in order and "normalizer_processor" in order:
-        positions = [order.index(n) for n in ("rename_observations_processor", "normalizer_processor")]  # noqa: E501
-        if positions[0] > positions[1]:
-            raise document.error("steps", "rename after they normalise; only before is supported")
+    order = [name for name in found if name.startswith(("rename_", "normalizer_"))]
+    if order == ["normalizer_processor", "rename_observations_processor"]:
+        raise document.error("steps", "rename after they normalise; only before is supported")
     return found
 
 
@@ -239,7 +237,7 @@ def _flat(tensors: dict[str, Array32]) -> Statistics:
 
 
 def _old_statistics(header: WeightsHeader) -> Statistics:
-    """Read statistics from among the weights: ``normalize_inputs.buffer_observation_state.mean``."""
+    """Read statistics such as ``normalize_inputs.buffer_observation_state.mean``."""
     with safe_open(header.path, framework="np") as file:
         tensors = {name: file.get_tensor(name) for name in header.old_statistics}
     flat = {}
@@ -277,7 +275,7 @@ def _make(feature: str, size: int, mode: str, found: Statistics, source: Path) -
             raise PolicyError(f"{source}: {feature}.std is negative: {high}")
         return Normaliser(low, high + np.float32(EPSILON), high)
     width = high - low
-    half = np.where(width == 0, np.float32(EPSILON), width) / np.float32(2)
+    half = np.asarray(np.where(width == 0, EPSILON, width) / 2, dtype=np.float32)
     return Normaliser(low + half, half, half)
 
 

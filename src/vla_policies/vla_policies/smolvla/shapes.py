@@ -129,7 +129,8 @@ def _expert_mlp(width: int) -> int:
 def _read(table: Table) -> tuple[VisionShape, int, TextShape, int]:
     table.fixed("model_type", "smolvlm", otherwise="only smolvlm is supported")
     vision, text = table.table("vision_config"), table.table("text_config")
-    vision.fixed("hidden_act", "gelu_pytorch_tanh", otherwise="only gelu_pytorch_tanh is supported")
+    gelu = "gelu_pytorch_tanh"
+    vision.fixed("hidden_act", gelu, otherwise=f"only {gelu} is supported")
     vision.fixed("num_channels", 3, otherwise="only 3 is supported")
     text.fixed("hidden_act", "silu", otherwise="only silu is supported")
     for key in ("attention_bias", "mlp_bias"):

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``vla-policy``: one module for each verb.
+
+A verb's module has a docstring whose first line is its help, ``add_arguments(parser)`` and
+``run(arguments) -> int``. What a verb needs beyond the standard library it imports when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from vla_policies.protocol import PolicyError
+
+VERBS = {
+    "make-tiny": "vla_policies.cli.make_tiny",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb and return its exit code; 2 for what the caller can mend, with one line."""
+    parser = argparse.ArgumentParser(prog="vla-policy", description="Work with policies.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, module_name in VERBS.items():
+        module = importlib.import_module(module_name)
+        summary = (module.__doc__ or "").splitlines()[0]
+        verb = verbs.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    chosen = parser.parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except PolicyError as error:
+        print(f"vla-policy: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"vla-policy: {error}; run: pip install 'vla_policies[smolvla]'", file=sys.stderr)
+        return 2

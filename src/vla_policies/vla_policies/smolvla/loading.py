@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load what a folder holds, a checkpoint or a converted bundle, with the backend it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vla_policies.protocol import PolicyError
+from vla_policies.smolvla.backend import Backend
+from vla_policies.smolvla.config import SmolVLAConfig
+from vla_policies.smolvla.processing import Processing
+from vla_policies.smolvla.shapes import Shapes
+from vla_policies.smolvla.text import TaskTokens
+
+INSTALL = "pip install 'vla_policies[smolvla]'"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready.
+
+    Attributes:
+        name: Of its folder.
+        config: Of the checkpoint.
+        shapes: Of the model.
+        processing: What happens around it.
+        tokens: Makes tokens of an instruction.
+        backend: Computes it.
+    """
+
+    name: str
+    config: SmolVLAConfig
+    shapes: Shapes
+    processing: Processing
+    tokens: TaskTokens
+    backend: Backend
+
+
+def load(
+    folder: Path,
+    *,
+    dtype: str | None = None,
+    device: str | None = None,
+    threads: int = 0,
+    statistics: Path | None = None,
+    patch_positions: str | None = None,
+) -> Loaded:
+    """Load a checkpoint (in torch) or a bundle that was converted from one (in OpenVINO).
+
+    Args:
+        folder: Which.
+        dtype: Of a checkpoint's weights: ``float32``, ``bfloat16``, or None or ``auto`` for
+            bfloat16 where the device computes it. A bundle has its own.
+        device: Of a checkpoint, as torch names it; None for the CPU.
+        threads: For the computation; 0 leaves the library's choice.
+        statistics: See `read_checkpoint`.
+        patch_positions: See `read_checkpoint`.
+
+    Raises:
+        PolicyError: The folder holds neither, or what it needs is not installed.
+    """
+    from vla_policies.smolvla.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(folder, statistics=statistics, patch_positions=patch_positions)
+    try:
+        import torch
+
+        from vla_policies.smolvla.torch_backend import TorchBackend
+    except ImportError as error:
+        raise PolicyError(f"smolvla: {error}; run: {INSTALL}") from None
+    if threads:
+        torch.set_num_threads(threads)
+    backend = TorchBackend(checkpoint, dtype or "auto", device or "cpu")
+    return Loaded(
+        folder.name, checkpoint.config, checkpoint.shapes, checkpoint.processing,
+        checkpoint.tokens, backend,
+    )  # fmt: skip

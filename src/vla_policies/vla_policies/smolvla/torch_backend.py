@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: warn_return_any=False, disallow_untyped_decorators=False
+"""The torch backend: the model itself, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor
+
+from vla_policies.protocol import PolicyError
+from vla_policies.smolvla.backend import Array32
+from vla_policies.smolvla.checkpoint import Checkpoint
+from vla_policies.smolvla.hardware import has_bfloat16
+from vla_policies.smolvla.model import Prefix, SmolVLA
+from vla_policies.smolvla.weights import file_name
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load_model(
+    checkpoint: Checkpoint, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> SmolVLA:
+    """Build the model with the weights of a checkpoint, for inference.
+
+    For training call `requires_grad_` and `train` on what is to learn.
+
+    Args:
+        checkpoint: Read, so known to be complete.
+        dtype: Of all weights but those that keep float32.
+        device: Where to put it.
+    """
+    with torch.device("meta"):
+        model = SmolVLA(checkpoint.config, checkpoint.shapes, checkpoint.patch_positions)
+    with safe_open(checkpoint.header.path, framework="pt", device=device) as file:
+        tensors = {name: file.get_tensor(file_name(name)) for name, _ in model.named_parameters()}
+    model.load_state_dict(tensors, strict=True, assign=True)
+    del tensors
+    model.vision.embeddings.place(device)
+    return model.cast(dtype).eval().requires_grad_(False)
+
+
+class TorchBackend:
+    """Runs the model in torch."""
+
+    def __init__(self, checkpoint: Checkpoint, dtype: str, device: str) -> None:
+        """Load the model.
+
+        Args:
+            checkpoint: The checkpoint.
+            dtype: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device computes it.
+            device: As torch names it.
+
+        Raises:
+            PolicyError: The device is not there.
+        """
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).splitlines()[0]
+            raise PolicyError(f"device: {device} cannot be used ({first}); try cpu") from None
+        if dtype == "auto":
+            fast = has_bfloat16() if device == "cpu" else True
+            dtype = "bfloat16" if fast else "float32"
+        self.name = f"torch {dtype} on {device}"
+        self._device = torch.device(device)
+        self.model = load_model(checkpoint, DTYPES[dtype], device)
+
+    @torch.inference_mode()
+    def encode_image(self, pixels: Array32) -> Tensor:
+        """Return the tokens (1, I, hidden) of an image (3, S, S) in -1..1."""
+        return self.model.encode_image(self._tensor(pixels))
+
+    @torch.inference_mode()
+    def embed_text(self, ids: NDArray[np.int64]) -> Tensor:
+        """Return the tokens (1, L, hidden) of an instruction's token ids (L,)."""
+        return self.model.embed_text(self._tensor(ids))
+
+    @torch.inference_mode()
+    def prefill(self, parts: Sequence[Tensor], state: Array32) -> Prefix:
+        """Return what the expert attends to."""
+        token = self.model.embed_state(self._tensor(state))
+        return self.model.prefill(torch.cat(list(parts), dim=1), token)
+
+    @torch.inference_mode()
+    def renew(self, prefix: Prefix, state: Array32) -> Prefix:
+        """Return what `prefill` would for the same parts and another state."""
+        token = self.model.embed_state(self._tensor(state))
+        return self.model.prefill(prefix.first(prefix.valid.shape[1] - 1), token)
+
+    @torch.inference_mode()
+    def velocity(self, prefix: Prefix, x: Array32, t: float) -> Array32:
+        """Return the flow's velocity (T, max_action_size) for x at time t."""
+        time = self.model.embed_time(torch.tensor([t]))
+        out = self.model.velocity(prefix, self._tensor(x), time.to(self._device))
+        return out[0].cpu().numpy()
+
+    def close(self) -> None:
+        """Free the weights."""
+        del self.model
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values))[None].to(self._device)
