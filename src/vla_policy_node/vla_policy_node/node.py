@@ -50,20 +50,20 @@ class PolicyNode(Node):
             PolicyError: The policy cannot be loaded.
         """
         super().__init__("vla_policy_node")
-        self._parameters = self._declare()
-        loaded = load(self._parameters)
+        self._settings = self._declare()
+        loaded = load(self._settings)
         self._contract = loaded.contract
         self._arm_joints = loaded.robot.limits.joint_names
         self._gripper_joints = (loaded.robot.gripper.joint,)
         self._policy_id = loaded.policy.spec.policy_id
-        timeout_ns = round(self._parameters.inference_timeout_s * convert.SECOND_NS)
+        timeout_ns = round(self._settings.inference_timeout_s * convert.SECOND_NS)
         self._inference = Inference(loaded.policy, timeout_ns)
         self._conductor = Conductor(
             loaded.robot,
             loaded.contract,
             loaded.policy.spec,
             self._inference,
-            self._parameters,
+            self._settings,
             time.monotonic_ns,
         )
         self._reported: tuple[object, ...] = ()
@@ -75,7 +75,7 @@ class PolicyNode(Node):
         self._began_ns = time.monotonic_ns()
         self._startup = self.create_timer(STARTUP_CHECK_S, self._check_startup, clock=steady)
         self.create_timer(TICK_S, self._tick, clock=steady)
-        self.create_timer(1.0 / self._parameters.status_rate_hz, self._report, clock=steady)
+        self.create_timer(1.0 / self._settings.status_rate_hz, self._report, clock=steady)
         self.get_logger().info(f"{self._policy_id} is loaded; give an instruction")
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class PolicyNode(Node):
             for feature, subscription in self._features.items()
             if self.count_publishers(subscription.topic_name) == 0
         ]
-        timeout_s = self._parameters.startup_timeout_s
+        timeout_s = self._settings.startup_timeout_s
         if not silent:
             self._startup.cancel()
         elif time.monotonic_ns() - self._began_ns > timeout_s * convert.SECOND_NS:
