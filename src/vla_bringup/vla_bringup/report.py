@@ -74,6 +74,8 @@ def _draw_positions(axis: plt.Axes, recording: Recording, origin: int) -> None:
             fontsize=6,
             color="#888888",
         )
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.15 * (high - low))
     axis.set_ylabel("joint position, rad\n(dotted: measured)")
     axis.legend(loc="upper right", ncols=5, fontsize=8, frameon=False)
 
@@ -99,7 +101,7 @@ def _draw_jerk(axis: plt.Axes, recording: Recording, origin: int) -> None:
         )
     axis.axhline(1.0, color="#c0392b", lw=1.0, ls="--", label="limit")
     axis.set_ylabel("|jerk| / limit")
-    axis.set_ylim(bottom=0.0)
+    axis.set_ylim(0.0, max(1.25, 1.15 * axis.get_ylim()[1]))
     axis.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
 
 
