@@ -2,9 +2,9 @@
 """Kinematics of the SO-101: forward along its joint frames, inverse in closed form.
 
 The arm turns about a vertical axis (pan), then moves in a vertical plane about three parallel axes
-(lift, elbow, wrist flex), and rolls about the last link. Five coordinates of the hand therefore fix
-the five joints exactly: where a point of the hand is (bearing, radius, height), how steeply the hand
-points (pitch) and how it is rolled. Here these are computed both ways, for many rows at once.
+(lift, elbow, wrist flex), and rolls about the last link. So five coordinates of the hand fix the
+five joints exactly: where a point of the hand is (bearing, radius, height), how steeply the hand
+points (pitch) and how it is rolled. Here they are computed both ways, for many rows at once.
 
 Source of the joint frames: the maker's published description.
 """
@@ -81,7 +81,7 @@ def link_poses(joints: ArrayLike) -> Array:
 
 
 def forward(joints: ArrayLike) -> Array:
-    """Return the pose (..., 4, 4) of gripper_frame_link in base_link, m, for joints (..., 5), rad."""
+    """Return the pose (..., 4, 4), m, of gripper_frame_link for joints (..., 5), rad."""
     return np.asarray(link_poses(joints)[-1] @ TIP)
 
 
@@ -160,7 +160,7 @@ class HandKinematics:
     def jaw_yaw(self, joints: ArrayLike) -> Array:
         """Return the direction (...), rad about the vertical, along which the jaws open."""
         axis = link_poses(joints)[-1][..., :3, 0]
-        return np.arctan2(axis[..., 1], axis[..., 0])
+        return np.asarray(np.arctan2(axis[..., 1], axis[..., 0]))
 
     def _in_wrist(self, roll: Array) -> tuple[Array, Array, Array]:
         """Return the point from the wrist flex axis at joint angle zero: along, beside, up, m."""

@@ -155,20 +155,20 @@ def run_episode(
     colour: str,
     limit_s: float = 40.0,
 ) -> Episode:
-    """Lay out a scene and let the policy carry out one instruction, with the arm from home.
+    """Lay out a scene and let the policy carry out one instruction.
 
     Args:
-        world: Its arm is put home.
+        world: Its arm is put where the executor rests.
         renderer: Of this world.
         policy: Is reset.
-        executor: At rest at home.
+        executor: At rest.
         seed: Of the scene, and of latencies.
         colour: Of the cube that is to go into the bin.
         limit_s: Simulated time after which the episode has failed, s.
     """
     rng = np.random.default_rng([seed, 2])
     task = f"put the {colour} cube in the bin"
-    world.place_arm(world.home)
+    world.place_arm(executor.command(0))
     world.reset_scene(seed)
     policy.reset()
     cameras = [f.name for f in policy.spec.observation if f.name != STATE]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From where the hand is to where it should be: a flow over hand coordinates.
 
-The direction and speed of the hand depend on where it is alone, not on how it got there. So a chunk
-planned a quarter of a second later, from wherever the arm then is, continues the one before.
+Where the hand goes, and how fast, depends on where it is alone, not on how it came there. So what
+is planned a quarter of a second later, from where the arm is then, continues the chunk before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vla_policies.kinematics import HandKinematics
 
 Array = NDArray[np.float64]
 
-# Top speed and deceleration; m/s, m/s^2 along the table and up, rad/s, rad/s^2 of the hand's turning.
+# Top speed and deceleration: along the table and up, m/s and m/s^2; turning, rad/s and rad/s^2.
 _ALONG = (0.25, 0.6)
 _UP = (0.14, 0.5)
 _TURN = (1.0, 3.0)
@@ -34,7 +34,7 @@ class Goal:
 
     Attributes:
         place: Hand coordinates (5,): bearing, radius, height, pitch, roll; see `HandKinematics`.
-        funnel: Pairs of horizontal distance from the goal, rising, and the height to keep there, m.
+        funnel: Pairs of horizontal distance from the goal, rising, and height to keep there, m.
             Within the first distance it is the goal's; beyond the last distance, the last height.
     """
 
@@ -120,7 +120,7 @@ def _flow(here: list[float], goal: Goal, dt_s: float) -> tuple[float, ...]:
 
 
 def _speed(distance: float, limit: tuple[float, float], dt_s: float) -> float:
-    """Return the speed at which to near something: constant, then decelerating, then exponential."""
+    """Return the speed at which to near something: steady, then falling, at last exponential."""
     top, deceleration = limit
     soft = 2.0 * deceleration * _SOFTNESS
     speed = math.sqrt(2.0 * deceleration * distance + soft) - math.sqrt(soft)

@@ -32,8 +32,8 @@ ROWS = 30
 DT_S = 1.0 / 30.0
 _HORIZON = 45  # steps of the flow for a chunk: more than its rows, since pacing may skip some
 
-# The point between the jaws that is brought to a cube's centre, in gripper_link, m: half a cube and
-# some clearance from the fixed jaw's pad, so that the moving jaw pushes the cube against the pad.
+# The point between the jaws that is brought to a cube's centre, in gripper_link, m: half a cube
+# and some clearance from the fixed jaw's pad, against which the moving jaw pushes the cube.
 GRASP_POINT = (0.0096, 0.0, -0.0920)
 GRASP_HEIGHT = 0.0145  # m of that point, so that the finger tips stay off the table
 TRAVEL_HEIGHT = 0.065  # m with an empty hand over the cubes
@@ -49,6 +49,7 @@ _OPEN_ENOUGH = 0.45  # rad
 _EMPTY = 0.04  # rad; with a cube between the jaws a closed gripper stays wider open
 
 _BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
+_TILT = 0.05  # rad that a hand around a cube may be off the vertical
 _OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
 _OVER_BIN = 0.035  # m, likewise
 _FAR = 0.08  # m from the cube, from which on the hand does not hide it
@@ -164,8 +165,8 @@ class ColorPick:
         """Look, decide and move on for a second.
 
         Raises:
-            PolicyError: The observation does not fit the spec, the task names no one colour, or the
-                cube cannot be seen or reached.
+            PolicyError: The observation does not fit the spec, the task does not name one colour,
+                or the cube cannot be seen or reached.
         """
         check_observation(observation, self._spec)
         state = np.asarray(observation.state[STATE], dtype=np.float64)
@@ -312,7 +313,7 @@ class ColorPick:
         )
 
     def _sight_needed(self, view: _View) -> float:
-        """Return the overlap from which on a sighting is believed: less after a while of search."""
+        """Return the overlap that makes a sighting credible: less after a while of search."""
         since_ns = self._memory.unseen_since_ns
         patient = since_ns is None or view.now_ns - since_ns < _SEARCH_NS // 2
         return _IN_SIGHT if patient else _IN_PART
@@ -339,13 +340,14 @@ class ColorPick:
         quarter = 0.5 * math.pi
         roll = (cube.yaw - float(self._hand.jaw_yaw(joints)) + 0.5 * quarter) % quarter
         place = (*straight[:4], roll - 0.5 * quarter)
-        if not self._hand.joints(np.array(place))[1]:
+        joints, reached = self._hand.joints(np.array(place))
+        if not reached or abs(self._hand.coordinates(joints)[3] - DOWN) > _TILT:
             raise PolicyError(
                 f"the {colour} cube at x {cube.x:.3f} m, y {cube.y:.3f} m is out of reach; "
                 f"put it between 0.12 m and 0.27 m from the pan axis"
             )
-        funnel = ((0.5 * _BESIDE, GRASP_HEIGHT), (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT))
-        return motion.Goal(place, funnel)
+        beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
+        return motion.Goal(place, ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
 
     # -- moving -----------------------------------------------------------------------------------
 

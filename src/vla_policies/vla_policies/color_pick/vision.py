@@ -2,13 +2,14 @@
 """Find a cube of a given colour and size on the table in one picture.
 
 The hue is segmented; the convex hull of the blob is then compared with the outline that a cube of
-the known size would have at every yaw. The best overlap gives the yaw and corrects the position, and
-says how much of the cube is in sight. Lighting does not enter, only hue.
+the known size would have at every yaw. The best overlap gives the yaw and corrects the position,
+and says how much of the cube is in sight. Lighting does not enter, only hue.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ Array = NDArray[np.float64]
 
 # Hue ranges on OpenCV's circle of 180.
 HUES: dict[str, tuple[int, int]] = {"red": (171, 9), "green": (45, 85), "blue": (98, 128)}
-_SATURATION = 100  # of 255, from which on a pixel has a colour
+_SATURATION = 110  # of 255, from which on a pixel has a colour
 _VALUE = 35  # of 255, below which hue is noise
 _MIN_AREA = 60  # px
 _YAW_STEPS = 15
@@ -64,7 +65,7 @@ class Sighting:
         x: Of its centre in base_link, m.
         y: Likewise.
         yaw: About the vertical, in [-pi/4, pi/4), rad.
-        in_sight: Overlap, 0..1, of its blob with the outline of a cube there: low when hidden in part.
+        in_sight: Overlap, 0..1, of its blob with a cube's outline there: low when partly hidden.
     """
 
     x: float
@@ -117,10 +118,10 @@ def _mask(image: NDArray[np.uint8], hues: tuple[int, int]) -> NDArray[np.uint8]:
     first, last = hues
     if first <= last:
         return _in_range(hsv, first, last)
-    return cv2.bitwise_or(_in_range(hsv, first, 179), _in_range(hsv, 0, last)).astype(np.uint8)
+    return np.asarray(_in_range(hsv, first, 179) | _in_range(hsv, 0, last))
 
 
-def _in_range(hsv: NDArray[np.uint8], first: int, last: int) -> NDArray[np.uint8]:
+def _in_range(hsv: NDArray[Any], first: int, last: int) -> NDArray[np.uint8]:
     lower, upper = (first, _SATURATION, _VALUE), (last, 255, 255)
     return np.asarray(cv2.inRange(hsv, lower, upper), dtype=np.uint8)
 
@@ -163,7 +164,7 @@ def _overlap(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
 
 
 def _peak(values: Array, best: int) -> float:
-    """Return where a parabola through the best of periodic values and its neighbours peaks, in steps."""
+    """Return where a parabola through the best of periodic values peaks, steps from it."""
     left, middle, right = values[best - 1], values[best], values[(best + 1) % len(values)]
     curvature = left - 2.0 * middle + right
     if not curvature < 0.0:

@@ -20,6 +20,12 @@ from vla_sim.world import scene as scenes
 if TYPE_CHECKING:
     from vla_sim.world.world import Snapshot, World
 
+_SHADOW_HEIGHT = 0.0004  # m above the table
+_SHADOW_THICKNESS = 1e-3  # of a shadow, relative to its part
+_SHADOW_SHADE = 0.66  # of the table's colour
+_NOISE = 4  # brightest grain of 255
+_NOISE_STRIDE, _NOISE_SPARE = 7919, 1 << 16  # how the noise moves from picture to picture
+
 
 class RenderError(RuntimeError):
     """No picture can be made."""
@@ -46,6 +52,11 @@ class Renderer:
         self._view = mujoco.MjrRect(0, 0, width, height)
         self._model.vis.global_.offwidth = width
         self._model.vis.global_.offheight = height
+        table = self._model.geom("table").id
+        self._solid = [geom for geom in range(self._model.ngeom) if geom != table]
+        self._noise = np.random.default_rng(0).integers(
+            0, _NOISE, size=width * height * 3 + _NOISE_SPARE, dtype=np.uint8, endpoint=True
+        )
         self.backend = choose_backend()
         try:
             self._gl = _gl_context(self.backend, width, height)
@@ -77,17 +88,46 @@ class Renderer:
             mujoco.mjtCatBit.mjCAT_ALL.value,
             self._scene,
         )
+        self._cast_shadows()
         self._gl.make_current()
         mujoco.mjr_render(self._view, self._scene, self._context)
         picture = np.empty((self._view.height, self._view.width, 3), dtype=np.uint8)
         mujoco.mjr_readPixels(picture, None, self._view, self._context)
-        return np.ascontiguousarray(picture[::-1])  # OpenGL's first row is the lowest
+        return self._with_noise(picture[::-1], snapshot.time_s)  # OpenGL's first row is the lowest
 
     def close(self) -> None:
         """Free the graphics context. Call it in the thread that owns the renderer."""
         self._gl.make_current()
         self._context.free()
         self._gl.free()
+
+    def _cast_shadows(self) -> None:
+        """Add flat copies of the solid parts, thrown onto the table by the key light.
+
+        Shadow maps would cost four times what the whole picture does.
+        """
+        model, data, drawn = self._model, self._data, self._scene
+        ray = data.light_xdir[model.light("key").id]
+        onto_table = np.eye(3)
+        onto_table[:, 2] -= ray / ray[2]
+        # A shadow keeps a hair of thickness, so that its upper side still has a direction.
+        flat = onto_table + np.diag([0.0, 0.0, _SHADOW_THICKNESS])
+        places = data.geom_xpos[self._solid] @ onto_table.T + [0.0, 0.0, _SHADOW_HEIGHT]
+        shapes = flat @ data.geom_xmat[self._solid].reshape(-1, 3, 3)
+        colour = np.append(model.mat_rgba[model.material("table").id, :3] * _SHADOW_SHADE, 1.0)
+        for geom, place, shape in zip(self._solid, places, shapes, strict=True):
+            shadow = drawn.geoms[drawn.ngeom]
+            mujoco.mjv_initGeom(
+                shadow, model.geom_type[geom], model.geom_size[geom], place, shape.ravel(), colour
+            )
+            shadow.specular = 0.0
+            drawn.ngeom += 1
+
+    def _with_noise(self, picture: NDArray[np.uint8], time_s: float) -> NDArray[np.uint8]:
+        """Return the picture with a sensor's noise, a function of the time."""
+        start = round(time_s * 1e4) * _NOISE_STRIDE % _NOISE_SPARE
+        noise = self._noise[start : start + picture.size].reshape(picture.shape)
+        return np.asarray(np.minimum(picture, 255 - _NOISE) + noise)
 
     def _apply(self, look: scenes.Look) -> None:
         model = self._model

@@ -69,7 +69,7 @@ MATERIALS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float
     "green": ((0.365, 0.84, 0.62), (0.025, 0.08, 0.12)),
     "blue": ((0.627, 0.88, 0.85), (0.02, 0.08, 0.12)),
     "printed": ((0.112, 0.88, 0.98), (0.008, 0.08, 0.06)),
-    "table": ((0.10, 0.06, 0.80), (0.10, 0.04, 0.10)),
+    "table": ((0.095, 0.13, 0.70), (0.025, 0.06, 0.08)),
     "bin": ((0.61, 0.17, 0.36), (0.10, 0.06, 0.08)),
 }
 _KEY_DIRECTION = np.array([-0.18, 0.42, -1.0])
@@ -122,6 +122,6 @@ def _look(rng: np.random.Generator, amount: float) -> Look:
         key_direction=_KEY_DIRECTION + np.append(spread(2, 0.25), 0.0),
         key_diffuse=_KEY_DIFFUSE * (1.0 + spread(1, 0.20)) * (1.0 + spread(3, 0.05)),
         ambient=_AMBIENT * (1.0 + spread(1, 0.20)),
-        camera_shift=spread((2, 3), 0.002),
-        camera_turn=spread((2, 3), math.radians(0.15)),
+        camera_shift=spread((2, 3), 0.0015),
+        camera_turn=spread((2, 3), math.radians(0.12)),
     )
