@@ -38,11 +38,6 @@ def to_time(time_ns: int) -> Time:
     return Time(sec=time_ns // SECOND_NS, nanosec=time_ns % SECOND_NS)
 
 
-def to_duration(duration_ns: int) -> Duration:
-    """Return ns, possibly negative, as a duration."""
-    return Duration(sec=duration_ns // SECOND_NS, nanosec=duration_ns % SECOND_NS)
-
-
 def to_trajectory(msg: JointTrajectoryMsg) -> JointTrajectory:
     """Take over a trajectory as it is: nothing is checked here."""
     points = tuple(
@@ -69,19 +64,21 @@ def to_goal(goal_id: bytes, msg: FollowJointTrajectory.Goal) -> Goal:
     )
 
 
-def from_controller_state(
-    joint_names: Sequence[str], state: ControllerState
-) -> JointTrajectoryControllerState:
-    """Return a controller's state as its message."""
-    return JointTrajectoryControllerState(
-        header=Header(stamp=to_time(state.stamp_ns)),
-        joint_names=list(joint_names),
-        reference=_from_point(state.reference),
-        feedback=_from_point(state.feedback),
-        error=_from_point(state.error),
-        output=_from_point(state.output),
-        speed_scaling_factor=1.0,
-    )
+def fill_controller_state(msg: JointTrajectoryControllerState, state: ControllerState) -> None:
+    """Write a controller's state into its message, whose joint names stay as they are."""
+    _fill_time(msg.header.stamp, state.stamp_ns)
+    _fill_point(msg.reference, state.reference)
+    _fill_point(msg.feedback, state.feedback)
+    _fill_point(msg.error, state.error)
+    _fill_point(msg.output, state.output)
+
+
+def fill_joints(msg: JointState, tick: Tick) -> None:
+    """Write what a tick read of the joints into its message, whose names stay as they are."""
+    _fill_time(msg.header.stamp, tick.stamp_ns)
+    msg.position = _doubles(tick.position)
+    msg.velocity = _doubles(tick.velocity)
+    msg.effort = _doubles(tick.effort)
 
 
 def from_feedback(
@@ -94,17 +91,6 @@ def from_feedback(
         desired=_from_point(state.reference),
         actual=_from_point(state.feedback),
         error=_from_point(state.error),
-    )
-
-
-def from_joints(joint_names: Sequence[str], frame: str, tick: Tick) -> JointState:
-    """Return what was read of the joints in a tick."""
-    return JointState(
-        header=Header(stamp=to_time(tick.stamp_ns), frame_id=frame),
-        name=list(joint_names),
-        position=_doubles(tick.position),
-        velocity=_doubles(tick.velocity),
-        effort=_doubles(tick.effort),
     )
 
 
@@ -157,12 +143,20 @@ def _to_tolerance(msg: object) -> JointTolerance:
 
 
 def _from_point(point: Point) -> JointTrajectoryPoint:
-    return JointTrajectoryPoint(
-        positions=_doubles(point.positions),
-        velocities=_doubles(point.velocities),
-        accelerations=_doubles(point.accelerations),
-        time_from_start=to_duration(point.time_from_start_ns),
-    )
+    msg = JointTrajectoryPoint()
+    _fill_point(msg, point)
+    return msg
+
+
+def _fill_point(msg: JointTrajectoryPoint, point: Point) -> None:
+    msg.positions = _doubles(point.positions)
+    msg.velocities = _doubles(point.velocities)
+    msg.accelerations = _doubles(point.accelerations)
+    _fill_time(msg.time_from_start, point.time_from_start_ns)
+
+
+def _fill_time(msg: Time | Duration, time_ns: int) -> None:
+    msg.sec, msg.nanosec = divmod(time_ns, SECOND_NS)
 
 
 def _doubles(values: FloatArray) -> array[float]:

@@ -72,6 +72,8 @@ class SimulationNode(Node):
         self._task_due = Divider(TASK_RATE_HZ)
 
         self._joint_states = self.create_publisher(JointState, "joint_states", qos.STATE)
+        self._joints = JointState(name=list(self._world.joint_names))
+        self._joints.header.frame_id = self._frame
         self._task_state = self.create_publisher(TaskState, "~/task_state", qos.TASK_STATE)
         self._publish_arm = self._serve(robot.arm_controller, self._simulation.arm)
         self._publish_gripper = self._serve(robot.gripper.controller, self._simulation.gripper)
@@ -124,10 +126,18 @@ class SimulationNode(Node):
         return check(values)
 
     def _serve(self, name: str, controller: TrajectoryController) -> Callable[[Cycle], None]:
-        """Subscribe to a controller's trajectories; returns what publishes its state."""
+        """Subscribe to a controller's trajectories.
+
+        Returns:
+            What publishes the controller's state. It fills one message again and again, because
+            making one takes longer than a control cycle.
+        """
         joint_names = controller.config.joint_names
         publisher = self.create_publisher(
             JointTrajectoryControllerState, f"{name}/controller_state", qos.STATE
+        )
+        state = JointTrajectoryControllerState(
+            joint_names=list(joint_names), speed_scaling_factor=1.0
         )
 
         def on_trajectory(msg: JointTrajectory) -> None:
@@ -138,7 +148,8 @@ class SimulationNode(Node):
                 self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
 
         def publish(cycle: Cycle) -> None:
-            publisher.publish(convert.from_controller_state(joint_names, cycle.state))
+            convert.fill_controller_state(state, cycle.state)
+            publisher.publish(state)
             if cycle.warning:
                 self._warn(f"{name}: {cycle.warning}")
 
@@ -159,7 +170,8 @@ class SimulationNode(Node):
                 objects = self._world.objects()
             tick = self._simulation.tick(tick_ns)
             seed = self._seed
-        self._joint_states.publish(convert.from_joints(self._world.joint_names, self._frame, tick))
+        convert.fill_joints(self._joints, tick)
+        self._joint_states.publish(self._joints)
         self._publish_arm(tick.arm)
         self._publish_gripper(tick.gripper)
         self._goals.report(tick.arm)

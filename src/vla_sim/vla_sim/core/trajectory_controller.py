@@ -231,21 +231,20 @@ class TrajectoryController:
             self._next = None
         running = self._running
         assert running is not None
-        self._measured = Point(0, position, velocity)
         first = not running.started
         if first:
-            self._approach(running, time_ns)
+            self._approach(running, time_ns, Point(0, position, velocity))
             self._trajectory_ns = time_ns
         else:
             self._trajectory_ns += period_ns
         desired = running.sample(self._trajectory_ns)
+        elapsed_ns = self._trajectory_ns - running.start_ns
         if desired is not None:
-            self._desired = _point(desired)
-        self._desired = replace(
-            self._desired, time_from_start_ns=self._trajectory_ns - running.start_ns
-        )
+            self._desired = _point(desired, elapsed_ns)
+        else:
+            self._desired = replace(self._desired, time_from_start_ns=elapsed_ns)
         ahead = running.sample(self._trajectory_ns + self.config.update_period_ns, advance=False)
-        self._measured = replace(self._measured, time_from_start_ns=time_ns - running.start_ns)
+        self._measured = Point(time_ns - running.start_ns, position, velocity)
         ended, warning = None, ""
         if ahead is not None:
             self._error = self._desired.positions - position
@@ -269,7 +268,7 @@ class TrajectoryController:
                 late = off_goal and allowed_s != 0.0 and overdue_ns / 1e9 > allowed_s
         if not off_path and not late:
             self._command = ahead.position
-            self._commanded = _point(ahead)
+            self._commanded = _point(ahead, 0)
             self._commanded_ns = time_ns
         if off_path:
             ended = self._end(
@@ -291,13 +290,13 @@ class TrajectoryController:
             return ended, ""
         return None, ""
 
-    def _approach(self, running: RunningTrajectory, time_ns: int) -> None:
+    def _approach(self, running: RunningTrajectory, time_ns: int, measured: Point) -> None:
         if self.config.interpolate_from_desired_state:
             if self._commanded_ns == 0:
                 self._commanded_ns = time_ns
             running.start(self._commanded_ns, self._commanded)
         else:
-            running.start(time_ns, self._measured)
+            running.start(time_ns, measured)
 
     def _end(self, status: GoalStatus, code: ErrorCode, message: str) -> GoalEnd | None:
         if self._goal_id is None:
@@ -353,5 +352,5 @@ class TrajectoryController:
         )
 
 
-def _point(sample: Sample) -> Point:
-    return Point(0, sample.position, sample.velocity, sample.acceleration)
+def _point(sample: Sample, time_from_start_ns: int) -> Point:
+    return Point(time_from_start_ns, sample.position, sample.velocity, sample.acceleration)
