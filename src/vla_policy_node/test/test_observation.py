@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An input that is missing, stale, frozen or absurd means no observation, and says why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from vla_policy_node.core.observation import Assembled, ObservationBuffer
@@ -41,6 +43,13 @@ def test_an_observation_is_made_of_the_newest_values(buffer):
     assert made.observation.task == "do it"
     assert made.observation.stamp_ns == NOW - 5 * MS
     assert made.skew_ns == 25 * MS
+
+
+def test_a_policy_that_needs_nothing_is_asked_about_the_present(contract, spec):
+    narrow = contract.narrowed_to(replace(spec, observation=()))
+    made = ObservationBuffer(narrow, {}).assemble(NOW, NOW, "do it")
+    assert isinstance(made, Assembled)
+    assert (made.observation.stamp_ns, made.skew_ns) == (NOW, 0)
 
 
 def test_nothing_is_filled_in_for_what_is_missing(buffer):
@@ -149,8 +158,6 @@ def test_an_image_that_cannot_be_decoded_is_refused(buffer):
 
 
 def test_a_state_is_given_in_the_units_of_the_feature(contract):
-    from dataclasses import replace
-
     degrees = replace(contract, states=(replace(contract.states[0], unit=UNITS["deg"]),))
     buffer = ObservationBuffer(degrees, {FRONT: (None, None, 3)})
     feed(buffer)

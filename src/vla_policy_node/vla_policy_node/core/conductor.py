@@ -24,8 +24,9 @@ from vla_policy_node.core.planner import ControllerReport, Event, Planner, Refus
 from vla_policy_node.core.session import Ended, Session, State, Statistics, Termination, percentile
 from vla_policy_node.params import Parameters
 
-# The shortest time between two observations, when the running plan is about to end.
-MIN_REPLAN_NS = 50_000_000
+# The shortest time between two observations when the running plan is about to end. Not shorter,
+# because a policy that returns nothing usable is asked at this rate.
+MIN_REPLAN_NS = 200_000_000
 # Latencies that the p99 for scheduling is taken of.
 LATENCY_WINDOW = 64
 SECOND_NS = 1_000_000_000
@@ -307,7 +308,7 @@ class Conductor:
         action = answer.action
         self._latencies_ns.append(answer.received_ns - answer.submitted_ns)
         latency_s = (now_ns - answer.observation_stamp_ns) / SECOND_NS
-        self._session.received(action.phase, latency_s)
+        self._session.received(str(action.phase), latency_s)
         self._chunk_id += 1
         self._outputs.chunk = self._record(action, answer.observation_stamp_ns, latency_s)
         if self.raw and self._outputs.chunk is not None:
@@ -332,7 +333,14 @@ class Conductor:
             names = tuple(str(name) for name in action.joint_names)
         positions = self._contract.action_unit.to_si(positions)
         return RawChunk(
-            self._chunk_id, stamp_ns, dt_s, names, positions, latency_s, action.phase, action.done
+            chunk_id=self._chunk_id,
+            stamp_ns=stamp_ns,
+            dt_s=dt_s,
+            joint_names=names,
+            positions=positions,
+            latency_s=latency_s,
+            phase=str(action.phase),
+            done=bool(action.done),
         )
 
     def _accept(self, action: Action, stamp_ns: int, steady_ns: int) -> None:

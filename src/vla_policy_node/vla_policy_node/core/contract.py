@@ -110,9 +110,9 @@ class Contract:
             source = sources.get(feature.name)
             key = f"observation.{feature.name}"
             if source is None:
-                listed = ", ".join(sources)
+                listed = ", ".join(sources) or "none"
                 raise self.error(
-                    key, f"{spec.policy_id} needs it, but only {listed} are here; add it"
+                    key, f"{spec.policy_id} needs it, the contract has {listed}; add it"
                 )
             if isinstance(source, ImageSource):
                 self._require_kind(key, feature, Kind.IMAGE, STATE_TYPE)
@@ -217,8 +217,6 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
             images.append(_image(feature, source))
         else:
             states.append(_state(feature, source, joints))
-    if not observation.keys:
-        raise root.error("observation", "names no feature; list those that the policy needs")
     action = root.table("action")
     action.only("joints", "units")
     columns = action.joints(joints)

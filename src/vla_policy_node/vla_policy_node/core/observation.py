@@ -207,6 +207,8 @@ class ObservationBuffer:
             return problems
         stamps = [image.stamp_ns for image in self._images.values()]
         stamps += [state.stamp_ns for state in self._states.values()]
+        # A policy that needs no input is asked about the present.
+        stamps = stamps or [now_ns]
         # Without a problem every value is there; the conditions are for the type checker.
         images = {k: s.value for k, s in self._images.items() if s.value is not None}
         state = {k: s.value for k, s in self._states.items() if s.value is not None}

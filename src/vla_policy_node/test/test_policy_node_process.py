@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node as a process, among real messages: an arm, a camera and a monitor are played to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from action_msgs.msg import GoalStatus  # noqa: E402
+from control_msgs.msg import JointTrajectoryControllerState  # noqa: E402
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.action import ActionClient  # noqa: E402
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
+from std_msgs.msg import Header, String  # noqa: E402
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
+
+from smooth_motion import Plan  # noqa: E402
+from vla_msgs.action import RunPolicy  # noqa: E402
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState  # noqa: E402
+from vla_policy_node import convert, qos  # noqa: E402
+
+DOMAIN = "61"
+ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
+JOINTS = (*ARM, "gripper")
+HOME = (0.0, -1.2, 1.0, 1.25, 0.0)
+JERK = 100.0
+
+LIMITS = "velocity: 2.0, acceleration: 10.0, jerk: 100.0"
+ROBOT = f"""
+robot: so101
+base_frame: base_link
+tip_frame: gripper_frame_link
+arm:
+  controller: arm_controller
+  joints: [{", ".join(ARM)}]
+  limits:
+    shoulder_pan: {{position: [-1.91986, 1.91986], {LIMITS}}}
+    shoulder_lift: {{position: [-1.74533, 1.74533], {LIMITS}}}
+    elbow_flex: {{position: [-1.69, 1.69], {LIMITS}}}
+    wrist_flex: {{position: [-1.65806, 1.65806], {LIMITS}}}
+    wrist_roll: {{position: [-2.74385, 2.84121], {LIMITS}}}
+gripper:
+  controller: gripper_controller
+  joint: gripper
+  position: [-0.174533, 1.74533]
+  velocity: 2.5
+home: {{shoulder_pan: 0.0, shoulder_lift: -1.2, elbow_flex: 1.0, wrist_flex: 1.25,
+        wrist_roll: 0.0, gripper: 0.1}}
+encoder:
+  ticks_per_turn: 4096
+"""
+
+CONTRACT = f"""
+policy:
+  name: walker
+  options: {{factor: 1.0}}
+observation:
+  observation.images.front:
+    topic: front_camera/image_raw
+    type: sensor_msgs/msg/Image
+    max_age_s: 0.25
+    frozen_after_s: 1.0
+  observation.state:
+    topic: joint_states
+    type: sensor_msgs/msg/JointState
+    field: position
+    joints: [{", ".join(JOINTS)}]
+    units: rad
+    max_age_s: 0.2
+action:
+  joints: [{", ".join(JOINTS)}]
+  units: rad
+"""
+
+# A policy of another package: registered by an entry point, as anybody's would be.
+WALKER = """
+import numpy as np
+from vla_policies import Action, FeatureSpec, Kind, Options, PolicySpec
+
+JOINTS = %r
+SPEC = PolicySpec(
+    "walker 1",
+    (
+        FeatureSpec("observation.images.front", Kind.IMAGE, (480, 640, 3)),
+        FeatureSpec("observation.state", Kind.STATE, (6,), "rad"),
+    ),
+    JOINTS, "rad", 1 / 30, 30,
+)
+
+
+class Walker:
+    spec = SPEC
+
+    def __init__(self, factor):
+        self.random, self.factor = np.random.default_rng(0), factor
+
+    def reset(self):
+        pass
+
+    def infer(self, observation):
+        rows = observation.state["observation.state"] + self.random.normal(0.0, 0.5, (30, 6))
+        return Action(rows * self.factor, SPEC.dt_s, JOINTS, "walk")
+
+    def close(self):
+        pass
+
+
+def make(options):
+    given = Options("walker", options)
+    factor = float(given.take("factor"))
+    given.end()
+    return Walker(factor)
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a process in which the walker is installed."""
+    site = tmp_path / "site"
+    info = site / "walker-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "walker.py").write_text(WALKER % (JOINTS,))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: walker\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vla_policies]\nwalker = walker:make\n")
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "ROS_DOMAIN_ID": DOMAIN, "PYTHONPATH": path}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[..., list[str]]:
+    """Write the robot file and the contract; return the arguments that name them."""
+
+    def write(old: str = "", new: str = "", **parameters: object) -> list[str]:
+        (tmp_path / "robot.yaml").write_text(ROBOT)
+        assert old in CONTRACT
+        contract = CONTRACT.replace(old, new) if old else CONTRACT
+        (tmp_path / "contract.yaml").write_text(contract)
+        arguments = ["--ros-args"]
+        given = {
+            "robot_file": tmp_path / "robot.yaml",
+            "contract_file": tmp_path / "contract.yaml",
+            **parameters,
+        }
+        for name, value in given.items():
+            arguments += ["-p", f"{name}:={value}"]
+        return arguments
+
+    return write
+
+
+@pytest.fixture
+def run(environment) -> Callable[[list[str]], tuple[int, list[str]]]:
+    """Run the node until it leaves; return its exit code and what it wrote on standard error."""
+
+    def start(arguments: list[str]) -> tuple[int, list[str]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "vla_policy_node.node", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stderr.strip().splitlines()
+
+    return start
+
+
+MISTAKES = [
+    ("  name: walker", "  name: wanderer", "there is no policy 'wanderer'"),
+    (
+        "\n  joints: [shoulder_pan,",
+        "\n  joints: [shoulder_pen,",
+        "contract.yaml: action.joints: 'shoulder_pen' is not a joint of the robot",
+    ),
+    (
+        "    max_age_s: 0.25",
+        "    max_age: 0.25",
+        "contract.yaml: observation.observation.images.front.max_age: unknown key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "problem"), MISTAKES)
+def test_a_mistake_in_the_contract_is_one_line_and_exit_code_2(run, files, old, new, problem):
+    code, lines = run(files(old, new))
+    assert code == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("vla_policy_node: ")
+    assert problem in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("replan_period_s", 9.0),
+        ("max_failures", "many"),
+        ("robot_file", "''"),
+    ],
+)
+def test_a_wrong_parameter_is_one_line_and_exit_code_2(run, files, name, value):
+    code, lines = run(files(**{name: value}))
+    assert code == 2
+    assert len(lines) == 1
+    assert name in lines[0]
+
+
+def test_a_camera_without_a_publisher_is_one_line_and_exit_code_2(run, files):
+    code, lines = run(files(startup_timeout_s=1.0))
+    assert code == 2
+    assert "contract.yaml: observation.observation.images.front.topic: " in lines[-1]
+    assert "no publisher on /front_camera/image_raw after 1 s" in lines[-1]
+
+
+class Robot(Node):
+    """An arm whose controller follows exactly, its camera, and a monitor that forwards all."""
+
+    def __init__(self) -> None:
+        super().__init__("robot")
+        self.permit = True
+        self.camera = True
+        self.running = Plan.hold(ARM, HOME, 1)
+        self.start_ns = self.get_clock().now().nanoseconds
+        self.tick = 0
+        self.commands: list[tuple[int, np.ndarray]] = []
+        self.plans: list[tuple[int, Plan]] = []
+        self.raw: list[JointTrajectory] = []
+        self.grippers: list[JointTrajectory] = []
+        self.chunks: list[ActionChunk] = []
+        self.statuses: list[PolicyStatus] = []
+        self._random = np.random.default_rng(0)
+        state = JointTrajectoryControllerState
+        name = "vla_policy_node"
+        self._arm = self.create_publisher(state, "arm_controller/controller_state", qos.STATE)
+        self._grip = self.create_publisher(state, "gripper_controller/controller_state", qos.STATE)
+        self._joints = self.create_publisher(JointState, "joint_states", qos.STATE)
+        self._image = self.create_publisher(Image, "front_camera/image_raw", qos.IMAGE)
+        self._monitor = self.create_publisher(SafetyState, "smoothness_monitor/state", qos.LATCHED)
+        self.instruct = self.create_publisher(String, f"{name}/instruction", qos.INSTRUCTION)
+        subscribe = self.create_subscription
+        subscribe(JointTrajectory, f"{name}/joint_trajectory", self._on_plan, qos.TRAJECTORY)
+        subscribe(
+            JointTrajectory, f"{name}/gripper_trajectory", self.grippers.append, qos.TRAJECTORY
+        )
+        subscribe(ActionChunk, f"{name}/action_chunk", self.chunks.append, qos.CHUNK)
+        subscribe(PolicyStatus, f"{name}/status", self.statuses.append, qos.LATCHED)
+        self.action = ActionClient(self, RunPolicy, f"{name}/run_policy")
+        self.parameters = self.create_client(SetParameters, f"{name}/set_parameters")
+        self.create_timer(0.01, self._catch_up)
+
+    @property
+    def state(self) -> int | None:
+        return self.statuses[-1].state if self.statuses else None
+
+    def _on_plan(self, msg: JointTrajectory) -> None:
+        if len(msg.points[0].velocities) == 0:
+            self.raw.append(msg)
+            return
+        points = [
+            (convert.to_ns(p.time_from_start), p.positions, p.velocities, p.accelerations)
+            for p in msg.points
+        ]
+        self.running = Plan.from_points(msg.joint_names, convert.to_ns(msg.header.stamp), points)
+        self.plans.append((self.get_clock().now().nanoseconds, self.running))
+
+    def _catch_up(self) -> None:
+        # The controller's grid is exact, as a control loop's is; only its messages jitter.
+        while self.start_ns + self.tick * 10_000_000 <= self.get_clock().now().nanoseconds:
+            self._publish(self.start_ns + self.tick * 10_000_000)
+            self.tick += 1
+
+    def _publish(self, now_ns: int) -> None:
+        header = Header(stamp=convert.to_time(now_ns))
+        sample = self.running.sample(now_ns)
+        self.commands.append((now_ns, sample.position))
+        self._arm.publish(self._state(header, ARM, sample, now_ns - self.running.start_ns))
+        rest = Plan.hold(("gripper",), [0.1], 1).sample(now_ns)
+        self._grip.publish(self._state(header, ("gripper",), rest, now_ns - self.start_ns))
+        self._joints.publish(
+            JointState(
+                header=header,
+                name=list(JOINTS),
+                position=array("d", [*sample.position, 0.1]),
+            )
+        )
+        if self.tick % 3 == 0 and self.camera:
+            pixels = self._random.integers(0, 255, (480, 640, 3), dtype=np.uint8)
+            data = array("B")
+            data.frombytes(pixels.tobytes())
+            self._image.publish(
+                Image(header=header, height=480, width=640, encoding="rgb8", step=1920, data=data)
+            )
+        if self.tick % 2 == 0:
+            self._monitor.publish(
+                SafetyState(
+                    header=Header(stamp=self.get_clock().now().to_msg()),
+                    state=SafetyState.READY if self.permit else SafetyState.STOPPED_LATCHED,
+                    permit=self.permit,
+                )
+            )
+
+    @staticmethod
+    def _state(header, names, sample, since_ns) -> JointTrajectoryControllerState:
+        return JointTrajectoryControllerState(
+            header=header,
+            joint_names=list(names),
+            reference=JointTrajectoryPoint(
+                positions=array("d", sample.position),
+                velocities=array("d", sample.velocity),
+                accelerations=array("d", sample.acceleration),
+                time_from_start=convert.to_duration(since_ns),
+            ),
+        )
+
+
+@pytest.fixture
+def robot_node(monkeypatch) -> Iterator[Robot]:
+    monkeypatch.setenv("ROS_DOMAIN_ID", DOMAIN)
+    rclpy.init()
+    executor = SingleThreadedExecutor()
+    node = Robot()
+    executor.add_node(node)
+
+    def spin() -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join(5.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def launch(environment, files, tmp_path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start the node with a policy; it must leave without a complaint when interrupted."""
+    started: list[subprocess.Popen[bytes]] = []
+    log = (tmp_path / "log").open("wb")
+
+    def start(**parameters: object) -> subprocess.Popen[bytes]:
+        arguments = files(**parameters)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vla_policy_node.node", *arguments],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    codes = []
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            codes.append(process.wait(20))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            codes.append("did not leave when interrupted")
+    log.close()
+    text = (tmp_path / "log").read_text()
+    assert codes == [0] * len(started), text
+    assert "Traceback" not in text, text
+
+
+def until(ready: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        assert time.monotonic() < deadline, f"no {what} after {timeout_s:.0f} s"
+        time.sleep(0.01)
+
+
+def result(future, what: str):
+    until(future.done, what)
+    return future.result()
+
+
+def worst_jerk(commands: list[tuple[int, np.ndarray]]) -> float:
+    positions = np.array([position for _, position in commands])
+    return float(np.abs(np.diff(positions, n=3, axis=0)).max() / 0.01**3)
+
+
+# Quoted twice: the option is a text that holds YAML, on a command line that is YAML too.
+NAN = "'{factor: .nan}'"
+
+
+def test_an_instruction_becomes_plans_that_keep_the_jerk_limit(robot_node, launch):
+    launch()
+    until(lambda: robot_node.state == PolicyStatus.IDLE, "status")
+    robot_node.instruct.publish(String(data="behave badly"))
+    until(lambda: len(robot_node.plans) >= 10, "plans")
+    status = robot_node.statuses[-1]
+    assert status.state == PolicyStatus.RUNNING
+    assert status.instruction == "behave badly"
+    assert status.plans_acknowledged >= 8
+    assert (robot_node.chunks[-1].shape == [30, 6]).all()
+    assert robot_node.grippers[-1].joint_names == ["gripper"]
+    robot_node.instruct.publish(String(data=""))
+    until(lambda: robot_node.state == PolicyStatus.IDLE, "idle after an empty instruction")
+    sent = len(robot_node.plans)
+    until(
+        lambda: (robot_node.commands[-1][1] == robot_node.commands[-20][1]).all(),
+        "rest at the end of the plan",
+    )
+    assert len(robot_node.plans) == sent
+    assert worst_jerk(robot_node.commands) <= JERK * 1.000001
+    assert worst_jerk(robot_node.commands) > JERK / 2
+
+
+def test_a_goal_runs_until_its_time_is_up_and_is_rejected_when_it_makes_no_sense(
+    robot_node, launch
+):
+    launch()
+    until(robot_node.action.server_is_ready, "action")
+    for instruction, duration in (("", 5.0), ("x", 0.0), ("x", float("nan"))):
+        goal = RunPolicy.Goal(instruction=instruction, max_duration=duration)
+        assert not result(robot_node.action.send_goal_async(goal), "answer").accepted
+    feedback: list[RunPolicy.Feedback] = []
+    goal = RunPolicy.Goal(instruction="behave badly", max_duration=2.0)
+    handle = result(
+        robot_node.action.send_goal_async(
+            goal, feedback_callback=lambda msg: feedback.append(msg.feedback)
+        ),
+        "answer",
+    )
+    assert handle.accepted
+    reply = result(handle.get_result_async(), "result")
+    assert reply.status == GoalStatus.STATUS_ABORTED
+    assert reply.result.termination_reason == RunPolicy.Result.TIMED_OUT
+    assert reply.result.plans > 2
+    assert reply.result.plans_acknowledged >= reply.result.plans - 1
+    assert 0.0 < reply.result.plan_time_p50 <= reply.result.plan_time_p99
+    assert reply.result.inference_latency_p50 > 0.0
+    assert len(feedback) > 5
+    assert feedback[-1].plans > 0
+
+
+def test_a_goal_can_be_cancelled_and_preempted(robot_node, launch):
+    launch()
+    until(robot_node.action.server_is_ready, "action")
+
+    def start(instruction: str):
+        goal = RunPolicy.Goal(instruction=instruction, max_duration=60.0)
+        handle = result(robot_node.action.send_goal_async(goal), "answer")
+        until(lambda: robot_node.statuses[-1].instruction == instruction, "instruction")
+        return handle, handle.get_result_async()
+
+    _, first = start("one")
+    handle, second = start("two")
+    assert result(first, "result").result.termination_reason == RunPolicy.Result.PREEMPTED
+    result(handle.cancel_goal_async(), "answer")
+    reply = result(second, "result")
+    assert reply.status == GoalStatus.STATUS_CANCELED
+    assert reply.result.termination_reason == RunPolicy.Result.CANCELED
+    _, third = start("three")
+    robot_node.instruct.publish(String(data="four"))
+    assert result(third, "result").result.termination_reason == RunPolicy.Result.PREEMPTED
+    until(lambda: robot_node.statuses[-1].instruction == "four", "instruction")
+
+
+def test_a_latched_stop_ends_the_run_and_a_reset_does_not_resume_it(robot_node, launch):
+    launch()
+    until(robot_node.action.server_is_ready, "action")
+    goal = RunPolicy.Goal(instruction="behave badly", max_duration=60.0)
+    handle = result(robot_node.action.send_goal_async(goal), "answer")
+    until(lambda: len(robot_node.plans) > 3, "plans")
+    robot_node.permit = False
+    reply = result(handle.get_result_async(), "result")
+    assert reply.result.termination_reason == RunPolicy.Result.STOPPED
+    assert "STOPPED_LATCHED" in reply.result.message
+    robot_node.permit = True
+    sent = len(robot_node.plans)
+    time.sleep(0.5)
+    assert len(robot_node.plans) == sent
+
+
+def test_chunks_that_are_not_finite_yield_no_plan_but_are_recorded(robot_node, launch):
+    launch(policy_options=NAN, max_failures=5)
+    until(robot_node.action.server_is_ready, "action")
+    goal = RunPolicy.Goal(instruction="behave badly", max_duration=60.0)
+    handle = result(robot_node.action.send_goal_async(goal), "answer")
+    reply = result(handle.get_result_async(), "result")
+    assert reply.result.termination_reason == RunPolicy.Result.POLICY_FAILED
+    assert "nan" in reply.result.message
+    assert robot_node.plans == []
+    assert np.isnan(robot_node.chunks[-1].positions).any()
+
+
+def test_the_raw_planner_can_be_set_while_the_node_runs_and_nothing_else_can(robot_node, launch):
+    launch(policy_options=NAN, max_failures=1000)
+    until(robot_node.action.server_is_ready, "action")
+    robot_node.instruct.publish(String(data="behave badly"))
+    until(lambda: len(robot_node.chunks) > 3, "chunks")
+    assert robot_node.raw == []
+    text, number = ParameterType.PARAMETER_STRING, ParameterType.PARAMETER_DOUBLE
+    for name, value, accepted in (
+        ("planner", ParameterValue(type=text, string_value="wild"), False),
+        ("overlap_s", ParameterValue(type=number, double_value=0.2), False),
+        ("planner", ParameterValue(type=text, string_value="raw"), True),
+    ):
+        request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
+        reply = result(robot_node.parameters.call_async(request), "answer")
+        assert reply.results[0].successful is accepted
+    until(lambda: len(robot_node.raw) > 0, "raw rows")
+    positions = np.array([point.positions for point in robot_node.raw[0].points])
+    assert positions.shape == (30, 5)
+    assert all(len(point.velocities) == 0 for point in robot_node.raw[0].points)
