@@ -24,12 +24,13 @@ from embedded_ros2.wire.attachment import Attachment
 from embedded_ros2.wire.qos import KEEP_ALL, RELIABLE, TRANSIENT_LOCAL, WireQos
 from embedded_ros2.wire.tokens import Token
 
-_HEARTBEAT_S = 0.5
 _DEFAULT_TIMEOUT_S = 600.0
 # A result may be hours away; Zenoh wants a number.
 _UNLIMITED_S = 10 * 365 * 86400.0
 # A server's token can arrive before the route to it: a request waits that long for the route.
+# Zenoh could tell when there is one, but on a thread that must not need the GIL (see below).
 _ROUTE_S = 2.0
+_ROUTE_POLL_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -169,18 +170,14 @@ class PublisherEndpoint(_Endpoint):
         congestion = zenoh.CongestionControl.BLOCK if reliable else zenoh.CongestionControl.DROP
         session = self.network.session
         if qos.durability == TRANSIENT_LOCAL:
-            detection = None
-            if reliable:
-                detection = zenoh.ext.MissDetectionConfig(
-                    heartbeat=None, sporadic_heartbeat=_HEARTBEAT_S
-                )
+            # No heartbeat: nothing is lost that it could bring back, and its task makes `undeclare`
+            # wait for threads that may need the GIL, which `undeclare` holds (10 s; 1.10.2).
             self._publisher = zenoh.ext.declare_advanced_publisher(
                 session,
                 self.key,
                 congestion_control=congestion,
                 cache=zenoh.ext.CacheConfig(max(qos.depth, 1)),
                 publisher_detection=True,
-                sample_miss_detection=detection,
             )
         else:
             self._publisher = session.declare_publisher(self.key, congestion_control=congestion)
@@ -319,7 +316,6 @@ class ClientEndpoint(_Endpoint):
         super().__init__(node, tokens.CLIENT, name, type_name, qos)
         self._sequence = itertools.count(1)
         self._on_reply = on_reply
-        self._has_route = threading.Event()
         timeout_s = _UNLIMITED_S if "/_action/get_result" in name else _DEFAULT_TIMEOUT_S
         self._querier = self.network.session.declare_querier(
             self.key,
@@ -327,23 +323,12 @@ class ClientEndpoint(_Endpoint):
             consolidation=zenoh.ConsolidationMode.NONE,
             timeout=timeout_s,
         )
-        self._matching = self._querier.declare_matching_listener(
-            zenoh.handlers.Callback(self._on_matching, indirect=False)
-        )
-        if self._querier.matching_status.matching:
-            self._has_route.set()
         self._announce()
-
-    def _on_matching(self, status: zenoh.MatchingStatus) -> None:
-        if status.matching:
-            self._has_route.set()
-        else:
-            self._has_route.clear()
 
     @property
     def has_route(self) -> bool:
         """Whether a request sent now would reach a server."""
-        return self._has_route.is_set()
+        return bool(self._querier.matching_status.matching)
 
     def next_sequence(self) -> int:
         """Return the number of the next request."""
@@ -359,9 +344,15 @@ class ClientEndpoint(_Endpoint):
             ).start()
 
     def _send_when_possible(self, payload: bytes | bytearray, sequence: int) -> None:
-        if self._has_route.wait(_ROUTE_S) and not self._closed and not self.network.closed:
-            with contextlib.suppress(zenoh.ZError):  # closed at this very moment
-                self._send(payload, sequence)
+        deadline = time.monotonic() + _ROUTE_S
+        with contextlib.suppress(zenoh.ZError):  # closed at this very moment
+            while not self._closed and not self.network.closed:
+                if self.has_route:
+                    self._send(payload, sequence)
+                    return
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(_ROUTE_POLL_S)
 
     def _send(self, payload: bytes | bytearray, sequence: int) -> None:
         self._querier.get(
@@ -385,5 +376,4 @@ class ClientEndpoint(_Endpoint):
     def close(self) -> None:
         """Stop calling; replies still under way are ignored."""
         if self._withdraw():
-            self._matching.undeclare()
             self._querier.undeclare()
