@@ -71,7 +71,6 @@ class Bench:
         self.on_joints_message = lambda message: message
         self.deliver_to_controller = lambda trajectory: True
         self.measured_offset = lambda t_ns, position: position
-        self.controller_stalled_until_ns = 0
         self.monitor_stalled_until_ns = 0
         # The policy.
         self.policy_on = False
@@ -133,15 +132,15 @@ class Bench:
             delay = round(self.random.gamma(1.5, 2.0) * MS)
             if self.random.random() < 0.002:
                 delay += round(self.random.uniform(40, 120) * MS)
-        arrival = max(self.now_ns + delay, self._delivered[stream], self.monitor_stalled_until_ns)
+        arrival = max(self.now_ns + delay, self._delivered[stream])
+        if stream != "plans":
+            arrival = max(arrival, self.monitor_stalled_until_ns)
         self._delivered[stream] = arrival
         return arrival
 
     # -- the parts -----------------------------------------------------------------------------
 
     def _control_cycle(self) -> None:
-        if self.now_ns < self.controller_stalled_until_ns:
-            return
         if self._mailbox is not None:
             self.motion, self._mailbox = self._mailbox, None
         position, velocity, acceleration = self.motion.at(self.now_ns)
@@ -226,7 +225,7 @@ class Bench:
             if self.policy_on:
                 self.give(self.mutate_plan(trajectory))
 
-        self.after(self.policy_latency_ns, arrive)
+        self.at(max(self.now_ns + self.policy_latency_ns, self.monitor_stalled_until_ns), arrive)
 
     def plan(self, overlap_ns: int = 160 * MS) -> Trajectory:
         """Return a plan that follows random targets out of whatever runs."""

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.core.types import State
 
@@ -205,9 +204,7 @@ def test_a_joint_that_stays_behind_trips(bench):
     bench.run(0.5)
     at_ns = bench.now_ns
     # So slowly that its jerk is nothing special.
-    bench.measured_offset = lambda t, p: p - np.array(
-        [0, 0, 0.3 * max(0, t - at_ns) * 1e-9, 0, 0]
-    )
+    bench.measured_offset = lambda t, p: p - np.array([0, 0, 0.3 * max(0, t - at_ns) * 1e-9, 0, 0])
     expect(bench, "tracking_error", 3.0)
     assert bench.names[2] in bench.monitor.snapshot().first_cause_detail
 

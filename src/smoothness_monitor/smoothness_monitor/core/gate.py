@@ -73,7 +73,7 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
         "", "its sender's clock is ahead of this one; it would start with a step, but does not run"
     ),
     Refusal.SUPERSEDED: Reaction(
-        "", "it continues a plan that ran or was forwarded just before the one that runs now"
+        "", "it continues a plan that ran just before the one that runs now, or before a reset"
     ),
     Refusal.NOT_DISTINCT: Reaction(
         "", "it starts within 2 ms of the plan before it: nobody could tell which of them runs"
@@ -133,12 +133,14 @@ class Expected:
         pending: The plan that was forwarded last, while the controller may still turn to it.
         recent: Plans that ran or were forwarded before these.
         newest: The plan that was forwarded last, whatever became of it; None when none was.
+        since_ns: When plans began to be forwarded, at the start or after a reset.
     """
 
     running: Plan
     pending: Plan | None = None
     recent: Sequence[Plan] = ()
     newest: Plan | None = None
+    since_ns: int = 0
 
 
 def refuse(refusal: Refusal, detail: str) -> Decision:
@@ -200,6 +202,8 @@ def _settle(
             return refuse(Refusal.NOT_DISTINCT, detail)
         return Decision(Verdict.FORWARD, _as_plan(knots))
     kinds = {fault.kind for fault in faults}
+    if kinds <= _TIMING | {ViolationKind.STEP} and knots.start_ns < expected.since_ns:
+        return refuse(Refusal.SUPERSEDED, "it was made before the state became READY")
     if ViolationKind.STEP in kinds and kinds <= _TIMING | {ViolationKind.STEP}:
         for plan in expected.recent:
             old = check(knots, plan, limits, now_ns=now_ns, config=config)

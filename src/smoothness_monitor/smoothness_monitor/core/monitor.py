@@ -82,6 +82,7 @@ class Monitor:
         self._lost = False
         self._causes: dict[str, str] = {}
         self._trip_ns = 0
+        self._ready_ns = 0
         self._forwarded = self._rejected = 0
         self._last_rejection = ""
         self._clear_outputs()
@@ -204,7 +205,7 @@ class Monitor:
         causes = ", ".join(self._causes)
         self._causes.clear()
         self._trip_ns = 0
-        self._enter_ready(f"reset after {causes}")
+        self._enter_ready(f"reset after {causes}", now)
         return True, "READY", self._take_outputs()
 
     # -- outputs ---------------------------------------------------------------------------------
@@ -344,7 +345,7 @@ class Monitor:
         pending = stop.may_run(running, self._newest, self._cycle.time_ns)
         decision = gate.decide(
             trajectory,
-            gate.Expected(running, pending, self._recent, self._newest),
+            gate.Expected(running, pending, self._recent, self._newest, self._ready_ns),
             self._limits,
             now_ns=now.ros_ns,
             config=self._check,
@@ -377,6 +378,11 @@ class Monitor:
         self._running.sent(plan, self._clock.now_ns)
         self._newest = plan
         self._arm.append(Trajectory.of(plan))
+
+    def _sent(self) -> list[Plan]:
+        """Return the plans that the controller may know: what runs and what was sent last."""
+        assert self._running is not None
+        return [plan for plan in (self._running.plan, self._newest) if plan is not None]
 
     def _send_gripper(self, plan: GripperPlan) -> None:
         self._gripper_plan = plan
@@ -479,7 +485,7 @@ class Monitor:
                     now_ns=now.ros_ns,
                     controller_ns=cycle.time_ns,
                     overlap_ns=_ns(self.config.stop_overlap_s),
-                    sent=[p for p in (running.plan, self._newest) if p is not None],
+                    sent=self._sent(),
                 )
         except MotionError as error:
             if foreign:
@@ -535,7 +541,7 @@ class Monitor:
         elif fresh:
             position, where = self._measured, "hold sent at the measured joints"
         if position is not None:
-            self._arm.append(Trajectory.of(stop.hold(self.names, position, now_ns=now.ros_ns)))
+            self._send(stop.hold(self.names, position, now_ns=now.ros_ns, sent=self._sent()))
         self._enter(State.FAULT)
         self._log(
             Level.ERROR,
@@ -553,15 +559,16 @@ class Monitor:
 
     def _leave_startup(self, now: Now) -> None:
         if self.state is State.STARTUP and not self.waiting_for():
-            self._enter_ready("all inputs are there")
+            self._enter_ready("all inputs are there", now)
 
-    def _enter_ready(self, why: str) -> None:
+    def _enter_ready(self, why: str, now: Now) -> None:
         assert self._cycle is not None
         # An arm that woke up outside of its range may return, and go no further out.
         self._limits = self.robot.limits.widened_to(self._cycle.position)
         self.detectors.command_position.limits = self._limits
         self.detectors.clear()
         self._rebase(self._cycle)
+        self._ready_ns = now.ros_ns
         self._waiting = None
         self._enter(State.READY)
         self._log(Level.INFO, f"plans are forwarded: {why}")

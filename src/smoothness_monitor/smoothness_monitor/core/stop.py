@@ -35,6 +35,14 @@ HOLD_NS = 100_000_000
 _DISTINCT_NS = 2 * IDENTITY_TOLERANCE_NS + 1
 
 
+def distinct_start(start_ns: int, sent: Sequence[Plan]) -> int:
+    """Return a start, that or a little later, that cannot be taken for that of a plan sent."""
+    for other_ns in sorted(plan.start_ns for plan in sent):
+        if abs(start_ns - other_ns) < _DISTINCT_NS:
+            start_ns = other_ns + _DISTINCT_NS
+    return start_ns
+
+
 def part_ns(new: Plan, old: Plan) -> int:
     """Return the absolute time until which two plans are the same motion.
 
@@ -76,10 +84,8 @@ def brake_in_plan(
     """
     splice = now_ns + overlap_ns
     cut = max(min(now_ns, controller_ns) - START_BACK_NS, base.start_ns)
-    for start in sorted(plan.start_ns for plan in sent):
-        if abs(cut - start) < _DISTINCT_NS:
-            cut = start + _DISTINCT_NS
-    return overlap(base, brake(base.state(splice), limits, start_ns=splice), cut_ns=cut)
+    tail = brake(base.state(splice), limits, start_ns=splice)
+    return overlap(base, tail, cut_ns=distinct_start(cut, sent))
 
 
 def brake_from_state(
@@ -125,11 +131,20 @@ def _continued(state: State, by_ns: int) -> State:
     return State(cubic_position(p, v, a, zero, dt), cubic_velocity(v, a, zero, dt), a)
 
 
-def hold(joint_names: tuple[str, ...], position: FloatArray, *, now_ns: int) -> Plan:
-    """Return the trajectory that holds a position from now on. It steps an arm that moves."""
+def hold(
+    joint_names: tuple[str, ...], position: FloatArray, *, now_ns: int, sent: Sequence[Plan]
+) -> Plan:
+    """Return the trajectory that holds a position from now on. It steps an arm that moves.
+
+    Args:
+        joint_names: J names.
+        position: (J,) rad.
+        now_ns: ROS time.
+        sent: Plans from whose starts this one's must be told.
+    """
     rows = np.vstack((position, position))
     zero = np.zeros_like(rows)
-    start = now_ns - START_BACK_NS
+    start = distinct_start(now_ns - START_BACK_NS, sent)
     times = np.array([0, START_BACK_NS + HOLD_NS], dtype=np.int64)
     return Plan(joint_names, start, times, rows, zero, zero)
 

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node among others: whatever `rclpy` is installed carries the messages."""
+
+import math
+import os
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from smoothness_monitor.core.detectors import DETECTORS
+from smoothness_monitor.core.types import Trajectory
+from smoothness_monitor.params import MonitorConfig
+
+from smooth_motion import Chunk, Knots, Plan, load_robot, overlap, track
+
+rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("vla_msgs.msg")
+
+from control_msgs.msg import JointTrajectoryControllerState  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+from smoothness_monitor import convert, qos  # noqa: E402
+from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from trajectory_msgs.msg import JointTrajectory  # noqa: E402
+from vla_msgs.msg import SafetyState  # noqa: E402
+
+CONFIG = Path(__file__).resolve().parents[3] / "config"
+FILES = {
+    "robot_file": str(CONFIG / "robots" / "so101.yaml"),
+    "monitor_file": str(CONFIG / "monitor" / "so101.yaml"),
+}
+PARAMETERS = [word for name, path in FILES.items() for word in ("-p", f"{name}:={path}")]
+DOMAIN = 79
+MS = 1_000_000
+
+
+class Surroundings(Node):
+    """What is around the monitor: controllers that follow plans exactly, encoders, a policy."""
+
+    def __init__(self) -> None:
+        super().__init__("surroundings")
+        self.robot = load_robot(FILES["robot_file"])
+        self.names = self.robot.limits.joint_names
+        self.running = Plan.hold(self.names, self.robot.home_position, self.time_ns())
+        self._cycle_ns = self.time_ns()
+        self.states: list[SafetyState] = []
+        self.diagnostics: list[DiagnosticArray] = []
+        self.received: list[JointTrajectory] = []
+        self._controller_state = self.create_publisher(
+            JointTrajectoryControllerState, "arm_controller/controller_state", qos.INPUT
+        )
+        self._joint_states = self.create_publisher(JointState, "joint_states", qos.INPUT)
+        self.plans = self.create_publisher(
+            JointTrajectory, "smoothness_monitor/joint_trajectory_in", qos.TRAJECTORY
+        )
+        self.create_subscription(
+            JointTrajectory, "arm_controller/joint_trajectory", self._on_plan, qos.TRAJECTORY
+        )
+        self.create_subscription(
+            SafetyState, "smoothness_monitor/state", self.states.append, qos.STATE
+        )
+        self.create_subscription(
+            DiagnosticArray, "/diagnostics", self.diagnostics.append, qos.DIAGNOSTICS
+        )
+        self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
+        self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
+        self.create_timer(0.01, self._cycles)
+
+    def time_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _on_plan(self, msg: JointTrajectory) -> None:
+        self.received.append(msg)
+        trajectory = convert.trajectory_from(msg)
+        knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
+        self.running = Plan(
+            knots.joint_names,
+            knots.start_ns,
+            knots.times_ns,
+            knots.positions,
+            knots.velocities,
+            knots.accelerations,
+        )
+
+    def _cycles(self) -> None:
+        """Run the cycles that are due, on a fixed grid however late this is called."""
+        while self._cycle_ns + 10 * MS <= self.time_ns():
+            self._cycle_ns += 10 * MS
+            position, velocity, acceleration, _ = self.running.sample(self._cycle_ns)
+            state = JointTrajectoryControllerState(joint_names=list(self.names))
+            state.header.stamp = convert.to_time(self._cycle_ns)
+            since = convert.to_time(self._cycle_ns - self.running.start_ns)
+            state.reference.time_from_start.sec = since.sec
+            state.reference.time_from_start.nanosec = since.nanosec
+            state.reference.positions = position.tolist()
+            state.reference.velocities = velocity.tolist()
+            state.reference.accelerations = acceleration.tolist()
+            self._controller_state.publish(state)
+            joints = JointState(name=[*self.names, "gripper"])
+            joints.header.stamp = state.header.stamp
+            joints.position = [*position.tolist(), 0.1]
+            self._joint_states.publish(joints)
+
+    def plan(self) -> Plan:
+        """Return a plan to somewhere else, 2 s long."""
+        now_ns = self.time_ns()
+        splice = now_ns + 250 * MS
+        state = self.running.state(splice)
+        goal = state.position + np.array([0.8, 0.3, -0.3, -0.4, 0.5])
+        rows = np.linspace(state.position, goal, 20)
+        chunk = Chunk(self.names, splice, 100 * MS, rows)
+        tail = track(chunk, state, self.robot.limits, start_ns=splice)
+        return overlap(self.running, tail, cut_ns=now_ns - 20 * MS)
+
+    def send(self, plan: Plan) -> None:
+        self.plans.publish(convert.trajectory_to(Trajectory.of(plan)))
+
+    @property
+    def newest(self) -> SafetyState:
+        return self.states[-1] if self.states else SafetyState()
+
+
+class Graph:
+    def __init__(self) -> None:
+        rclpy.init(args=["--ros-args", *PARAMETERS], domain_id=DOMAIN)
+        self.executor = SingleThreadedExecutor()
+        self.monitor, self.around = SmoothnessMonitor(), Surroundings()
+        self.executor.add_node(self.monitor)
+        self.executor.add_node(self.around)
+
+    def until(self, condition, seconds=20.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, self.around.newest
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def call(self, client):
+        self.until(client.service_is_ready)
+        future = client.call_async(Trigger.Request())
+        self.until(future.done)
+        return future.result()
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.monitor.destroy_node()
+        self.around.destroy_node()
+        rclpy.shutdown()
+
+
+@pytest.fixture
+def graph():
+    graph = Graph()
+    try:
+        graph.until(lambda: graph.around.newest.permit)
+        yield graph
+    finally:
+        graph.close()
+
+
+def test_the_node_forwards_stops_latches_and_resets(graph):
+    """H6."""
+    around = graph.around
+    plan = around.plan()
+    around.send(plan)
+    graph.until(lambda: around.received)
+    assert convert.trajectory_from(around.received[0]) == Trajectory.of(plan)
+
+    graph.until(lambda: np.abs(around.running.sample(around.time_ns()).velocity).max() > 0.3)
+    response = graph.call(around.stop)
+    assert response.success
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    assert around.newest.first_cause == "operator"
+    assert not around.newest.permit
+    assert around.newest.causes == ["operator"]
+
+    received, rejected = len(around.received), around.newest.plans_rejected
+    around.send(around.plan())
+    graph.until(lambda: around.newest.plans_rejected == rejected + 1)
+    assert len(around.received) == received
+
+    graph.until(lambda: not around.newest.waiting_for)
+    response = graph.call(around.reset)
+    assert response.success, response.message
+    graph.until(lambda: around.newest.permit)
+    around.send(around.plan())
+    graph.until(lambda: around.newest.plans_forwarded == 2)
+    assert around.newest.state == SafetyState.READY
+
+
+def test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller(graph):
+    """H2."""
+    around = graph.around
+    msg = convert.trajectory_to(Trajectory.of(around.plan()))
+    msg.points[4].positions[2] = math.nan
+    around.plans.publish(msg)
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    assert around.newest.first_cause == "non_finite"
+    for received in around.received:
+        assert all(math.isfinite(p) for point in received.points for p in point.positions)
+
+
+def test_a_second_publisher_on_the_controllers_topic_stops_the_arm(graph):
+    """H7."""
+    around = graph.around
+    around.create_publisher(JointTrajectory, "arm_controller/joint_trajectory", qos.TRAJECTORY)
+    graph.until(lambda: around.newest.first_cause == "foreign_publisher")
+    assert "surroundings" in around.newest.first_cause_detail
+
+
+def test_thresholds_can_be_read_and_not_be_set(graph):
+    """H15."""
+    monitor = graph.monitor
+    for item in fields(MonitorConfig):
+        value = monitor.get_parameter(item.name).value
+        result = monitor.set_parameters([Parameter(item.name, value=value)])[0]
+        assert not result.successful
+
+
+def test_the_diagnostics_have_a_line_for_every_detector(graph):
+    graph.until(lambda: graph.around.diagnostics)
+    names = [status.name for status in graph.around.diagnostics[-1].status]
+    assert names == [
+        "smoothness_monitor: stop",
+        *(f"smoothness_monitor: {detector.name}" for detector in DETECTORS),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ([], "parameter robot_file: not set"),
+        (["-p", f"robot_file:={FILES['robot_file']}", "-p", "monitor_file:=/no.yaml"], "/no.yaml"),
+        (["-p", "robot_file:=/no.yaml", "-p", f"monitor_file:={FILES['monitor_file']}"], "/no.yam"),
+        (["-p", "robot_file:=1"], "robot_file"),
+    ],
+)
+def test_a_wrong_configuration_ends_in_one_line_and_exit_code_2(parameters, words):
+    """H15."""
+    done = subprocess.run(
+        [sys.executable, "-m", "smoothness_monitor.node", "--ros-args", *parameters],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "ROS_DOMAIN_ID": str(DOMAIN)},
+    )
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("smoothness_monitor: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in done.stderr
