@@ -149,6 +149,7 @@ class World:
     Attributes:
         deliver: Whether a plan reaches the controller.
         monitor: What the monitor reports; None when it is silent.
+        rejected: How many plans it says it rejected, and why the newest.
         commands: The controller's reference at each tick.
     """
 
@@ -158,6 +159,7 @@ class World:
     now_ns: int = START_NS
     deliver: Callable[[Plan], bool] = lambda plan: True
     monitor: MonitorState | None = MonitorState.READY
+    rejected: tuple[int, str] = (0, "")
     cameras: bool = True
     running: Plan = field(default_factory=lambda: Plan.hold(ARM, HOME, START_NS - 10**9))
     gripper_running: tuple[int, NDArray[np.int64], NDArray[np.float64]] = (
@@ -217,7 +219,8 @@ class World:
             conductor.observations.image("observation.images.front", pixels, now, now)
         if self.monitor is not None:
             permit = self.monitor is MonitorState.READY
-            conductor.monitor(MonitorReport(now, self.monitor, permit, ""), now)
+            report = MonitorReport(now, self.monitor, permit, "", *self.rejected)
+            conductor.monitor(report, now)
         outputs = conductor.step(now, now)
         self.log += [text for _, text in outputs.log]
         self.ended += outputs.ended

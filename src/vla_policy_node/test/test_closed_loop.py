@@ -140,6 +140,22 @@ def test_plans_that_are_never_taken_end_the_run(make_world):
     assert len(world.plans) == 3
 
 
+def test_the_reason_of_the_monitor_is_passed_on_when_a_plan_is_lost(make_world):
+    world = make_world(latency_ms=0, max_failures=2)
+
+    def reject(plan):
+        world.rejected = (
+            world.rejected[0] + 1,
+            f"splice_too_early, number {world.rejected[0] + 1}",
+        )
+        return False
+
+    world.deliver = reject
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(2.0)
+    assert world.ended[0].message.endswith("newest rejection: splice_too_early, number 2")
+
+
 def test_a_foreign_trajectory_is_waited_for_and_then_continued_from(make_world):
     world = make_world(latency_ms=30)
     world.conductor.begin("anything", 60.0, world.now_ns)

@@ -121,6 +121,9 @@ def test_a_monitor_state_that_is_not_known_counts_as_a_fault():
         state=SafetyState.STOPPED_LATCHED, first_cause="jerk", first_cause_detail="120 of 100"
     )
     assert convert.to_monitor(message).cause == "jerk (120 of 100)"
+    message = SafetyState(plans_rejected=3, last_rejection="splice_too_early: 90 ms")
+    report = convert.to_monitor(message)
+    assert (report.rejections, report.rejection) == (3, "splice_too_early: 90 ms")
 
 
 def test_the_constants_are_those_of_the_messages():

@@ -126,6 +126,8 @@ def to_monitor(msg: SafetyState) -> MonitorReport:
         MonitorState(msg.state) if known else MonitorState.FAULT,
         bool(msg.permit),
         cause or ", ".join(msg.waiting_for),
+        int(msg.plans_rejected),
+        msg.last_rejection,
     )
 
 

@@ -58,7 +58,8 @@ class Parameters:
     )
     overlap_s: float = _number(
         0.1,
-        "How far ahead of its publication a plan may first differ from the running one.",
+        "How far ahead of its publication a plan may first differ from the running one; more than "
+        "the monitor's `plan_overlap_s`.",
         "s",
         0.1,
         1.0,

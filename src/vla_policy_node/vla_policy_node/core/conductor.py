@@ -188,6 +188,7 @@ class Conductor:
         self._pending: Targets | None = None
         self._chunk_id = 0
         self._complaint = ""
+        self._rejections, self._rejection = 0, ""
         self._outputs = Outputs()
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -217,6 +218,8 @@ class Conductor:
     def monitor(self, report: MonitorReport, steady_ns: int) -> None:
         """Take in a message of the monitor."""
         self.permit.report(report, steady_ns)
+        if report.rejections != self._rejections:
+            self._rejections, self._rejection = report.rejections, report.rejection
 
     def arm(self, report: ControllerReport, now_ns: int, steady_ns: int) -> None:
         """Take in a message of the arm's controller."""
@@ -227,11 +230,14 @@ class Conductor:
             return
         if event is Event.ACKNOWLEDGED:
             self._session.acknowledged()
-        elif event is not Event.NOTHING:
-            level = Level.INFO if event is Event.REBASED else Level.WARN
-            self._log(level, f"{self._robot.arm_controller}: {event.value}")
+            return
+        text = f"{self._robot.arm_controller}: {event.value}"
         if event is Event.LOST:
-            self._end(self._session.lost(event.value, steady_ns))
+            if self._rejection:
+                text += f"; the monitor's newest rejection: {self._rejection}"
+            self._end(self._session.lost(text, steady_ns))
+        if event is not Event.NOTHING:
+            self._log(Level.INFO if event is Event.REBASED else Level.WARN, text)
 
     def gripper(self, report: ControllerReport, steady_ns: int) -> None:
         """Take in a message of the gripper's controller."""
@@ -377,6 +383,7 @@ class Conductor:
             )
             return
         self._planner.sent(motion, now_ns)
+        self._rejection = ""
         self._session.planned(took_ns / SECOND_NS)
         self._outputs.arm, self._outputs.gripper = motion.arm, motion.gripper
 

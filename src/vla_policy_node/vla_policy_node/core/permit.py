@@ -27,12 +27,16 @@ class MonitorReport:
         state: The monitor's state.
         permit: Whether plans may be sent.
         cause: Why it stopped, or what it waits for; empty when neither.
+        rejections: How many trajectories it has rejected since it started.
+        rejection: Why it rejected the newest of these.
     """
 
     stamp_ns: int
     state: MonitorState
     permit: bool
     cause: str
+    rejections: int = 0
+    rejection: str = ""
 
 
 class Permit:
