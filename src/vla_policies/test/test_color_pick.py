@@ -242,3 +242,21 @@ def test_the_contract_of_the_repository_is_complete():
     policy = load_policy(contract["policy"]["name"], contract["policy"]["options"])
     assert {feature.name for feature in policy.spec.observation} <= set(contract["observation"])
     assert list(policy.spec.joint_names) == contract["action"]["joints"]
+
+
+def test_a_cube_is_dropped_where_the_bin_is_free():
+    policy = load_policy("color_pick", OPTIONS)
+    centre = CONFIG.bin_centre
+    # The red cube in a closed hand over the bin, painted where the hand is.
+    hand = HandKinematics((0.0096, 0.0, -0.092))
+    place = [np.arctan2(centre[1], centre[0] - PAN_X), 0.2338, 0.085, np.pi / 2, 0.0]
+    joints = np.append(hand.joints(place)[0], 0.18)
+    point = np.array([*centre, 0.085])
+    lift = CONFIG.camera.on_plane(CONFIG.camera.project(point), 0.0125)
+    image = picture(("green", *centre, 0.1), ("red", lift[0], lift[1], 0.0))
+    action = policy.infer(seen(image, joints=joints))
+    assert action.phase in ("carry", "release")
+    end = hand.coordinates(action.positions[-1, :5])
+    x, y = PAN_X + end[1] * np.cos(end[0]), end[1] * np.sin(end[0])
+    assert np.hypot(x - centre[0], y - centre[1]) > 0.02
+    assert max(abs(x - centre[0]), abs(y - centre[1])) < 0.5 * CONFIG.bin_side

@@ -38,7 +38,7 @@ GRASP_POINT = (0.0096, 0.0, -0.0920)
 GRASP_HEIGHT = 0.0145  # m of that point, so that the finger tips stay off the table
 TRAVEL_HEIGHT = 0.065  # m with an empty hand over the cubes
 CARRY_HEIGHT = 0.085  # m with a cube over the bin's walls
-RELEASE_HEIGHT = 0.062  # m
+RELEASE_HEIGHT = 0.058  # m
 BESIDE_HEIGHT = 0.040  # m of that point, at which the finger tips are over a cube's top
 DOWN = 0.5 * math.pi  # rad, pitch of a hand that points down
 
@@ -92,6 +92,7 @@ class _Memory:
     since_ns: int = 0  # of the intent
     closed: bool = False  # the jaws, around a cube or nothing
     cube: vision.Sighting | None = None
+    over_bin: motion.Goal | None = None
     unseen_since_ns: int | None = None
     low_since_ns: int = 0
     opening: float = math.nan
@@ -100,6 +101,8 @@ class _Memory:
 
     def turn_to(self, intent: _Intent, now_ns: int) -> None:
         self.intent, self.since_ns, self.closed = intent, now_ns, False
+        if intent is _Intent.BRING:
+            self.over_bin = None
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,6 @@ class ColorPick:
         self._memory = _Memory()
         home = _place(self._hand.coordinates(options.home[:5]))
         self._home = motion.Goal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
-        x, y = options.bin_centre
-        self._over_bin = motion.Goal(
-            (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0),
-            ((0.012, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)),
-        )
         camera = options.camera
         self._spec = PolicySpec(
             policy_id="color_pick 0.1.0",
@@ -266,12 +264,13 @@ class ColorPick:
             memory.cube = None
             memory.turn_to(_Intent.FETCH, view.now_ns)
             return None
-        along, up, _ = self._over_bin.distance(view.here)
-        if along < 0.012 and up < 0.006:
+        over_bin = self._over_bin(view)
+        along, up, _ = over_bin.distance(view.here)
+        if along < 0.008 and up < 0.006:
             memory.turn_to(_Intent.LET_GO, view.now_ns)
             return None
         low = view.here[2] < CARRY_HEIGHT - 0.015 and along > _OVER_BIN
-        return _Decision(Phase.LIFT if low else Phase.CARRY, self._over_bin, GRIPPER_CLOSED)
+        return _Decision(Phase.LIFT if low else Phase.CARRY, over_bin, GRIPPER_CLOSED)
 
     def _let_go(self, view: _View) -> _Decision | None:
         """Open the jaws over the bin."""
@@ -279,7 +278,7 @@ class ColorPick:
         if view.opening >= _OPEN_ENOUGH or view.now_ns - memory.since_ns > _GIVE_UP_NS:
             memory.turn_to(_Intent.RETURN, view.now_ns)
             return None
-        return _Decision(Phase.RELEASE, self._over_bin, GRIPPER_OPEN)
+        return _Decision(Phase.RELEASE, self._over_bin(view), GRIPPER_OPEN)
 
     def _return(self, view: _View) -> _Decision | None:
         """Go home, and look whether the cube is where it belongs."""
@@ -348,6 +347,34 @@ class ColorPick:
             )
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
         return motion.Goal(place, ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
+
+    def _over_bin(self, view: _View) -> motion.Goal:
+        """Return the goal over the bin, the same until the cube is let go."""
+        memory = self._memory
+        if memory.over_bin is None:
+            x, y = self._free_spot(view)
+            memory.over_bin = motion.Goal(
+                (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0),
+                ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)),
+            )
+        return memory.over_bin
+
+    def _free_spot(self, view: _View) -> tuple[float, float]:
+        """Return the place in the bin, m, that is farthest from the cubes seen in it."""
+        options = self._config
+        others = [
+            (seen.x, seen.y)
+            for colour in vision.HUES
+            if colour != view.colour
+            and (seen := vision.find_cube(view.image, colour, options.camera, options.cube_side))
+            and self._in_bin(seen)
+        ]
+        aside = 0.5 * options.bin_side - options.cube_side
+        x, y = (float(value) for value in options.bin_centre)
+        spots = [(x, y), *((x + dx * aside, y + dy * aside) for dx in (-1, 1) for dy in (-1, 1))]
+        return max(
+            spots, key=lambda spot: min((math.dist(spot, other) for other in others), default=0.0)
+        )
 
     # -- moving -----------------------------------------------------------------------------------
 
