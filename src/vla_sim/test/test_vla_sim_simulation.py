@@ -2,7 +2,6 @@
 """The tick over the real physics: the joints follow, a NaN does not reach the servos."""
 
 import ast
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.world import World
 
+ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
 MS = 1_000_000
 S = 1_000 * MS
 T0 = 1_800_000_000 * S
@@ -20,29 +20,8 @@ HOME = (0.0, -1.2, 1.0, 1.25, 0.0, 0.1)
 
 
 @pytest.fixture
-def simulation(tmp_path):
-    limit = {"position": [-1.6, 1.6], "velocity": 2.0, "acceleration": 10.0, "jerk": 100.0}
-    robot = {
-        "robot": "so101",
-        "base_frame": "base_link",
-        "tip_frame": "tip",
-        "arm": {
-            "controller": "arm_controller",
-            "joints": list(ARM),
-            "limits": dict.fromkeys(ARM, limit),
-        },
-        "gripper": {
-            "controller": "gripper_controller",
-            "joint": "gripper",
-            "position": [-0.1, 1.7],
-            "velocity": 2.5,
-        },
-        "home": dict(zip((*ARM, "gripper"), HOME, strict=True)),
-        "encoder": {"ticks_per_turn": 4096},
-    }
-    path = tmp_path / "robot.yaml"
-    path.write_text(json.dumps(robot))
-    return Simulation(World(path), ARM, "gripper", period_ns=PERIOD_NS, steps_per_tick=5)
+def simulation():
+    return Simulation(World(ROBOT), ARM, "gripper", period_ns=PERIOD_NS, steps_per_tick=5)
 
 
 def ticks(simulation, count, start=0):

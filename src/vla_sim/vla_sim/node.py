@@ -34,6 +34,7 @@ from vla_sim.world import RenderError, World, WorldError
 
 CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
+LOST_IN_A_ROW = 3  # pictures; fewer are a passing load of the host
 WARNING_PERIOD_NS = 5_000_000_000
 
 
@@ -51,6 +52,7 @@ class SimulationNode(Node):
         super().__init__("vla_sim")
         self.failed = False
         self._workers: list[ControlWorker | CameraWorker] = []
+        self._lost_in_a_row = 0
         self._warned_ns: dict[str, int] = {}
         parameters = self._read_parameters()
         robot = load_robot(parameters.robot_file)
@@ -177,8 +179,12 @@ class SimulationNode(Node):
         self._goals.report(tick.arm)
         if objects is not None:
             self._task_state.publish(convert.from_objects(tick_ns, self._frame, seed, objects))
-        if snapshot is not None and not self._cameras.offer(tick_ns, snapshot):
-            self._warn("the cameras do not keep up with their rate; pictures are left out")
+        if snapshot is not None:
+            self._lost_in_a_row = (
+                0 if self._cameras.offer(tick_ns, snapshot) else self._lost_in_a_row + 1
+            )
+            if self._lost_in_a_row >= LOST_IN_A_ROW:
+                self._warn("the cameras do not keep up with their rate; pictures are left out")
         if tick.not_finite:
             self._warn(
                 f"the command of {', '.join(tick.not_finite)} is not finite; "

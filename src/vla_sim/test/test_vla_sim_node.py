@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node as a process, seen from another: topics, the action, the reset, bad input, the end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Duration, Time
+from control_msgs.action import FollowJointTrajectory
+from control_msgs.msg import JointTrajectoryControllerState
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from vla_msgs.msg import TaskState
+from vla_msgs.srv import ResetScene
+
+MS = 1_000_000
+ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
+ARM = ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll"]
+HOME = [0.0, -1.2, 1.0, 1.25, 0.0]
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+SMALL = ("image_width:=160", "image_height:=120")
+TOPICS = {
+    "joint_states": (JointState, QoSProfile(depth=100)),
+    "arm_controller/controller_state": (JointTrajectoryControllerState, QoSProfile(depth=100)),
+    "gripper_controller/controller_state": (JointTrajectoryControllerState, QoSProfile(depth=100)),
+    "front_camera/image_raw": (Image, BEST_EFFORT),
+    "wrist_camera/image_raw": (Image, BEST_EFFORT),
+    "front_camera/camera_info": (CameraInfo, BEST_EFFORT),
+    "vla_sim/task_state": (TaskState, QoSProfile(depth=1)),
+}
+
+
+def launch(*parameters, **popen):
+    words = [word for each in parameters for word in ("-p", each)]
+    command = "import sys; from vla_sim.node import main; sys.exit(main())"
+    return subprocess.Popen([sys.executable, "-c", command, "--ros-args", *words], **popen)
+
+
+def to_ns(stamp):
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def until(ready, timeout_s=15.0):
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def outcome(future):
+    until(future.done)
+    return future.result()
+
+
+def trajectory(*knots, stamp_ns=0, names=ARM):
+    rest = [0.0] * len(names)
+    msg = JointTrajectory(joint_names=names)
+    msg.header.stamp = Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+    msg.points = [
+        JointTrajectoryPoint(
+            positions=list(map(float, position)),
+            velocities=rest,
+            accelerations=rest,
+            time_from_start=Duration(nanosec=time_ms * MS),
+        )
+        for time_ms, position in knots
+    ]
+    return msg
+
+
+class Observer:
+    """Subscribes to everything that the node publishes, and can do what a client can."""
+
+    def __init__(self, context):
+        self.node = rclpy.create_node("observer", context=context)
+        self.seen = {topic: [] for topic in TOPICS}
+        for topic, (kind, profile) in TOPICS.items():
+            self.node.create_subscription(kind, topic, self.seen[topic].append, profile)
+        self.arm = self.node.create_publisher(
+            JointTrajectory, "arm_controller/joint_trajectory", 1
+        )
+        self.gripper = self.node.create_publisher(
+            JointTrajectory, "gripper_controller/joint_trajectory", 1
+        )
+        self.follow = ActionClient(
+            self.node, FollowJointTrajectory, "arm_controller/follow_joint_trajectory"
+        )
+        self.reset_client = self.node.create_client(ResetScene, "vla_sim/reset")
+
+    def newest(self, topic):
+        until(lambda: self.seen[topic])
+        return self.seen[topic][-1]
+
+    def reset(self, seed):
+        return outcome(self.reset_client.call_async(ResetScene.Request(seed=seed)))
+
+    def positions(self):
+        return np.array(self.newest("joint_states").position)
+
+    def at_rest(self):
+        reference = self.newest("arm_controller/controller_state").reference
+        return not any(reference.velocities)
+
+
+@pytest.fixture(scope="module")
+def domain():
+    """A domain of its own for each test process, so that graphs do not meet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(101 + os.getpid() % 100))
+        yield
+
+
+@pytest.fixture(scope="module")
+def observer(domain):
+    process = launch(f"robot_file:={ROBOT}", "seed:=3", "image_width:=160", "image_height:=120")
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    executor = SingleThreadedExecutor(context=context)
+    seen = Observer(context)
+    executor.add_node(seen.node)
+
+    def spin():
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    until(seen.reset_client.service_is_ready, 30.0)
+    until(seen.follow.server_is_ready)
+    until(lambda: seen.arm.get_subscription_count() and seen.gripper.get_subscription_count())
+    yield seen
+    executor.shutdown()
+    seen.node.destroy_node()
+    rclpy.shutdown(context=context)
+    thread.join(10)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+
+
+def test_every_topic_is_published(observer):
+    for topic in TOPICS:
+        observer.newest(topic)
+
+
+def test_states_are_stamped_on_the_grid_and_none_is_left_out(observer):
+    seen = observer.seen["joint_states"]
+    start = len(seen)
+    until(lambda: len(seen) > start + 50)
+    stamps = np.array([to_ns(msg.header.stamp) for msg in seen[start:]])
+    assert np.all(stamps % (10 * MS) == 0)
+    assert np.all(np.diff(stamps) == 10 * MS)
+
+
+def test_joint_states_hold_arm_and_gripper_on_the_encoders_grid(observer):
+    msg = observer.newest("joint_states")
+    assert list(msg.name) == [*ARM, "gripper"]
+    assert len(msg.position) == len(msg.velocity) == len(msg.effort) == 6
+    ticks = np.array(msg.position) * 4096 / (2 * np.pi)
+    assert ticks == pytest.approx(np.round(ticks), abs=1e-6)
+
+
+def test_images_are_rgb_and_stamped_with_a_control_tick(observer):
+    for camera in ("front", "wrist"):
+        msg = observer.newest(f"{camera}_camera/image_raw")
+        assert (msg.encoding, msg.width, msg.height, msg.step) == ("rgb8", 160, 120, 480)
+        assert msg.header.frame_id == f"{camera}_camera_optical_frame"
+        assert to_ns(msg.header.stamp) % (10 * MS) == 0
+        assert np.frombuffer(msg.data, np.uint8).std() > 1.0
+
+
+def test_the_camera_info_belongs_to_its_image(observer):
+    info = observer.newest("front_camera/camera_info")
+    assert (info.width, info.height, info.header.frame_id) == (
+        160,
+        120,
+        "front_camera_optical_frame",
+    )
+    assert info.k[0] == pytest.approx(info.k[4])
+    assert info.k[2] == pytest.approx(79.5)
+    assert list(info.p[:3]) == list(info.k[:3])
+
+
+def test_the_scene_is_laid_out_anew_while_the_arm_rests(observer):
+    until(observer.at_rest)
+    assert observer.reset(11).success
+    until(lambda: observer.newest("vla_sim/task_state").seed == 11)
+    task = observer.newest("vla_sim/task_state")
+    assert list(task.object_names) == ["red_cube", "green_cube", "blue_cube"]
+    assert len(task.object_poses) == len(task.in_bin) == 3
+    assert task.header.frame_id == "base_link"
+
+
+def test_a_negative_seed_is_refused(observer):
+    reply = observer.reset(-1)
+    assert not reply.success
+    assert "must not be negative" in reply.message
+
+
+def test_a_reset_is_refused_while_the_arm_moves(observer):
+    observer.arm.publish(trajectory((900, np.add(HOME, 0.2))))
+    until(lambda: not observer.at_rest())
+    reply = observer.reset(12)
+    assert not reply.success
+    assert "in motion" in reply.message
+    until(observer.at_rest)
+
+
+def test_controller_state_acknowledges_a_stamped_plan(observer):
+    states = observer.seen["arm_controller/controller_state"]
+    stamp_ns = time.time_ns() - 20 * MS
+    start = list(observer.newest("arm_controller/controller_state").reference.positions)
+    observer.arm.publish(trajectory((0, start), (600, HOME), stamp_ns=stamp_ns))
+
+    def running_ns():
+        state = states[-1]
+        return to_ns(state.header.stamp) - to_ns(state.reference.time_from_start)
+
+    until(lambda: running_ns() == stamp_ns)
+    until(observer.at_rest)
+    assert running_ns() == stamp_ns
+    state = states[-1]
+    assert list(state.joint_names) == ARM
+    assert list(state.reference.positions) == HOME
+    assert (len(state.feedback.velocities), len(state.output.positions)) == (5, 5)
+    assert state.speed_scaling_factor == 1.0
+
+
+def test_a_plan_that_begins_later_is_acknowledged_with_a_negative_time(observer):
+    states = observer.seen["arm_controller/controller_state"]
+    stamp_ns = time.time_ns() + 400 * MS
+    observer.arm.publish(trajectory((0, HOME), stamp_ns=stamp_ns))
+
+    def early(state):
+        elapsed_ns = to_ns(state.reference.time_from_start)
+        return elapsed_ns < 0 and to_ns(state.header.stamp) - elapsed_ns == stamp_ns
+
+    until(lambda: early(states[-1]))
+
+
+def test_the_gripper_has_its_own_controller(observer):
+    observer.gripper.publish(trajectory((300, [0.9]), names=["gripper"]))
+    until(lambda: abs(observer.positions()[5] - 0.9) < 0.02)
+
+
+def test_an_action_goal_succeeds_with_feedback(observer):
+    feedback = []
+    goal = FollowJointTrajectory.Goal(trajectory=trajectory((500, np.add(HOME, 0.1))))
+    handle = outcome(
+        observer.follow.send_goal_async(goal, lambda msg: feedback.append(msg.feedback))
+    )
+    assert handle.accepted
+    reply = outcome(handle.get_result_async())
+    assert reply.status == GoalStatus.STATUS_SUCCEEDED
+    assert reply.result.error_code == FollowJointTrajectory.Result.SUCCESSFUL
+    assert feedback
+    assert list(feedback[0].joint_names) == ARM
+    assert observer.positions()[:5] == pytest.approx(np.add(HOME, 0.1), abs=0.02)
+
+
+def test_an_invalid_goal_is_rejected(observer):
+    goal = FollowJointTrajectory.Goal(trajectory=trajectory((500, [0.0]), names=["tail"]))
+    assert not outcome(observer.follow.send_goal_async(goal)).accepted
+
+
+def test_a_cancelled_goal_ends_and_the_arm_holds(observer):
+    goal = FollowJointTrajectory.Goal(trajectory=trajectory((900, HOME)))
+    handle = outcome(observer.follow.send_goal_async(goal))
+    until(lambda: not observer.at_rest())
+    outcome(handle.cancel_goal_async())
+    reply = outcome(handle.get_result_async())
+    assert reply.status == GoalStatus.STATUS_CANCELED
+    until(observer.at_rest)
+
+
+def test_a_new_goal_aborts_the_running_one(observer):
+    goal = FollowJointTrajectory.Goal(trajectory=trajectory((600, HOME)))
+    first = outcome(observer.follow.send_goal_async(goal))
+    second = outcome(observer.follow.send_goal_async(goal))
+    aborted = outcome(first.get_result_async())
+    assert aborted.status == GoalStatus.STATUS_ABORTED
+    assert aborted.result.error_code == FollowJointTrajectory.Result.INVALID_GOAL
+    reached = outcome(second.get_result_async())
+    assert reached.status == GoalStatus.STATUS_SUCCEEDED
+
+
+def test_a_nan_moves_nothing(observer):
+    before = observer.positions()
+    observer.arm.publish(trajectory((100, [float("nan")] * 5)))
+    time.sleep(0.5)
+    assert observer.positions() == pytest.approx(before, abs=0.01)
+    observer.arm.publish(trajectory((300, HOME)))
+    until(lambda: np.allclose(observer.positions()[:5], HOME, atol=0.02))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ((), "parameter robot_file: is not set"),
+        (("robot_file:=/no/such.yaml",), "/no/such.yaml: the file: cannot be read"),
+        (("robot_file:={robot}", "controller_rate_hz:=90"), "controller_rate_hz: is 90"),
+        (("robot_file:={robot}", "seed:=many"), "'seed'"),
+        (("robot_file:={robot}", "camera_rate_hz:=400.0"), "camera_rate_hz out of range"),
+    ],
+)
+def test_bad_input_ends_the_node_with_one_line(domain, parameters, said):
+    words = [word.format(robot=ROBOT) for word in parameters]
+    process = launch(*words, stderr=subprocess.PIPE, text=True)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2, errors
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert said in errors
+
+
+def test_a_terminated_node_ends_cleanly(domain):
+    process = launch(f"robot_file:={ROBOT}", stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    assert "simulating so101" in line
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
