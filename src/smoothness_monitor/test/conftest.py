@@ -227,8 +227,12 @@ class Bench:
 
         self.at(max(self.now_ns + self.policy_latency_ns, self.monitor_stalled_until_ns), arrive)
 
-    def plan(self, overlap_ns: int = 160 * MS) -> Trajectory:
-        """Return a plan that follows random targets out of whatever runs."""
+    def plan(self, spare_ns: int = 90 * MS) -> Trajectory:
+        """Return a plan that follows random targets out of whatever runs.
+
+        It leaves the running plan `spare_ns` after the last moment at which the gate allows it.
+        """
+        overlap_ns = round(self.config.plan_overlap_s * S) + spare_ns
         running = self.policy_running.plan
         splice = splice_ns(running, self.now_ns + overlap_ns)
         limits = self.robot.limits
@@ -296,12 +300,12 @@ class Bench:
         assert self.run_until(lambda: self.state is State.READY, 2.0), self.monitor.waiting_for()
         return self
 
-    def get_moving(self) -> "Bench":
-        """Run until the arm is in full motion."""
+    def get_moving(self, speed: float = 0.6) -> "Bench":
+        """Run until a joint moves at a speed, rad/s."""
         self.get_ready()
+        self.amplitude = 1.2
         self.policy_on = True
-        fast = 0.5 * self.robot.limits.velocity.min()
-        moving = self.run_until(lambda: np.abs(self.motion.at(self.now_ns)[1]).max() > fast, 10.0)
+        moving = self.run_until(lambda: np.abs(self.motion.at(self.now_ns)[1]).max() > speed, 10.0)
         assert moving
         assert self.state is State.READY
         return self

@@ -190,7 +190,7 @@ def test_time_scaling_by_the_controller_trips(bench):
 def test_a_collision_trips_on_the_measured_jerk(make_bench):
     """H11."""
     bench = make_bench(tracking_error_rad=3.0)
-    bench.get_moving()
+    bench.get_moving(speed=1.1)
     stuck, velocity, _ = bench.motion.at(bench.now_ns)
     at_ns, fastest = bench.now_ns, int(np.argmax(np.abs(velocity)))
     hit = np.arange(5) == fastest

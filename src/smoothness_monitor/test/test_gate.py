@@ -117,7 +117,7 @@ def test_a_plan_that_comes_too_late_is_refused_without_a_trip(bench):
     bench.policy_on = False
     plan = bench.plan()
     forwarded = bench.monitor.snapshot().plans_forwarded
-    bench.run(0.2)
+    bench.run(0.15)
     bench.give(plan)
     snapshot = bench.monitor.snapshot()
     assert snapshot.plans_forwarded == forwarded
@@ -148,7 +148,7 @@ def test_a_plan_that_continues_the_plan_before_the_running_one_is_refused_withou
     """H3."""
     bench.get_moving()
     bench.policy_on = False
-    stale = bench.plan(overlap_ns=400 * MS)
+    stale = bench.plan(spare_ns=330 * MS)
     bench.give(bench.plan())
     bench.run(0.2)
     forwarded = bench.monitor.snapshot().plans_forwarded
@@ -163,12 +163,12 @@ def test_a_plan_that_continues_a_plan_not_yet_acknowledged_waits_for_the_control
     bench.policy_on = False
     bench.run(0.05)
     bench.on_controller_message = lambda message: None
-    bench.give(bench.plan(overlap_ns=100 * MS))
+    bench.give(bench.plan(spare_ns=30 * MS))
     forwarded = bench.monitor.snapshot().plans_forwarded
     bench.run(0.1)
     # The policy has heard, before the monitor does, that the controller runs it.
     bench.policy_running.plan = bench.policy_sends
-    bench.give(bench.plan(overlap_ns=250 * MS))
+    bench.give(bench.plan(spare_ns=180 * MS))
     assert bench.monitor.snapshot().plans_forwarded == forwarded
     assert bench.state is State.READY
     bench.on_controller_message = lambda message: message

@@ -238,7 +238,10 @@ def test_the_diagnostics_have_a_line_for_every_detector(graph):
     [
         ([], "parameter robot_file: not set"),
         (["-p", f"robot_file:={FILES['robot_file']}", "-p", "monitor_file:=/no.yaml"], "/no.yaml"),
-        (["-p", "robot_file:=/no.yaml", "-p", f"monitor_file:={FILES['monitor_file']}"], "/no.yam"),
+        (
+            ["-p", "robot_file:=/no.yaml", "-p", f"monitor_file:={FILES['monitor_file']}"],
+            "/no.yam",
+        ),
         (["-p", "robot_file:=1"], "robot_file"),
     ],
 )

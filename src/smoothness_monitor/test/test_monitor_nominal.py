@@ -64,7 +64,7 @@ def test_a_hundred_late_plans_trip_nothing_and_keep_the_limits(make_bench):
     """H3."""
     bench = make_bench(seed=11)
     bench.get_ready()
-    bench.policy_latency_ns = 130_000_000
+    bench.policy_latency_ns = 110_000_000
     bench.policy_on = True
     bench.run(30.0)
     snapshot = bench.monitor.snapshot()

@@ -243,7 +243,9 @@ def test_the_gripper_keeps_its_command_through_a_stop(bench):
     first, last = hold.points[0], hold.points[-1]
     assert hold.stamp_ns < stopped_ns < hold.stamp_ns + last.time_from_start_ns
     assert first.positions == [pytest.approx(running.position(hold.stamp_ns))]
-    assert last.positions == [pytest.approx(running.position(stopped_ns + 100 * MS))]
+    assert last.positions == [
+        pytest.approx(running.position(stopped_ns + round(bench.config.stop_overlap_s * S)))
+    ]
 
 
 def test_the_policys_silence_is_no_trip_and_the_arm_comes_to_rest(bench):
