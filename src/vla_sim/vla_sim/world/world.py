@@ -102,8 +102,7 @@ class World:
         self._object_dof = [self.model.joint(f"{n}_free").dofadr[0] for n in scenes.CUBES]
         self._object_body = [self.model.body(name).id for name in scenes.CUBES]
         self._gripper_bodies = {
-            self.model.body(name).id
-            for name in ("gripper_link", "moving_jaw_so101_v1_link", "moving_jaw")
+            self.model.body(name).id for name in ("gripper_link", "moving_jaw_so101_v1_link")
         }
         self._scene = scenes.sample_scene(seed, randomise=randomise)
         self.place_arm(self.home)
