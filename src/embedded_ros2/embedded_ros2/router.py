@@ -30,6 +30,8 @@ DEFAULT_PORT = 7447
 IDLE_S = 5.0
 _START_TIMEOUT_S = 15.0
 _POLL_S = 0.02
+_SHARED_MEMORY = Path("/dev/shm")
+_SEGMENT_AGE_S = 2.0  # younger ones may be about to be locked
 
 
 def _lock_path(port: int) -> Path:
@@ -136,9 +138,27 @@ def serve(port: int = DEFAULT_PORT, idle_s: float = IDLE_S) -> None:
                 continue  # somebody is just connecting
             if not _has_company(router):
                 router.close()
+                _remove_orphaned_segments()
                 _lock_path(port).unlink(missing_ok=True)
                 return
             os.close(descriptor)
+
+
+def _remove_orphaned_segments() -> None:
+    """Remove shared memory that processes left behind when they were killed.
+
+    Zenoh does this only when the next session uses shared memory, which may be never. Whoever
+    uses a segment holds a lock on it.
+    """
+    if fcntl is None:
+        return
+    for path in _SHARED_MEMORY.glob("*.zenoh"):
+        with contextlib.suppress(OSError):  # somebody else's, or gone, or in use
+            if time.time() - path.stat().st_mtime < _SEGMENT_AGE_S:
+                continue
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def _has_company(router: object) -> bool:

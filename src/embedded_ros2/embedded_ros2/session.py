@@ -35,8 +35,13 @@ _SESSION: dict[str, Any] = {
     **_COMMON,
     "mode": "peer",
     "connect/endpoints": [f"tcp/localhost:{router.DEFAULT_PORT}"],
-    "connect/timeout_ms": 0,
+    "connect/timeout_ms": -1,  # try again for ever, also after the router was away
     "connect/exit_on_failure": False,
+    "connect/retry": {
+        "period_init_ms": 250,
+        "period_max_ms": 1000,
+        "period_increase_factor": 2,
+    },
     "listen/endpoints": ["tcp/localhost:0"],
     "scouting/delay": 1,
 }

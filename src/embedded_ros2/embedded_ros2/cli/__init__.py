@@ -9,9 +9,21 @@ import sys
 from collections.abc import Sequence
 
 _COMMANDS = {
+    "action": "Various action related sub-commands",
+    "bag": "Record, play and inspect bags",
+    "doctor": "Show what there is: versions, router, shared memory, domain",
+    "interface": "Show information about ROS interfaces",
     "launch": "Run a launch file",
+    "lifecycle": "Various lifecycle related sub-commands",
+    "node": "Various node related sub-commands",
+    "param": "Various param related sub-commands",
+    "pkg": "Various package related sub-commands",
     "run": "Run a package specific executable",
+    "service": "Various service related sub-commands",
+    "topic": "Various topic related sub-commands",
 }
+_INTERRUPTED = 2
+_TERMINATED = 143
 
 
 class CommandError(Exception):
@@ -48,13 +60,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name is None:
         parser.print_help()
         return 0
+    return _run(module.main, args)
+
+
+def _run(function: object, args: argparse.Namespace) -> int:
     try:
-        return int(module.main(args) or 0)
+        return int(function(args) or 0)  # type: ignore[operator]
     except CommandError as error:
+        sys.stdout.flush()
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # else the interpreter complains that it cannot flush
         return 1
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
+    except Exception as error:
+        # By name: importing rclpy for the sake of its exception would slow down every command.
+        if type(error).__name__ == "ExternalShutdownException":
+            return _TERMINATED
+        raise
+
+
+def add_verbs(parser: argparse.ArgumentParser, verbs: dict[str, tuple[object, object]]) -> None:
+    """Add sub-commands.
+
+    Args:
+        parser: The parser of the command.
+        verbs: Name to (function that adds arguments, function that does the work); the first
+            line of the latter's docstring is the help.
+    """
+    subparsers = parser.add_subparsers(metavar="verb", required=True)
+    for name, (add, work) in verbs.items():
+        text = str(work.__doc__).splitlines()[0].rstrip(".")
+        sub = subparsers.add_parser(name, help=text, description=text)
+        if add is not None:
+            add(sub)  # type: ignore[operator]
+        sub.set_defaults(verb=work)

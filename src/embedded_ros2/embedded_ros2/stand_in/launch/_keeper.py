@@ -13,6 +13,8 @@ import time
 
 SIGINT_TIMEOUT_S = 5.0
 SIGTERM_TIMEOUT_S = 5.0
+# The machine's Zenoh router: a node started it, but it serves others too and ends by itself.
+SHARED = b"embedded_ros2.router"
 TAG_VARIABLE = b"EMBEDDED_ROS2_LAUNCH_ID="
 
 
@@ -29,6 +31,9 @@ def tagged(tag):  # type: (bytes) -> set[int]
         try:
             with open("/proc/" + entry + "/environ", "rb") as file:
                 if TAG_VARIABLE + tag not in file.read().split(b"\0"):
+                    continue
+            with open("/proc/" + entry + "/cmdline", "rb") as file:
+                if SHARED in file.read():
                     continue
             with open("/proc/" + entry + "/stat", "rb") as file:
                 state = file.read().rpartition(b")")[2].split()[0]

@@ -35,7 +35,8 @@ class DeclareLaunchArgument(Action):
             raise RuntimeError(f"launch argument '{name}': choices must not be empty")
         if choices and isinstance(default_value, str) and default_value not in choices:
             raise RuntimeError(
-                f"launch argument '{name}': default value '{default_value}' is not one of {choices}"
+                f"launch argument '{name}': default value '{default_value}' "
+                f"is not one of {choices}"
             )
         self.__name = name
         self.__default_value = (
