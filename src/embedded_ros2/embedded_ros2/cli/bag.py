@@ -80,7 +80,6 @@ def _record(args: argparse.Namespace) -> None:
     path = Path(args.output or f"rosbag2_{stamp}")
     if path.exists():
         raise CommandError(f"Output folder '{path}' already exists.")
-    # At the level of MCAP messages nothing is compressed: images hardly shrink, and time counts.
     with (
         Writer(path, version=_FORMAT_VERSION, storage_plugin=StoragePlugin.MCAP) as writer,
         ros.node(args) as own,
@@ -364,4 +363,5 @@ def _size(number: float) -> str:
 def _moment(stamp_ns: int) -> str:
     moment = datetime.datetime.fromtimestamp(stamp_ns / 1e9)
     text = moment.strftime("%b %e %Y %H:%M:%S")
-    return f"{text}.{stamp_ns % 10**9:09d} ({stamp_ns / 1e9:.9f})"
+    seconds, rest_ns = divmod(stamp_ns, 10**9)
+    return f"{text}.{rest_ns:09d} ({seconds}.{rest_ns:09d})"

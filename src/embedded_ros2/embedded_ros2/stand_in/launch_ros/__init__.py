@@ -8,7 +8,10 @@ are no C++ components here: composable nodes and their containers.
 from . import (
     actions,
     descriptions,
+    event_handlers,
+    events,
     parameter_descriptions,
+    ros_adapters,
     substitutions,
     utilities,
 )
@@ -16,7 +19,10 @@ from . import (
 __all__ = [
     "actions",
     "descriptions",
+    "event_handlers",
+    "events",
     "parameter_descriptions",
+    "ros_adapters",
     "substitutions",
     "utilities",
 ]

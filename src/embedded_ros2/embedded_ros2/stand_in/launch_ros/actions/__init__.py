@@ -3,6 +3,7 @@
 
 from launch import _deep_paths
 
+from .lifecycle import LifecycleNode, LifecycleTransition
 from .node import Node
 from .not_offered import ComposableNodeContainer, LoadComposableNodes, ROSTimer, SetUseSimTime
 from .scope import (
@@ -18,6 +19,8 @@ RosTimer = ROSTimer
 
 __all__ = [
     "ComposableNodeContainer",
+    "LifecycleNode",
+    "LifecycleTransition",
     "LoadComposableNodes",
     "Node",
     "PushROSNamespace",
