@@ -31,6 +31,13 @@ def test_the_same_seed_lays_out_the_same_scene_and_another_seed_another(world):
     assert not np.allclose(first, other)
 
 
+def test_any_64_bit_seed_gives_a_scene():
+    spots = [
+        sample_scene(seed, randomise=True).positions for seed in (-(1 << 63), -1, 0, (1 << 63) - 1)
+    ]
+    assert len({spot.tobytes() for spot in spots}) == 4
+
+
 def test_the_same_commands_in_the_same_scene_give_the_same_motion():
     ends = []
     for _ in range(2):

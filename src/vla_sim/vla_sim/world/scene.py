@@ -79,6 +79,7 @@ _AMBIENT = np.array([0.34, 0.34, 0.36])
 
 def sample_scene(seed: int, *, randomise: bool) -> Scene:
     """Lay out a scene. The layout depends on the seed alone, the look also on `randomise`."""
+    seed %= 1 << 64  # a message's seed may be negative
     positions, yaws = _layout(np.random.default_rng([seed, 0]))
     look = _look(np.random.default_rng([seed, 1]), 1.0 if randomise else 0.0)
     return Scene(positions=positions, yaws=yaws, look=look)
