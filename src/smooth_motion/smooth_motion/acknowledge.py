@@ -95,6 +95,14 @@ class RunningPlan:
         """The plan that was sent last, or the hold if none was."""
         return self._sent[-1] if self._sent else self.plan
 
+    def distinct_start(self, start_ns: int) -> int:
+        """Return a start, that or a little later, that no plan sent could be taken for."""
+        apart_ns = 2 * self._tolerance_ns + 1
+        for other_ns in sorted(plan.start_ns for plan in self._sent):
+            if abs(start_ns - other_ns) < apart_ns:
+                start_ns = other_ns + apart_ns
+        return start_ns
+
     def sent(self, plan: Plan, now_ns: int) -> None:
         """Note that a plan was sent to the controller.
 

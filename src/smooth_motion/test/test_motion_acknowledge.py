@@ -130,3 +130,12 @@ def test_two_plans_that_could_not_be_told_apart_are_refused(names, arms):
         running.sent(plan_at(names, arms.epoch + 82 * MS), arms.epoch + 102 * MS)
     with pytest.raises(MotionError, match="the controller moves"):
         running.sent(plan_at(arms.large.joint_names, arms.epoch + 90 * MS), arms.epoch)
+
+
+def test_a_start_too_near_to_that_of_a_plan_sent_is_moved_just_far_enough(names, arms):
+    running = RunningPlan(plan_at(names, arms.epoch))
+    running.sent(plan_at(names, arms.epoch + 80 * MS), arms.epoch + 100 * MS)
+    assert running.distinct_start(arms.epoch + 90 * MS) == arms.epoch + 90 * MS
+    moved = running.distinct_start(arms.epoch + 79 * MS)
+    assert moved > arms.epoch + 80 * MS
+    running.sent(plan_at(names, moved), arms.epoch + 101 * MS)

@@ -150,17 +150,20 @@ class World:
         deliver: Whether a plan reaches the controller.
         monitor: What the monitor reports; None when it is silent.
         rejected: How many plans it says it rejected, and why the newest.
+        lag_ns: How far the controller's time lies behind the clock.
         commands: The controller's reference at each tick.
     """
 
     conductor: Conductor
     inference: DelayedInference
     delivery_ns: int = 5 * MS
+    lag_ns: int = 0
     now_ns: int = START_NS
     deliver: Callable[[Plan], bool] = lambda plan: True
     monitor: MonitorState | None = MonitorState.READY
     rejected: tuple[int, str] = (0, "")
     cameras: bool = True
+    controller: bool = True
     running: Plan = field(default_factory=lambda: Plan.hold(ARM, HOME, START_NS - 10**9))
     gripper_running: tuple[int, NDArray[np.int64], NDArray[np.float64]] = (
         START_NS - 10**9,
@@ -191,26 +194,18 @@ class World:
                 plan = outputs.gripper
                 if plan is not None:
                     self.gripper_running = (plan.start_ns, plan.times_ns, plan.positions)
-        sample = self.running.sample(now)
+        cycle = now - self.lag_ns
+        sample = self.running.sample(cycle)
         start_ns, times_ns, positions = self.gripper_running
-        gripper = float(np.interp(now - start_ns, times_ns, positions))
+        gripper = float(np.interp(cycle - start_ns, times_ns, positions))
         self.commands.append(sample.position)
         self.gripper_commands.append(gripper)
         conductor = self.conductor
-        conductor.arm(
-            ControllerReport(
-                now,
-                now - self.running.start_ns,
-                sample.position,
-                sample.velocity,
-                sample.acceleration,
-            ),
-            now,
-            now,
-        )
-        zero = np.zeros(1)
-        report = ControllerReport(now, now - start_ns, np.array([gripper]), zero, zero)
-        conductor.gripper(report, now)
+        if self.controller:
+            zero, arm_since_ns = np.zeros(1), cycle - self.running.start_ns
+            conductor.arm(ControllerReport(cycle, arm_since_ns, *sample[:3]), now, now)
+            held = ControllerReport(cycle, cycle - start_ns, np.array([gripper]), zero, zero)
+            conductor.gripper(held, now)
         conductor.observations.state(
             "observation.state", JOINTS, np.append(sample.position, gripper), now, now
         )
@@ -270,7 +265,14 @@ def contract(write_contract: Callable[..., Path]):
 def make_world(robot, contract) -> Callable[..., World]:
     """Make a world with a policy of a given latency."""
 
-    def make(policy=None, latency_ms: int | Callable[[], int] = 100, **parameters) -> World:
+    contract_of_file = contract
+
+    def make(
+        policy=None,
+        latency_ms: int | Callable[[], int] = 100,
+        contract=contract_of_file,
+        **parameters,
+    ) -> World:
         policy = policy or NoisePolicy()
         latency = latency_ms if callable(latency_ms) else lambda: latency_ms
         inference = DelayedInference(policy, lambda: latency() * MS)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conductor and smooth_motion around a controller that follows exactly, in simulated time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from vla_policy_node.core.permit import MonitorState
 from vla_policy_node.core.session import State, Termination
+from vla_policy_node.core.units import UNITS
 
 from smooth_motion import Plan, limit_violations
 from vla_policies import Action
@@ -51,7 +54,7 @@ def test_every_plan_repeats_the_running_one_for_the_overlap(make_world):
     assert len(world.plans) > 10
     for (_, old), (sent_ns, new) in zip(world.plans, world.plans[1:], strict=False):
         until_ns = sent_ns + 100 * MS
-        assert new.start_ns <= sent_ns
+        assert new.start_ns <= sent_ns - 20 * MS
         kept = (old.knots_ns > new.start_ns) & (old.knots_ns <= until_ns)
         assert kept.any()
         for knot_ns, position, velocity, acceleration in zip(
@@ -65,6 +68,18 @@ def test_every_plan_repeats_the_running_one_for_the_overlap(make_world):
             assert (new.positions[at] == position).all()
             assert (new.velocities[at] == velocity).all()
             assert (new.accelerations[at] == acceleration).all()
+
+
+def test_a_controller_that_lags_behind_the_clock_enters_plans_in_the_middle(make_world):
+    # A plan that started in its future made the simulated controller draw a line of its own: 16
+    # times the jerk limit.
+    world = make_world(latency_ms=60)
+    world.lag_ns = 90 * MS
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(6.0)
+    assert len(world.plans) > 15
+    assert all(plan.start_ns <= sent_ns - world.lag_ns for sent_ns, plan in world.plans)
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
 
 
 def test_silence_ends_at_rest_without_another_word(make_world):
@@ -179,6 +194,7 @@ def test_a_foreign_trajectory_is_waited_for_and_then_continued_from(make_world):
     sent = len(world.plans)
     world.run(0.7)
     assert len(world.plans) == sent, "nothing is sent while a foreign trajectory moves the arm"
+    assert sum("not sent from here" in line for line in world.log) == 1
     assert "not sent from here" in " ".join(world.conductor.status(world.now_ns).waiting_for)
     world.run(1.0)
     assert len(world.plans) > sent
@@ -281,6 +297,70 @@ def test_a_camera_that_falls_silent_stops_the_chunks_and_then_the_run(make_world
     assert len(world.inference.asked) == asked
     assert world.ended[0].termination is Termination.INPUT_LOST
     assert "stale" in world.ended[0].message
+
+
+def test_a_controller_that_falls_silent_stops_the_chunks_and_then_the_run(make_world):
+    world = make_world(input_timeout_s=1.0)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.controller = False
+    world.run(0.5)
+    asked, sent = len(world.inference.asked), len(world.plans)
+    status = world.conductor.status(world.now_ns)
+    assert status.state is State.WAITING
+    assert status.waiting_for[0].startswith("arm_controller/controller_state: stale")
+    assert status.waiting_for[1].startswith("gripper_controller/controller_state: stale")
+    world.run(1.0)
+    assert (len(world.inference.asked), len(world.plans)) == (asked, sent)
+    assert world.ended[0].termination is Termination.INPUT_LOST
+
+
+def test_a_policy_that_still_hangs_from_before_is_waited_for(make_world):
+    world = make_world()
+    world.inference.overdue = True
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(0.5)
+    assert "has not returned from its last call" in world.conductor.status(0).waiting_for[0]
+    assert world.inference.asked == []
+    world.inference.overdue = False
+    world.run(0.5)
+    assert len(world.plans) > 0
+
+
+def test_a_chunk_for_the_old_instruction_is_not_planned_for_the_new_one(make_world):
+    latency_ms = 0
+    world = make_world(latency_ms=lambda: latency_ms, replan_period_s=0.05)
+    world.delivery_ns = 200 * MS
+    world.conductor.begin("old", 60.0, world.now_ns)
+    # A plan is under way, and a chunk that came after it waits.
+    world.run(0.15)
+    assert (len(world.plans), world.chunks) == (1, 3)
+    latency_ms = 400
+    world.conductor.begin("new", 60.0, world.now_ns)
+    world.run(0.35)
+    assert len(world.plans) == 1
+    world.run(0.3)
+    assert len(world.plans) == 2
+
+
+def test_columns_and_units_of_the_policy_become_those_of_the_robot(make_world, contract, spec):
+    """The policy returns degrees, in an order of its own; the plan moves the right joints."""
+    names = ("gripper", "elbow", "pan", "lift")
+    goal = {"gripper": 0.5, "elbow": 0.6, "pan": -0.3, "lift": -0.2}
+    ordered = replace(contract, action_joints=names, action_unit=UNITS["deg"])
+    other = replace(spec, joint_names=names, units="deg")
+
+    class Degrees:
+        spec = other
+
+        def infer(self, observation):
+            return Action(np.tile(np.degrees([goal[n] for n in names]), (60, 1)), 1 / 30, names)
+
+    world = make_world(policy=Degrees(), contract=ordered.narrowed_to(other))
+    world.conductor.begin("go", 60.0, world.now_ns)
+    world.run(3.0)
+    assert world.commands[-1] == pytest.approx([-0.3, -0.2, 0.6], abs=1e-3)
+    assert world.gripper_commands[-1] == pytest.approx(0.5)
 
 
 def test_a_newer_instruction_preempts_and_drops_the_answer_under_way(make_world):

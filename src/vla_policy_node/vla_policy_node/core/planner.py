@@ -28,8 +28,10 @@ from smooth_motion import (
     track_gripper,
 )
 
-# The first point lies in the past, so that the controller never waits for it.
-START_BACK_NS = 20_000_000
+# The first point lies this long before the controller's newest cycle: a controller that lags behind
+# the clock enters the trajectory in the middle. It would draw a line of its own to a first point
+# that still lay in its future.
+START_BACK_NS = 50_000_000
 # Of the margin, what is left to delivery once planning is over.
 DELIVERY_NS = 10_000_000
 # A controller publishes its state each cycle, 100 times a second or more often.
@@ -145,6 +147,7 @@ class Planner:
         self._timeout_ns = acknowledge_timeout_ns
         self._running: RunningPlan | None = None
         self._arrival_ns = 0
+        self._controller_ns = 0
         self._in_flight = False
         self._foreign_start_ns: int | None = None
         self._gripper = _GripperAccount(robot.gripper.joint) if with_gripper else None
@@ -164,6 +167,7 @@ class Planner:
             report.stamp_ns, report.time_from_start_ns, report.position, report.velocity, now_ns
         )
         self._arrival_ns = steady_ns
+        self._controller_ns = report.stamp_ns
         if verdict.kind is Acknowledged.FOREIGN:
             return self._observe_foreign(self._running, report)
         self._foreign_start_ns = None
@@ -260,7 +264,8 @@ class Planner:
                 f"the chunk ends {late_s:.3f} s before a plan could follow it: the policy is too "
                 "slow for the length of its chunks"
             )
-        cut = now_ns - START_BACK_NS
+        cut = max(min(now_ns, self._controller_ns) - START_BACK_NS, running.start_ns)
+        cut = self._running.distinct_start(cut)
         limits = self._robot.limits
         try:
             chunk = Chunk(limits.joint_names, targets.start_ns, targets.dt_ns, targets.arm)
