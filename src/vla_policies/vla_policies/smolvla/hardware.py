@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the processor can do, as far as the choice of a number type depends on it."""
+"""What the processor can do, and what the system can take back."""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Iterable
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+_PAGE_OUT = 21  # MADV_PAGEOUT, Linux 5.4
 
 
 def cpu_flags() -> frozenset[str]:
@@ -24,3 +27,23 @@ def cpu_flags() -> frozenset[str]:
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware, so that it is the faster type."""
     return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def drop_mapped_pages(files: Iterable[Path]) -> None:
+    """Let the system take back the memory of files that are mapped but no longer read.
+
+    Nothing is lost: a page that is read again comes from the file. Does nothing elsewhere than
+    on Linux.
+    """
+    names = {str(path.resolve()) for path in files}
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        madvise = ctypes.CDLL(None, use_errno=True).madvise
+    except (OSError, AttributeError):
+        return
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in lines:
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5] in names and "w" not in fields[1]:
+            start, _, end = fields[0].partition("-")
+            madvise(int(start, 16), int(end, 16) - int(start, 16), _PAGE_OUT)

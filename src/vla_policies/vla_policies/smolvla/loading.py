@@ -8,12 +8,15 @@ from pathlib import Path
 
 from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Backend
+from vla_policies.smolvla.bundle import is_bundle, read_bundle
+from vla_policies.smolvla.checkpoint import Checkpoint, read_checkpoint
 from vla_policies.smolvla.config import SmolVLAConfig
 from vla_policies.smolvla.processing import Processing
 from vla_policies.smolvla.shapes import Shapes
 from vla_policies.smolvla.text import TaskTokens
 
 INSTALL = "pip install 'vla_policies[smolvla]'"
+INSTALL_OPENVINO = "pip install 'vla_policies[openvino]'"
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,25 @@ def load(
     Raises:
         PolicyError: The folder holds neither, or what it needs is not installed.
     """
-    from vla_policies.smolvla.checkpoint import read_checkpoint
-
+    if is_bundle(folder):
+        for key, value in (
+            ("dtype", dtype), ("device", device), ("patch_positions", patch_positions)
+        ):  # fmt: skip
+            if value is not None:
+                raise PolicyError(f"{folder}: {key}: is fixed in a converted bundle; remove it")
+        return load_bundle(folder, threads=threads, statistics=statistics)
     checkpoint = read_checkpoint(folder, statistics=statistics, patch_positions=patch_positions)
+    return load_checkpoint(checkpoint, dtype or "auto", device or "cpu", threads)
+
+
+def load_checkpoint(
+    checkpoint: Checkpoint, dtype: str = "auto", device: str = "cpu", threads: int = 0
+) -> Loaded:
+    """Load a checkpoint that has been read, in torch.
+
+    Raises:
+        PolicyError: torch is not installed, or the device is not there.
+    """
     try:
         import torch
 
@@ -71,8 +90,25 @@ def load(
         raise PolicyError(f"smolvla: {error}; run: {INSTALL}") from None
     if threads:
         torch.set_num_threads(threads)
-    backend = TorchBackend(checkpoint, dtype or "auto", device or "cpu")
+    backend = TorchBackend(checkpoint, dtype, device)
     return Loaded(
-        folder.name, checkpoint.config, checkpoint.shapes, checkpoint.processing,
+        checkpoint.folder.name, checkpoint.config, checkpoint.shapes, checkpoint.processing,
         checkpoint.tokens, backend,
     )  # fmt: skip
+
+
+def load_bundle(folder: Path, *, threads: int = 0, statistics: Path | None = None) -> Loaded:
+    """Load a bundle, in OpenVINO.
+
+    Raises:
+        PolicyError: OpenVINO is not installed, or the bundle cannot be used.
+    """
+    try:
+        from vla_policies.smolvla.openvino_backend import OpenVinoBackend
+    except ImportError as error:
+        raise PolicyError(f"smolvla: {error}; run: {INSTALL_OPENVINO}") from None
+    bundle = read_bundle(folder, statistics)
+    backend = OpenVinoBackend(bundle, threads)
+    return Loaded(
+        folder.name, bundle.config, bundle.shapes, bundle.processing, bundle.tokens, backend
+    )

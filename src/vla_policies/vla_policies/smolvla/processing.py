@@ -85,6 +85,8 @@ class Processing:
         tokenizer: Name or folder of the tokenizer.
         state: Normaliser of the state.
         action: Normaliser of the action.
+        normalisation: Of ``STATE`` and ``ACTION``, as the processors say.
+        statistics: Of which the normalisers were made.
     """
 
     rename: dict[str, str]
@@ -93,30 +95,33 @@ class Processing:
     tokenizer: str
     state: Normaliser
     action: Normaliser
+    normalisation: dict[str, str]
+    statistics: Statistics
 
 
 def read_processing(
-    folder: Path, config: SmolVLAConfig, header: WeightsHeader, statistics: Path | None
+    folder: Path, config: SmolVLAConfig, header: WeightsHeader | None, statistics: Path | None
 ) -> Processing:
     """Read the processors of a checkpoint, with the statistics wherever they are.
 
     Args:
         folder: The checkpoint.
         config: Its config.
-        header: Of its weights, where older checkpoints keep the statistics.
+        header: Of its weights, where older checkpoints keep the statistics; None for no weights.
         statistics: A file that replaces those of the checkpoint: a LeRobot dataset's
             ``meta/stats.json``, or a normaliser's safetensors file.
 
     Raises:
         PolicyError: A step is unknown, or statistics are missing or unusable.
     """
-    found: Statistics = {}
-    source = header.path
+    source = folder / PREPROCESSOR_FILE
     rename: dict[str, str] = {}
     newline, text_length, tokenizer = True, config.text_length, config.vlm
-    modes_before, modes_after = dict(config.normalisation), dict(config.normalisation)
-    if (folder / PREPROCESSOR_FILE).is_file():
-        source = folder / PREPROCESSOR_FILE
+    # The state's are those of the step before the model, the action's those of the step after.
+    state_mode, action_mode = config.normalisation["STATE"], config.normalisation["ACTION"]
+    state: Statistics = {}
+    action: Statistics = {}
+    if source.is_file():
         before = _steps(source, _BEFORE)
         after = _steps(folder / POSTPROCESSOR_FILE, _AFTER)
         newline = "smolvla_new_line_processor" in before
@@ -125,23 +130,29 @@ def read_processing(
         if "tokenizer_processor" not in before:
             raise PolicyError(f"{source}: steps: lack tokenizer_processor; add it")
         text_length, tokenizer = _tokenizer(before["tokenizer_processor"], config)
-        for steps, name, modes in (
-            (before, "normalizer_processor", modes_before),
-            (after, "unnormalizer_processor", modes_after),
-        ):
-            if name in steps:
-                found.update(_normaliser(steps[name], modes))
-            else:
-                # Without the step nothing is normalised, whatever the config says.
-                modes.update(dict.fromkeys(modes, "IDENTITY"))
-    elif header.old_statistics:
-        found = _old_statistics(header)
+        state_mode, state = _normaliser(
+            source, before, "normalizer_processor", "STATE", state_mode
+        )
+        action_mode, action = _normaliser(
+            folder / POSTPROCESSOR_FILE, after, "unnormalizer_processor", "ACTION", action_mode
+        )
+    elif header is not None and header.old_statistics:
+        state, source = _old_statistics(header), header.path
+        action = state
     if statistics is not None:
-        found, source = read_statistics(statistics), statistics
+        state, source = read_statistics(statistics), statistics
+        action = state
+    used = {
+        feature: {name: found[feature][name] for name in _NEEDED[mode] if name in found[feature]}
+        for feature, found, mode in ((STATE, state, state_mode), (ACTION, action, action_mode))
+        if feature in found
+    }
     return Processing(
         rename, newline, text_length, tokenizer,
-        state=_make(STATE, config.state_size, modes_before["STATE"], found, source),
-        action=_make(ACTION, config.action_size, modes_after["ACTION"], found, source),
+        state=_make(STATE, config.state_size, state_mode, state, source),
+        action=_make(ACTION, config.action_size, action_mode, action, source),
+        normalisation={"STATE": state_mode, "ACTION": action_mode},
+        statistics=used,
     )  # fmt: skip
 
 
@@ -199,23 +210,29 @@ def _tokenizer(step: Table, config: SmolVLAConfig) -> tuple[int, str]:
     return settings.whole("max_length"), name
 
 
-def _normaliser(step: Table, modes: dict[str, str]) -> Statistics:
+def _normaliser(
+    path: Path, steps: dict[str, Table], name: str, kind: str, configured: str
+) -> tuple[str, Statistics]:
+    """Return how a step normalises a kind of feature, and its statistics."""
+    if name not in steps:
+        if configured == "IDENTITY":
+            return configured, {}
+        raise PolicyError(f"{path}: steps: lack {name}, though the config says {configured}")
+    step = steps[name]
     settings = step.table("config")
     settings.fixed("eps", EPSILON, otherwise=f"only {EPSILON} is supported")
     settings.fixed("normalize_observation_keys", None, otherwise="only null is supported")
     norm_map = settings.table("norm_map")
-    for kind in modes:
-        modes[kind] = norm_map.text(kind) if kind in norm_map.values else "IDENTITY"
-        if modes[kind] not in _NEEDED:
-            raise norm_map.error(kind, f"is {modes[kind]}; supported are {', '.join(_NEEDED)}")
-    if norm_map.values.get("VISUAL", "IDENTITY") != "IDENTITY":
-        raise norm_map.error("VISUAL", "only IDENTITY is supported for images")
+    norm_map.fixed("VISUAL", "IDENTITY", otherwise="only IDENTITY is supported for images")
+    mode = norm_map.text(kind)
+    if mode not in _NEEDED:
+        raise norm_map.error(kind, f"is {mode}; supported are {', '.join(_NEEDED)}")
     if "state_file" not in step.values:
-        return {}
-    name = step.text("state_file")
-    if Path(name).name != name:
-        raise step.error("state_file", f"is {name!r}; it must be a file of the checkpoint folder")
-    return _flat(_tensors(step.path.parent / name))
+        return mode, {}
+    file = step.text("state_file")
+    if Path(file).name != file:
+        raise step.error("state_file", f"is {file!r}; it must be a file of the checkpoint folder")
+    return mode, _flat(_tensors(path.parent / file))
 
 
 def _tensors(path: Path) -> dict[str, Array32]:

@@ -219,8 +219,23 @@ def write_config(
     )
 
 
-def write_processors(folder: Path, config: SmolVLAConfig, statistics: Statistics) -> None:
-    """Write the processors and, beside them, the statistics of state and action."""
+def write_processors(
+    folder: Path,
+    config: SmolVLAConfig,
+    statistics: Statistics,
+    *,
+    rename: Mapping[str, str] | None = None,
+    newline: bool = True,
+) -> None:
+    """Write the processors and, beside them, the statistics of state and action.
+
+    Args:
+        folder: The checkpoint.
+        config: Its config.
+        statistics: Of ``observation.state`` and ``action``.
+        rename: The checkpoint's feature names by those that an observation has.
+        newline: A task ends with a newline.
+    """
     vision = {name: {"type": "VISUAL", "shape": [3, 0, 0]} for name in config.cameras}
     action = {ACTION: {"type": "ACTION", "shape": [config.action_size]}}
     state = {STATE: {"type": "STATE", "shape": [config.state_size]}}
@@ -230,6 +245,8 @@ def write_processors(folder: Path, config: SmolVLAConfig, statistics: Statistics
         for feature, entry in statistics.items()
         for name, values in entry.items()
     }
+
+    new_line = {"registry_name": "smolvla_new_line_processor", "config": {}}
 
     def normaliser(name: str, file: str, features: dict[str, Any]) -> dict[str, Any]:
         save_file(flat, folder / file)
@@ -241,9 +258,12 @@ def write_processors(folder: Path, config: SmolVLAConfig, statistics: Statistics
         {
             "name": "policy_preprocessor",
             "steps": [
-                {"registry_name": "rename_observations_processor", "config": {"rename_map": {}}},
+                {
+                    "registry_name": "rename_observations_processor",
+                    "config": {"rename_map": dict(rename or {})},
+                },
                 {"registry_name": "to_batch_processor", "config": {}},
-                {"registry_name": "smolvla_new_line_processor", "config": {}},
+                *([new_line] if newline else []),
                 {
                     "registry_name": "tokenizer_processor",
                     "config": {

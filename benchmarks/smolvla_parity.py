@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hold our SmolVLA against LeRobot 0.4.4: the same file, the same noise, the error of each joint.
+
+LeRobot makes a checkpoint with its own random weights and writes it; both load that file. Needs
+one environment with both:
+
+    pip install lerobot==0.4.4 "transformers==4.57.*" num2words ./src/vla_policies
+    python benchmarks/smolvla_parity.py --size full
+
+The error is the largest over rows, divided by the action's standard deviation over rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import lerobot_reference as lerobot
+import numpy as np
+import torch
+from vla_policies.protocol import STATE
+from vla_policies.smolvla.policy import make
+
+from vla_policies import Observation
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--size", choices=list(lerobot.SIZES), default="tiny")
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--observations", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, help="where to keep checkpoints between runs")
+    parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    lerobot.import_lerobot()
+    lerobot.exact_patch_positions()
+    work = arguments.work or Path(tempfile.mkdtemp(prefix="smolvla_parity_"))
+    print(f"LeRobot 0.4.4 against ours, {arguments.size}, random weights, error / std")
+    print(f"{'cameras':>7} {'computed in':<28} {'max':>9}   {'  '.join(lerobot.JOINTS)}")
+    rows = []
+    try:
+        for cameras in arguments.cameras:
+            rows += compare(work, arguments, cameras)
+    finally:
+        if arguments.work is None:
+            shutil.rmtree(work)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+def compare(work: Path, arguments: argparse.Namespace, cameras: int) -> list[dict]:
+    random = np.random.default_rng(cameras)
+    scenes = [
+        (*lerobot.scene(random, cameras), random.standard_normal((50, 32), dtype=np.float32))
+        for _ in range(arguments.observations)
+    ]
+    theirs, ours = {}, {}
+    for dtype in arguments.dtypes:
+        folder = work / f"{arguments.size}_{dtype}_{cameras}"
+        if not folder.exists():
+            lerobot.make_checkpoint(folder, arguments.size, dtype, cameras)
+        reference = lerobot.Reference(folder, dtype)
+        theirs[dtype] = [reference(*scene) for scene in scenes]
+        del reference
+        ours[dtype] = answers(folder, dtype, scenes)
+        if dtype == "bfloat16":
+            # What bfloat16 itself costs, in both: against the same file computed in float32.
+            ours["bfloat16 file in float32"] = answers(folder, "float32", scenes)
+    found = []
+    for dtype in arguments.dtypes:
+        found.append(report(cameras, f"{dtype}, ours - LeRobot", ours[dtype], theirs[dtype]))
+    if "bfloat16" in ours:
+        exact = ours["bfloat16 file in float32"]
+        found.append(report(cameras, "bfloat16, ours - float32", ours["bfloat16"], exact))
+        found.append(report(cameras, "bfloat16, LeRobot - float32", theirs["bfloat16"], exact))
+    return found
+
+
+def answers(folder: Path, dtype: str, scenes: list[tuple]) -> list[np.ndarray]:
+    policy = make(
+        {
+            "checkpoint": str(folder),
+            "dt_s": 1 / 30,
+            # The checkpoint's numbers as they are: rad stands for whatever they mean.
+            "joints": dict.fromkeys(lerobot.JOINTS, "rad"),
+            "dtype": dtype,
+            "patch_positions": "exact",
+        }
+    )
+    found = [
+        policy.infer(Observation(0, images, {STATE: state}, lerobot.TASK), noise=noise).positions
+        for images, state, noise in scenes
+    ]
+    policy.close()
+    return found
+
+
+def report(cameras: int, name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict:
+    errors = [
+        np.abs(a - b).max(axis=0) / b.std(axis=0) for a, b in zip(ours, theirs, strict=True)
+    ]
+    worst = np.max(errors, axis=0)
+    columns = "  ".join(f"{e:{len(j)}.1e}" for e, j in zip(worst, lerobot.JOINTS, strict=True))
+    print(f"{cameras:>7} {name:<28} {worst.max():9.1e}   {columns}", flush=True)
+    joints = dict(zip(lerobot.JOINTS, worst.tolist(), strict=True))
+    return {"cameras": cameras, "computed": name, "max": float(worst.max()), **joints}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convert a checkpoint to a bundle for OpenVINO, and quantise it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+from safetensors.numpy import save_file
+
+from vla_policies.protocol import PolicyError
+from vla_policies.smolvla.backend import Array32
+from vla_policies.smolvla.bundle import BUNDLE_FILE, EMBEDDING, FORMAT, HOST_FILE, STAGES
+from vla_policies.smolvla.checkpoint import Checkpoint
+from vla_policies.smolvla.config import CONFIG_FILE
+from vla_policies.smolvla.model import SmolVLA
+from vla_policies.smolvla.shapes import VLM_FOLDER
+from vla_policies.smolvla.stages import PrefixStage, StepStage, VisionStage
+from vla_policies.smolvla.text import TOKENIZER_FILE, find_tokenizer
+from vla_policies.smolvla.torch_backend import load_model
+from vla_policies.smolvla.write import write_processors
+
+
+def make_folder(folder: Path) -> None:
+    """Make a new folder for a bundle.
+
+    Raises:
+        PolicyError: It holds something.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise PolicyError(f"{folder}: holds something already; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
+    """Write a bundle in ``float32`` or ``bfloat16``.
+
+    Args:
+        checkpoint: What to convert.
+        folder: Where to; see `make_folder`.
+        precision: Of the computation.
+    """
+    model = load_model(checkpoint)
+    for name, stage in trace(model).items():
+        # bfloat16 weights fit into float16 but for their smallest, which become 0.
+        openvino.save_model(stage, folder / f"{name}.xml", compress_to_fp16=precision != "float32")
+    host = {
+        name: np.ascontiguousarray(values.detach().numpy())
+        for name, values in (
+            ("state_proj.weight", model.state_proj.weight),
+            ("state_proj.bias", model.state_proj.bias),
+            (EMBEDDING, model.text.embed_tokens.weight),
+        )
+    }
+    if precision != "float32":
+        half = model.text.embed_tokens.weight.detach().to(torch.bfloat16)
+        host[EMBEDDING] = half.view(torch.int16).numpy().view(np.uint16)
+    save_file(host, folder / HOST_FILE)
+    _copy_description(checkpoint, folder)
+    for key, value in (
+        ("format", FORMAT), ("precision", precision), ("checkpoint", checkpoint.folder.name),
+        ("patch_positions", checkpoint.patch_positions), ("openvino", openvino.__version__),
+    ):  # fmt: skip
+        note(folder, key, value)
+
+
+def note(folder: Path, key: str, value: Any) -> None:
+    """Write an entry of bundle.json."""
+    path = folder / BUNDLE_FILE
+    about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    about[key] = value
+    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def trace(model: SmolVLA) -> dict[str, openvino.Model]:
+    """Return the stages as OpenVINO models, with as many tokens and rows as they are given."""
+    text, expert = model.shapes.text, model.shapes.expert
+    layers, groups, half = text.layers, text.kv_heads, text.head_size // 2
+    share = text.heads // groups
+    alone = len(range(0, layers, model.config.self_attention_every))
+    side, hidden, width = model.shapes.vision.image_size, text.hidden, expert.hidden
+    columns = model.config.max_action_size
+    many = -1
+    shapes: dict[str, list[list[int]]] = {
+        "vision": [[1, 3, side, side]],
+        "prefix": [
+            [1, many, hidden], [1, 1, many, many], [1, many, 1, half], [1, many, 1, half],
+            [layers, groups, many, 2 * half], [layers, groups, many, 2 * half],
+        ],
+        "step": [
+            [1, many, columns], [1, 1, width], [1, 1, many, many],
+            [2, many, 1, half], [2, many, 1, half],
+            *[[alone, groups, many, 2 * half]] * 2,
+            *[[layers - alone, groups, many, 2 * half]] * 2,
+        ],
+    }  # fmt: skip
+    rows, past = 4, 3
+    sizes = {
+        "prefix": [[rows], [share * rows, past + rows], [rows], [rows], [past], [past]],
+        "step": [[rows], [], [share * rows, past + rows], [rows], [rows], *[[past]] * 4],
+    }
+    modules = {"vision": VisionStage, "prefix": PrefixStage, "step": StepStage}
+    found = {}
+    for name, shape in shapes.items():
+        fill = [iter(size) for size in sizes.get(name, [[]])]
+        example = tuple(
+            torch.zeros([next(here) if n == many else n for n in one])
+            for one, here in zip(shape, fill, strict=True)
+        )
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            found[name] = openvino.convert_model(
+                modules[name](model), example_input=example, input=shape
+            )
+    return found
+
+
+def quantise(
+    folder: Path, inputs: Mapping[str, Sequence[list[Array32]]], ignored: Mapping[str, list[str]]
+) -> None:
+    """Quantise the stages of a bundle to int8, in place.
+
+    Args:
+        folder: A bundle in bfloat16.
+        inputs: Of each stage, to calibrate it.
+        ignored: Patterns of operations of each stage that are left as they are.
+    """
+    import nncf
+
+    for name in STAGES:
+        stage = openvino.Core().read_model(folder / f"{name}.xml")
+        quantised = nncf.quantize(
+            stage,
+            nncf.Dataset(list(inputs[name])),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs[name]),
+            ignored_scope=nncf.IgnoredScope(patterns=ignored.get(name, []), validate=False),
+        )
+        del stage
+        for end in ("xml", "bin"):
+            (folder / f"{name}.{end}").unlink()
+        openvino.save_model(quantised, folder / f"{name}.xml", compress_to_fp16=True)
+    note(folder, "precision", "int8")
+    note(folder, "nncf", nncf.__version__)
+    note(folder, "calibration", {name: len(values) for name, values in inputs.items()})
+
+
+def _copy_description(checkpoint: Checkpoint, folder: Path) -> None:
+    source, processing = checkpoint.folder, checkpoint.processing
+    shutil.copy(source / CONFIG_FILE, folder)
+    shutil.copy(find_tokenizer(source, processing.tokenizer), folder / TOKENIZER_FILE)
+    for place in (source / VLM_FOLDER, source / checkpoint.config.vlm):
+        if (place / "config.json").is_file():
+            (folder / VLM_FOLDER).mkdir()
+            shutil.copy(place / "config.json", folder / VLM_FOLDER)
+            break
+    config = replace(
+        checkpoint.config,
+        normalisation=processing.normalisation,
+        text_length=processing.text_length,
+    )
+    write_processors(
+        folder, config, processing.statistics,
+        rename=processing.rename, newline=processing.newline,
+    )  # fmt: skip
