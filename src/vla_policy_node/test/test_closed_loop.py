@@ -378,6 +378,17 @@ def test_a_newer_instruction_preempts_and_drops_the_answer_under_way(make_world)
     assert {item.task for item in world.inference.asked} == {"one", "two"}
 
 
+def test_an_answer_that_arrives_after_the_end_is_not_a_chunk(make_world):
+    world = make_world(latency_ms=300)
+    world.conductor.begin("one", 60.0, world.now_ns)
+    world.run(0.1)
+    world.conductor.cancel("enough", world.now_ns)
+    world.run(0.5)
+    assert not world.inference.busy
+    assert world.chunks == 0
+    assert world.conductor.status(world.now_ns).statistics.chunks == 0
+
+
 def test_a_time_limit_ends_the_run(make_world):
     world = make_world()
     world.conductor.begin("anything", 1.0, world.now_ns)

@@ -129,6 +129,13 @@ def test_a_hanging_policy_is_reported_once_and_stays_busy_until_it_returns(infer
     assert not inference.overdue
 
 
+def test_a_question_that_no_longer_matters_is_not_reported_as_hanging(inference, policy):
+    inference.submit(observe("old"), 0)
+    inference.begin()
+    assert inference.poll(3 * SECOND) is None
+    assert inference.overdue
+
+
 def test_closing_does_not_wait_for_a_policy_that_never_returns(policy):
     worker = Inference(policy, SECOND)
     worker.submit(observe("one"), 0)

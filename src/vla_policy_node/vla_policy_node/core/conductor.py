@@ -317,13 +317,13 @@ class Conductor:
         self._session.received(str(action.phase), latency_s)
         self._chunk_id += 1
         self._outputs.chunk = self._record(action, answer.observation_stamp_ns, latency_s)
-        if self.raw and self._outputs.chunk is not None:
-            self._publish_raw(self._outputs.chunk)
-        elif not action.done:
-            self._accept(action, answer.observation_stamp_ns, steady_ns)
         if action.done:
             message = "the policy reports that it is done"
             self._end(self._session.end(Termination.DONE, message, steady_ns))
+        elif self.raw and self._outputs.chunk is not None:
+            self._publish_raw(self._outputs.chunk)
+        else:
+            self._accept(action, answer.observation_stamp_ns, steady_ns)
 
     def _record(self, action: Action, stamp_ns: int, latency_s: float) -> RawChunk | None:
         """Return the chunk for the record, None when its numbers are not a table."""
@@ -410,8 +410,7 @@ class Conductor:
     def _end(self, ended: Ended | None) -> None:
         if ended is None:
             return
-        # What was planned for the old instruction is of no use to the next one.
-        self._inference.begin()
+        # A chunk for the old instruction is of no use to the next one.
         self._pending = None
         self._outputs.ended.append(ended)
         good = ended.termination in (Termination.DONE, Termination.CANCELED, Termination.PREEMPTED)
