@@ -134,8 +134,8 @@ def main():
     node = rclpy.create_node(role)
     executor = MultiThreadedExecutor(4) if role in ("action", "server") else None
     globals()[role](node)
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         rclpy.spin(node, executor)
     except (KeyboardInterrupt, ExternalShutdownException) as error:
         print(type(error).__name__, flush=True)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
 
 from rclpy.clock_type import ClockType
 from rclpy.context import Context
@@ -204,19 +203,21 @@ class Clock:
 class ROSClock(Clock):
     """A clock that shows simulated time while there is one, the system's otherwise."""
 
+    _override_ns = 0
+    _active = False
+
     def __new__(cls) -> ROSClock:
-        self: Any = super().__new__(Clock, clock_type=ClockType.ROS_TIME)
-        self._override_ns = 0
-        self._active = False
-        return self  # type: ignore[no-any-return]
+        self = super().__new__(Clock, clock_type=ClockType.ROS_TIME)
+        assert isinstance(self, ROSClock)
+        return self
 
     @property
     def ros_time_is_active(self) -> bool:
         """Whether the clock shows simulated time."""
-        return self._active  # type: ignore[no-any-return]
+        return self._active
 
     def _is_simulated(self) -> bool:
-        return self._active  # type: ignore[no-any-return]
+        return self._active
 
     def _now_ns(self) -> int:
         return self._override_ns if self._active else time.time_ns()

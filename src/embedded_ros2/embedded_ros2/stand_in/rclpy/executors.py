@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 
+# A signal that comes just before the wait begins, or on another thread, does not end the wait, and
+# Python runs its handler only when the wait is over: so no wait is longer than this.
+_SIGNAL_LOOK_S = 0.2
+
+
 class TimeoutException(Exception):
     """Nothing was ready before the timeout."""
 
@@ -218,10 +223,10 @@ class Executor:
 
     def _get(self, wait_ns: int | None) -> Entity | Task | None:
         if wait_ns is None:
-            return self._ready.get()
+            return self._ready.get(timeout=_SIGNAL_LOOK_S)
         if wait_ns <= 0:
             return self._ready.get_nowait()
-        return self._ready.get(timeout=wait_ns * 1e-9)
+        return self._ready.get(timeout=min(wait_ns * 1e-9, _SIGNAL_LOOK_S))
 
     def _poll_timers(self) -> int | None:
         """Enqueue the timers that are due.
