@@ -26,10 +26,11 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
-from smoothness_monitor import convert, qos  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
+
+from smoothness_monitor import convert, qos  # noqa: E402
 from vla_msgs.msg import SafetyState  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"

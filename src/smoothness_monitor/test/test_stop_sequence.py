@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from smoothness_monitor.core import stop
+from smoothness_monitor.core import brakes
 from smoothness_monitor.core.types import State as Stop
 
 from smooth_motion import GripperPlan, Plan, State
@@ -276,8 +276,8 @@ def test_two_plans_part_where_their_motions_differ(robot):
     hold = Plan.hold(names, start.position, 0)
     rows = np.vstack([start.position] * 3)
     same = Plan(names, 0, np.array([0, S, 2 * S]), rows, 0 * rows, 0 * rows)
-    assert stop.part_ns(same, hold) == 2 * S
-    assert stop.may_run(hold, hold, 0) is None
-    assert stop.may_run(hold, None, 0) is None
-    assert stop.may_run(hold, same, S) is same
-    assert stop.may_run(hold, same, 3 * S) is None
+    assert brakes.part_ns(same, hold) == 2 * S
+    assert brakes.may_run(hold, hold, 0) is None
+    assert brakes.may_run(hold, None, 0) is None
+    assert brakes.may_run(hold, same, S) is same
+    assert brakes.may_run(hold, same, 3 * S) is None

@@ -21,7 +21,7 @@ from smooth_motion import (
     limit_violations,
 )
 from smooth_motion import State as MotionState
-from smoothness_monitor.core import gate, stop
+from smoothness_monitor.core import brakes, gate
 from smoothness_monitor.core.detectors import Ages, Cycle, Detectors, Measurement
 from smoothness_monitor.core.inputs import (
     OwnClock,
@@ -31,6 +31,8 @@ from smoothness_monitor.core.inputs import (
     concerns_arm,
     ordered,
 )
+from smoothness_monitor.core.stop import StopSequence
+from smoothness_monitor.core.stop import Verdict as StopVerdict
 from smoothness_monitor.core.types import (
     ControllerState,
     DetectorReport,
@@ -77,7 +79,7 @@ class Monitor:
         self._gripper_plan: GripperPlan | None = None
         self._measured: FloatArray | None = None
         self._clock_skew_ns = 0
-        self._stop: stop.StopSequence | None = None
+        self._stop: StopSequence | None = None
         self._brakes = 0
         self._lost = False
         self._causes: dict[str, str] = {}
@@ -342,7 +344,7 @@ class Monitor:
             self._refuse_without_permit(now)
             return
         running = self._running.plan
-        pending = stop.may_run(running, self._newest, self._cycle.time_ns)
+        pending = brakes.may_run(running, self._newest, self._cycle.time_ns)
         decision = gate.decide(
             trajectory,
             gate.Expected(running, pending, self._recent, self._newest, self._ready_ns),
@@ -443,7 +445,7 @@ class Monitor:
         self._stop = None
         if self._gripper_plan is not None:
             self._send_gripper(
-                stop.hold_gripper(
+                brakes.hold_gripper(
                     self._gripper_plan,
                     now_ns=now.ros_ns,
                     overlap_ns=_ns(self.config.stop_overlap_s),
@@ -457,7 +459,7 @@ class Monitor:
         if plan is None:
             return
         sent_ns = self._clock.now_ns
-        self._stop = stop.StopSequence(
+        self._stop = StopSequence(
             plan,
             resend_ns=sent_ns + _ns(self.config.stop_resend_s),
             deadline_ns=sent_ns + plan.end_ns - now.ros_ns + _ns(self.config.stop_grace_s),
@@ -466,10 +468,10 @@ class Monitor:
     def _send_brake(self, running: RunningPlan, cycle: Cycle, now: Now) -> Plan | None:
         """Send the brake; return the plan that now stops the arm, None when there is none."""
         foreign = cycle.verdict.kind is Acknowledged.FOREIGN
-        base = stop.may_run(running.plan, self._newest, cycle.time_ns) or running.plan
+        base = brakes.may_run(running.plan, self._newest, cycle.time_ns) or running.plan
         try:
             if foreign:
-                plan = stop.brake_from_state(
+                plan = brakes.brake_from_state(
                     MotionState(cycle.position, cycle.velocity, cycle.acceleration),
                     self._limits,
                     state_ns=cycle.time_ns,
@@ -479,7 +481,7 @@ class Monitor:
                 # What was sent before no longer matters, and must not be taken for the brake.
                 self._rebase(cycle)
             else:
-                plan = stop.brake_in_plan(
+                plan = brakes.brake_in_plan(
                     base,
                     self._limits,
                     now_ns=now.ros_ns,
@@ -511,13 +513,13 @@ class Monitor:
             reference_rests=self._cycle.time_ns >= plan.end_ns and _rests(self._cycle),
             measured_rests=fresh and self._standstill.stands,
         )
-        if outcome is stop.Verdict.STANDS:
+        if outcome is StopVerdict.STANDS:
             self._stop = None
             self._enter(State.STOPPED_LATCHED)
-        elif outcome is stop.Verdict.RESEND:
+        elif outcome is StopVerdict.RESEND:
             self._log(Level.WARN, "the controller does not run the brake trajectory: sent again")
             self._arm.append(Trajectory.of(plan))
-        elif outcome is stop.Verdict.FAILED:
+        elif outcome is StopVerdict.FAILED:
             self._escalate(why, now)
 
     def _runs(self, plan: Plan, cycle: Cycle) -> bool:
@@ -541,7 +543,7 @@ class Monitor:
         elif fresh:
             position, where = self._measured, "hold sent at the measured joints"
         if position is not None:
-            self._send(stop.hold(self.names, position, now_ns=now.ros_ns, sent=self._sent()))
+            self._send(brakes.hold(self.names, position, now_ns=now.ros_ns, sent=self._sent()))
         self._enter(State.FAULT)
         self._log(
             Level.ERROR,

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every detector is, and what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from smooth_motion import Acknowledgement
+from smoothness_monitor.core.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One cycle of the controller: finite, in the robot's joint order.
+
+    Attributes:
+        stamp_ns: Of the message.
+        time_ns: Trajectory time, on which the reference is a smooth function.
+        position: Reference, (J,) rad.
+        velocity: Reference, (J,) rad/s.
+        acceleration: Reference, (J,) rad/s^2.
+        verdict: Which plan the controller runs.
+    """
+
+    stamp_ns: int
+    time_ns: int
+    position: FloatArray
+    velocity: FloatArray
+    acceleration: FloatArray
+    verdict: Acknowledgement
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One joint_states message: finite, in the robot's joint order.
+
+    Attributes:
+        stamp_ns: Of the message.
+        position: (J,) rad.
+        everything: All positions of the message, of whatever joints.
+        reference: The arm's reference at that time, (J,) rad; None when it is not known.
+    """
+
+    stamp_ns: int
+    position: FloatArray
+    everything: tuple[float, ...]
+    reference: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Time since the newest message of each input arrived, s; infinite when none has."""
+
+    joint_states_s: float
+    controller_state_s: float
+
+
+class Detector:
+    """One way in which something can be wrong.
+
+    Attributes:
+        name: Stable; what `first_cause` reports.
+        watches: The input, for the table.
+        trips_when: The condition and its threshold, for the table.
+        unit: Of the threshold, empty where there is none.
+        latency: From the fault to the trip, for the table.
+        doc: What it means and what to look at.
+        present: What is wrong now, empty when nothing is. Blocks a reset.
+        value: Newest value in words, for the diagnostics.
+    """
+
+    name: ClassVar[str]
+    watches: ClassVar[str]
+    trips_when: ClassVar[str]
+    unit: ClassVar[str] = ""
+    latency: ClassVar[str]
+    doc: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.present = ""
+        self.value = ""
+
+    def on_cycle(self, cycle: Cycle) -> str:
+        """Judge a cycle of the controller; return what is wrong, empty when nothing is."""
+        return ""
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Judge a measurement; return what is wrong, empty when nothing is."""
+        return ""
+
+    def on_tick(self, ages: Ages) -> str:
+        """Judge the ages of the inputs; return what is wrong, empty when nothing is."""
+        return ""
+
+    def report(self, detail: str) -> str:
+        """Take in a finding that was made elsewhere, or its absence."""
+        self.present = detail
+        return detail
+
+    def clear(self) -> None:
+        """Forget what belongs to before a reset."""
+
+
+class Bound(Detector):
+    """A detector that compares the magnitude of a quantity with a threshold, joint by joint."""
+
+    def __init__(self, names: Sequence[str], threshold: FloatArray) -> None:
+        super().__init__()
+        self._names = tuple(names)
+        self.threshold = threshold
+
+    def _judge(self, values: FloatArray) -> str:
+        """Return which joint is beyond its threshold by most, empty when none is."""
+        size = np.abs(values)
+        # A NaN counts as beyond every threshold.
+        excess = np.where(np.isfinite(size), size / self.threshold, np.inf)
+        worst = int(np.argmax(excess))
+        self.value = (
+            f"{self._names[worst]}: {size[worst]:.5g} {self.unit}, threshold "
+            f"{self.threshold[worst]:.5g} {self.unit}"
+        )
+        return "" if excess[worst] <= 1.0 else self.value

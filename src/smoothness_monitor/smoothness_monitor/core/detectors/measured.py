@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors on the measured joints: a health check, limited by the encoders."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from smooth_motion import SavitzkyGolayJerk
+from smoothness_monitor.core.detectors.base import Bound, Detector, Measurement
+from smoothness_monitor.core.types import FloatArray
+from smoothness_monitor.params import MonitorConfig
+
+
+class MeasuredJerk(Bound):
+    """The measured joints jerk more than any plan can explain."""
+
+    name = "measured_jerk"
+    unit = "rad/s^3"
+    watches = "joint_states"
+    trips_when = (
+        "|jerk| > measured_jerk_factor x limit + quantisation bound, in measured_jerk_count of "
+        "measured_jerk_of estimates"
+    )
+    latency = "half the window, plus measured_jerk_count periods"
+    doc = (
+        "A collision, a loose joint, a failing servo or encoder. A health check: 12-bit encoders "
+        "cannot show whether a jerk limit held."
+    )
+
+    def __init__(self, names: Sequence[str], limit: FloatArray, ticks: int, config: MonitorConfig):
+        period_s = 1.0 / config.joint_states_rate_hz
+        # Samples count as evenly spaced, so not one may be missing in the window.
+        self.estimator = SavitzkyGolayJerk(
+            names, config.measured_jerk_window, period_s, ticks, max_gap=1.5
+        )
+        bound = self.estimator.quantisation_bound
+        super().__init__(names, config.measured_jerk_factor * limit + bound)
+        self._count = config.measured_jerk_count
+        self._newest: deque[bool] = deque(maxlen=config.measured_jerk_of)
+        self.newest = np.full(len(self._names), np.nan)
+
+    @property
+    def filled(self) -> bool:
+        """Whether there is an estimate."""
+        return self.estimator.filled
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Compare the newest estimate with the threshold."""
+        jerk = self.estimator.update(measurement.stamp_ns, measurement.position)
+        if jerk is None:
+            self.newest = np.full(len(self._names), np.nan)
+            self._newest.clear()
+            self.present = ""
+            return ""
+        self.newest = jerk
+        self.present = self._judge(jerk)
+        self._newest.append(bool(self.present))
+        return self.present if self.present and sum(self._newest) >= self._count else ""
+
+    def clear(self) -> None:
+        """Count anew."""
+        self._newest.clear()
+
+
+class TrackingError(Bound):
+    """The measured joints are not where the controller's reference is."""
+
+    name = "tracking_error"
+    unit = "rad"
+    watches = "joint_states, controller_state"
+    trips_when = (
+        "|measured - reference| > tracking_error_rad, in tracking_error_count of "
+        "tracking_error_of messages"
+    )
+    latency = "tracking_error_count periods"
+    doc = "A collision, an overload, a servo without torque, a wrong calibration."
+
+    def __init__(self, names: Sequence[str], config: MonitorConfig) -> None:
+        super().__init__(names, np.full(len(names), config.tracking_error_rad))
+        self._count = config.tracking_error_count
+        self._newest: deque[bool] = deque(maxlen=config.tracking_error_of)
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Compare the joints with the reference of the same time."""
+        if measurement.reference is None:
+            self._newest.clear()
+            self.present = ""
+            return ""
+        self.present = self._judge(measurement.position - measurement.reference)
+        self._newest.append(bool(self.present))
+        return self.present if self.present and sum(self._newest) >= self._count else ""
+
+    def clear(self) -> None:
+        """Count anew."""
+        self._newest.clear()
+
+
+class FrozenJointStates(Detector):
+    """joint_states repeats itself bit by bit while the reference moves."""
+
+    name = "frozen_joint_states"
+    watches = "joint_states, controller_state"
+    trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
+    unit = "rad"
+    latency = "the time of that travel"
+    doc = "The driver is dead and something goes on stamping its last values afresh."
+
+    def __init__(self, travel_rad: float) -> None:
+        super().__init__()
+        self._travel_rad = travel_rad
+        self._everything: tuple[float, ...] = ()
+        self._from: FloatArray | None = None
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Compare with the message before."""
+        same = measurement.everything == self._everything
+        self._everything = measurement.everything
+        if not same or self._from is None or measurement.reference is None:
+            self._from = measurement.reference
+            self.present = ""
+            return ""
+        travel = float(np.max(np.abs(measurement.reference - self._from)))
+        self.value = f"reference travelled {travel:.3f} rad, threshold {self._travel_rad:.3f} rad"
+        self.present = "" if travel <= self._travel_rad else self.value
+        return self.present
+
+    def clear(self) -> None:
+        """Start the travel anew."""
+        self._from = None
+        self.present = ""

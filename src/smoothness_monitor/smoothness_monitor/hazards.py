@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, what is done about it, and the tests that show it. SAFETY.md's table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """One hazard.
+
+    Attributes:
+        id: H1, H2 and so on; stable. The docstrings of its tests begin with it.
+        what: What could happen.
+        mitigation: What is done about it.
+        tests: Names of test functions in this package.
+    """
+
+    id: str
+    what: str
+    mitigation: str
+    tests: tuple[str, ...]
+
+
+HAZARDS: tuple[Hazard, ...] = (
+    Hazard(
+        "H1",
+        "A plan steps the arm, or exceeds a limit of position, velocity, acceleration or jerk.",
+        "Every plan is checked at and between its knots, and against the plan that runs; one that "
+        "fails is not forwarded and stops the arm (`plan_rejected`).",
+        (
+            "test_a_plan_beyond_a_limit_is_not_forwarded_and_trips",
+            "test_a_malformed_plan_trips_and_names_what_is_wrong",
+            "test_an_absurdly_large_finite_plan_is_refused_without_a_warning",
+            "test_a_plan_in_the_wrong_joint_order_never_reaches_the_controller",
+        ),
+    ),
+    Hazard(
+        "H2",
+        "A NaN or an infinity reaches the controller, which accepts it without a word.",
+        "A non-finite value in a plan, in joint_states or in controller_state stops the arm "
+        "(`non_finite`); the message is not used.",
+        (
+            "test_a_non_finite_number_in_a_plan_is_not_forwarded_and_trips",
+            "test_a_non_finite_gripper_trajectory_trips",
+            "test_a_nan_in_the_controllers_reference_trips",
+            "test_a_nan_in_the_measured_positions_trips",
+            "test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller",
+        ),
+    ),
+    Hazard(
+        "H3",
+        "A plan arrives after the moment at which it leaves the running one, and steps the arm.",
+        "It is refused; the running plan ends at rest. Lateness alone does not trip.",
+        (
+            "test_a_plan_that_comes_too_late_is_refused_without_a_trip",
+            "test_a_plan_that_has_already_ended_is_refused_without_a_trip",
+            "test_a_plan_that_continues_the_plan_before_the_running_one_is_refused_without_a_trip",
+            "test_a_hundred_late_plans_trip_nothing_and_keep_the_limits",
+        ),
+    ),
+    Hazard(
+        "H4",
+        "The policy falls silent in mid-motion.",
+        "Every plan that is forwarded ends at rest, so the arm stops within the limits. No trip.",
+        ("test_the_policys_silence_is_no_trip_and_the_arm_comes_to_rest",),
+    ),
+    Hazard(
+        "H5",
+        "The stop itself jerks the arm.",
+        "The brake repeats the running plan until stop_overlap_s from now, then brakes within the "
+        "limits; the controller is never cancelled or deactivated in motion.",
+        (
+            "test_a_stop_out_of_any_motion_keeps_the_limits_rests_and_latches",
+            "test_a_stop_right_after_a_plan_was_forwarded_keeps_the_limits",
+        ),
+    ),
+    Hazard(
+        "H6",
+        "The arm moves again after a stop.",
+        "The stop latches: no plan is forwarded until `~/reset`. A reset needs standstill, fresh "
+        "inputs and absent causes, and moves nothing. What moves in spite of the latch is braked.",
+        (
+            "test_a_stop_at_rest_replaces_a_plan_that_is_on_its_way",
+            "test_no_plan_is_forwarded_after_a_stop_however_often_the_policy_tries",
+            "test_motion_after_the_latch_is_stopped_again",
+            "test_a_reset_at_rest_gives_the_permit_back_and_does_not_move_the_arm",
+            "test_a_plan_from_before_the_stop_is_refused_after_a_reset",
+            "test_a_reset_is_refused_while_the_arm_still_brakes",
+            "test_a_reset_is_refused_while_an_input_is_missing",
+            "test_a_reset_is_refused_while_its_cause_persists",
+            "test_a_reset_is_refused_while_the_joints_move",
+            "test_a_latch_from_before_startup_needs_all_inputs_to_be_reset",
+            "test_the_node_forwards_stops_latches_and_resets",
+        ),
+    ),
+    Hazard(
+        "H7",
+        "Something else commands the controller, or the controller does not do what it was sent.",
+        "The controller's own account of what it runs is compared with what was forwarded "
+        "(`foreign_plan`); so are the publishers on its topics (`foreign_publisher`).",
+        (
+            "test_a_trajectory_that_was_never_forwarded_trips",
+            "test_a_reference_that_departs_from_its_plan_trips",
+            "test_time_scaling_by_the_controller_trips",
+            "test_a_foreign_motion_is_braked_from_the_controllers_own_state",
+            "test_a_second_publisher_on_a_controllers_topic_trips",
+            "test_a_second_publisher_on_the_controllers_topic_stops_the_arm",
+        ),
+    ),
+    Hazard(
+        "H8",
+        "The driver is dead: joint_states stop, or repeat themselves with fresh stamps.",
+        "`stale_joint_states`, `frozen_joint_states`.",
+        (
+            "test_silent_joint_states_trip",
+            "test_joint_states_that_keep_one_stamp_trip",
+            "test_joint_states_that_repeat_while_the_arm_moves_trip",
+        ),
+    ),
+    Hazard(
+        "H9",
+        "The controller is inactive, dead or out of reach.",
+        "`stale_controller_state`; the brake is sent all the same. It cannot be verified, so the "
+        "state becomes FAULT.",
+        ("test_a_silent_controller_trips_and_the_brake_is_sent_all_the_same",),
+    ),
+    Hazard(
+        "H10",
+        "The controller's command breaks a limit although no plan does: late delivery, wrong "
+        "settings, a fault of its own.",
+        "Position, velocity, acceleration and jerk of its reference are computed from every cycle "
+        "and compared with the limits (`command_*`).",
+        (
+            "test_a_reference_beyond_a_limit_trips",
+            "test_a_reference_that_claims_to_break_a_limit_trips",
+            "test_a_reference_step_of_a_hundredth_of_a_degree_trips",
+            "test_a_step_is_seen_across_a_gap_in_the_messages",
+            "test_a_reference_outside_of_the_position_limits_trips",
+        ),
+    ),
+    Hazard(
+        "H11",
+        "A collision, an overload, a failing servo.",
+        "`measured_jerk` and `tracking_error`. Both see it late and only when it is large: "
+        "contact forces are not limited.",
+        (
+            "test_a_collision_trips_on_the_measured_jerk",
+            "test_a_joint_that_stays_behind_trips",
+        ),
+    ),
+    Hazard(
+        "H12",
+        "The brake is lost, ignored or displaced.",
+        "The controller must be heard to run it; it is sent once more after stop_resend_s, made "
+        "anew when displaced, and followed by a hold and FAULT when the arm is not seen to rest.",
+        (
+            "test_a_lost_brake_trajectory_is_sent_once_more",
+            "test_a_controller_that_ignores_the_brake_is_held_and_ends_in_fault",
+            "test_joints_that_do_not_come_to_stand_end_in_fault",
+            "test_a_controller_that_is_driven_off_its_brake_is_braked_again",
+        ),
+    ),
+    Hazard(
+        "H13",
+        "Clocks disagree or go back.",
+        "`backwards_stamp` trips; a controller whose stamps are of another clock keeps the state "
+        "in STARTUP.",
+        (
+            "test_a_stamp_that_goes_back_trips",
+            "test_startup_waits_for_a_controller_of_another_clock_and_says_so",
+        ),
+    ),
+    Hazard(
+        "H14",
+        "The monitor stops the arm for no reason, and people learn to work around it.",
+        "Thresholds that a sound command cannot pass; ages in which the monitor's own stalls do "
+        "not count.",
+        (
+            "test_a_minute_of_random_plans_trips_nothing",
+            "test_stalls_of_the_monitor_trip_nothing",
+            "test_a_stall_of_the_monitor_does_not_make_its_inputs_look_old",
+            "test_lost_messages_trip_nothing",
+            "test_lost_plans_trip_nothing_and_keep_the_limits",
+        ),
+    ),
+    Hazard(
+        "H15",
+        "A threshold is missing, mistyped or changed while the arm moves.",
+        "No threshold has a default; an unknown, missing or wrong key ends the node with one line "
+        "and exit code 2; all parameters are read-only. Nothing can be switched off.",
+        (
+            "test_a_missing_threshold_is_an_error_that_names_it",
+            "test_an_unknown_key_is_an_error_that_names_it",
+            "test_a_wrong_value_is_an_error_that_names_its_key",
+            "test_thresholds_can_be_read_and_not_be_set",
+            "test_a_wrong_configuration_ends_in_one_line_and_exit_code_2",
+        ),
+    ),
+    Hazard(
+        "H16",
+        "The monitor itself dies.",
+        "Nothing that it forwarded goes on for ever: every trajectory ends at rest. The policy's "
+        "permit ends with the heartbeat of `~/state`.",
+        ("test_every_forwarded_trajectory_ends_at_rest",),
+    ),
+    Hazard(
+        "H17",
+        "The gripper steps, or drops what it holds when the arm is stopped.",
+        "Range, rate and continuity of its trajectories are checked; a stop keeps its commanded "
+        "position, so a grasp keeps its force.",
+        (
+            "test_a_gripper_trajectory_beyond_range_or_rate_is_refused_without_a_trip",
+            "test_a_gripper_trajectory_that_would_step_is_refused",
+            "test_the_gripper_keeps_its_command_through_a_stop",
+        ),
+    ),
+    Hazard(
+        "H18",
+        "The arm wakes up outside of its position range.",
+        "It may return, and go no further out.",
+        ("test_an_arm_that_woke_up_outside_its_range_may_return_and_go_no_further_out",),
+    ),
+    Hazard(
+        "H19",
+        "Somebody wants the arm to stop.",
+        "`~/stop` works in every state, also before the inputs are complete.",
+        (
+            "test_a_call_to_stop_trips",
+            "test_a_stop_before_anything_was_heard_latches_and_sends_nothing",
+            "test_a_stop_in_startup_brakes_what_moves",
+        ),
+    ),
+)
