@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 FRAMES_PER_SECOND = 15
+PERIOD_NS = 1_000_000_000 // FRAMES_PER_SECOND
 
 
 class EpisodeVideo:
@@ -34,9 +35,8 @@ class EpisodeVideo:
         """
         if stamp_ns < self._next_ns:
             return
-        self._next_ns = max(
-            self._next_ns + 1_000_000_000 // FRAMES_PER_SECOND, stamp_ns - 1_000_000_000
-        )
+        late_ns = stamp_ns - self._next_ns
+        self._next_ns = (self._next_ns if late_ns < PERIOD_NS else stamp_ns) + PERIOD_NS
         frame = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
         draw(frame, lines, jerk_ratio)
         if self._writer is None:
