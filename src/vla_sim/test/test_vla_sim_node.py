@@ -324,11 +324,14 @@ def test_bad_input_ends_the_node_with_one_line(domain, parameters, said):
     assert said in errors
 
 
-def test_a_terminated_node_ends_cleanly(domain):
-    process = launch(f"robot_file:={ROBOT}", stderr=subprocess.PIPE, text=True)
-    line = process.stderr.readline()
-    assert "simulating so101" in line
-    process.terminate()
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_a_node_that_is_told_to_end_ends_cleanly(domain, signals):
+    process = launch(f"robot_file:={ROBOT}", *SMALL, stderr=subprocess.PIPE, text=True)
+    assert "simulating so101" in process.stderr.readline()
+    time.sleep(0.5)  # rclpy itself complains when it is shut down on its way into spin
+    for each in signals:
+        process.send_signal(each)
+        time.sleep(0.02)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors

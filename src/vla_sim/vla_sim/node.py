@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -32,6 +33,13 @@ from vla_sim.params import PHYSICS_RATE_HZ, ParameterError, Parameters, check
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
 from vla_sim.world import RenderError, World, WorldError
 
+CONFIGURATION_ERRORS = (
+    ParameterError,
+    ParameterException,
+    RobotConfigError,
+    WorldError,
+    RenderError,
+)
 CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
 LOST_IN_A_ROW = 3  # pictures; fewer are a passing load of the host
@@ -244,26 +252,26 @@ def main(args: list[str] | None = None) -> int:
         0 after a shutdown, 1 after a failure, 2 when the configuration is wrong.
     """
     rclpy.init(args=args)
+    node = None
     try:
         node = SimulationNode()
-    except (
-        ParameterError,
-        ParameterException,
-        RobotConfigError,
-        WorldError,
-        RenderError,
-    ) as error:
-        print(f"vla_sim: {error}", file=sys.stderr, flush=True)
-        rclpy.try_shutdown()
-        return 2
-    try:
         rclpy.spin(node)
+    except CONFIGURATION_ERRORS as error:
+        print(f"vla_sim: {error}", file=sys.stderr, flush=True)
+        return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # Told to end while it starts, or within a callback, a node trips over what is gone.
+        if rclpy.ok():
+            raise
     finally:
-        node.close()
+        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.close()
         rclpy.try_shutdown()
-    return 1 if node.failed else 0
+    return 1 if node is not None and node.failed else 0
 
 
 if __name__ == "__main__":
