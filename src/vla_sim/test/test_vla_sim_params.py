@@ -25,7 +25,6 @@ def test_the_robot_file_is_required():
         ("controller_rate_hz", 10, "between 50 and 500 Hz"),
         ("camera_rate_hz", float("nan"), "between 1 and 50 Hz"),
         ("camera_rate_hz", 30, "of type float"),
-        ("seed", -1, "between 0"),
         ("seed", True, "of type int"),
         ("randomise", 1, "of type bool"),
         ("image_width", 0, "between 32 and 1920 px"),

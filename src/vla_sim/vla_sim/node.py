@@ -218,9 +218,6 @@ class SimulationNode(Node):
     def _on_reset(
         self, request: ResetScene.Request, response: ResetScene.Response
     ) -> ResetScene.Response:
-        if request.seed < 0:
-            response.message = f"seed {request.seed}: must not be negative"
-            return response
         with self._lock:
             moving = self._simulation.moving()
             if not moving:

@@ -38,7 +38,7 @@ class Parameters:
     """All parameters are read once, at the start."""
 
     robot_file: str = _param("", "Robot file: joints, limits, controllers.")
-    seed: int = _param(0, "Seed of the first scene.", "", 0, 2_000_000_000)
+    seed: int = _param(0, "Seed of the first scene.")
     randomise: bool = _param(
         True, "Vary colours, light and camera poses with the seed, not only the cubes' places."
     )
