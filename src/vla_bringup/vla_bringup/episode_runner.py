@@ -32,7 +32,6 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
 from vla_msgs.srv import ResetScene
 
 from vla_bringup.recording import ChunkArrival, Episode, Recording
-from vla_bringup.report import write_report
 from vla_bringup.video import EpisodeVideo
 
 STATES = QoSProfile(depth=10)
@@ -194,11 +193,16 @@ class EpisodeRunner(Node):
         return code
 
     def _await_graph(self) -> None:
-        self._until(lambda: self.reset_scene.service_is_ready(), 30.0, "the simulation's ~/reset")
+        self._until(lambda: self.reset_scene.service_is_ready(), 30.0, "~/reset of the simulation")
         self._until(
-            lambda: self.run_policy.server_is_ready(), 30.0, "the policy node's ~/run_policy"
+            lambda: self.run_policy.server_is_ready(), 30.0, "~/run_policy of the policy node"
         )
-        self._until(lambda: self.safety.permit, 30.0, "the monitor's permit")
+        self._until(lambda: self.safety.permit, 30.0, "permit of the monitor")
+        self._until(
+            lambda: bool(self.status.policy_id) and not self.status.waiting_for,
+            30.0,
+            "complete inputs at the policy node",
+        )
 
     def _run_episodes(self) -> Exit:
         first = int(self.get_parameter("seed").value)
@@ -345,6 +349,10 @@ class EpisodeRunner(Node):
         )
 
     def _write(self, wall_s: float) -> None:
+        # Imported when it is needed: matplotlib takes a second, in which a signal would end in a
+        # traceback.
+        from vla_bringup.report import write_report
+
         with self._lock:
             summary = self.recording.write_summary(
                 self.output / "summary.json",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -32,9 +33,13 @@ def main() -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name)  # for top and pkill; Linux only
     fallback.install()
+    # A Ctrl-C while modules are imported ends the process without a traceback; rclpy.init and the node
+    # find Python's own handler.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     function = importlib.import_module(module)
     for part in (attribute or "main").split("."):
         function = getattr(function, part)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(function())  # type: ignore[operator]
 
 

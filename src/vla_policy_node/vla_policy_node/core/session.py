@@ -167,6 +167,7 @@ class Session:
         """
         run = self._run
         if run is None:
+            self.waiting_for = (*((permit,) if permit else ()), *waiting_for)
             return None
         if permit and (self._permitted or latched):
             return self.end(Termination.STOPPED, permit, now_ns)
