@@ -146,19 +146,50 @@ class Reference:
         )
 
     def __call__(
-        self, images: dict[str, np.ndarray], state: np.ndarray, noise: np.ndarray
+        self,
+        images: dict[str, np.ndarray],
+        state: np.ndarray,
+        noise: np.ndarray,
+        task: str = TASK,
     ) -> np.ndarray:
         """Return actions (50, 6) in the checkpoint's units for uint8 images and a state."""
+        actions = self.policy.predict_action_chunk(
+            self._batch(images, state, task), noise=torch.from_numpy(noise)[None]
+        )
+        return np.asarray(self.after(actions)[0].to(torch.float32).numpy())
+
+    def losses(
+        self,
+        images: dict[str, np.ndarray],
+        state: np.ndarray,
+        noise: np.ndarray,
+        task: str,
+        actions: np.ndarray,
+        t: float,
+    ) -> np.ndarray:
+        """Return the training loss of each element (50, 32) for normalised actions (50, 32)."""
+        batch = self._batch(images, state, task)
+        pictures, masks = self.policy.prepare_images(batch)
+        with torch.no_grad():
+            found = self.policy.model.forward(
+                pictures,
+                masks,
+                batch["observation.language.tokens"],
+                batch["observation.language.attention_mask"],
+                self.policy.prepare_state(batch),
+                torch.from_numpy(actions)[None],
+                torch.from_numpy(noise)[None],
+                torch.tensor([t], dtype=torch.float32),
+            )
+        return np.asarray(found[0].numpy())
+
+    def _batch(self, images: dict[str, np.ndarray], state: np.ndarray, task: str) -> Any:
         batch = {
             name: torch.from_numpy(image).permute(2, 0, 1).to(torch.float32) / 255
             for name, image in images.items()
         }
         batch[STATE] = torch.from_numpy(state.astype(np.float32))
-        batch["task"] = TASK
-        actions = self.policy.predict_action_chunk(
-            self.before(batch), noise=torch.from_numpy(noise)[None]
-        )
-        return np.asarray(self.after(actions)[0].to(torch.float32).numpy())
+        return self.before({**batch, "task": task})
 
 
 def scene(random: np.random.Generator, cameras: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,7 +23,10 @@ import lerobot_reference as lerobot
 import numpy as np
 import torch
 from vla_policies.protocol import STATE
+from vla_policies.smolvla.checkpoint import read_checkpoint
 from vla_policies.smolvla.policy import make
+from vla_policies.smolvla.samples import pattern_noise, pattern_sample
+from vla_policies.smolvla.tiny import make_tiny
 
 from vla_policies import Observation
 
@@ -38,10 +42,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="where to keep checkpoints between runs")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    parser.add_argument("--golden", type=Path, help="write LeRobot's answer for the tests instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     lerobot.import_lerobot()
     lerobot.exact_patch_positions()
+    if arguments.golden:
+        write_golden(arguments.golden)
+        return
     work = arguments.work or Path(tempfile.mkdtemp(prefix="smolvla_parity_"))
     print(f"LeRobot 0.4.4 against ours, {arguments.size}, random weights, error / std")
     print(f"{'cameras':>7} {'computed in':<28} {'max':>9}   {'  '.join(lerobot.JOINTS)}")
@@ -112,6 +120,39 @@ def report(cameras: int, name: str, ours: list[np.ndarray], theirs: list[np.ndar
     print(f"{cameras:>7} {name:<28} {worst.max():9.1e}   {columns}", flush=True)
     joints = dict(zip(lerobot.JOINTS, worst.tolist(), strict=True))
     return {"cameras": cameras, "computed": name, "max": float(worst.max()), **joints}
+
+
+def write_golden(path: Path) -> None:
+    """Write what LeRobot computes for smolvla_tiny: a chunk, and the loss of a training step."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "tiny"
+        make_tiny(folder)
+        checkpoint = read_checkpoint(folder)
+        sample = pattern_sample(checkpoint.config, checkpoint.processing)
+        noise = pattern_noise(checkpoint.config)
+        # LeRobot looks for the vision-language model from where it runs.
+        here = Path.cwd()
+        os.chdir(folder)
+        try:
+            reference = lerobot.Reference(folder, "float32")
+        finally:
+            os.chdir(here)
+        chunk = reference(sample.images, sample.state, noise, sample.task)
+        wanted = pattern_noise(checkpoint.config)[::-1].copy()
+        losses = reference.losses(sample.images, sample.state, noise, sample.task, wanted, t=0.7)
+    document = {
+        "made by": f"lerobot 0.4.4, transformers {transformers_version()}, float32, with exact "
+        "patch positions",
+        "actions": np.round(chunk.astype(float), 6).tolist(),
+        "losses": np.round(losses[::7].astype(float), 6).tolist(),
+    }
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+
+
+def transformers_version() -> str:
+    import transformers
+
+    return str(transformers.__version__)
 
 
 if __name__ == "__main__":

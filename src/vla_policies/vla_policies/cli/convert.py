@@ -62,9 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         source = "2 of noise; give --observations for a report that counts"
     export.make_folder(arguments.folder)
     print(f"converting {arguments.checkpoint} ...", flush=True)
-    export.convert(
-        checkpoint, arguments.folder, "bfloat16" if int8 else arguments.precision
-    )
+    export.convert(checkpoint, arguments.folder, arguments.precision)
     if int8:
         print(f"quantising by {len(calibration)} observations ...", flush=True)
         bundle = read_bundle(arguments.folder)

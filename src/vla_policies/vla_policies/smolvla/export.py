@@ -41,17 +41,18 @@ def make_folder(folder: Path) -> None:
 
 
 def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
-    """Write a bundle in ``float32`` or ``bfloat16``.
+    """Write a bundle.
 
     Args:
         checkpoint: What to convert.
         folder: Where to; see `make_folder`.
-        precision: Of the computation.
+        precision: Of the computation. For int8 it is a float32 bundle until `quantise`.
     """
     model = load_model(checkpoint)
     for name, stage in trace(model).items():
         # bfloat16 weights fit into float16 but for their smallest, which become 0.
-        openvino.save_model(stage, folder / f"{name}.xml", compress_to_fp16=precision != "float32")
+        half = precision == "bfloat16"
+        openvino.save_model(stage, folder / f"{name}.xml", compress_to_fp16=half)
     host = {
         name: np.ascontiguousarray(values.detach().numpy())
         for name, values in (
@@ -66,8 +67,11 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     save_file(host, folder / HOST_FILE)
     _copy_description(checkpoint, folder)
     for key, value in (
-        ("format", FORMAT), ("precision", precision), ("checkpoint", checkpoint.folder.name),
-        ("patch_positions", checkpoint.patch_positions), ("openvino", openvino.__version__),
+        ("format", FORMAT),
+        ("precision", "float32" if precision == "int8" else precision),
+        ("checkpoint", checkpoint.folder.name),
+        ("patch_positions", checkpoint.patch_positions),
+        ("openvino", openvino.__version__),
     ):  # fmt: skip
         note(folder, key, value)
 
@@ -129,7 +133,7 @@ def quantise(
     """Quantise the stages of a bundle to int8, in place.
 
     Args:
-        folder: A bundle in bfloat16.
+        folder: A bundle that was converted for int8.
         inputs: Of each stage, to calibrate it.
         ignored: Patterns of operations of each stage that are left as they are.
     """
@@ -137,14 +141,16 @@ def quantise(
 
     for name in STAGES:
         stage = openvino.Core().read_model(folder / f"{name}.xml")
-        quantised = nncf.quantize(
-            stage,
-            nncf.Dataset(list(inputs[name])),
-            model_type=nncf.ModelType.TRANSFORMER,
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(inputs[name]),
-            ignored_scope=nncf.IgnoredScope(patterns=ignored.get(name, []), validate=False),
-        )
+        # Masked scores are statistics too, and too large to be summed; nothing is made of them.
+        with np.errstate(over="ignore"):
+            quantised = nncf.quantize(
+                stage,
+                nncf.Dataset(list(inputs[name])),
+                model_type=nncf.ModelType.TRANSFORMER,
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(inputs[name]),
+                ignored_scope=nncf.IgnoredScope(patterns=ignored.get(name, []), validate=False),
+            )
         del stage
         for end in ("xml", "bin"):
             (folder / f"{name}.{end}").unlink()

@@ -68,6 +68,24 @@ def random_samples(
     return samples
 
 
+def pattern_sample(config: SmolVLAConfig, processing: Processing) -> Sample:
+    """Make an observation that is the same on every machine: stripes, and a state near the mean."""
+    y, x, channel = np.indices((480, 640, 3))
+    images = {
+        name: ((x * (channel + 1) + 2 * y * (camera + 1)) // 4 % 256).astype(np.uint8)
+        for camera, name in enumerate(config.cameras)
+    }
+    state = processing.state.unnormalise(np.linspace(-1.0, 1.0, config.state_size))
+    return Sample(images, state.astype(np.float64), "pick up the red cube")
+
+
+def pattern_noise(config: SmolVLAConfig) -> NDArray[np.float32]:
+    """Return noise (chunk_size, max_action_size) that is the same on every machine."""
+    random = np.random.Generator(np.random.PCG64(1))
+    shape = (config.chunk_size, config.max_action_size)
+    return random.standard_normal(shape).astype(np.float32)
+
+
 def _read(path: Path, config: SmolVLAConfig) -> Sample:
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -2,8 +2,8 @@
 # mypy: disallow_subclassing_any=False, warn_return_any=False
 """The model cut into stages that can be traced: no cache object, no loop over time.
 
-For one observation, with the weights of `model.SmolVLA`, whose modules they hold. What depends only on positions comes
-in as tables, so that a backend's lower precision cannot spoil it.
+For one observation, with the weights of `model.SmolVLA`, whose modules they hold. What depends
+only on positions comes in as tables, so that a backend's lower precision cannot spoil it.
 
 Keys and values pass between the stages as (layers, groups, tokens, head size).
 """

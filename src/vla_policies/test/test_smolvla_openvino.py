@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint converted to OpenVINO answers like the one it came from."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: vla_policies[convert]")
+pytest.importorskip("openvino", reason="openvino is not installed: vla_policies[convert]")
+pytest.importorskip("safetensors", reason="safetensors is not installed: vla_policies[convert]")
+pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_policies[convert]")
+
+from vla_policies import Observation, PolicyError, load_policy
+from vla_policies.cli import main
+from vla_policies.smolvla import openvino_backend
+from vla_policies.smolvla.checkpoint import read_checkpoint
+from vla_policies.smolvla.export import convert, make_folder
+from vla_policies.smolvla.loading import load, load_bundle, load_checkpoint
+from vla_policies.smolvla.parity import answers, compare, plain_policy
+from vla_policies.smolvla.samples import pattern_sample, random_samples, write_sample
+from vla_policies.smolvla.tiny import make_tiny
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("openvino") / "tiny"
+    make_tiny(folder)
+    return read_checkpoint(folder)
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("openvino") / "float32"
+    make_folder(folder)
+    convert(checkpoint, folder, "float32")
+    return folder
+
+
+def test_a_float32_bundle_answers_like_torch(checkpoint, bundle):
+    samples = random_samples(checkpoint.config, checkpoint.processing, 2)
+    first = answers(load_checkpoint(checkpoint, "float32"), samples)
+    assert compare(first, answers(load_bundle(bundle, threads=1), samples)).worst < 1e-5
+
+
+def test_a_new_state_on_the_same_images_gives_what_a_whole_computation_gives(bundle):
+    loaded = load_bundle(bundle, threads=1)
+    sample = pattern_sample(loaded.config, loaded.processing)
+    states = ({"observation.state": sample.state + shift} for shift in (0.3, 0.0))
+    used, fresh = plain_policy(loaded, rows=16), plain_policy(load_bundle(bundle, threads=1), 16)
+    noise = np.zeros((50, 32), np.float32)
+    for state in states:
+        observation = Observation(0, sample.images, state, sample.task)
+        renewed = used.infer(observation, noise=noise).positions
+    np.testing.assert_allclose(
+        renewed, fresh.infer(observation, noise=noise).positions, atol=1e-5
+    )
+
+
+def test_a_bundle_is_a_checkpoint_to_the_policy(bundle):
+    options = {
+        "checkpoint": str(bundle), "dt_s": 0.02, "rows": 10, "threads": 1,
+        "joints": {f"joint{index}": "rad" for index in range(6)},
+    }  # fmt: skip
+    policy = load_policy("smolvla", options)
+    assert "openvino float32" in policy.spec.policy_id
+    sample = pattern_sample(policy._config, policy._loaded.processing)
+    state = {"observation.state": sample.state}
+    action = policy.infer(Observation(0, sample.images, state, sample.task))
+    assert action.positions.shape == (10, 6)
+    policy.close()
+
+
+@pytest.mark.parametrize(
+    "option", [{"dtype": "float32"}, {"device": "cpu"}, {"patch_positions": "exact"}]
+)
+def test_what_a_bundle_fixes_is_no_option(bundle, option):
+    with pytest.raises(PolicyError, match="fixed in a converted bundle"):
+        load(bundle, **option)
+
+
+def test_an_incomplete_bundle_is_refused(bundle, tmp_path):
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    (copy / "step.bin").unlink()
+    with pytest.raises(PolicyError, match=r"step\.bin is missing"):
+        load_bundle(copy)
+
+
+def test_a_bundle_of_another_format_is_refused(bundle, tmp_path):
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    about = json.loads((copy / "bundle.json").read_text())
+    (copy / "bundle.json").write_text(json.dumps({**about, "format": 2}))
+    with pytest.raises(PolicyError, match="format: is 2"):
+        load_bundle(copy)
+
+
+def test_a_bfloat16_bundle_is_refused_where_the_processor_computes_none(
+    bundle, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    about = json.loads((copy / "bundle.json").read_text())
+    (copy / "bundle.json").write_text(json.dumps({**about, "precision": "bfloat16"}))
+    monkeypatch.setattr(openvino_backend, "has_bfloat16", lambda: False)
+    with pytest.raises(PolicyError, match="--precision int8 or float32"):
+        load_bundle(copy)
+
+
+def test_int8_is_calibrated_by_observations_and_reports_its_error(checkpoint, tmp_path, capsys):
+    pytest.importorskip("nncf", reason="nncf is not installed: vla_policies[convert]")
+    observations = tmp_path / "observations"
+    observations.mkdir()
+    for index, sample in enumerate(random_samples(checkpoint.config, checkpoint.processing, 4)):
+        write_sample(observations / f"{index}.npz", sample)
+    folder = tmp_path / "int8"
+    code = main(
+        ["convert", str(checkpoint.folder), str(folder), "--precision", "int8",
+         "--observations", str(observations), "--threads", "1"]
+    )  # fmt: skip
+    assert code == 0
+    assert "largest error / standard deviation" in capsys.readouterr().out
+    about = json.loads((folder / "bundle.json").read_text())
+    assert about["precision"] == "int8"
+    assert 1e-4 < about["parity"]["largest_error_over_std"] < 0.3
+    assert len(about["parity"]["rms_error"]) == 6
+
+
+def test_int8_without_observations_is_refused(checkpoint, tmp_path, capsys):
+    arguments = ["convert", str(checkpoint.folder), str(tmp_path / "x"), "--precision", "int8"]
+    assert main(arguments) == 2
+    assert "--observations" in capsys.readouterr().err
