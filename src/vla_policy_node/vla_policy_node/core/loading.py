@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from smooth_motion import Robot, load_robot
-from vla_policies import Policy, load_policy
+from vla_policies import Policy, PolicyError, load_policy
 from vla_policy_node.core.contract import Contract, ContractError, load_contract
 from vla_policy_node.params import Parameters, parse_options
 
@@ -29,8 +29,8 @@ def load(parameters: Parameters) -> Loaded:
 
     Raises:
         RobotConfigError: The robot file cannot be used.
-        ContractError: The contract cannot be used with this robot and this policy.
-        PolicyError: The policy cannot be loaded.
+        ContractError: The contract cannot be used with this robot and this policy, or the policy
+            cannot be loaded.
     """
     robot = load_robot(parameters.robot_file)
     joints = robot.limits.joint_names
@@ -39,7 +39,11 @@ def load(parameters: Parameters) -> Loaded:
     name = parameters.policy or contract.policy_name
     if name == contract.policy_name:
         options = {**contract.policy_options, **options}
-    policy = load_policy(name, options)
+    try:
+        policy = load_policy(name, options)
+    except PolicyError as error:
+        key = "policy" if name == contract.policy_name else "parameter policy"
+        raise ContractError(f"{parameters.contract_file}: {key}.name: {error}") from error
     try:
         return Loaded(robot, contract.narrowed_to(policy.spec), policy)
     except ContractError:

@@ -28,9 +28,9 @@ from smooth_motion import (
     track_gripper,
 )
 
-# The first point lies this long before the controller's newest cycle: a controller that lags behind
-# the clock enters the trajectory in the middle. It would draw a line of its own to a first point
-# that still lay in its future.
+# The first point lies this long before the controller's newest cycle: a controller that lags
+# behind the clock enters the trajectory in the middle. It would draw a line of its own to a first
+# point that still lay in its future.
 START_BACK_NS = 50_000_000
 # Of the margin, what is left to delivery once planning is over.
 DELIVERY_NS = 10_000_000
