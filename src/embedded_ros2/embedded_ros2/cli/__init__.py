@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from embedded_ros2 import __version__, fallback
 
-    fallback.install()
+    fallback.install()  # type: ignore[no-untyped-call]
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments and arguments[0] in _COMMANDS else None
     parser = argparse.ArgumentParser(

@@ -8,7 +8,7 @@ import datetime
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import rclpy
 from rclpy.node import Node
@@ -36,7 +36,6 @@ except ImportError as error:
     raise SystemExit(f"bag needs rosbags: pip install rosbags ({error})") from None
 
 _LOOK_S = 0.2
-_FORMAT_VERSION = 9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +80,7 @@ def _record(args: argparse.Namespace) -> None:
     if path.exists():
         raise CommandError(f"Output folder '{path}' already exists.")
     with (
-        Writer(path, version=_FORMAT_VERSION, storage_plugin=StoragePlugin.MCAP) as writer,
+        Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer,
         ros.node(args) as own,
     ):
         recorder = _Recorder(own, writer)
@@ -162,7 +161,7 @@ def _bag_time(duration: Any) -> Any:
     return QosTime(*divmod(duration.nanoseconds, 10**9))
 
 
-def _to_bag(profile: QoSProfile) -> Any:
+def _to_bag(profile: Any) -> Any:
     return Qos(
         QosHistory[profile.history.name],
         profile.depth,
@@ -178,7 +177,7 @@ def _to_bag(profile: QoSProfile) -> Any:
 
 def _from_bag(offered: list[Any]) -> QoSProfile:
     """Return the QoS to publish with: that of the first publisher recorded."""
-    profile = QoSProfile(depth=10)
+    profile: Any = QoSProfile(depth=10)
     if offered:
         first = offered[0]
         profile.reliability = ReliabilityPolicy[first.reliability.name]
@@ -187,7 +186,7 @@ def _from_bag(offered: list[Any]) -> QoSProfile:
         if first.history.name == "KEEP_ALL":
             profile.history = HistoryPolicy.KEEP_ALL
         profile.depth = max(1, first.depth)
-    return profile
+    return cast(QoSProfile, profile)
 
 
 # Play.
@@ -244,7 +243,7 @@ def _play(args: argparse.Namespace) -> None:
             publishers[connection.id] = own.create_publisher(
                 message_class,
                 remap.get(connection.topic, connection.topic),
-                _from_bag(connection.ext.offered_qos_profiles),
+                _from_bag(getattr(connection.ext, "offered_qos_profiles", [])),
             )
         clock = _Clock(own, args.clock)
         time.sleep(args.delay)  # subscriptions need a moment to find the publishers

@@ -8,6 +8,7 @@ import configparser
 import importlib.metadata
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def _from_setup_py(file: Path) -> dict[str, str]:
     return {}
 
 
-def _console_scripts(points: ast.Dict, names: dict[str, object]) -> list[str]:
+def _console_scripts(points: ast.Dict, names: Mapping[str, object]) -> list[str]:
     for key, value in zip(points.keys, points.values, strict=True):
         if isinstance(key, ast.Constant) and key.value == "console_scripts":
             items = value.elts if isinstance(value, (ast.List, ast.Tuple)) else []
@@ -140,7 +141,7 @@ def _console_scripts(points: ast.Dict, names: dict[str, object]) -> list[str]:
     return []
 
 
-def _text(node: ast.expr, names: dict[str, object]) -> str:
+def _text(node: ast.expr, names: Mapping[str, object]) -> str:
     """Return the value of a string literal, or of an f-string of names set in the same file."""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part, names) for part in node.values)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any, cast
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -47,7 +48,7 @@ def _is_given(args: argparse.Namespace) -> bool:
 
 def from_arguments(args: argparse.Namespace) -> QoSProfile:
     """Return the profile that the arguments ask for."""
-    profile = QoSPresetProfiles.get_from_short_key(args.qos_profile)
+    profile: Any = QoSPresetProfiles.get_from_short_key(args.qos_profile)
     for name, policy in _POLICIES.items():
         given = getattr(args, f"qos_{name}")
         if given is not None:
@@ -60,7 +61,7 @@ def from_arguments(args: argparse.Namespace) -> QoSProfile:
         profile.depth = args.qos_depth
     elif profile.durability == DurabilityPolicy.TRANSIENT_LOCAL and profile.depth == 0:
         profile.depth = 1
-    return profile
+    return cast(QoSProfile, profile)
 
 
 def for_subscription(own: Node, topic: str, args: argparse.Namespace) -> QoSProfile:

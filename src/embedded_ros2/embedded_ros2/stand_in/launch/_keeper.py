@@ -20,7 +20,7 @@ TAG_VARIABLE = b"EMBEDDED_ROS2_LAUNCH_ID="
 
 def tagged(tag):  # type: (bytes) -> set[int]
     """Return the ids of the processes that carry the mark of the launch (Linux only)."""
-    found = set()
+    found = set()  # type: set[int]
     try:
         entries = os.listdir("/proc")
     except OSError:

@@ -28,10 +28,11 @@ class ROSAdapter:
     def start(self) -> None:
         """Make the node and run its callbacks."""
         import rclpy
+        from rclpy.context import Context
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
 
-        self.ros_context = rclpy.Context()
+        self.ros_context = Context()
         # The signals are the launch service's.
         rclpy.init(
             args=self._argv,

@@ -312,6 +312,7 @@ class ExecuteLocal(Action):
         for output in outputs.values():
             output.flush()
         returncode = process.get_returncode()
+        assert returncode is not None
         process.close()
         if returncode == 0:
             self.__logger.info("process has finished cleanly [pid %d]", pid)

@@ -72,9 +72,7 @@ class OpaqueCoroutine(Action):
 
     def execute(self, context: LaunchContext) -> None:
         args = self.__args if self.__ignore_context else (context, *self.__args)
-        task = context.asyncio_loop.create_task(
-            self.__coroutine(*args, **self.__kwargs)  # type: ignore[arg-type]
-        )
+        task = context.asyncio_loop.create_task(self.__coroutine(*args, **self.__kwargs))
         self.__task = task
 
         def cancel(_event: object, _context: object) -> None:

@@ -64,7 +64,8 @@ def expose_substitution(name: str) -> Callable[[_Exposed], _Exposed]:
     """Make a substitution class, by its ``parse`` method, available as ``$(name ...)``."""
 
     def expose(exposed: _Exposed) -> _Exposed:
-        _substitutions[name] = getattr(exposed, "parse", exposed)  # type: ignore[assignment]
+        parse: Any = getattr(exposed, "parse", exposed)
+        _substitutions[name] = parse
         return exposed
 
     return expose

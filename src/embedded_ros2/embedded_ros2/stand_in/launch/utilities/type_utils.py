@@ -32,7 +32,8 @@ def extract_type(data_type: AllowedTypesType) -> tuple[type, bool]:
     Raises:
         ValueError: If the type is none of those allowed.
     """
-    is_list = get_origin(data_type) is list
+    origin: Any = get_origin(data_type)
+    is_list = origin is list
     scalar = get_args(data_type)[0] if is_list and get_args(data_type) else data_type
     if scalar not in ScalarTypesTuple:
         raise ValueError(
@@ -135,7 +136,7 @@ def normalize_typed_substitution(
                 raise TypeError(f"value '{value}' is not of type {data_type}")
         return value
     if is_substitution(value):
-        return normalize_to_list_of_substitutions(value)  # type: ignore[arg-type]
+        return normalize_to_list_of_substitutions(value)
     if not isinstance(value, Iterable):
         raise TypeError(f"value '{value}' of type {type(value).__name__} is not a parameter value")
     scalar_type: type | None = None
