@@ -2,6 +2,7 @@
 """The demo command's own input checks."""
 
 import pytest
+
 from vla_bringup.demo import contract_for, parse
 
 
@@ -9,7 +10,9 @@ def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
     folder = tmp_path / "config" / "policies"
     folder.mkdir(parents=True)
     (folder / "so101_color_pick.yaml").touch()
-    with pytest.raises(ValueError, match=r"--policy dance: no so101_dance.yaml .* \['color_pick'\]"):
+    with pytest.raises(
+        ValueError, match=r"--policy dance: no so101_dance.yaml .* \['color_pick'\]"
+    ):
         contract_for("dance", tmp_path)
 
 

@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+
 from vla_bringup.recording import ChunkArrival, Episode, Recording
 from vla_bringup.report import write_report
 from vla_bringup.video import EpisodeVideo

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 import rclpy
 import yaml
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
 from vla_bringup.episode_runner import EpisodeRunner
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import PolicyStatus, SafetyState
@@ -46,10 +48,8 @@ def observer(graph, share: Path, tmp_path: Path) -> Iterator[EpisodeRunner]:
     executor.add_node(node)
 
     def spin() -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             executor.spin()
-        except ExternalShutdownException:
-            pass
 
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()

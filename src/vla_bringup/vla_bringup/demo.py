@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import (
     EmitEvent,
     IncludeLaunchDescription,
@@ -22,6 +21,8 @@ from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription, LaunchService
 
 RUNNER = "episode_runner"
 BAD_INPUT = 2
@@ -41,7 +42,9 @@ def contract_for(policy: str, share: Path) -> Path:
     return path
 
 
-def describe(arguments: argparse.Namespace, share: Path, outcome: dict[str, int]) -> LaunchDescription:
+def describe(
+    arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
+) -> LaunchDescription:
     """Build the launch description; the exit code ends up in `outcome["code"]`."""
     contract = arguments.contract or contract_for(arguments.policy, share)
     robot_file = str(share / "config" / "robots" / "so101.yaml")
@@ -85,11 +88,17 @@ def describe(arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--policy", default="color_pick", help="policy to run (default: %(default)s)")
-    parser.add_argument("--contract", type=Path, help="contract file, in place of the policy's own")
+    parser.add_argument(
+        "--policy", default="color_pick", help="policy to run (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--contract", type=Path, help="contract file, in place of the policy's own"
+    )
     parser.add_argument("--episodes", type=int, default=3, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for the results")
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/demo"), help="folder for results"
+    )
     arguments = parser.parse_args(argv)
     if arguments.episodes < 1:
         parser.error("--episodes must be 1 or more")

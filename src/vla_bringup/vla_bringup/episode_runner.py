@@ -7,6 +7,7 @@ reset and the monitor's services.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -26,13 +27,13 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import Image, JointState
+
 from smooth_motion import RobotConfigError, load_robot
+from vla_bringup.recording import ChunkArrival, Episode, Recording
+from vla_bringup.video import EpisodeVideo
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
 from vla_msgs.srv import ResetScene
-
-from vla_bringup.recording import ChunkArrival, Episode, Recording
-from vla_bringup.video import EpisodeVideo
 
 STATES = QoSProfile(depth=10)
 IMAGES = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -100,14 +101,14 @@ class EpisodeRunner(Node):
             STATES,
         )
         self.create_subscription(JointState, "joint_states", self._on_joint_state, STATES)
-        self.create_subscription(
-            SafetyState, "smoothness_monitor/state", self._on_safety, LATCHED
-        )
+        self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_safety, LATCHED)
         self.create_subscription(PolicyStatus, "vla_policy_node/status", self._on_status, LATCHED)
         self.create_subscription(
             ActionChunk, "vla_policy_node/action_chunk", self._on_chunk, STATES
         )
-        self.create_subscription(TaskState, "vla_sim/task_state", self._on_task, QoSProfile(depth=1))
+        self.create_subscription(
+            TaskState, "vla_sim/task_state", self._on_task, QoSProfile(depth=1)
+        )
         self.create_subscription(Image, "front_camera/image_raw", self._on_image, IMAGES)
         self.run_policy = ActionClient(self, RunPolicy, "vla_policy_node/run_policy")
         self.reset_scene = self.create_client(ResetScene, "vla_sim/reset")
@@ -268,7 +269,7 @@ class EpisodeRunner(Node):
         return reply.result
 
     def _run_adversary(self) -> Exit:
-        """A hostile policy behind the planner, then the same without it: the monitor must stop it."""
+        """Run a hostile policy behind the planner, then without: the monitor must stop that."""
         _say("act 1: a hostile policy behind the planner; nothing may exceed a limit or trip")
         end = time.monotonic() + ADVERSARY_SMOOTH_S
         while time.monotonic() < end and not self.recording.trips:
@@ -303,7 +304,9 @@ class EpisodeRunner(Node):
         request = SetParameters.Request(parameters=[Parameter(name="planner", value=value)])
         reply = self._result(self.set_policy_parameters.call_async(request), 5.0)
         if not reply.results[0].successful:
-            raise GraphError(f"vla_policy_node refused planner={planner}: {reply.results[0].reason}")
+            raise GraphError(
+                f"vla_policy_node refused planner={planner}: {reply.results[0].reason}"
+            )
 
     # -- helpers ----------------------------------------------------------------------------------
 
@@ -320,7 +323,9 @@ class EpisodeRunner(Node):
         """True when the reference has not moved for a fifth of a second."""
         with self._lock:
             recent = self.recording.reference[-REST_SAMPLES:]
-        return len(recent) == REST_SAMPLES and bool(np.all(np.ptp(np.stack(recent), axis=0) < 1e-9))
+        return len(recent) == REST_SAMPLES and bool(
+            np.all(np.ptp(np.stack(recent), axis=0) < 1e-9)
+        )
 
     def _until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s
@@ -377,9 +382,7 @@ def _ns(stamp: object) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)  # type: ignore[attr-defined]
 
 
-def _ordered(
-    names: list[str], values: list[float], wanted: tuple[str, ...]
-) -> np.ndarray | None:
+def _ordered(names: list[str], values: list[float], wanted: tuple[str, ...]) -> np.ndarray | None:
     index = {name: place for place, name in enumerate(names)}
     if len(values) != len(names) or any(name not in index for name in wanted):
         return None
@@ -424,10 +427,8 @@ def main() -> int:
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
+    with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
         executor.spin()
-    except (ExternalShutdownException, KeyboardInterrupt):
-        pass
 
 
 if __name__ == "__main__":

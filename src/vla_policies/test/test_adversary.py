@@ -38,9 +38,10 @@ def test_these_modes_pass_the_check_and_are_for_the_planner_to_tame(mode):
     assert np.max(third) > 100.0 or np.max(action.positions[:, 0]) > 1.92
 
 
-def test_beyond_leaves_every_joint_limit():
+def test_beyond_leaves_the_limits_of_the_joints_that_may_turn_freely():
     last = ask(bad("beyond")).positions[-1]
-    assert np.all(last[:5] > adversary.UPPER + 1.0)
+    assert last[0] > adversary.UPPER[0] + 1.0
+    assert last[4] > adversary.UPPER[4] + 1.0
 
 
 def test_late_is_late(monkeypatch):

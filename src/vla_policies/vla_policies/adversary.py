@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A policy that misbehaves on purpose, to show that what comes after it does not.
 
-Every mode starts from the measured joints, so that an arm that followed it would really move.
+An arm that followed it would really move, and in the air: it misbehaves around a posture in which
+the SO-101 touches neither the table nor itself, so that a stop is never owed to a collision.
 Deterministic: the chunks are a function of the seed and of the observations.
 """
 
@@ -32,10 +33,12 @@ Array = NDArray[np.float64]
 ROWS = 30
 DT_S = 1.0 / 30.0
 NAMES = (*JOINTS, "gripper")
-_JUMP = 1.2  # rad, largest step between rows
+_CENTRE = np.array([0.0, -0.6, 0.0, 0.5, 0.0, 0.4])  # rad, arm and gripper
+_JUMP = 0.6  # rad, largest distance from there; the largest step between rows is twice that
 _SHAKE = (0.15, 7.5)  # rad and Hz
 _LATE_S = 0.4
 _BEYOND = 3.0  # rad past the upper limits
+_TURNING = np.array([True, False, False, False, True, False])  # joints that may turn freely
 
 
 class Mode(str, Enum):
@@ -109,13 +112,13 @@ def _misbehave(mode: Mode, here: Array, now_s: float, rng: np.random.Generator) 
     times = now_s + DT_S * np.arange(ROWS)
     sway = 0.3 * np.sin(2.0 * np.pi * 0.4 * times)
     if mode is Mode.JUMPS:
-        return np.asarray(rows + rng.uniform(-_JUMP, _JUMP, size=rows.shape))
+        return np.asarray(_CENTRE + rng.uniform(-_JUMP, _JUMP, size=rows.shape))
     if mode is Mode.SHAKE:
         amplitude, frequency = _SHAKE
         return np.asarray(rows + amplitude * np.sin(2.0 * np.pi * frequency * times)[:, None])
     if mode is Mode.BEYOND:
         ramp = np.linspace(0.0, 1.0, ROWS)[:, None]
-        return np.asarray(rows + ramp * (np.append(UPPER, 2.0) + _BEYOND - here))
+        return np.asarray(rows + ramp * _TURNING * (np.append(UPPER, 2.0) + _BEYOND - here))
     rows[:, 0] += sway
     if mode is Mode.NAN:
         rows[ROWS // 2 :, int(rng.integers(len(here)))] = np.nan

@@ -23,7 +23,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smooth_motion import Plan, RobotConfigError
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
-from vla_policies import PolicyError
 from vla_policy_node import convert, qos
 from vla_policy_node.core.conductor import Conductor, Level, Outputs
 from vla_policy_node.core.contract import ContractError, ImageSource, StateSource
@@ -47,7 +46,6 @@ class PolicyNode(Node):
             ParameterError: A parameter is missing or wrong.
             RobotConfigError: The robot file cannot be used.
             ContractError: The contract cannot be used.
-            PolicyError: The policy cannot be loaded.
         """
         super().__init__("vla_policy_node")
         self._settings = self._declare()
@@ -242,7 +240,6 @@ def main() -> int:
         ContractError,
         ParameterError,
         ParameterException,
-        PolicyError,
         RobotConfigError,
     ) as error:
         print(f"vla_policy_node: {' '.join(str(error).split())}", file=sys.stderr, flush=True)

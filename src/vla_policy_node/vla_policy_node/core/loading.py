@@ -42,8 +42,9 @@ def load(parameters: Parameters) -> Loaded:
     try:
         policy = load_policy(name, options)
     except PolicyError as error:
-        key = "policy" if name == contract.policy_name else "parameter policy"
-        raise ContractError(f"{parameters.contract_file}: {key}.name: {error}") from error
+        in_contract = f"{parameters.contract_file}: policy.name"
+        at = "parameter policy" if parameters.policy else in_contract
+        raise ContractError(f"{at}: {error}") from error
     try:
         return Loaded(robot, contract.narrowed_to(policy.spec), policy)
     except ContractError:
