@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated SO-101 with a policy and the monitor, ready for an instruction.
+r"""A simulated SO-101 with a policy and the monitor, ready for an instruction.
 
     ros2 launch vla_bringup so101_sim.launch.py
-    ros2 topic pub --once /vla_policy_node/instruction std_msgs/msg/String \\
-        "{data: put the red cube in the bin}"
+    ros2 topic pub --once /vla_policy_node/instruction \
+        std_msgs/msg/String "{data: put the red cube in the bin}"
 
 The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.launch.py`.
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, Shutdown
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
 

@@ -12,6 +12,7 @@ NAME = "vla_msgs"
 
 
 def interface_files(kind: str) -> tuple[str, list[str]]:
+    """Return where the files of one kind go, and which they are."""
     return f"share/{NAME}/{kind}", sorted(str(path) for path in Path(kind).glob(f"*.{kind}"))
 
 

@@ -18,10 +18,10 @@ import pytest
 import rclpy
 import yaml
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
-from vla_bringup.episode_runner import EpisodeRunner
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import PolicyStatus, SafetyState
+
+from vla_bringup.episode_runner import EpisodeRunner
 
 RATIO = 1.001
 TAIL_S = 4.0

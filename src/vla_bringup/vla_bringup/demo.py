@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import (
     EmitEvent,
     IncludeLaunchDescription,
@@ -21,8 +22,6 @@ from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
-
-from launch import LaunchContext, LaunchDescription, LaunchService
 
 RUNNER = "episode_runner"
 BAD_INPUT = 2
@@ -96,9 +95,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--episodes", type=int, default=3, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
-    parser.add_argument(
-        "--output", type=Path, default=Path("out/demo"), help="folder for results"
-    )
+    parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for results")
     arguments = parser.parse_args(argv)
     if arguments.episodes < 1:
         parser.error("--episodes must be 1 or more")

@@ -27,13 +27,13 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import Image, JointState
+from vla_msgs.action import RunPolicy
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
+from vla_msgs.srv import ResetScene
 
 from smooth_motion import RobotConfigError, load_robot
 from vla_bringup.recording import ChunkArrival, Episode, Recording
 from vla_bringup.video import EpisodeVideo
-from vla_msgs.action import RunPolicy
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
-from vla_msgs.srv import ResetScene
 
 STATES = QoSProfile(depth=10)
 IMAGES = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from smooth_motion import Plan, load_robot
+from vla_policies import Action, FeatureSpec, Kind, Observation, PolicySpec
 from vla_policy_node.core.conductor import Conductor, Outputs, RawRows
 from vla_policy_node.core.contract import load_contract
 from vla_policy_node.core.inference import Answer
@@ -15,9 +18,6 @@ from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.session import Ended
 from vla_policy_node.params import Parameters
-
-from smooth_motion import Plan, load_robot
-from vla_policies import Action, FeatureSpec, Kind, Observation, PolicySpec
 
 MS = 1_000_000
 ARM = ("pan", "lift", "elbow")

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from vla_policy_node.core.inference import Inference
 
 from vla_policies import Action, Observation
+from vla_policy_node.core.inference import Inference
 
 SECOND = 1_000_000_000
 

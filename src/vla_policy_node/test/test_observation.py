@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from vla_policy_node.core.observation import Assembled, ObservationBuffer
 from vla_policy_node.core.units import UNITS
 

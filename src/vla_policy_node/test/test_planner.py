@@ -3,6 +3,8 @@
 
 import numpy as np
 import pytest
+
+from smooth_motion import GripperPlan, Plan
 from vla_policy_node.core.planner import (
     ControllerReport,
     Event,
@@ -10,8 +12,6 @@ from vla_policy_node.core.planner import (
     RefusalError,
     Targets,
 )
-
-from smooth_motion import GripperPlan, Plan
 
 MS = 1_000_000
 NOW = 10**12

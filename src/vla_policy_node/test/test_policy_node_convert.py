@@ -13,15 +13,15 @@ from control_msgs.msg import JointTrajectoryControllerState
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectoryPoint
-from vla_policy_node.core.conductor import RawChunk, RawRows, Status
-from vla_policy_node.core.permit import MonitorState
-from vla_policy_node.core.session import Ended, State, Statistics, Termination
+from vla_msgs.action import RunPolicy
+from vla_msgs.msg import PolicyStatus, SafetyState
 
 from smooth_motion import Chunk, GripperPlan, Plan, track
 from smooth_motion import State as Motion
-from vla_msgs.action import RunPolicy
-from vla_msgs.msg import PolicyStatus, SafetyState
 from vla_policy_node import convert
+from vla_policy_node.core.conductor import RawChunk, RawRows, Status
+from vla_policy_node.core.permit import MonitorState
+from vla_policy_node.core.session import Ended, State, Statistics, Termination
 
 NAMES = ("pan", "lift", "elbow")
 RED, GREEN, BLUE = (250, 10, 20), (1, 240, 2), (3, 4, 230)

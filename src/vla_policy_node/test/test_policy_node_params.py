@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+
 from vla_policy_node.params import (
     ParameterError,
     Parameters,

@@ -29,10 +29,10 @@ from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
-
-from smooth_motion import CheckConfig, Limits, Plan, check, load_robot  # noqa: E402
 from vla_msgs.action import RunPolicy  # noqa: E402
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState  # noqa: E402
+
+from smooth_motion import CheckConfig, Limits, Plan, check, load_robot  # noqa: E402
 from vla_policy_node import convert, qos  # noqa: E402
 
 DOMAIN = "61"

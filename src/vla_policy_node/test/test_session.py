@@ -4,6 +4,7 @@
 import math
 
 import pytest
+
 from vla_policy_node.core.permit import MonitorReport, MonitorState, Permit
 from vla_policy_node.core.session import Session, State, Termination, goal_problem, percentile
 

@@ -16,10 +16,10 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
-
-from smooth_motion import GripperPlan, Plan
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
+
+from smooth_motion import GripperPlan, Plan
 from vla_policy_node.core.conductor import RawChunk, RawRows, Status
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport

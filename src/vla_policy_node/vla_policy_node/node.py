@@ -20,9 +20,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
 from smooth_motion import Plan, RobotConfigError
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 from vla_policy_node import convert, qos
 from vla_policy_node.core.conductor import Conductor, Level, Outputs
 from vla_policy_node.core.contract import ContractError, ImageSource, StateSource

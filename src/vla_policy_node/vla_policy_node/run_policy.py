@@ -9,8 +9,8 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
 from rclpy.task import Future
-
 from vla_msgs.action import RunPolicy
+
 from vla_policy_node import convert
 from vla_policy_node.core.conductor import Conductor, Status
 from vla_policy_node.core.session import Ended, Termination, goal_problem

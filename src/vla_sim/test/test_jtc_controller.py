@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from vla_sim.core.tolerances import JointTolerance, Tolerances
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import (

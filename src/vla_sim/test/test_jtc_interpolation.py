@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from vla_sim.core.trajectory import JointTrajectory, Point, RunningTrajectory
 
 S = 1_000_000_000

@@ -7,6 +7,7 @@ The figures were measured on joint_trajectory_controller 4.42.1.
 
 import numpy as np
 import pytest
+
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.validation import Reason, check
 

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+
 from vla_sim.params import ParameterError, check, renew
 
 README = Path(__file__).parents[1] / "README.md"

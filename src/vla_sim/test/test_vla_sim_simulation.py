@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.world import World

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from vla_policies.color_pick import config, vision
-from vla_sim.world import Renderer, World
 
 from smooth_motion import load_robot
 from vla_policies import load_policy
+from vla_policies.color_pick import config, vision
 from vla_sim import evaluate
+from vla_sim.world import Renderer, World
 
 CONFIG = Path(__file__).parents[3] / "config"
 ROBOT = CONFIG / "robots" / "so101.yaml"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vla_sim.world import Renderer, RenderError, World, render
 
 ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"

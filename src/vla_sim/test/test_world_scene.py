@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from vla_sim.world import World, WorldError, sample_scene
-from vla_sim.world import scene as scenes
 
 from vla_policies import kinematics
+from vla_sim.world import World, WorldError, sample_scene
+from vla_sim.world import scene as scenes
 
 ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
 

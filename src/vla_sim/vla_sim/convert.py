@@ -17,8 +17,8 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMsg
 from trajectory_msgs.msg import JointTrajectoryPoint
-
 from vla_msgs.msg import TaskState
+
 from vla_sim.core.simulation import Tick
 from vla_sim.core.tolerances import JointTolerance
 from vla_sim.core.trajectory import FloatArray, JointTrajectory, Point

@@ -20,10 +20,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
-
-from smooth_motion import RobotConfigError, load_robot
 from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
+
+from smooth_motion import RobotConfigError, load_robot
 from vla_sim import convert, qos
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.core.grid import Divider
