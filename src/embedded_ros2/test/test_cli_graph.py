@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from embedded_ros2.cli import main
 
 PATIENT_S = 20.0

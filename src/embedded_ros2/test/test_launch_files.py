@@ -15,6 +15,8 @@ from embedded_ros2 import fallback
 
 fallback.install()
 
+from launch import LaunchContext, LaunchDescription, LaunchService  # noqa: E402
+from launch import logging as launch_logging  # noqa: E402
 from launch.actions import (  # noqa: E402
     AppendEnvironmentVariable,
     DeclareLaunchArgument,
@@ -58,9 +60,6 @@ from launch.substitutions import (  # noqa: E402
     ThisLaunchFile,
     ThisLaunchFileDir,
 )
-
-from launch import LaunchContext, LaunchDescription, LaunchService  # noqa: E402
-from launch import logging as launch_logging  # noqa: E402
 
 Run = Callable[..., tuple[int, list[str]]]
 VALUE = LaunchConfiguration

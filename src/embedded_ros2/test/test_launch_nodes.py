@@ -20,7 +20,8 @@ from embedded_ros2 import fallback
 
 fallback.install()
 
-from embedded_ros2.cli import executables  # noqa: E402
+from launch import LaunchDescription, LaunchService  # noqa: E402
+from launch import logging as launch_logging  # noqa: E402
 from launch.actions import ExecuteProcess, GroupAction, LogInfo, SetLaunchConfiguration  # noqa: E402
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution  # noqa: E402
 from launch_ros.actions import (  # noqa: E402
@@ -39,8 +40,7 @@ from launch_ros.parameter_descriptions import (  # noqa: E402
 )
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare  # noqa: E402
 
-from launch import LaunchDescription, LaunchService  # noqa: E402
-from launch import logging as launch_logging  # noqa: E402
+from embedded_ros2.cli import executables  # noqa: E402
 
 VALUE = LaunchConfiguration
 Started = list[str]

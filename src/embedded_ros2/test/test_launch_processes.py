@@ -233,6 +233,20 @@ def test_a_terminated_launch_ends_its_processes_with_sigint_first(launch, number
     assert all_gone(pids)
 
 
+def test_a_launch_started_with_nohup_outlives_its_terminal(launch, monkeypatch) -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the launch inherits
+    try:
+        one = launch(listener("SIGINT"))
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    one.wait_for(r"\] pid (\d+)")
+    one.send(signal.SIGHUP)
+    one.send(signal.SIGINT)
+    assert one.end() == 0
+    assert "SIGHUP" not in one.text
+    assert one.text.count("got SIGINT") == 1
+
+
 def test_a_process_that_ignores_sigint_gets_sigterm_and_then_sigkill(launch) -> None:
     one = launch(f"{listener('SIGTERM')}, {listener('never')},")
     pids = one.wait_for(r"\] pid (\d+)", 2)

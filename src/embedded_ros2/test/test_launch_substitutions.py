@@ -12,6 +12,7 @@ from embedded_ros2 import fallback
 
 fallback.install()
 
+from launch import LaunchContext  # noqa: E402
 from launch.frontend import parse_substitution  # noqa: E402
 from launch.substitutions import (  # noqa: E402
     AllSubstitution,
@@ -34,8 +35,6 @@ from launch.substitutions import (  # noqa: E402
     TextSubstitution,
 )
 from launch.utilities import perform_substitutions  # noqa: E402
-
-from launch import LaunchContext  # noqa: E402
 
 
 @pytest.fixture

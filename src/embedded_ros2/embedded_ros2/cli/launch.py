@@ -201,10 +201,9 @@ def _warn_of_unknown(given: dict[str, str], description: LaunchDescription, path
 def _launch(
     path: str, given: dict[str, str], arguments: list[str], args: argparse.Namespace
 ) -> int:
+    from launch import LaunchDescription, LaunchService
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import AnyLaunchDescriptionSource
-
-    from launch import LaunchDescription, LaunchService
 
     service = LaunchService(argv=arguments, noninteractive=args.noninteractive, debug=args.debug)
     source = AnyLaunchDescriptionSource(path)

@@ -262,7 +262,9 @@ class LaunchService:
         def on(number: signal.Signals) -> Callable[[], None]:
             return lambda: self.__on_signal(number)
 
-        handled = (signal.SIGINT, *_ENDING)
+        handled = [signal.SIGINT, *_ENDING]
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            handled.remove(signal.SIGHUP)  # started with nohup, to outlive its terminal
         before = {number: signal.getsignal(number) for number in handled}
         for number in handled:
             loop.add_signal_handler(number, on(number))

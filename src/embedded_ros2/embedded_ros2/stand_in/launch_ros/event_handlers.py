@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from launch import _deep_paths
 from launch.event import Event
 from launch.event_handler import EventHandler
 from launch.some_entities_type import SomeEntitiesType
-
-from launch import _deep_paths
 
 from .actions.lifecycle import LifecycleNode
 from .events import StateTransition

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from launch.event import Event
-
 from launch import _deep_paths
+from launch.event import Event
 
 if TYPE_CHECKING:
     from .actions import LifecycleNode, Node

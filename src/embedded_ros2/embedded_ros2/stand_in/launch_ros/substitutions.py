@@ -8,14 +8,13 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from launch import _deep_paths
 from launch.frontend import expose_substitution
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitution import Substitution
 from launch.substitutions import SubstitutionFailure
 from launch.substitutions.configuration import default_as_substitutions
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
-
-from launch import _deep_paths
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext

@@ -408,7 +408,9 @@ class ExecuteLocal(Action):
         self.__begin_end()
 
     def __begin_end(self) -> None:
-        if self.__process is not None and self.__process.get_returncode() is None:
+        if self.__escalation is not None or self.__process is None:
+            return
+        if self.__process.get_returncode() is None:
             self.__signal(signal.SIGINT)
             self.__escalation = asyncio.ensure_future(self.__escalate())
 

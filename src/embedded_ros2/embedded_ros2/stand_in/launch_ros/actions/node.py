@@ -86,7 +86,7 @@ class Node(ExecuteProcess):
         self.__namespace = namespace
         self.__parameters: Parameters = ()
         if parameters is not None:
-            ensure_argument_type(parameters, (list, tuple), "parameters", "Node")
+            ensure_argument_type(parameters, list, "parameters", "Node")
             self.__parameters = normalize_parameters(parameters)
         self.__remappings = list(normalize_remap_rules(remappings or []))
 
