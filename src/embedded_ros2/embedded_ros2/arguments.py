@@ -6,6 +6,7 @@ Source: https://design.ros2.org/articles/ros_command_line_arguments.html
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,10 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True)
 class ParameterRule:
-    """A parameter's value for the nodes that `pattern` fits (``/**``, ``/ns/node``)."""
+    """A parameter's value for the nodes that `pattern` fits (``/**``, ``/ns/node``).
+
+    The value is None where an empty list is given, which is of no type.
+    """
 
     pattern: str
     name: str
@@ -62,24 +66,55 @@ class Arguments:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as rcl reads it: `1e-3` is a number though YAML 1.1 wants a dot; no dates."""
+    """YAML with scalars as rcl reads them, which is neither YAML 1.1 nor 1.2; keys are text."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_mapping(node, deep)  # type: ignore[no-any-return]  # refuses
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [item for item in resolvers if not item[0].endswith(("timestamp", "float", "int"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+_PLAIN = "!plain"
+_BOOLS = {
+    word: value
+    for value, words in ((True, "y yes on true"), (False, "n no off false"))
+    for word in words.split()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0x[0-9a-fA-F]+|[0-9]+)$"), list("-+0123456789")
+_INTEGER = re.compile(r"[-+]?(?:0[xX](?P<hex>[0-9a-fA-F]+)|0(?P<octal>[0-7]*)|[1-9][0-9]*)")
+_FLOAT = re.compile(
+    r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|\.?inf|\.?nan)", re.IGNORECASE
 )
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
+
+
+def read_scalar(text: str) -> bool | int | float | str:
+    """Return what a plain (unquoted) scalar means; what is no other type is a string."""
+    if text in (text.lower(), text.capitalize(), text.upper()) and text.lower() in _BOOLS:
+        return _BOOLS[text.lower()]
+    match = _INTEGER.fullmatch(text)
+    if match:
+        sign = -1 if text[0] == "-" else 1
+        if match["hex"]:
+            number = sign * int(match["hex"], 16)
+        elif match["octal"] is not None:
+            number = sign * int(match["octal"] or "0", 8)
+        else:
+            number = int(text)
+        if -(2**63) <= number < 2**63:
+            return number
+    if _FLOAT.fullmatch(text):
+        value = float(re.sub(r"\.(?=inf|nan)", "", text, flags=re.IGNORECASE))
+        if not math.isinf(value) or "inf" in text.lower():
+            return value
+    return text
+
+
+def _construct_plain(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    return read_scalar(node.value) if node.value else None
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
+_Loader.add_constructor(_PLAIN, _construct_plain)
 
 
 def _check_value(name: str, value: Any, where: str) -> Any:
@@ -88,17 +123,17 @@ def _check_value(name: str, value: Any, where: str) -> Any:
     Raises:
         ArgumentError: If it is not.
     """
-    if value is None:
-        raise ArgumentError(f"{where}: parameter '{name}' has no value")
+    if value is None or value == []:
+        return None  # as in rcl: declared so, the parameter is without a value
     if isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, list):
         for kind in (bool, int, float, str):
-            if value and all(type(item) is kind for item in value):
+            if all(type(item) is kind for item in value):
                 return value
-        shown = "is empty" if not value else "mixes types"
         raise ArgumentError(
-            f"{where}: the list of parameter '{name}' {shown}; it needs items of one type"
+            f"{where}: the list of parameter '{name}' mixes types; write all its numbers with a "
+            "decimal point, or quote its texts"
         )
     raise ArgumentError(f"{where}: parameter '{name}' is of no type that parameters have")
 
@@ -164,8 +199,8 @@ def parse_parameter(text: str) -> ParameterRule:
         parsed = yaml.load(value, _Loader)
     except yaml.YAMLError as error:
         raise ArgumentError(f"'{text}': the value is no YAML: {error}") from error
-    if parsed is None and value.strip() in ("", "''", '""'):
-        parsed = ""
+    if parsed is None and not value.strip():
+        raise ArgumentError(f"'{text}' gives the parameter no value")
     return ParameterRule(pattern, rest, _check_value(rest, parsed, f"'{text}'"))
 
 
@@ -255,5 +290,18 @@ def pattern_fits(pattern: str, full_node_name: str) -> bool:
 
 
 def parameters_for(rules: Sequence[ParameterRule], full_node_name: str) -> dict[str, Any]:
-    """Return {name: value} for a node; a later rule goes over an earlier one."""
-    return {rule.name: rule.value for rule in rules if pattern_fits(rule.pattern, full_node_name)}
+    """Return {name: value} for a node.
+
+    As in rcl, rules of one pattern form one section that stands where its first rule does; a later
+    section goes over an earlier one, and within a section a later rule over an earlier one. So
+    ``-p a:=1`` (pattern ``/**``) after a file does not go over the file's section for the node if
+    that file had a section ``/**`` before it.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for rule in rules:
+        sections.setdefault(rule.pattern, {})[rule.name] = rule.value
+    values: dict[str, Any] = {}
+    for pattern, section in sections.items():
+        if pattern_fits(pattern, full_node_name):
+            values.update(section)
+    return values

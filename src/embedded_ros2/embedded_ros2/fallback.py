@@ -14,16 +14,10 @@ _STAND_INS = frozenset(
     (
         "ament_index_python",
         "cv_bridge",
-        "diagnostic_updater",
         "launch",
         "launch_ros",
-        "launch_testing",
-        "launch_xml",
-        "launch_yaml",
         "message_filters",
         "rclpy",
-        "rosidl_runtime_py",
-        "tf2_ros",
     )
 )
 

@@ -62,6 +62,9 @@ class Message:
     _structure: Structure
     _setters: tuple[tuple[str, Callable[[Any, Any], None], Any, Callable[[], Any] | None], ...]
     _fields_and_field_types: dict[str, str]
+    # As in rclpy, the constructor takes whatever makes an array of numbers, such as a numpy array
+    # or a list of ints for floats; assignment does not.
+    _coercions: dict[str, Callable[[Any], Any]]
     __hash__ = None  # type: ignore[assignment]  # mutable, as in rclpy
 
     def __init__(self, **kwargs: Any) -> None:
@@ -76,7 +79,8 @@ class Message:
                     f"{self._structure.name} has no field '{name}' "
                     f"(its fields: {', '.join(self._fields_and_field_types) or 'none'})"
                 )
-            setattr(self, name, value)
+            coerce = self._coercions.get(name)
+            setattr(self, name, value if coerce is None else coerce(value))
 
     @classmethod
     def get_fields_and_field_types(cls) -> dict[str, str]:
@@ -242,6 +246,8 @@ def _make_convert(structure: Structure, field: Field) -> Callable[[Any], Any]:
                         structure, field, f"{wanted} (a numpy array needs dtype {dtype})", value
                     )
                 return value
+            if isinstance(value, (bytes, bytearray)):
+                raise _refuse(structure, field, f"{wanted} (bytes are no such sequence)", value)
             check_sequence(value)
             return np.array(list(value), dtype=dtype)
 
@@ -264,6 +270,35 @@ def _make_convert(structure: Structure, field: Field) -> Callable[[Any], Any]:
         return array(code, value)
 
     return convert_dynamic
+
+
+def _make_coercion(structure: Structure, field: Field) -> Callable[[Any], Any] | None:
+    """Return a function that makes an array of numbers of what a constructor is given."""
+    field_type = field.type
+    code = ARRAY_CODES.get(field_type.base)
+    if code is None or field_type.shape == SINGLE:
+        return None
+    dtype = _NUMPY_TYPES[field_type.base]
+
+    def coerce(value: Any) -> Any:
+        try:
+            if field_type.shape == ARRAY:
+                made = np.array(value, dtype=dtype)
+                if made.shape != (field_type.size,):
+                    raise ValueError(f"{field_type.size} elements are needed")
+                return made
+            if isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == 1:
+                copied = array(code)
+                copied.frombytes(value.tobytes())
+                return copied
+            if isinstance(value, (bytes, bytearray)):
+                return value  # assignment copies it whole
+            return array(code, value)
+        except (TypeError, ValueError, OverflowError) as error:
+            wanted = f"a sequence of {field_type.base} ({error})"
+            raise _refuse(structure, field, wanted, value) from error
+
+    return coerce
 
 
 def _make_initial(field: Field) -> tuple[Any, Callable[[], Any] | None]:
@@ -328,6 +363,8 @@ def _make_class(structure: Structure) -> type[Message]:
             setattr(cls, f"{field.name.upper()}__DEFAULT", field.default)
         setters.append((field.name, slot.__set__, *_make_initial(field)))
     cls._setters = tuple(setters)
+    coercions = {field.name: _make_coercion(structure, field) for field in structure.fields}
+    cls._coercions = {name: coerce for name, coerce in coercions.items() if coerce is not None}
     return cls
 
 

@@ -11,7 +11,7 @@ def test_an_interrupt_raises_keyboard_interrupt(peer):
 
 
 def test_a_termination_ends_spin(peer):
-    other = peer("counter")
+    other = peer("latched")
     other.send(signal.SIGTERM)
     code, lines, error = other.wait()
     assert (code, error) == (0, "")

@@ -111,7 +111,7 @@ def test_a_bad_namespace_is_refused(ros, namespace):
         ros.create_node("node", namespace=namespace)
 
 
-@pytest.mark.parametrize("name", ["", "a//b", "a/", "~a", "a b", "a/2", "{nothing}/a", "{node"])
+@pytest.mark.parametrize("name", ["", "a//b", "a/", "a b", "a/2", "{node"])
 def test_a_bad_topic_or_service_name_is_refused(node, name):
     with pytest.raises(InvalidTopicNameException):
         node.create_publisher(String, name, 1)

@@ -62,33 +62,52 @@ def test_byte_is_bytes_and_char_a_number():
         (UInt8, {"data": -1}),
         (UInt8, {"data": 1.0}),
         (Quaternion, {"w": 1}),
-        (JointState, {"position": [1]}),
         (JointState, {"position": 1.0}),
         (JointState, {"position": [None]}),
-        (JointState, {"position": array.array("f", [1.0])}),
         (JointState, {"name": "abc"}),
         (JointState, {"name": [1]}),
         (JointState, {"header": String()}),
         (JointTrajectory, {"points": [Header()]}),
         (CameraInfo, {"k": [1.0]}),
-        (CameraInfo, {"k": np.zeros(9, np.float32)}),
         (CameraInfo, {"k": np.zeros(8)}),
+        (CameraInfo, {"k": np.zeros((3, 3))}),
         (Byte, {"data": b""}),
         (SetBool.Request, {"data": 1}),
         (String, {"text": "no such field"}),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(cls, fields):
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, TypeError)):
         cls(**fields)
 
 
-def test_assignment_is_checked_like_construction():
-    message = String()
+@pytest.mark.parametrize(
+    ("message", "field", "value"),
+    [
+        (String(), "data", 5),
+        (Quaternion(), "w", 1),
+        (JointState(), "position", [1]),
+        (JointState(), "position", np.zeros(2)),
+        (JointState(), "position", array.array("f", [1.0])),
+        (CameraInfo(), "k", np.zeros(9, np.float32)),
+        (CameraInfo(), "k", [0] * 9),
+    ],
+)
+def test_assignment_is_stricter_than_construction(message, field, value):
     with pytest.raises(AssertionError):
-        message.data = 5
+        setattr(message, field, value)
+
+
+def test_construction_makes_arrays_of_what_is_like_them():
+    assert JointState(position=[1, 2]).position == array.array("d", [1.0, 2.0])
+    assert JointState(position=np.array([0.5, 1.5])).position == array.array("d", [0.5, 1.5])
+    assert JointState(position=np.array([0.5], np.float32)).position[0] == 0.5
+    assert CameraInfo(k=np.zeros(9, np.float32)).k.dtype == np.float64
+
+
+def test_a_field_that_does_not_exist_cannot_be_assigned():
     with pytest.raises(AttributeError):
-        message.text = "no such field"
+        String().text = "no such field"
 
 
 def test_messages_compare_by_content():

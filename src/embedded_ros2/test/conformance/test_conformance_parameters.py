@@ -157,7 +157,7 @@ def test_a_parameter_event_tells_of_a_change(node, spin_until):
 @pytest.fixture
 def ask(node, peer, call):
     """Return a function that calls a parameter service of the peer."""
-    peer("parameters", "--ros-args", "-p", "gain:=2.5", "-p", "names:=[x, y, z]")
+    peer("parameters", "--ros-args", "-p", "gain:=2.5", "-p", "names:=['x', 'y', 'z']")
 
     def ask(kind, name, **fields):
         client = node.create_client(kind, f"/parameters/{name}")
@@ -246,6 +246,67 @@ other:
     assert values["name"] == "7"
     assert values["nested.speed"] == 0.001
     assert list(values["nested.list"]) == [1.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("1.", 1.0),
+        ("1e-3", 0.001),
+        ("010", 8),
+        ("08", 8.0),
+        ("0xFF", 255),
+        ("'1'", "1"),
+        ("y", True),
+        ("Off", False),
+        ("tRue", "tRue"),
+        ("~", "~"),
+        ("a b", "a b"),
+        ("2020-01-01", "2020-01-01"),
+        ("1:30", "1:30"),
+        ("9999999999999999999", 1e19),
+        ("[1, 2]", [1, 2]),
+        ("[0.5, 1e3]", [0.5, 1000.0]),
+        ("[a, b]", ["a", "b"]),
+    ],
+)
+def test_values_on_the_command_line_are_read_as_rcl_reads_them(ros, text, value):
+    node = ros.create_node(
+        "driver",
+        cli_args=["--ros-args", "-p", f"x:={text}"],
+        automatically_declare_parameters_from_overrides=True,
+    )
+    read = node.get_parameter("x").value
+    assert (list(read) if isinstance(value, list) else read) == value
+    assert type(read) is type(value) or isinstance(value, list)
+    node.destroy_node()
+
+
+_GENERAL_FIRST = "/**: {ros__parameters: {a: 1}}\narm: {ros__parameters: {a: 2}}"
+_GENERAL_LAST = "arm: {ros__parameters: {a: 2}}\n/**: {ros__parameters: {a: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "value"),
+    [
+        (_GENERAL_FIRST, [], 2),
+        (_GENERAL_LAST, [], 1),
+        # One pattern is one section, and it stands where it came first.
+        (_GENERAL_FIRST, ["-p", "a:=3"], 2),
+        (_GENERAL_LAST, ["-p", "a:=3"], 3),
+        (_GENERAL_FIRST, ["-p", "arm:a:=3"], 3),
+        (_GENERAL_LAST, ["-p", "arm:a:=3"], 1),
+    ],
+)
+def test_sections_of_a_parameter_file_go_over_one_another_in_order(
+    ros, tmp_path, content, arguments, value
+):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(content)
+    node = ros.create_node("arm", cli_args=["--ros-args", "--params-file", str(path), *arguments])
+    assert node.declare_parameter("a", 0).value == value
+    node.destroy_node()
 
 
 def test_a_value_of_the_wrong_type_from_outside_is_refused(ros):

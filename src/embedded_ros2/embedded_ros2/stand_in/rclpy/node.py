@@ -127,14 +127,10 @@ class Node(NodeParameters, NodeGraph):
         # The node's own rules come first, and the first remapping that fits wins.
         self._remaps = own_arguments.remaps + global_arguments.remaps
         self._set_names(node_name, namespace or "")
-        # For parameters the last one wins.
-        rules = global_arguments.parameters + own_arguments.parameters
-        overrides = {
-            name: Parameter(name, value=value)
-            for name, value in arguments.parameters_for(
-                rules, self.get_fully_qualified_name()
-            ).items()
-        }
+        overrides: dict[str, Parameter] = {}
+        for source in (global_arguments, own_arguments):
+            values = arguments.parameters_for(source.parameters, self.get_fully_qualified_name())
+            overrides.update({name: Parameter(name, value=values[name]) for name in values})
         overrides.update({item.name: item for item in parameter_overrides or []})
 
         self._logger = get_logger(self.get_fully_qualified_name().strip("/").replace("/", "."))
