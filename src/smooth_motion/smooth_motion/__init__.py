@@ -11,9 +11,27 @@ from smooth_motion.check import (
     limit_violations,
 )
 from smooth_motion.errors import MotionError, RobotConfigError, TrackingError
-from smooth_motion.estimators import CommandJerk, SavitzkyGolayJerk
+from smooth_motion.estimators import CommandJerk, KalmanJerk, SavitzkyGolayJerk, command_jerk
 from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
 from smooth_motion.limits import Limits, State
+from smooth_motion.meters import (
+    BoundaryMeter,
+    InterventionMeter,
+    Interventions,
+    Movement,
+    MovementMeter,
+    RecentJerk,
+    Segmentation,
+    movements,
+)
+from smooth_motion.metrics import (
+    BoundaryJerk,
+    JerkStatistics,
+    boundary_jerk,
+    jerk_statistics,
+    ldlj,
+    sparc,
+)
 from smooth_motion.overlap import overlap, splice_ns
 from smooth_motion.plan import Knots, Plan, Point, Sample
 from smooth_motion.robot import Robot, load_robot
@@ -22,31 +40,47 @@ from smooth_motion.tracker import Chunk, TrackerConfig, track
 __all__ = [
     "Acknowledged",
     "Acknowledgement",
+    "BoundaryJerk",
+    "BoundaryMeter",
     "CheckConfig",
     "Chunk",
     "CommandJerk",
     "GripperLimits",
     "GripperPlan",
+    "InterventionMeter",
+    "Interventions",
+    "JerkStatistics",
+    "KalmanJerk",
     "Knots",
     "Limits",
     "MotionError",
+    "Movement",
+    "MovementMeter",
     "Plan",
     "Point",
+    "RecentJerk",
     "Robot",
     "RobotConfigError",
     "RunningPlan",
     "Sample",
     "SavitzkyGolayJerk",
+    "Segmentation",
     "State",
     "TrackerConfig",
     "TrackingError",
     "Violation",
     "ViolationKind",
+    "boundary_jerk",
     "brake",
     "check",
+    "command_jerk",
+    "jerk_statistics",
+    "ldlj",
     "limit_violations",
     "load_robot",
+    "movements",
     "overlap",
+    "sparc",
     "splice_ns",
     "track",
     "track_gripper",

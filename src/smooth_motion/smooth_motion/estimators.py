@@ -5,11 +5,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import factorial
 
 import numpy as np
+import numpy.typing as npt
 
 from smooth_motion.errors import MotionError
-from smooth_motion.limits import FloatArray, frozen_array, frozen_names
+from smooth_motion.limits import FloatArray, IntArray, frozen_array, frozen_names
+
+# Shares of the final value within which a recursion counts as settled.
+_SETTLED_BOUND = 1e-2
+_SETTLED_GAIN = 1e-9
+# A filter that has not settled after this many samples is of no use live.
+_LONGEST_RUN_IN = 4096
 
 
 class CommandJerk:
@@ -67,6 +75,43 @@ class CommandJerk:
                 for i in range(4 - order)
             ]
         return np.asarray(6.0 * differences[0])
+
+
+def command_jerk(
+    times_ns: npt.ArrayLike,
+    positions: npt.ArrayLike,
+    *,
+    min_dt_s: float = 5e-4,
+    max_dt_s: float = 0.1,
+) -> tuple[IntArray, FloatArray]:
+    """Return what `CommandJerk` makes of a whole recording.
+
+    Args:
+        times_ns: (N,) along the trajectory.
+        positions: (N, J) rad.
+        min_dt_s: As for `CommandJerk`.
+        max_dt_s: Likewise.
+
+    Returns:
+        The indices (M,) of the samples at which there is an estimate, and the jerk (M, J),
+        rad/s^3.
+
+    Raises:
+        MotionError: A position is not finite or a shape is wrong.
+    """
+    times = np.asarray(times_ns, dtype=np.int64)
+    shape = (times.size, *np.shape(positions)[1:])
+    table = frozen_array(positions, "positions", shape)
+    spacing = _Spacing(min_dt_s, max_dt_s)
+    steps = np.diff(times)
+    sound = (spacing.min_ns <= steps) & (steps <= spacing.max_ns)
+    ends = np.zeros(0, dtype=np.int64)
+    if times.size > 3:
+        ends = 3 + np.flatnonzero(sound[2:] & sound[1:-1] & sound[:-2]).astype(np.int64)
+    for order in range(1, 4):
+        spans = np.maximum(times[order:] - times[:-order], 1)[:, None] * 1e-9
+        table = order * np.diff(table, axis=0) / spans
+    return ends, np.asarray(table[ends - 3])
 
 
 class SavitzkyGolayJerk:
@@ -149,6 +194,150 @@ class SavitzkyGolayJerk:
         window = np.array([p for _, p in self._samples])
         # Relative to the newest, so that nothing is lost to the size of the angle.
         return np.asarray(self._weights @ (window - window[-1]))
+
+
+class KalmanJerk:
+    """Jerk of measured positions: a Kalman filter of a motion whose jerk wanders.
+
+    The model is a chain of integrators from the snap, which is white noise, to the position. For a
+    given delay its noise is 0.6 of the Savitzky-Golay filter's, but it never quite forgets: a
+    wrong sample fades, it does not leave. The gains are those of the steady state, after a run-in
+    with the gains that are optimal from no knowledge at all.
+
+    Attributes:
+        joint_names: J names.
+        noise_floor: Standard deviation of the estimate at constant jerk, rad/s^3, where the
+            encoder's rounding is white (a moving joint).
+        quantisation_bound: Largest error that the encoder's rounding can cause, rad/s^3. A
+            threshold above this plus the nominal jerk cannot be passed by rounding alone.
+        delay_s: By how much the estimate lags a jerk that changes slowly, s.
+    """
+
+    def __init__(
+        self,
+        joint_names: Iterable[str],
+        snap_density: float,
+        dt_s: float,
+        ticks_per_turn: int,
+        *,
+        max_gap: float = 3.0,
+    ) -> None:
+        """Design the filter.
+
+        Args:
+            joint_names: J names.
+            snap_density: Square root of the snap's spectral density, rad/s^4/sqrt(Hz): how quickly
+                the jerk may wander. Four times as much shortens the delay by 2^(1/2) and raises
+                the noise by 4^(7/8).
+            dt_s: Nominal time between samples.
+            ticks_per_turn: Encoder steps in a turn.
+            max_gap: A gap of more than this many periods restarts the estimate.
+
+        Raises:
+            MotionError: A number is not positive, or the filter would take more than 4096 samples
+                to settle.
+        """
+        self.joint_names = frozen_names(joint_names)
+        for name, value in (
+            ("snap_density", snap_density),
+            ("dt_s", dt_s),
+            ("ticks_per_turn", ticks_per_turn),
+        ):
+            if not (0.0 < value < np.inf):
+                raise MotionError(f"{name} must be positive, but is {value}")
+        # The state is (p, v dt, a dt^2, j dt^3), in standard deviations of the rounding.
+        quantum = 2.0 * np.pi / ticks_per_turn
+        sigma = quantum / np.sqrt(12.0)
+        self._transition = np.array(
+            [[1.0 / factorial(j - i) if j >= i else 0.0 for j in range(4)] for i in range(4)]
+        )
+        self._unit = 1.0 / dt_s**3
+        self._gains, self._run_in, bound, noise = self._design(snap_density * dt_s**3.5 / sigma)
+        gain = self._gains[-1]
+        closed = self._transition - np.outer(gain, self._transition[0])
+        ramp = np.array([1.0 / factorial(4 - i) for i in range(4)])
+        lag = np.linalg.solve(np.eye(4) - closed, ramp - gain * ramp[0])
+        self.noise_floor = float(sigma * noise * self._unit)
+        self.quantisation_bound = float(quantum / 2.0 * bound * self._unit)
+        self.delay_s = float(lag[3] * dt_s)
+        self._spacing = _Spacing(0.0, max_gap * dt_s)
+        self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=1)
+        self._count = 0
+        self._origin = np.zeros(len(self.joint_names))
+        self._state = np.zeros((4, len(self.joint_names)))
+
+    def _design(self, ratio: float) -> tuple[list[FloatArray], int, float, float]:
+        """Return the gains in turn, the samples of the run-in, and two norms of the response.
+
+        The run-in is over when the response to the samples sums up, in magnitude, to no more than
+        the steady one does, but for one percent. That sum is the first norm, a bound; the second
+        is the Euclidean one of the steady response.
+        """
+        noise = ratio**2 * np.array(
+            [
+                [1.0 / (factorial(3 - i) * factorial(3 - j) * (7 - i - j)) for j in range(4)]
+                for i in range(4)
+            ]
+        )
+        # Nothing is known at first: this is far above what any arm can do in a period.
+        covariance = np.diag([1e12] * 4)
+        gains: list[FloatArray] = []
+        sums: list[float] = []
+        response = np.zeros((4, 0))
+        enough = _LONGEST_RUN_IN
+        while len(gains) < enough:
+            gain = covariance[:, 0] / (covariance[0, 0] + 1.0)
+            rest = np.eye(4) - np.outer(gain, [1.0, 0.0, 0.0, 0.0])
+            filtered = rest @ covariance @ rest.T + np.outer(gain, gain)
+            closed = rest @ self._transition
+            response = np.column_stack((closed @ response, gain))
+            gains.append(gain)
+            sums.append(float(np.abs(response[3]).sum()))
+            covariance = self._transition @ filtered @ self._transition.T + noise
+            settled = len(gains) > 4 and np.allclose(gains[-1], gains[-2], rtol=_SETTLED_GAIN)
+            if settled and enough == _LONGEST_RUN_IN:
+                # The response decays half as fast as the gains settle.
+                enough = 2 * len(gains)
+        if not settled:
+            raise MotionError(
+                f"the filter takes more than {_LONGEST_RUN_IN} samples to settle; "
+                "raise snap_density"
+            )
+        above = np.flatnonzero(np.array(sums) > (1.0 + _SETTLED_BOUND) * sums[-1])
+        run_in = max(4, int(above[-1]) + 2 if above.size else 0)
+        return gains, run_in, max(sums[run_in - 1 :]), float(np.linalg.norm(response[3]))
+
+    @property
+    def filled(self) -> bool:
+        """Whether `update` returns jerk."""
+        return bool(self._samples) and self._count >= self._run_in
+
+    def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
+        """Take in one sample.
+
+        Args:
+            t_ns: Its stamp. Only gaps are judged by it; samples count as evenly spaced, because
+                stamps of joint states jitter more than the sampling does.
+            position: (J,) rad.
+
+        Returns:
+            (J,) rad/s^3, `delay_s` ago, or None until the filter has settled without a gap.
+
+        Raises:
+            MotionError: A position is not finite or the shape is wrong; the estimate restarts.
+        """
+        position = _take(self._samples, self._spacing, self.joint_names, t_ns, position)
+        if not self._samples:
+            # Relative to the first, so that nothing is lost to the size of the angle.
+            self._count, self._origin = 0, position
+            self._state = np.zeros_like(self._state)
+        self._samples.append((t_ns, position))
+        predicted = self._transition @ self._state
+        gain = self._gains[min(self._count, len(self._gains) - 1)]
+        innovation = position - self._origin - predicted[0]
+        self._state = predicted + gain[:, None] * innovation
+        self._count += 1
+        return np.asarray(self._unit * self._state[3]) if self.filled else None
 
 
 class _Spacing:

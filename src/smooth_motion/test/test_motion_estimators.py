@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smooth_motion import CommandJerk, MotionError, SavitzkyGolayJerk
+from smooth_motion import (
+    CommandJerk,
+    KalmanJerk,
+    MotionError,
+    SavitzkyGolayJerk,
+    command_jerk,
+)
 
 MS = 1_000_000
 
@@ -134,3 +140,107 @@ def test_the_estimate_is_that_of_half_a_window_ago():
 def test_a_filter_that_cannot_be_is_refused(window, dt, ticks):
     with pytest.raises(MotionError):
         SavitzkyGolayJerk(["joint"], window, dt, ticks)
+
+
+# 4096 ticks a turn, 100 Hz: (snap density, sigma published for it), rad/s^3.
+KALMAN_FIGURES = [(100, 9.1), (300, 23.7), (1000, 67.0), (3000, 174.0)]
+
+
+@pytest.mark.parametrize(("density", "sigma"), KALMAN_FIGURES)
+def test_the_kalman_filters_noise_floor_is_the_published_one(density, sigma):
+    assert KalmanJerk(["joint"], density, 0.01, 4096).noise_floor == pytest.approx(sigma, rel=0.01)
+
+
+@pytest.mark.parametrize("density", [30.0, 300.0])
+def test_at_a_high_rate_the_kalman_filter_meets_the_closed_forms(density):
+    """Butterworth of order 4: w = (q / sqrt(R dt))^(1/4)."""
+    dt, quantum = 1e-4, 2.0 * np.pi / 4096
+    estimator = KalmanJerk(["joint"], density, dt, 4096)
+    r = quantum**2 / 12.0 * dt
+    w = (density / np.sqrt(r)) ** 0.25
+    assert estimator.delay_s == pytest.approx(2.6131 / w, rel=0.01)
+    sigma = np.sqrt(r * w**7 / (8.0 * np.sin(np.pi / 8.0)))
+    assert estimator.noise_floor == pytest.approx(sigma, rel=0.01)
+
+
+def test_the_kalman_filter_is_exact_on_a_cubic_and_lags_a_ramp_by_its_delay():
+    times = np.arange(300) * 10 * MS
+    results = fed(KalmanJerk(["joint"], 300.0, 0.01, 4096), times, cubic)
+    assert results[3] is None
+    np.testing.assert_allclose(np.hstack([r for r in results if r is not None]), 7.0, rtol=1e-6)
+    estimator = KalmanJerk(["joint"], 300.0, 0.01, 4096)
+    ramp = fed(estimator, times, lambda t: t**4 / 24.0)
+    assert times[-1] * 1e-9 - ramp[-1][0] == pytest.approx(estimator.delay_s, rel=1e-6)
+
+
+@pytest.mark.parametrize("density", [30.0, 300.0, 3000.0])
+def test_rounding_alone_stays_within_the_kalman_filters_bound_from_its_first_estimate(density):
+    quantum = 2.0 * np.pi / 4096
+    times = np.arange(2_000) * 10 * MS
+    moving = rounded(lambda t: 0.7137 * t + 0.1 * np.sin(0.3 * t), quantum)
+    estimator = KalmanJerk(["joint"], density, 0.01, 4096)
+    results = [r for r in fed(estimator, times, moving) if r is not None]
+    errors = np.hstack(results)
+    assert np.abs(errors).max() <= estimator.quantisation_bound + 0.1
+    assert np.std(errors) == pytest.approx(estimator.noise_floor, rel=0.5)
+
+
+@pytest.mark.parametrize("density", [30.0, 300.0, 3000.0])
+def test_the_kalman_filters_bound_is_what_the_worst_rounding_causes(density):
+    """Its sign follows the response to one sample, which each joint here shows for another one."""
+    samples = 300
+    probe = KalmanJerk([f"sample {i}" for i in range(samples)], density, 0.01, 4096)
+    results = [probe.update(k * 10 * MS, row) for k, row in enumerate(np.eye(samples))]
+    half = np.pi / 4096
+    worst = [half * np.abs(response).sum() for response in results if response is not None]
+    assert max(worst) <= probe.quantisation_bound * (1.0 + 1e-6)
+    assert worst[-1] == pytest.approx(probe.quantisation_bound, rel=0.02)
+
+
+@pytest.mark.parametrize("step", [0, -10 * MS, 1_000 * MS], ids=["repeated", "backwards", "gap"])
+def test_the_kalman_filter_restarts_where_the_others_do(step):
+    estimator = KalmanJerk(["joint"], 1000.0, 0.01, 4096)
+    times = np.arange(100) * 10 * MS
+    before = fed(estimator, times, cubic)
+    assert estimator.filled
+    again = fed(estimator, times + times[-1] + step, cubic)
+    assert [r is None for r in again] == [r is None for r in before]
+    np.testing.assert_allclose(again[-1], 7.0, rtol=1e-5)
+    with pytest.raises(MotionError, match="finite"):
+        estimator.update(10_000 * MS, np.array([np.nan]))
+    assert not estimator.filled
+
+
+@pytest.mark.parametrize(
+    ("density", "dt", "ticks"),
+    [(0.0, 0.01, 4096), (np.nan, 0.01, 4096), (300.0, 0.0, 4096), (300.0, 0.01, 0)],
+)
+def test_a_kalman_filter_that_cannot_be_is_refused(density, dt, ticks):
+    with pytest.raises(MotionError, match="positive"):
+        KalmanJerk(["joint"], density, dt, ticks)
+
+
+def test_a_kalman_filter_that_would_take_minutes_to_settle_is_refused():
+    with pytest.raises(MotionError, match="raise snap_density"):
+        KalmanJerk(["joint"], 1e-9, 0.001, 4096)
+
+
+def test_the_jerk_of_a_recording_is_that_of_its_stream():
+    rng = np.random.default_rng(0)
+    steps = rng.choice(
+        [10 * MS, 11 * MS, 400 * MS, 100, -5 * MS], 300, p=[0.5, 0.3, 0.1, 0.05, 0.05]
+    )
+    times = np.cumsum(steps)
+    positions = rng.normal(size=(300, 2))
+    estimator = CommandJerk(["a", "b"])
+    streamed = [estimator.update(int(t), p) for t, p in zip(times, positions, strict=True)]
+    index, jerk = command_jerk(times, positions)
+    assert index.tolist() == [i for i, value in enumerate(streamed) if value is not None]
+    np.testing.assert_allclose(jerk, [streamed[i] for i in index], rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_recording_of_less_than_four_samples_has_no_jerk(count):
+    index, jerk = command_jerk(np.arange(count), np.zeros((count, 2)))
+    assert index.size == 0
+    assert jerk.shape == (0, 2)
