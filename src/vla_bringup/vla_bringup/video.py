@@ -10,10 +10,11 @@ import numpy as np
 
 FRAMES_PER_SECOND = 15
 PERIOD_NS = 1_000_000_000 // FRAMES_PER_SECOND
+LONGEST = 60 * FRAMES_PER_SECOND
 
 
 class EpisodeVideo:
-    """An MPEG-4 file of one camera at 15 frames a second.
+    """An MPEG-4 file of one camera at 15 frames a second, of the first minute at the most.
 
     Args:
         path: the file to write; the folder must exist.
@@ -23,9 +24,10 @@ class EpisodeVideo:
         self.path = path
         self._writer: cv2.VideoWriter | None = None
         self._next_ns = 0
+        self._frames = 0
 
     def add(self, stamp_ns: int, rgb: np.ndarray, lines: list[str], jerk_ratio: float) -> None:
-        """Add a frame unless the last one is less than a frame's time ago.
+        """Add a frame unless the last one is less than a frame's time ago, or the minute is full.
 
         Args:
             stamp_ns: capture time.
@@ -33,7 +35,7 @@ class EpisodeVideo:
             lines: text for the top left corner.
             jerk_ratio: |commanded jerk| / limit, drawn as a bar along the lower edge.
         """
-        if stamp_ns < self._next_ns:
+        if stamp_ns < self._next_ns or self._frames >= LONGEST:
             return
         late_ns = stamp_ns - self._next_ns
         self._next_ns = (self._next_ns if late_ns < PERIOD_NS else stamp_ns) + PERIOD_NS
@@ -44,6 +46,7 @@ class EpisodeVideo:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self.path), code, FRAMES_PER_SECOND, size)
         self._writer.write(frame)
+        self._frames += 1
 
     def close(self) -> None:
         """Finish the file."""
@@ -55,24 +58,22 @@ class EpisodeVideo:
 def draw(frame: np.ndarray, lines: list[str], jerk_ratio: float) -> None:
     """Write `lines` and the jerk bar into a (H, W, 3) uint8 BGR frame, in place."""
     height, width = frame.shape[:2]
+    _darken(frame[: 12 + 24 * len(lines)])
     for row, line in enumerate(lines):
-        at = (12, 26 + 22 * row)
-        cv2.putText(frame, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (20, 20, 20), 4, cv2.LINE_AA)
-        cv2.putText(
-            frame, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (250, 250, 250), 1, cv2.LINE_AA
-        )
+        _write(frame, line, (12, 24 + 24 * row), 0.55)
+    _darken(frame[height - 44 :])
+    _write(frame, "commanded jerk / limit", (12, height - 26), 0.42)
     share = float(np.clip(np.nan_to_num(jerk_ratio), 0.0, 1.0))
     left, right = 12, width - 12
-    cv2.rectangle(frame, (left, height - 20), (right, height - 12), (60, 60, 60), -1)
     filled = left + int(share * (right - left))
-    cv2.rectangle(frame, (left, height - 20), (filled, height - 12), (80, 200, 120), -1)
-    cv2.putText(
-        frame,
-        "commanded jerk / limit",
-        (left, height - 26),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        0.42,
-        (250, 250, 250),
-        1,
-        cv2.LINE_AA,
-    )
+    cv2.rectangle(frame, (left, height - 18), (right, height - 10), (60, 60, 60), -1)
+    cv2.rectangle(frame, (left, height - 18), (filled, height - 10), (80, 200, 120), -1)
+
+
+def _darken(strip: np.ndarray) -> None:
+    strip //= 2
+
+
+def _write(frame: np.ndarray, text: str, at: tuple[int, int], size: float) -> None:
+    white = (250, 250, 250)
+    cv2.putText(frame, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, white, 1, cv2.LINE_AA)
