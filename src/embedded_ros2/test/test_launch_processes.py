@@ -39,15 +39,17 @@ def generate_launch_description():
 # A child that says what it receives; it ends at the signal named last.
 LISTENER = """
 import os, signal, sys, time
+def say(text):
+    os.write(1, f"{text}\\n".encode())  # at once, so that no signal can come in between
 def on(name):
     def handler(*_):
-        print("got", name, flush=True)
+        say(f"got {name}")
         if name == sys.argv[1]:
             sys.exit(0)
     return handler
 signal.signal(signal.SIGINT, on("SIGINT"))
 signal.signal(signal.SIGTERM, on("SIGTERM"))
-print("pid", os.getpid(), flush=True)
+say(f"pid {os.getpid()}")
 while True:
     time.sleep(0.05)
 """

@@ -35,7 +35,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the keeper, unless it runs."""
-        if self._keeper is not None:
+        if self._keeper is not None and self._keeper.poll() is None:
             return
         env = {name: value for name, value in os.environ.items() if name != TAG_VARIABLE}
         self._keeper = subprocess.Popen(
