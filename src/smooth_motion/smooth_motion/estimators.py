@@ -16,6 +16,8 @@ from smooth_motion.limits import FloatArray, IntArray, frozen_array, frozen_name
 # Shares of the final value within which a recursion counts as settled.
 _SETTLED_BOUND = 1e-2
 _SETTLED_GAIN = 1e-9
+# Instants in a period at which a jump of the jerk is tried.
+_PHASES = 16
 # A filter that has not settled after this many samples is of no use live.
 _LONGEST_RUN_IN = 4096
 
@@ -125,8 +127,10 @@ class SavitzkyGolayJerk:
         noise_floor: Standard deviation of the estimate at constant jerk, rad/s^3, where the
             encoder's rounding is white (a moving joint).
         quantisation_bound: Largest error that the encoder's rounding can cause, rad/s^3. A
-            threshold above this plus the nominal jerk cannot be passed by rounding alone.
+            threshold above this plus `jerk_gain` times the nominal jerk cannot be passed by
+            rounding and nominal motion.
         delay_s: Age of the instant that the estimate is centred on, s.
+        jerk_gain: Largest estimate that a jerk which never exceeds 1 can cause: 1.
     """
 
     def __init__(
@@ -165,6 +169,10 @@ class SavitzkyGolayJerk:
         self.noise_floor = float(quantum / np.sqrt(12.0) * np.linalg.norm(unit) / dt_s**3)
         self.quantisation_bound = float(quantum / 2.0 * np.abs(unit).sum() / dt_s**3)
         self.delay_s = (window - 1) / 2.0 * dt_s
+        # In periods: a jerk that jumps from 0 to 1, as old as the row says.
+        ages = np.arange(window * _PHASES + 1)[:, None] / _PHASES
+        ramps = np.maximum(ages - np.arange(window)[::-1], 0.0) ** 3 / 6.0
+        self.jerk_gain = float(np.abs(np.diff(ramps @ unit)).sum())
         self._spacing = _Spacing(0.0, max_gap * dt_s)
         self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=window)
 
@@ -209,8 +217,11 @@ class KalmanJerk:
         noise_floor: Standard deviation of the estimate at constant jerk, rad/s^3, where the
             encoder's rounding is white (a moving joint).
         quantisation_bound: Largest error that the encoder's rounding can cause, rad/s^3. A
-            threshold above this plus the nominal jerk cannot be passed by rounding alone.
+            threshold above this plus `jerk_gain` times the nominal jerk cannot be passed by
+            rounding and nominal motion.
         delay_s: By how much the estimate lags a jerk that changes slowly, s.
+        jerk_gain: Largest estimate that a jerk which never exceeds 1 can cause: 1.3, because the
+            filter overshoots.
     """
 
     def __init__(
@@ -260,6 +271,13 @@ class KalmanJerk:
         self.noise_floor = float(sigma * noise * self._unit)
         self.quantisation_bound = float(quantum / 2.0 * bound * self._unit)
         self.delay_s = float(lag[3] * dt_s)
+        # The response to a jerk that jumps from 0 to 1, at all phases of a period.
+        state, steps = np.zeros((4, _PHASES)), []
+        for k in range(len(self._gains)):
+            ramp_at = (k + np.arange(_PHASES) / _PHASES) ** 3 / 6.0
+            state = closed @ state + gain[:, None] * ramp_at
+            steps.append(state[3])
+        self.jerk_gain = float(np.abs(np.diff(np.concatenate(steps))).sum())
         self._spacing = _Spacing(0.0, max_gap * dt_s)
         self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=1)
         self._count = 0

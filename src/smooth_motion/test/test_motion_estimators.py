@@ -244,3 +244,18 @@ def test_a_recording_of_less_than_four_samples_has_no_jerk(count):
     index, jerk = command_jerk(np.arange(count), np.zeros((count, 2)))
     assert index.size == 0
     assert jerk.shape == (0, 2)
+
+
+def test_an_estimate_never_exceeds_the_jerk_times_the_gain():
+    """Each joint's jerk jumps to 1 a millisecond earlier than the one's before."""
+    onsets = np.arange(1000) * 0.001
+    names = [f"{i} ms" for i in range(onsets.size)]
+    kalman = KalmanJerk(names, 300.0, 0.01, 4096)
+    golay = SavitzkyGolayJerk(names, 11, 0.01, 4096)
+    for estimator, gain in ((kalman, 1.3), (golay, 1.0)):
+        for k in range(200):
+            ramp = np.maximum(k * 0.01 - 1.99 + onsets, 0.0) ** 3 / 6.0
+            last = estimator.update(k * 10 * MS, ramp)
+        # The jerk that changes its sign with the response gets all of its variation.
+        assert np.abs(np.diff(last)).sum() == pytest.approx(estimator.jerk_gain, rel=0.01)
+        assert estimator.jerk_gain == pytest.approx(gain, abs=0.01)
