@@ -4,11 +4,14 @@ set -eu
 
 has() { ldconfig -p 2>/dev/null | grep -q "$1"; }
 
-if { has libEGL.so.1 && has libEGL_mesa.so.0; } || has libEGL_nvidia.so.0 || has libOSMesa.so; then
+if has libEGL.so.1 && has libGL.so.1 && { has libEGL_mesa.so.0 || has libEGL_nvidia.so.0; }; then
+    exit 0
+fi
+if has libOSMesa.so; then
     exit 0
 fi
 
-packages="libegl1 libegl-mesa0 libgl1-mesa-dri"
+packages="libegl1 libgl1 libgl1-mesa-dri"
 if command -v apt-get >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ]; then
         echo "installing $packages for headless rendering"

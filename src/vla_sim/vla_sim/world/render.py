@@ -152,7 +152,7 @@ def _gl_context(backend: str, width: int, height: int) -> Any:
 
 
 _HELP = (
-    "install one of: `apt-get install libegl1 libgl1-mesa-dri` (EGL) or `apt-get install "
+    "install one of: `apt-get install libegl1 libgl1 libgl1-mesa-dri` (EGL) or `apt-get install "
     "libosmesa6` (OSMesa)"
 )
 
