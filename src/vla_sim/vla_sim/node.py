@@ -42,7 +42,6 @@ CONFIGURATION_ERRORS = (
 )
 CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
-LOST_IN_A_ROW = 3  # pictures; fewer are a passing load of the host
 WARNING_PERIOD_NS = 5_000_000_000
 COUNTED_PICTURES = 150
 TOLERATED_PICTURES = 30
@@ -62,7 +61,6 @@ class SimulationNode(Node):
         super().__init__("vla_sim")
         self.failed = False
         self._workers: list[ControlWorker | CameraWorker] = []
-        self._lost_in_a_row = 0
         self._warned_ns: dict[str, int] = {}
         self._offered = self._left_out = 0
         parameters = self._read_parameters()
