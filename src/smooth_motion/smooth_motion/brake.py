@@ -19,6 +19,8 @@ _JERK_SHARES = (1.0 - 1e-6, 0.999, 0.99, 0.9, 0.7, 0.5, 0.1, 1e-2, 1e-3, 1e-4)
 _LAST_PHASE_SLACK_NS = 1_000
 # A full acceleration is reached in no less than this, s.
 _SHORTEST_RISE = 1e-3
+# Between two limits so close that every turn leads to the other one, so often it turns.
+_MOST_TURNS = 8
 # An excess of position below this is rounding.
 _POSITION_SLACK = 1e-12
 
@@ -49,7 +51,8 @@ def brake(state: State, limits: Limits, *, start_ns: int) -> Plan:
     """Return the plan that brings every joint to rest as soon as its limits allow.
 
     Each joint stops by itself. A joint that would come to rest beyond a position limit brakes
-    harder and turns back, as little as keeps it inside. Where no motion within the acceleration
+    harder and turns back, as little as keeps it inside; if that leads it to the other limit, it
+    turns there again. Where no motion within the acceleration
     and jerk limits stays inside, the one with the smallest excursion is returned:
     `limit_violations` names it.
 
@@ -103,7 +106,13 @@ def _joint_plan(joint: str, motion: _Motion, phases: list[_Phase], start_ns: int
 
 
 def _stop(
-    motion: _Motion, low: float, high: float, velocity: float, acceleration: float, jerk: float
+    motion: _Motion,
+    low: float,
+    high: float,
+    velocity: float,
+    acceleration: float,
+    jerk: float,
+    turns: int = 0,
 ) -> list[_Phase]:
     """Return the phases of the shortest stop that stays within [low, high], if one does."""
     # Where the joint already is counts as inside: it must go no further out.
@@ -112,27 +121,44 @@ def _stop(
     under, over = _excess(motion, shortest, low, high)
     if max(under, over) <= _POSITION_SLACK:
         return shortest
-    away = -1.0 if over >= under else 1.0
+    side = 0 if under > over else 1
 
-    def by_way_of(speed: float) -> list[_Phase]:
-        """Stop after turning away from the limit at some speed."""
-        there = _change_velocity(motion, away * speed, acceleration, jerk)
-        back = _change_velocity(_Motion(0.0, away * speed, 0.0), 0.0, acceleration, jerk)
-        return there + back
+    def by_way_of(speed: float) -> tuple[list[_Phase], float]:
+        """Stop after turning away from the limit at some speed; say how far beyond it went."""
+        turned = speed if side == 0 else -speed
+        there = _change_velocity(motion, turned, acceleration, jerk)
+        back = _change_velocity(_Motion(0.0, turned, 0.0), 0.0, acceleration, jerk)
+        return there + back, _excess(motion, there + back, low, high)[side]
 
     # At this speed the joint brakes with all it has until it turns; more does not help.
     fails, holds = 0.0, min(velocity, acceleration**2 / (2.0 * jerk))
-    phases = by_way_of(holds)
-    if max(_excess(motion, phases, low, high)) > _POSITION_SLACK:
-        return phases
+    phases, least = by_way_of(holds)
     for _ in range(40):
         middle = (fails + holds) / 2.0
-        candidate = by_way_of(middle)
-        if max(_excess(motion, candidate, low, high)) > _POSITION_SLACK:
+        candidate, beyond = by_way_of(middle)
+        if beyond > least + _POSITION_SLACK:
             fails = middle
         else:
             holds, phases = middle, candidate
-    return phases
+    if turns == _MOST_TURNS or _excess(motion, phases, low, high)[1 - side] <= _POSITION_SLACK:
+        return phases
+    # Turned away from one limit it comes too close to the other: brake for that from the turn on.
+    until, turn = _until_turn(motion, phases)
+    return until + _stop(turn, low, high, velocity, acceleration, jerk, turns + 1)
+
+
+def _until_turn(motion: _Motion, phases: list[_Phase]) -> tuple[list[_Phase], _Motion]:
+    """Return the phases up to the first instant of no velocity, and the state there."""
+    until: list[_Phase] = []
+    for phase in phases:
+        turns = _turns(motion.v, motion.a, phase.jerk, phase.duration_ns * 1e-9)
+        whole = [round(t * 1e9) for t in turns if 1 <= round(t * 1e9) < phase.duration_ns]
+        if whole:
+            until.append(_Phase(min(whole), phase.jerk))
+            return until, motion.after(min(whole) * 1e-9, phase.jerk)
+        until.append(phase)
+        motion = motion.after(phase.duration_ns * 1e-9, phase.jerk)
+    return until, motion
 
 
 def _excess(motion: _Motion, phases: list[_Phase], low: float, high: float) -> tuple[float, float]:

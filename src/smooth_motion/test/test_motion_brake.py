@@ -104,3 +104,19 @@ def test_from_outside_the_range_it_stops_as_elsewhere_and_goes_no_further_out():
     assert plan.end_ns == stop(-0.3, 0.0).end_ns
     assert plan.positions.max() == 3.1
     assert plan.positions[-1, 0] < 3.1
+
+
+def test_between_close_limits_it_turns_at_one_and_does_not_run_into_the_other(arms):
+    """Any state that a plan is in can be stopped from, though jerk is scarce and room too."""
+    limits = Limits(("joint",), [-0.4], [0.2], [6.0], [60.0], [20.0])
+    turned = 0
+    for seed in range(3):
+        running, now, rng = arms.reached(seed, limits, wild=True, stops=0.0)
+        for _ in range(20):
+            now += int(rng.uniform(0.03, 0.6) * arms.second)
+            running = arms.replaced(rng, limits, running, now, wild=True)
+            for at in running.knots_ns[running.knots_ns > now][:30:3]:
+                plan = brake(running.state(int(at)), limits, start_ns=int(at))
+                assert limit_violations(plan, limits) == []
+                turned += plan.times_ns.size > 4
+    assert turned > 100
