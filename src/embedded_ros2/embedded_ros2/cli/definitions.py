@@ -33,15 +33,11 @@ def lines(name: str) -> list[str]:
     parts = name.split("/")
     if len(parts) != 3:
         raise CommandError(f"Invalid name '{name}'. Expected three parts separated by '/'")
-    package, kind, stem = parts
-    path = registry._files(package).get((kind, stem))
-    if path is not None:
-        return path.read_text(encoding="utf-8").splitlines()
-    table = registry._table(package)
-    if (kind, stem) not in table:
-        known = "" if registry.interfaces(package) else f": unknown package '{package}'"
-        raise CommandError(f"Could not find the interface '{name}'{known}")
-    return table[kind, stem]
+    try:
+        return registry.definition(name)
+    except DefinitionError:
+        known = "" if registry.interfaces(parts[0]) else f": unknown package '{parts[0]}'"
+        raise CommandError(f"Could not find the interface '{name}'{known}") from None
 
 
 def nested_types(name: str) -> list[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from embedded_ros2 import share
@@ -37,13 +37,13 @@ _SUFFIXES = (
 _structures: dict[str, Structure] = {}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _table(package: str) -> dict[tuple[str, str], list[str]]:
     path = _TABLES / f"{package}.txt"
     return split_table(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _files(package: str) -> dict[tuple[str, str], Path]:
     """Return the definition files of an installed (or source) package."""
     directory = share.find_share_directory(package)
@@ -82,6 +82,21 @@ def is_service_part(name: str) -> bool:
     return "/action/" in name and name.endswith(("_SendGoal", "_GetResult"))
 
 
+def definition(name: str) -> list[str]:
+    """Return the lines of the definition of the interface ``package/kind/Name``.
+
+    Raises:
+        DefinitionError: If no definition of it is found.
+    """
+    package, kind, stem = name.split("/")
+    files = _files(package)
+    if (kind, stem) in files:
+        return files[kind, stem].read_text(encoding="utf-8").splitlines()
+    if files or (kind, stem) not in _table(package):
+        raise DefinitionError(f"no definition of {name} is installed")
+    return _table(package)[kind, stem]
+
+
 def structure(name: str) -> Structure:
     """Return the structure with the full name `name`.
 
@@ -90,15 +105,7 @@ def structure(name: str) -> Structure:
     """
     if name not in _structures:
         owner = _owner(name)
-        package, kind, stem = owner.split("/")
-        path = _files(package).get((kind, stem))
-        if path is not None:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        elif not _files(package) and (kind, stem) in _table(package):
-            lines = _table(package)[kind, stem]
-        else:
-            raise DefinitionError(f"no definition of {owner} is installed")
-        for parsed in parse_interface(owner, lines):
+        for parsed in parse_interface(owner, definition(owner)):
             _structures[parsed.name] = parsed
         if name not in _structures:
             raise DefinitionError(f"{owner} has no part {name}")
