@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N818  (an invalid name is what it is)
 """ROS names: validation, expansion to fully qualified names, and remapping rules.
 
 Source: https://design.ros2.org/articles/topic_and_service_names.html

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One domain's traffic over one Zenoh session: nodes, publishers, subscriptions, services, clients.
+"""One domain's traffic over one Zenoh session: nodes, topics and services.
 
 Everything that talks Zenoh is here. Callbacks run on Zenoh's threads, so those given to this
 module must only enqueue. Payloads that do not follow the protocol are dropped and counted.
@@ -136,7 +136,9 @@ class NodeToken:
 
 
 class _Endpoint:
-    def __init__(self, node: NodeToken, kind: str, name: str, type_name: str, qos: WireQos) -> None:
+    def __init__(
+        self, node: NodeToken, kind: str, name: str, type_name: str, qos: WireQos
+    ) -> None:
         self.network = node.network
         self.token = node.endpoint(kind, name, type_name, qos)
         token = self.token
@@ -170,8 +172,8 @@ class PublisherEndpoint(_Endpoint):
         congestion = zenoh.CongestionControl.BLOCK if reliable else zenoh.CongestionControl.DROP
         session = self.network.session
         if qos.durability == TRANSIENT_LOCAL:
-            # No heartbeat: nothing is lost that it could bring back, and its task makes `undeclare`
-            # wait for threads that may need the GIL, which `undeclare` holds (10 s; 1.10.2).
+            # No heartbeat: nothing is lost that it could bring back, and `undeclare` waits for its
+            # task, holding the GIL that other tasks may need (10 s, in Zenoh 1.10.2).
             self._publisher = zenoh.ext.declare_advanced_publisher(
                 session,
                 self.key,

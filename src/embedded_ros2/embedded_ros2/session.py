@@ -26,7 +26,9 @@ _COMMON: dict[str, Any] = {
     "scouting/gossip/enabled": True,
     "scouting/gossip/target": {"router": ["router", "peer"], "peer": ["router"]},
     "scouting/gossip/autoconnect": {"router": [], "peer": ["router", "peer"]},
-    "scouting/gossip/autoconnect_strategy": {"peer": {"to_router": "always", "to_peer": "greater-zid"}},
+    "scouting/gossip/autoconnect_strategy": {
+        "peer": {"to_router": "always", "to_peer": "greater-zid"}
+    },
     "timestamping/enabled": {"router": True, "peer": True, "client": True},
     "queries_default_timeout": 600000,
     "transport/shared_memory/enabled": True,
@@ -91,7 +93,7 @@ def session_config() -> zenoh.Config:
 
 
 def router_config(port: int) -> zenoh.Config:
-    """Return the configuration of the machine's router, which `ZENOH_ROUTER_CONFIG_URI` replaces."""
+    """Return the configuration of the router; `ZENOH_ROUTER_CONFIG_URI` names another."""
     path = os.environ.get(ROUTER_CONFIG_VARIABLE)
     if path:
         return zenoh.Config.from_file(path)

@@ -33,8 +33,10 @@ class CdrError(ValueError):
 
 
 class _Source:
-    """Lines of a function under construction, the names it uses, and what is known of the
-    position: it is `offset` modulo `modulus`."""
+    """A function under construction: its lines, and the names that it uses.
+
+    What is known of the position is that it is `offset` modulo `modulus`.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -212,7 +214,9 @@ class _ReaderSource(_Source):
         limit = f" or {count} > {bound + 1}" if bound else ""
         self.line(f"if {count} > end - at{limit}: raise CdrError('a string is too long')")
         # "replace", as rclpy does: text that is not UTF-8 still arrives.
-        self.line(f"{target} = str(data[at:at + {count} - 1], 'utf-8', 'replace') if {count} else ''")
+        self.line(
+            f"{target} = str(data[at:at + {count} - 1], 'utf-8', 'replace') if {count} else ''"
+        )
         self.line(f"at += {count}")
         self.forget_position()
 

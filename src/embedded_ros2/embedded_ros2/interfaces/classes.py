@@ -41,7 +41,7 @@ ARRAY_CODES = {
     "float64": "d",
 }
 _NUMPY_TYPES = {base: np.dtype(code) for base, code in ARRAY_CODES.items()}
-_FLOAT32_MAX = 3.402823466e38
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _IDL_NAMES = {"bool": "boolean", "byte": "octet", "char": "uint8"} | {
     "float32": "float",
     "float64": "double",
@@ -154,8 +154,9 @@ def _element_check(field_type: FieldType) -> tuple[Check, str]:
         return lambda value: isinstance(value, float), "a float"
     if base == "float32":
         return (
-            lambda value: isinstance(value, float)
-            and (not abs(value) > _FLOAT32_MAX or math.isinf(value)),
+            lambda value: (
+                isinstance(value, float) and (not abs(value) > _FLOAT32_MAX or math.isinf(value))
+            ),
             "a float within float32's range",
         )
     if base == "bool":

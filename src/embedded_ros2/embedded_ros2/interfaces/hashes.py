@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from embedded_ros2.interfaces import registry
@@ -54,9 +54,7 @@ def _field_type(field_type: FieldType) -> dict[str, Any]:
 
 
 def _description(structure: Structure) -> dict[str, Any]:
-    members = [
-        {"name": field.name, "type": _field_type(field.type)} for field in structure.fields
-    ]
+    members = [{"name": field.name, "type": _field_type(field.type)} for field in structure.fields]
     if not members:
         members = [{"name": EMPTY_MEMBER, "type": _field_type(FieldType("uint8"))}]
     return {"type_name": structure.name, "fields": members}
@@ -87,7 +85,7 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=None)
+@cache
 def type_hash(name: str) -> str:
     """Return the RIHS01 hash of a message, service or action by its full name.
 

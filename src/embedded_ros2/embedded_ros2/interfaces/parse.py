@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read interface definitions: `.msg`, `.srv` and `.action` files, and this package's own tables."""
+"""Read interface definitions: `.msg`, `.srv` and `.action` files, and tables of them."""
 
 from __future__ import annotations
 
 import ast
 import re
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 SINGLE, ARRAY, SEQUENCE = "single", "array", "sequence"
 
@@ -21,9 +21,11 @@ INTEGER_RANGES = {
     "int64": (-(2**63), 2**63 - 1),
     "uint64": (0, 2**64 - 1),
 }
-PRIMITIVES = frozenset((*INTEGER_RANGES, "bool", "byte", "float32", "float64", "string", "wstring"))
+PRIMITIVES = frozenset(
+    (*INTEGER_RANGES, "bool", "byte", "float32", "float64", "string", "wstring")
+)
 
-Value = Union[bool, int, float, str, bytes, list]
+Value = bool | int | float | str | bytes | list[Any]
 
 
 class DefinitionError(ValueError):
@@ -280,9 +282,7 @@ def parse_action(name: str, lines: list[str]) -> list[Structure]:
             f"{name}_GetResult_Response",
             (_single("status", "int8"), _single("result", f"{name}_Result")),
         ),
-        Structure(
-            f"{name}_FeedbackMessage", (goal_id, _single("feedback", f"{name}_Feedback"))
-        ),
+        Structure(f"{name}_FeedbackMessage", (goal_id, _single("feedback", f"{name}_Feedback"))),
         Structure(
             name,
             (

@@ -7,7 +7,7 @@ Source: rmw_zenoh, docs/design.md ("Graph Cache").
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import xxhash
 
@@ -53,7 +53,7 @@ class Token:
     name: str = ""
     dds_type: str = ""
     type_hash: str = ""
-    qos: WireQos = WireQos()
+    qos: WireQos = field(default_factory=WireQos)
     enclave: str = ""
 
     @property

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-from message_filters import ApproximateTimeSynchronizer, Cache, SimpleFilter, Subscriber, TimeSynchronizer
+from message_filters import (
+    ApproximateTimeSynchronizer,
+    Cache,
+    SimpleFilter,
+    Subscriber,
+    TimeSynchronizer,
+)
 from rclpy.clock import ClockType
 from rclpy.time import Time
 from sensor_msgs.msg import JointState

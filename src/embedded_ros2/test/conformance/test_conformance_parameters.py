@@ -72,14 +72,18 @@ def test_a_value_without_a_type_is_refused(node):
         node.declare_parameter("nothing", None, ParameterDescriptor())
 
 
-@pytest.mark.parametrize(("value", "accepted"), [(0, True), (10, True), (4, True), (5, False), (11, False)])
+@pytest.mark.parametrize(
+    ("value", "accepted"), [(0, True), (10, True), (4, True), (5, False), (11, False)]
+)
 def test_an_integer_stays_in_its_range_and_steps(node, value, accepted):
     limits = IntegerRange(from_value=0, to_value=10, step=2)
     node.declare_parameter("n", 2, ParameterDescriptor(integer_range=[limits]))
     assert node.set_parameters([Parameter("n", value=value)])[0].successful is accepted
 
 
-@pytest.mark.parametrize(("value", "accepted"), [(0.0, True), (1.0, True), (0.3, True), (0.35, False), (1.1, False)])
+@pytest.mark.parametrize(
+    ("value", "accepted"), [(0.0, True), (1.0, True), (0.3, True), (0.35, False), (1.1, False)]
+)
 def test_a_float_stays_in_its_range_and_steps(node, value, accepted):
     limits = FloatingPointRange(from_value=0.0, to_value=1.0, step=0.1)
     node.declare_parameter("x", 0.5, ParameterDescriptor(floating_point_range=[limits]))
@@ -212,7 +216,9 @@ def test_parameters_of_another_process_are_set_all_or_none(ask):
 def test_parameters_of_another_process_can_be_listed_and_described(ask):
     names = ask(ListParameters, "list_parameters").result.names
     assert {"gain", "fixed", "names", "use_sim_time"} <= set(names)
-    gain, fixed = ask(DescribeParameters, "describe_parameters", names=["gain", "fixed"]).descriptors
+    gain, fixed = ask(
+        DescribeParameters, "describe_parameters", names=["gain", "fixed"]
+    ).descriptors
     assert gain.floating_point_range[0].to_value == 10.0
     assert fixed.read_only
 

@@ -32,7 +32,9 @@ def _trajectory():
 
 
 @pytest.mark.parametrize(
-    "message", [String(data="ünï"), _joint_state(), _image(), _trajectory()], ids=lambda m: type(m).__name__
+    "message",
+    [String(data="ünï"), _joint_state(), _image(), _trajectory()],
+    ids=lambda m: type(m).__name__,
 )
 def test_a_message_comes_back_unchanged_from_another_process(node, peer, spin_until, message):
     received = []

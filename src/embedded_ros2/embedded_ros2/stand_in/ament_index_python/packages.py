@@ -18,7 +18,7 @@ class PackageNotFoundError(KeyError):
     def __str__(self) -> str:
         return (
             f"\"package '{self.args[0]}' not found, searching: "
-            f'{[str(prefix) for prefix in share.prefixes()]}; source folders may be named in '
+            f"{[str(prefix) for prefix in share.prefixes()]}; source folders may be named in "
             f'{share.SHARE_VARIABLE}"'
         )
 

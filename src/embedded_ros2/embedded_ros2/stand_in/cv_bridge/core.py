@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import sensor_msgs.msg
+
 from cv_bridge import encodings
 
 # OpenCV names a Bayer pattern by its second row, second and third pixel.
@@ -43,11 +44,13 @@ def _convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
     elif layout and present and layout[0] != present[0]:
         names = [("gray" if name == "mono" else name).upper() for name in (present[0], layout[0])]
         image = cv2.cvtColor(image, getattr(cv2, f"COLOR_{names[0]}2{names[1]}"))
-    elif layout and not present or not layout and present:
+    elif (layout and not present) or (not layout and present):
         # Between colours and none only the shape must agree.
         channels = 1 if image.ndim == 2 else image.shape[2]
         if channels != wanted_channels:
-            raise CvBridgeError(f"[{source}] has {channels} channels, [{target}] {wanted_channels}")
+            raise CvBridgeError(
+                f"[{source}] has {channels} channels, [{target}] {wanted_channels}"
+            )
     if image.dtype != wanted:
         if present and layout and {present[1], layout[1]} == {8, 16}:
             factor = 255.0 / 65535.0 if layout[1] == 8 else 65535.0 / 255.0

@@ -73,7 +73,9 @@ def _stamp(message: Any, arrival: Time | None) -> Time:
 class Cache(SimpleFilter):
     """Keeps the last messages of a filter, in the order of their stamps."""
 
-    def __init__(self, f: SimpleFilter, cache_size: int = 1, allow_headerless: bool = False) -> None:
+    def __init__(
+        self, f: SimpleFilter, cache_size: int = 1, allow_headerless: bool = False
+    ) -> None:
         super().__init__()
         self.cache_size = cache_size
         self.allow_headerless = allow_headerless

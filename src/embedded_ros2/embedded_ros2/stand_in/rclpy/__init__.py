@@ -15,7 +15,12 @@ from rclpy.signals import (
     uninstall_signal_handlers,
 )
 from rclpy.task import Future
-from rclpy.utilities import get_default_context, get_rmw_implementation_identifier, ok, try_shutdown
+from rclpy.utilities import (
+    get_default_context,
+    get_rmw_implementation_identifier,
+    ok,
+    try_shutdown,
+)
 from rclpy.utilities import shutdown as _shutdown
 
 if TYPE_CHECKING:
@@ -60,7 +65,9 @@ def init(
     context = get_default_context() if context is None else context
     context.init(args, domain_id=domain_id)
     if signal_handler_options is None:
-        signal_handler_options = SignalHandlerOptions.ALL if is_default else SignalHandlerOptions.NO
+        signal_handler_options = (
+            SignalHandlerOptions.ALL if is_default else SignalHandlerOptions.NO
+        )
     install_signal_handlers(signal_handler_options)
 
 

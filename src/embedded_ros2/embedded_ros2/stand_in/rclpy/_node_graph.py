@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rclpy._rclpy_pybind11 import NodeNameNonExistentError
-from rclpy.qos import _from_wire
-from rclpy.topic_endpoint_info import TopicEndpointInfo, TopicEndpointTypeEnum
-from rclpy.type_hash import TypeHash
-
 from embedded_ros2 import names
 from embedded_ros2.graph import Graph
 from embedded_ros2.wire import keys, tokens
 from embedded_ros2.wire.tokens import Token
+from rclpy._rclpy_pybind11 import NodeNameNonExistentError
+from rclpy.qos import _from_wire
+from rclpy.topic_endpoint_info import TopicEndpointInfo, TopicEndpointTypeEnum
+from rclpy.type_hash import TypeHash
 
 NamesAndTypes = list[tuple[str, list[str]]]
 
@@ -152,6 +151,4 @@ class NodeGraph:
             timeout: Seconds.
         """
         name = "/" + fully_qualified_node_name.lstrip("/")
-        return self._graph.wait_for(
-            lambda: name in self.get_fully_qualified_node_names(), timeout
-        )
+        return self._graph.wait_for(lambda: name in self.get_fully_qualified_node_names(), timeout)

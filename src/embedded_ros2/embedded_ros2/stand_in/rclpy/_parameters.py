@@ -17,6 +17,7 @@ from rcl_interfaces.msg import (
     ParameterValue,
     SetParametersResult,
 )
+
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -152,7 +153,9 @@ class NodeParameters:
                 if result.reason.startswith(_WRONG_TYPE):
                     expected = Parameter.Type(descriptors[parameter.name].type).name
                     raise InvalidParameterTypeException(parameter, expected)
-                raise InvalidParameterValueException(parameter.name, parameter.value, result.reason)
+                raise InvalidParameterValueException(
+                    parameter.name, parameter.value, result.reason
+                )
         return [self._parameters[parameter.name] for parameter in declared]
 
     def _read_declaration(
@@ -161,8 +164,7 @@ class NodeParameters:
         where = f"at index {index} in parameters list"
         if not 1 <= len(item) <= 3:
             raise TypeError(
-                f"Invalid parameter tuple length {where}: {item}; "
-                "expecting length between 1 and 3"
+                f"Invalid parameter tuple length {where}: {item}; expecting length between 1 and 3"
             )
         name = item[0]
         if not isinstance(name, str):
@@ -369,7 +371,9 @@ class NodeParameters:
         if not all(isinstance(parameter, Parameter) for parameter in parameter_list):
             raise TypeError(f"parameter must be instance of type '{Parameter!r}'")
         if not self._allow_undeclared_parameters:
-            undeclared = [item.name for item in parameter_list if item.name not in self._parameters]
+            undeclared = [
+                item.name for item in parameter_list if item.name not in self._parameters
+            ]
             if undeclared:
                 raise ParameterNotDeclaredException(undeclared)
         return self._set_atomically(parameter_list)

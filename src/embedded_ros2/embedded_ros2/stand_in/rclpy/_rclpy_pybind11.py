@@ -6,7 +6,7 @@ class RCLError(RuntimeError):
     """An operation on an entity failed."""
 
 
-class InvalidHandle(RuntimeError):
+class InvalidHandle(RuntimeError):  # noqa: N818  (rclpy's name)
     """An entity was used after it was destroyed."""
 
 

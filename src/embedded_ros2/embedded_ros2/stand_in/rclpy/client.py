@@ -7,16 +7,15 @@ import collections
 import threading
 from typing import Any
 
+from embedded_ros2.interfaces import cdr, classes
+from embedded_ros2.network import ClientEndpoint, NodeToken, ReceivedMessage
+from embedded_ros2.wire import tokens
 from rclpy._entity import Entity, Work
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
 from rclpy.qos import QoSProfile, _to_wire
 from rclpy.task import Future
-
-from embedded_ros2.interfaces import cdr, classes
-from embedded_ros2.network import ClientEndpoint, NodeToken, ReceivedMessage
-from embedded_ros2.wire import tokens
 
 
 class Client(Entity):

@@ -15,7 +15,15 @@ from rclpy.exceptions import NotInitializedException
 from rclpy.time import Time
 from rclpy.utilities import get_default_context
 
-__all__ = ["Clock", "ClockChange", "ClockType", "JumpHandle", "JumpThreshold", "ROSClock", "TimeJump"]
+__all__ = [
+    "Clock",
+    "ClockChange",
+    "ClockType",
+    "JumpHandle",
+    "JumpThreshold",
+    "ROSClock",
+    "TimeJump",
+]
 
 
 class ClockChange(IntEnum):
@@ -117,6 +125,7 @@ class Clock:
     _clock_type: ClockType
 
     def __new__(cls, *, clock_type: ClockType = ClockType.SYSTEM_TIME) -> Clock:
+        """Make a clock of the class that goes with its kind."""
         if not isinstance(clock_type, ClockType):
             raise TypeError("Clock type must be a ClockType enum")
         self = super().__new__(ROSClock if clock_type is ClockType.ROS_TIME else cls)
@@ -207,6 +216,7 @@ class ROSClock(Clock):
     _active = False
 
     def __new__(cls) -> ROSClock:
+        """Make a clock of ROS time."""
         self = super().__new__(Clock, clock_type=ClockType.ROS_TIME)
         assert isinstance(self, ROSClock)
         return self

@@ -13,10 +13,9 @@ from inspect import ismethod
 from types import TracebackType
 from typing import Any
 
-from rclpy._rclpy_pybind11 import RCLError, RCLInvalidROSArgsError, UnknownROSArgsError
-
 from embedded_ros2 import arguments
 from embedded_ros2.network import Network
+from rclpy._rclpy_pybind11 import RCLError, RCLInvalidROSArgsError, UnknownROSArgsError
 
 # Contexts that were initialized: signals shut them down, and exit closes their networks.
 _living: weakref.WeakSet[Context] = weakref.WeakSet()
@@ -76,7 +75,9 @@ class Context:
         """Return the network; the first node opens it."""
         with self._lock:
             if not self._valid:
-                raise RCLError("the context is not valid: rclpy.init() is missing, or it is shut down")
+                raise RCLError(
+                    "the context is not valid: rclpy.init() is missing, or it is shut down"
+                )
             if self._network is None:
                 self._network = Network(self._domain_id)
             return self._network
@@ -122,9 +123,7 @@ class Context:
             self._call_callbacks()
         self._close_network()
         if not was_valid:
-            raise RCLError(
-                "failed to shutdown: rcl_shutdown already called on the given context"
-            )
+            raise RCLError("failed to shutdown: rcl_shutdown already called on the given context")
 
     def try_shutdown(self) -> None:
         """Become invalid and leave the network, unless that has happened already."""
@@ -174,7 +173,9 @@ def _domain_id() -> int:
         if not 0 <= value <= 232:
             raise ValueError
     except ValueError:
-        raise RuntimeError(f"ROS_DOMAIN_ID is '{text}'; a number from 0 to 232 is needed") from None
+        raise RuntimeError(
+            f"ROS_DOMAIN_ID is '{text}'; a number from 0 to 232 is needed"
+        ) from None
     return value
 
 

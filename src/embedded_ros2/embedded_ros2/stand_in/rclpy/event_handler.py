@@ -65,9 +65,7 @@ class PublisherEventCallbacks:
         matched: Callable[[Any], None] | None = None,
         use_default_callbacks: bool = True,
     ) -> None:
-        _refuse(
-            "publisher", {"deadline": deadline, "liveliness": liveliness, "matched": matched}
-        )
+        _refuse("publisher", {"deadline": deadline, "liveliness": liveliness, "matched": matched})
         self.incompatible_qos = incompatible_qos
         self.incompatible_type = incompatible_type
         self.use_default_callbacks = use_default_callbacks

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N818  (the names are rclpy's)
 """Exceptions."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N818  (the names are rclpy's)
 """Executors: they run the callbacks of nodes.
 
 Entities put themselves into the executor's queue when work arrives for them, so that a wait is
@@ -92,7 +93,9 @@ class Executor:
     def __exit__(self, *_: object) -> None:
         self.shutdown()
 
-    def create_task(self, callback: Callable[..., Any] | Coroutine, *args: Any, **kwargs: Any) -> Task:  # type: ignore[type-arg]
+    def create_task(
+        self, callback: Callable[..., Any] | Coroutine, *args: Any, **kwargs: Any
+    ) -> Task:  # type: ignore[type-arg]
         """Run a function or coroutine in this executor; the task is the future of its result."""
         task = Task(callback, args, kwargs, executor=self)
         self._ready.put(task)

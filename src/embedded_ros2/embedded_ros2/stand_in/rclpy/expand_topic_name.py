@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Expansion of topic and service names."""
 
-from rclpy.validate_topic_name import validate_topic_name
-
 from embedded_ros2 import names
+from rclpy.validate_topic_name import validate_topic_name
 
 
 def expand_topic_name(topic_name: str, node_name: str, node_namespace: str) -> str:

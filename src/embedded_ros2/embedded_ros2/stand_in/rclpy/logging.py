@@ -6,10 +6,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from embedded_ros2.arguments import Arguments
 from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.impl.rcutils_logger import RcutilsLogger, effective_level, settings
-
-from embedded_ros2.arguments import Arguments
 
 __all__ = [
     "LoggingSeverity",

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rcl_interfaces.msg import Log, ParameterDescriptor, ParameterEvent
+
+from embedded_ros2 import arguments, names
+from embedded_ros2.interfaces.classes import Message, interface_name
+from embedded_ros2.network import PublisherEndpoint
 from rclpy._entity import Entity
 from rclpy._node_graph import NodeGraph
 from rclpy._parameters import NodeParameters
@@ -47,10 +51,6 @@ from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_node_name import validate_node_name
 from rclpy.validate_topic_name import validate_topic_name
 from rclpy.waitable import Waitable
-
-from embedded_ros2 import arguments, names
-from embedded_ros2.interfaces.classes import Message, interface_name
-from embedded_ros2.network import PublisherEndpoint
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -426,7 +426,7 @@ class Node(NodeParameters, NodeGraph):
         qos_profile: QoSProfile = qos_profile_services_default,
         callback_group: CallbackGroup | None = None,
     ) -> Service:
-        """Create a service server; `callback` takes request and response and returns the latter."""
+        """Create a service server; `callback` takes request and response and returns this."""
         _check_service_class(srv_type)
         service = Service(
             self._token,
@@ -582,7 +582,7 @@ def _as_profile(qos_or_depth: QoSProfile | int) -> QoSProfile:
     if isinstance(qos_or_depth, QoSProfile):
         return qos_or_depth
     if not isinstance(qos_or_depth, int):
-        raise TypeError("Expected QoSProfile or int, but received {!r}".format(type(qos_or_depth)))
+        raise TypeError(f"Expected QoSProfile or int, but received {type(qos_or_depth)!r}")
     if qos_or_depth < 0:
         raise ValueError("history depth must be greater than or equal to zero")
     return QoSProfile(depth=qos_or_depth)

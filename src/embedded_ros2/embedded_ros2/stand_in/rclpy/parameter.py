@@ -64,7 +64,7 @@ class Parameter:
             for kind, type_ in _SCALARS:
                 if type_ == self.name:
                     return isinstance(parameter_value, kind)
-            kind = dict((type_, kind) for kind, type_ in _ARRAYS)[self.name]
+            kind = {type_: kind for kind, type_ in _ARRAYS}[self.name]
             return isinstance(parameter_value, _LIST_TYPES) and all(
                 isinstance(item, kind) for item in parameter_value
             )

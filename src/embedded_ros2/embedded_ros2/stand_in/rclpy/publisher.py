@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from embedded_ros2.interfaces import cdr
+from embedded_ros2.network import PublisherEndpoint
+from embedded_ros2.wire import tokens
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
 from rclpy.qos import QoSProfile
-
-from embedded_ros2.interfaces import cdr
-from embedded_ros2.network import PublisherEndpoint
-from embedded_ros2.wire import tokens
 
 
 class Publisher:

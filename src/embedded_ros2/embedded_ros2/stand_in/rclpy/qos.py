@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N818  (the names are rclpy's)
 """Quality of service."""
 
 from __future__ import annotations
@@ -6,9 +7,8 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from typing import Any
 
-from rclpy.duration import Duration, Infinite
-
 from embedded_ros2.wire import qos as wire_qos
+from rclpy.duration import Duration, Infinite
 
 
 class QoSPolicyKind(IntEnum):

@@ -8,13 +8,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rclpy._entity import Entity, Work
-from rclpy.callback_groups import CallbackGroup
-from rclpy.qos import QoSProfile, _to_wire
-
 from embedded_ros2.interfaces import cdr, classes
 from embedded_ros2.network import NodeToken, ServiceEndpoint
 from embedded_ros2.wire.attachment import Attachment
+from rclpy._entity import Entity, Work
+from rclpy.callback_groups import CallbackGroup
+from rclpy.qos import QoSProfile, _to_wire
 
 
 class RequestHeader(NamedTuple):

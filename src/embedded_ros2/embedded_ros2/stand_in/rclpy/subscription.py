@@ -9,13 +9,12 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from rclpy._entity import Entity, Work
-from rclpy.callback_groups import CallbackGroup
-from rclpy.qos import HistoryPolicy, QoSProfile, _to_wire
-
 from embedded_ros2.interfaces import cdr
 from embedded_ros2.network import NodeToken, SubscriptionEndpoint
 from embedded_ros2.wire import tokens
+from rclpy._entity import Entity, Work
+from rclpy.callback_groups import CallbackGroup
+from rclpy.qos import HistoryPolicy, QoSProfile, _to_wire
 
 
 class Subscription(Entity):

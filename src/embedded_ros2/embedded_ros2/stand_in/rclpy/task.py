@@ -123,7 +123,6 @@ class Future:
 
     def _call_when_finished(self, function: Callable[[], None]) -> None:
         """Call `function`, on whichever thread finishes this future, without the executor."""
-
         with self._lock:
             if not self._done and not self._cancelled:
                 if function not in self._direct:

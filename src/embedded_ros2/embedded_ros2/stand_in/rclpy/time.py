@@ -16,7 +16,7 @@ from rclpy.duration import Duration
 class Time:
     """Nanoseconds since the epoch of a kind of clock; times of different kinds do not compare."""
 
-    __slots__ = ("_nanoseconds", "_clock_type")
+    __slots__ = ("_clock_type", "_nanoseconds")
 
     def __init__(
         self,
@@ -57,9 +57,7 @@ class Time:
     def __add__(self, other: Duration) -> Time:
         if not isinstance(other, Duration):
             return NotImplemented
-        return Time(
-            nanoseconds=self._nanoseconds + other.nanoseconds, clock_type=self._clock_type
-        )
+        return Time(nanoseconds=self._nanoseconds + other.nanoseconds, clock_type=self._clock_type)
 
     __radd__ = __add__
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rosgraph_msgs.msg
 from rcl_interfaces.msg import SetParametersResult
+
 from rclpy.clock import ROSClock
 from rclpy.clock_type import ClockType
 from rclpy.parameter import Parameter

@@ -7,10 +7,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from embedded_ros2 import arguments
 from rclpy.constants import S_TO_NS
 from rclpy.context import Context
-
-from embedded_ros2 import arguments
 
 _default_context: Context | None = None
 _lock = threading.RLock()

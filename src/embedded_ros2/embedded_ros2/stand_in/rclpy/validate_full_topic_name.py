@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation of fully qualified topic and service names."""
 
-from rclpy.exceptions import InvalidServiceNameException, InvalidTopicNameException
-
 from embedded_ros2 import names
+from rclpy.exceptions import InvalidServiceNameException, InvalidTopicNameException
 
 
 def validate_full_topic_name(name: str, *, is_service: bool = False) -> bool:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation of namespace."""
 
-from rclpy.exceptions import InvalidNamespaceException
-
 from embedded_ros2 import names
+from rclpy.exceptions import InvalidNamespaceException
 
 
 def validate_namespace(namespace: str) -> bool:

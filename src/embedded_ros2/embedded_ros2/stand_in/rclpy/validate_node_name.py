@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation of node's name."""
 
-from rclpy.exceptions import InvalidNodeNameException
-
 from embedded_ros2 import names
+from rclpy.exceptions import InvalidNodeNameException
 
 
 def validate_node_name(node_name: str) -> bool:

@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
-from rclpy._entity import Entity
-from rclpy.callback_groups import CallbackGroup
-from rclpy.client import Client
-from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
-from rclpy.subscription import Subscription
-from rclpy.task import Future
-from rclpy.waitable import Waitable
 from unique_identifier_msgs.msg import UUID
 
 from embedded_ros2.wire import tokens
+from rclpy._entity import Entity
+from rclpy.callback_groups import CallbackGroup
+from rclpy.client import Client
+from rclpy.qos import (
+    QoSProfile,
+    qos_profile_action_status_default,
+    qos_profile_default,
+    qos_profile_services_default,
+)
+from rclpy.subscription import Subscription
+from rclpy.task import Future
+from rclpy.waitable import Waitable
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -119,7 +124,7 @@ class ActionClient(Waitable):
         goal_service_qos_profile: QoSProfile = qos_profile_services_default,
         result_service_qos_profile: QoSProfile = qos_profile_services_default,
         cancel_service_qos_profile: QoSProfile = qos_profile_services_default,
-        feedback_sub_qos_profile: QoSProfile = QoSProfile(depth=10),
+        feedback_sub_qos_profile: QoSProfile = qos_profile_default,
         status_sub_qos_profile: QoSProfile = qos_profile_action_status_default,
     ) -> None:
         group = node.default_callback_group if callback_group is None else callback_group
@@ -287,9 +292,7 @@ class ActionClient(Waitable):
 
     def wait_for_server(self, timeout_sec: float | None = None) -> bool:
         """Wait until there is a server; return whether there is one."""
-        return self._node._graph.wait_for(
-            self.server_is_ready, timeout_sec, self._node.context.ok
-        )
+        return self._node._graph.wait_for(self.server_is_ready, timeout_sec, self._node.context.ok)
 
     def destroy(self) -> None:
         """Withdraw the client."""

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
+
 from rclpy._entity import Entity
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.executors import await_or_execute
-from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
+from rclpy.qos import (
+    QoSProfile,
+    qos_profile_action_status_default,
+    qos_profile_default,
+    qos_profile_services_default,
+)
 from rclpy.service import RequestHeader, Service
 from rclpy.task import Future
 from rclpy.waitable import Waitable
@@ -71,7 +77,9 @@ _ACTIVE = (
 class ServerGoalHandle:
     """A goal that the server has accepted."""
 
-    def __init__(self, action_server: ActionServer, goal_info: GoalInfo, goal_request: Any) -> None:
+    def __init__(
+        self, action_server: ActionServer, goal_info: GoalInfo, goal_request: Any
+    ) -> None:
         self._action_server = action_server
         self._goal_info = goal_info
         self._goal_request = goal_request
@@ -215,7 +223,7 @@ class ActionServer(Waitable):
         goal_service_qos_profile: QoSProfile = qos_profile_services_default,
         result_service_qos_profile: QoSProfile = qos_profile_services_default,
         cancel_service_qos_profile: QoSProfile = qos_profile_services_default,
-        feedback_pub_qos_profile: QoSProfile = QoSProfile(depth=10),
+        feedback_pub_qos_profile: QoSProfile = qos_profile_default,
         status_pub_qos_profile: QoSProfile = qos_profile_action_status_default,
         result_timeout: float = 900,
     ) -> None:

@@ -158,7 +158,13 @@ class RcutilsLogger:
             return False
         code = frame.f_code
         record = Record(
-            time.time_ns(), severity, name, str(message), code.co_name, code.co_filename, frame.f_lineno
+            time.time_ns(),
+            severity,
+            name,
+            str(message),
+            code.co_name,
+            code.co_filename,
+            frame.f_lineno,
         )
         if settings.console:
             _write(record)
@@ -167,7 +173,9 @@ class RcutilsLogger:
                 output(record)
         return True
 
-    def _passes(self, frame: FrameType, severity: LoggingSeverity, options: dict[str, Any]) -> bool:
+    def _passes(
+        self, frame: FrameType, severity: LoggingSeverity, options: dict[str, Any]
+    ) -> bool:
         for option in options:
             if option not in _OPTIONS:
                 raise TypeError(
