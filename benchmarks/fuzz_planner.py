@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Throw adversarial chunks at planner, gate and controller, and look for one that gets through.
+
+    python benchmarks/fuzz_planner.py [--ticks 100000] [--seed 0] [--jobs 1]
+
+One tick is a chunk, absurd in one of many ways, or a brake: planned from the running plan,
+overlapped, checked, delivered late within the overlap, and run by an emulated
+joint_trajectory_controller at 100 Hz or 1 kHz. In some ticks the plan is altered on its way, from
+the last bit to a NaN; what the gate lets through is run too. The reference's position and its
+divided differences over trajectory time must keep every limit: the largest ratio allowed is 1.001.
+Every plan of the planner must pass the gate. Nothing may raise but MotionError and TrackingError,
+and those where documented.
+
+A failure prints the seed and the episode; `--seed S --episode E` runs that one again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from pages import machine
+
+from smooth_motion import (
+    CheckConfig,
+    Chunk,
+    Knots,
+    Limits,
+    MotionError,
+    Plan,
+    TrackerConfig,
+    TrackingError,
+    brake,
+    check,
+    overlap,
+    splice_ns,
+    track,
+)
+from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
+
+MS = 1_000_000
+SECOND = 1000 * MS
+EPOCH = 1_790_000_000 * SECOND
+RATIO = 1.001
+TICKS_AN_EPISODE = 100
+DELIVERY_MS = 90  # less than the overlap by a control period
+KINDS = ("position", "velocity", "acceleration", "jerk")
+
+# (velocity, acceleration, jerk) of one joint; the ranges of position are drawn.
+ROBOTS = {
+    "SO-101": (2.0, 10.0, 100.0),
+    "Panda": (2.175, 7.5, 3750.0),
+    "FR3": (2.62, 10.0, 5000.0),
+    "gentle": (0.3, 1.0, 10.0),
+    "acceleration-bound": (3.0, 0.5, 50.0),
+    "jerk-bound": (6.0, 60.0, 20.0),
+    "velocity-bound": (0.05, 20.0, 2000.0),
+}
+TRACKERS = (
+    TrackerConfig(),
+    TrackerConfig(),
+    TrackerConfig(),
+    TrackerConfig(knot_dt_ns=20 * MS, cutoff_hz=4.0),
+    TrackerConfig(knot_dt_ns=50 * MS, cutoff_hz=1.0),
+)
+
+
+@dataclass
+class Result:
+    """What was done and seen; adds up."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    worst: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    failures: list[str] = field(default_factory=list)
+
+    def __iadd__(self, other: Result) -> Result:
+        self.counts += other.counts
+        self.worst = {kind: max(self.worst[kind], other.worst[kind]) for kind in KINDS}
+        self.failures += other.failures
+        return self
+
+
+def chunks(rng: np.random.Generator, limits: Limits, plan: Plan, now_ns: int) -> tuple:
+    """Return a name and the arguments of a chunk."""
+    joints = limits.jerk.size
+    low, high = limits.position_lower, limits.position_upper
+    here = plan.sample(now_ns).position
+    rows = int(rng.integers(1, 40))
+    start, dt = now_ns - int(rng.integers(0, 300)) * MS, 33_333_333
+    kind = str(rng.choice(CHUNKS))
+    steps = np.arange(rows)[:, None]
+    if kind == "walk":
+        q = (
+            here
+            + rng.uniform(-0.3, 0.3, joints)
+            + np.cumsum(rng.normal(0, 0.03, (rows, joints)), 0)
+        )
+    elif kind == "anything":
+        q = rng.uniform(-10.0, 10.0, (rows, joints))
+    elif kind == "from end to end":
+        q = np.where((steps + rng.integers(0, 2, joints)) % 2, low, high)
+    elif kind == "at a limit":
+        q = np.broadcast_to(np.where(rng.random(joints) < 0.5, low, high), (rows, joints))
+    elif kind == "beyond the limits":
+        q = np.broadcast_to(np.where(rng.random(joints) < 0.5, -1e9, 1e9), (rows, joints))
+    elif kind == "overflow":
+        q = rng.choice([-1e308, 1e308, 5e-324, -0.0], (rows, joints))
+    elif kind == "full speed":
+        q = here + steps * dt * 1e-9 * limits.velocity * rng.choice([-1.0, 1.0], joints)
+    elif kind == "shake":
+        q = here + 0.2 * np.sin(steps * rng.uniform(0.1, np.pi, joints))
+    elif kind == "nothing new":
+        q = plan.sample(start + dt * np.arange(rows)).position
+    else:
+        q = here + rng.uniform(-0.5, 0.5, (rows, joints))
+    names = limits.joint_names
+    if kind == "nan":
+        q = np.array(q)
+        q[rng.integers(rows), rng.integers(joints)] = rng.choice([np.nan, np.inf, -np.inf])
+    elif kind == "no rows":
+        q = q[:0]
+    elif kind == "other joints":
+        names = names[::-1] if joints > 1 else ("stranger",)
+    elif kind == "dt zero":
+        dt = int(rng.integers(-2, 1))
+    elif kind == "dt tiny":
+        dt = int(rng.integers(1, 1000))
+    elif kind == "dt huge":
+        dt = int(rng.integers(1, 10**6)) * SECOND
+    elif kind == "stale":
+        start -= int(rng.integers(1, 10**6)) * SECOND
+    elif kind == "of the future":
+        start += int(rng.integers(1, 10**6)) * SECOND
+    return kind, names, start, dt, q
+
+
+REFUSED = ("nan", "no rows", "other joints", "dt zero")
+CHUNKS = (
+    *("walk",) * 6,
+    *("anything",) * 3,
+    *("from end to end",) * 3,
+    *("full speed",) * 3,
+    *("shake",) * 2,
+    *("at a limit",) * 2,
+    "beyond the limits",
+    "overflow",
+    "nothing new",
+    "dt tiny",
+    "dt huge",
+    "stale",
+    "of the future",
+    *REFUSED,
+)
+
+
+def altered(rng: np.random.Generator, knots: Knots) -> Knots:
+    """Return the trajectory with something wrong with it, or hardly so."""
+    fields = {
+        name: np.array(getattr(knots, name))
+        for name in ("times_ns", "positions", "velocities", "accelerations")
+    }
+    start_ns, names = knots.start_ns, knots.joint_names
+    what = rng.integers(9)
+    name = str(rng.choice(["positions", "velocities", "accelerations"]))
+    row, joint = rng.integers(len(fields[name])), rng.integers(fields[name].shape[1])
+    if what <= 2:
+        fields[name][row, joint] += 10.0 ** rng.uniform(-17, 0) * rng.choice([-1.0, 1.0])
+    elif what == 3:
+        fields[name] *= 1.0 + 10.0 ** rng.uniform(-16, 0)
+    elif what == 4:
+        fields[name][row, joint] = rng.choice([np.nan, np.inf, 1e308])
+    elif what == 5:
+        fields["times_ns"][row] += int(10 ** rng.uniform(0, 9)) * rng.choice([-1, 1])
+    elif what == 6:
+        start_ns += int(10 ** rng.uniform(0, 10)) * int(rng.choice([-1, 1]))
+    elif what == 7:
+        keep = slice(int(rng.integers(len(fields["times_ns"]))), None)
+        fields = {key: value[keep] for key, value in fields.items()}
+    else:
+        keep = slice(None, int(rng.integers(1, len(fields["times_ns"]) + 1)))
+        fields = {key: value[keep] for key, value in fields.items()}
+    return Knots(names, start_ns, **fields)
+
+
+class Episode:
+    """One robot, one history."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        self.rng = np.random.default_rng([seed, number])
+        rng = self.rng
+        self.robot = str(rng.choice(list(ROBOTS)))
+        joints = int(rng.choice([1, 2, 2, 2, 3, 7], p=[0.2, 0.2, 0.2, 0.2, 0.18, 0.02]))
+        velocity, acceleration, jerk = (
+            value * rng.uniform(0.7, 1.4, joints) for value in ROBOTS[self.robot]
+        )
+        low = rng.uniform(-3.0, -0.2, joints)
+        high = rng.uniform(0.2, 3.0, joints)
+        names = tuple(f"joint{j}" for j in range(joints))
+        self.limits = Limits(names, low, high, velocity, acceleration, jerk)
+        self.tracker = TRACKERS[rng.integers(len(TRACKERS))]
+        home = rng.uniform(low, high)
+        if rng.random() < 0.1:  # woken up beyond a limit
+            home = np.where(rng.random(joints) < 0.5, low - 0.05, high + 0.05)
+        self.allowed = self.limits.widened_to(home)
+        self.fast = rng.random() < 0.15
+        self.period_ns = MS if self.fast else 10 * MS
+        self.now = EPOCH + int(rng.integers(10**9))
+        self.plan = Plan.hold(names, home, self.now)
+        self.controller = TrajectoryController(
+            ControllerConfig(
+                names,
+                self.period_ns,
+                interpolate_from_desired_state=bool(rng.random() < 0.5),
+            ),
+            home,
+            np.zeros(joints),
+        )
+        self.position, self.cycle_ns = home, self.now
+        self.result = Result()
+        self.times: list[int] = []
+        self.references: list[np.ndarray] = []
+
+    def run(self, ticks: int) -> Result:
+        for _ in range(ticks):
+            self.tick()
+        self.cycles(max(self.plan.end_ns, self.cycle_ns) + 100 * MS)
+        if not np.array_equal(self.position, self.plan.positions[-1]):
+            self.result.failures.append("the controller does not rest where the plan ends")
+        return self.result
+
+    def tick(self) -> None:
+        rng, counts = self.rng, self.result.counts
+        counts["ticks"] += 1
+        earliest = self.now + CheckConfig().min_overlap_ns + int(rng.integers(1, 60)) * MS
+        splice = splice_ns(self.plan, earliest) if rng.random() < 0.8 else earliest
+        state = self.plan.state(splice)
+        tail: Plan | None
+        if rng.random() < 0.1:
+            counts["brakes"] += 1
+            tail = brake(state, self.limits, start_ns=splice)
+        else:
+            kind, names, start, dt, q = chunks(rng, self.limits, self.plan, self.now)
+            try:
+                tail = track(
+                    Chunk(names, start, dt, q),
+                    state,
+                    self.limits,
+                    start_ns=splice,
+                    config=self.tracker,
+                )
+            except TrackingError:
+                tail = None
+                counts["chunks without a plan"] += 1
+            except MotionError:
+                if kind not in REFUSED:
+                    raise
+                tail = None
+                counts["chunks refused"] += 1
+            else:
+                if kind in REFUSED:
+                    self.result.failures.append(f"a chunk with {kind} was planned")
+                counts["chunks planned"] += 1
+        if tail is not None:
+            self.send(overlap(self.plan, tail, cut_ns=self.now - 20 * MS))
+        until = self.now + int(rng.integers(1, 30 if self.fast else 200)) * MS
+        self.cycles(until)
+        self.now = until
+
+    def send(self, plan: Plan) -> None:
+        """Pass the plan, or something made of it, through the gate and on to the controller."""
+        rng, counts = self.rng, self.result.counts
+        violations = check(plan, self.plan, self.limits, now_ns=self.now)
+        if violations:
+            self.result.failures.append(f"the gate refused a plan of the planner: {violations[0]}")
+            return
+        if rng.random() < 0.15:
+            knots = altered(rng, plan)
+            counts["altered"] += 1
+            if not check(knots, self.plan, self.limits, now_ns=self.now):
+                counts["altered, but let through"] += 1
+                # What the gate lets through, `Plan` accepts.
+                plan = Plan(**{name: getattr(knots, name) for name in vars(knots)})
+        before, self.plan = self.now, plan
+        self.cycles(self.now + int(rng.integers(0, DELIVERY_MS)) * MS)
+        self.now = max(self.now, self.cycle_ns - self.period_ns)
+        points = tuple(
+            Point(int(t), p, v, a)
+            for t, p, v, a in zip(
+                plan.times_ns, plan.positions, plan.velocities, plan.accelerations, strict=True
+            )
+        )
+        message = JointTrajectory(plan.start_ns, plan.joint_names, points)
+        rejection = self.controller.receive(message, max(before, self.now))
+        if rejection is not None:
+            self.result.failures.append(f"the controller rejected a plan: {rejection}")
+
+    def cycles(self, until_ns: int) -> None:
+        """Run the controller up to a time, and judge what it commands."""
+        count = 0
+        while self.cycle_ns <= until_ns:
+            zero = np.zeros_like(self.position)
+            state = self.controller.update(
+                self.cycle_ns, self.period_ns, self.position, zero
+            ).state
+            self.times.append(self.cycle_ns)
+            self.references.append(state.reference.positions)
+            self.position = state.reference.positions
+            self.cycle_ns += self.period_ns
+            count += 1
+        self.result.counts["cycles"] += count
+        if count:
+            self.judge()
+            del self.times[:-3], self.references[:-3]
+
+    def judge(self) -> None:
+        limits, h = self.allowed, self.period_ns * 1e-9
+        table = np.array(self.references)
+        span = limits.position_upper - limits.position_lower
+        centre = (limits.position_upper + limits.position_lower) / 2.0
+        values = {"position": 2.0 * np.abs(table - centre) / span}
+        for kind, limit in (
+            ("velocity", limits.velocity),
+            ("acceleration", limits.acceleration),
+            ("jerk", limits.jerk),
+        ):
+            table = np.diff(table, axis=0) / h
+            values[kind] = np.abs(table) / limit
+        for kind, ratios in values.items():
+            worst = float(ratios.max(initial=0.0))
+            if not (worst <= RATIO):
+                self.result.failures.append(f"{kind} is {worst:.6f} of its limit")
+            self.result.worst[kind] = max(self.result.worst[kind], worst)
+
+
+def episode(seed: int, number: int, ticks: int) -> Result:
+    """Run one episode; every exception is a failure."""
+    one = Episode(seed, number)
+    try:
+        # Numbers as large as they get are part of it; what overflows must be refused all the same.
+        with np.errstate(all="ignore"):
+            result = one.run(ticks)
+    except Exception:
+        result = one.result
+        result.failures.append(traceback.format_exc())
+    result.failures = [
+        f"--seed {seed} --episode {number} ({one.robot}): {line}" for line in result.failures
+    ]
+    result.counts["episodes"] = 1
+    return result
+
+
+def run(seed: int, ticks: int, jobs: int) -> Iterator[Result]:
+    """Yield the results of the episodes."""
+    numbers = range(-(-ticks // TICKS_AN_EPISODE))
+    sizes = [min(TICKS_AN_EPISODE, ticks - TICKS_AN_EPISODE * n) for n in numbers]
+    if jobs == 1:
+        yield from (episode(seed, n, size) for n, size in zip(numbers, sizes, strict=True))
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(episode, [seed] * len(sizes), numbers, sizes, chunksize=10)
+
+
+def report(total: Result, seconds: float) -> str:
+    """Return what was seen, in lines."""
+    counts = total.counts
+    lines = [f"{name}: {counts[name]}" for name in sorted(counts, key=lambda n: -counts[n])]
+    lines += [f"largest {kind} / limit: {total.worst[kind]:.7f}" for kind in KINDS]
+    lines.append(f"failures: {len(total.failures)}")
+    lines.append(f"{seconds:.0f} s; {machine()}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ticks", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--episode", type=int, help="run only this one")
+    given = parser.parse_args()
+    if given.ticks < 1 or given.jobs < 1:
+        parser.error("--ticks and --jobs must be 1 or more")
+    total, began, told = Result(), time.monotonic(), time.monotonic()
+    if given.episode is not None:
+        results = iter([episode(given.seed, given.episode, TICKS_AN_EPISODE)])
+    else:
+        results = run(given.seed, given.ticks, given.jobs)
+    for result in results:
+        for line in result.failures:
+            print(line, flush=True)
+        total += result
+        if time.monotonic() - told > 60.0:
+            told = time.monotonic()
+            print(
+                f"{total.counts['ticks']} ticks, {len(total.failures)} failures, "
+                f"{told - began:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+    print(report(total, time.monotonic() - began))
+    return 1 if total.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
