@@ -69,8 +69,7 @@ class _Loader(yaml.SafeLoader):
     """YAML with scalars as rcl reads them, which is neither YAML 1.1 nor 1.2; keys are text."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            return super().construct_mapping(node, deep)  # type: ignore[no-any-return]  # refuses
+        assert isinstance(node, yaml.MappingNode)
         return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 

@@ -5,8 +5,14 @@ The interpreter imports this module at every start (through ``embedded_ros2.pth`
 imports nothing but `os` and `sys` until one of its names is asked for.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+
+TYPE_CHECKING = False  # importing typing for its own would double the cost
+if TYPE_CHECKING:
+    from typing import Any
 
 SWITCH = "EMBEDDED_ROS2"
 _INTERFACE_KINDS = ("msg", "srv", "action")
@@ -22,7 +28,7 @@ _STAND_INS = frozenset(
 )
 
 
-def _may_have_definitions(package):
+def _may_have_definitions(package: str) -> bool:
     """Return whether a package of this name is worth a closer look.
 
     Python asks for many optional modules that exist nowhere; those must cost next to nothing.
@@ -48,7 +54,7 @@ class NamedFinder:
     which Python's own finder would take for a namespace package.
     """
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec for `fullname` if it is a stand-in's and nobody else's, else None."""
         package, dot, rest = fullname.partition(".")
         if rest not in _INTERFACE_KINDS if dot else package not in _STAND_INS:
@@ -61,7 +67,7 @@ class NamedFinder:
 class LastFinder:
     """Finds interface packages, whose names are known only from the definitions installed."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec for the interface package `fullname`, else None."""
         if "." in fullname or not _may_have_definitions(fullname):
             return None
@@ -70,7 +76,7 @@ class LastFinder:
         return stand_ins.find_interface_package(fullname, (NamedFinder, LastFinder))
 
 
-def install():
+def install() -> None:
     """Register the finders, once; ``EMBEDDED_ROS2=off`` leaves Python as it is."""
     if os.environ.get(SWITCH) == "off":
         return

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import zenoh
 
@@ -174,7 +175,7 @@ class PublisherEndpoint(_Endpoint):
         if qos.durability == TRANSIENT_LOCAL:
             # No heartbeat: nothing is lost that it could bring back, and `undeclare` waits for its
             # task, holding the GIL that other tasks may need (10 s, in Zenoh 1.10.2).
-            self._publisher = zenoh.ext.declare_advanced_publisher(
+            self._publisher: Any = zenoh.ext.declare_advanced_publisher(
                 session,
                 self.key,
                 congestion_control=congestion,
@@ -195,7 +196,8 @@ class PublisherEndpoint(_Endpoint):
     def has_route(self) -> bool:
         """Whether a message sent now would reach a subscription, as far as can be told."""
         if isinstance(self._publisher, zenoh.Publisher):
-            return bool(self._publisher.matching_status.matching)
+            status: Any = self._publisher.matching_status  # the stub says bool
+            return bool(status.matching)
         return True
 
     def close(self) -> None:
@@ -227,7 +229,7 @@ class SubscriptionEndpoint(_Endpoint):
             if qos.reliability == RELIABLE:
                 recovery = zenoh.ext.RecoveryConfig(periodic_queries=None, heartbeat=True)
             limit = None if qos.history == KEEP_ALL else max(qos.depth, 1)
-            self._subscriber = zenoh.ext.declare_advanced_subscriber(
+            self._subscriber: Any = zenoh.ext.declare_advanced_subscriber(
                 session,
                 self.key,
                 handler,
@@ -330,7 +332,8 @@ class ClientEndpoint(_Endpoint):
     @property
     def has_route(self) -> bool:
         """Whether a request sent now would reach a server."""
-        return bool(self._querier.matching_status.matching)
+        status: Any = self._querier.matching_status  # the stub says bool
+        return bool(status.matching)
 
     def next_sequence(self) -> int:
         """Return the number of the next request."""

@@ -366,7 +366,7 @@ def _make_class(structure: Structure) -> type[Message]:
     cls._setters = tuple(setters)
     coercions = {field.name: _make_coercion(structure, field) for field in structure.fields}
     cls._coercions = {name: coerce for name, coerce in coercions.items() if coerce is not None}
-    return cls
+    return cls  # type: ignore[no-any-return]
 
 
 class _ServiceType(type):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.machinery
 import sys
 from types import ModuleType
@@ -32,7 +33,7 @@ class _KindModule(ModuleType):
         return sorted({*super().__dir__(), *self.__all__})
 
 
-class InterfaceLoader:
+class InterfaceLoader(importlib.abc.Loader):
     """Loads interface packages and their `msg`, `srv` and `action` modules."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
