@@ -19,6 +19,7 @@ import numpy as np
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+
 from vla_policies.protocol import IMAGES, STATE
 from vla_policies.smolvla.config import ACTION
 from vla_policies.smolvla.shapes import _KNOWN, Shapes, TextShape

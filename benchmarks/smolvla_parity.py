@@ -22,13 +22,13 @@ from pathlib import Path
 import lerobot_reference as lerobot
 import numpy as np
 import torch
+
+from vla_policies import Observation
 from vla_policies.protocol import STATE
 from vla_policies.smolvla.checkpoint import read_checkpoint
 from vla_policies.smolvla.policy import make
 from vla_policies.smolvla.samples import pattern_noise, pattern_sample
 from vla_policies.smolvla.tiny import make_tiny
-
-from vla_policies import Observation
 
 
 def main() -> None:

@@ -185,7 +185,8 @@ def test_empty_cameras_are_left_out(tiny):
 def test_statistics_under_other_names_are_refused_with_what_to_do(tiny):
     # As in smolvla_base: LeRobot's normaliser misses them and hands z-scores to the robot.
     for file in STATISTICS:
-        moved = {f"so100.buffer.{k}": v for k, v in load_file(tiny / file).items() if "action" in k}
+        statistics = load_file(tiny / file)
+        moved = {f"so100.buffer.{k}": v for k, v in statistics.items() if "action" in k}
         save_file(moved, tiny / file)
     message = refusal(tiny)
     assert "observation.state.mean" in message

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed: vla_policies[smolvla]")
+pytest.importorskip("torch", reason="torch is not installed: vla_policies[smolvla]")
 pytest.importorskip("safetensors", reason="safetensors is not installed: vla_policies[smolvla]")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_policies[smolvla]")
 
+import torch
+
+from vla_policies import Observation, PolicyError
 from vla_policies.smolvla.checkpoint import read_checkpoint
 from vla_policies.smolvla.flow import integrate, times
 from vla_policies.smolvla.images import fit
@@ -18,6 +21,7 @@ from vla_policies.smolvla.loading import load_checkpoint
 from vla_policies.smolvla.model import SmolVLA
 from vla_policies.smolvla.parity import answers, compare, plain_policy
 from vla_policies.smolvla.samples import pattern_noise, pattern_sample, random_samples
+from vla_policies.smolvla.saving import save_checkpoint
 from vla_policies.smolvla.tiny import make_tiny
 from vla_policies.smolvla.torch_backend import TorchBackend, load_model
 
@@ -61,8 +65,6 @@ def chunk(backend, prefix, noise):
 def test_a_chunk_is_that_of_lerobot(checkpoint):
     policy = plain_policy(load_checkpoint(checkpoint, "float32"))
     sample = pattern_sample(checkpoint.config, checkpoint.processing)
-    from vla_policies import Observation
-
     observation = Observation(0, sample.images, {"observation.state": sample.state}, sample.task)
     action = policy.infer(observation, noise=pattern_noise(checkpoint.config))
     np.testing.assert_allclose(action.positions, GOLDEN["actions"], atol=1e-5)
@@ -173,3 +175,21 @@ def test_bfloat16_stays_near_float32_and_keeps_some_weights_wide(checkpoint):
     exact = answers(load_checkpoint(checkpoint, "float32"), samples)
     near = compare(exact, answers(load_checkpoint(checkpoint, "bfloat16"), samples))
     assert 1e-5 < near.worst < 0.06
+
+
+def test_a_trained_model_is_saved_as_a_checkpoint_that_reads_back(checkpoint, tmp_path):
+    model = load_model(checkpoint)
+    model.action_out_proj.bias.add_(0.25)
+    statistics = {
+        name: {"mean": np.full(6, 2, np.float32), "std": np.full(6, 3, np.float32)}
+        for name in ("action", "observation.state")
+    }
+    save_checkpoint(tmp_path / "trained", model, checkpoint, statistics)
+    again = read_checkpoint(tmp_path / "trained")
+    assert again.header.types == checkpoint.header.types
+    np.testing.assert_allclose(again.processing.action.unnormalise(np.ones(6)), 5.0)
+    back = load_model(again)
+    for name, values in model.named_parameters():
+        assert torch.equal(dict(back.named_parameters())[name], values)
+    with pytest.raises(PolicyError, match="holds something already"):
+        save_checkpoint(tmp_path / "trained", model, checkpoint)

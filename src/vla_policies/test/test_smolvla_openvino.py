@@ -7,10 +7,12 @@ import shutil
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed: vla_policies[convert]")
+pytest.importorskip("torch", reason="torch is not installed: vla_policies[convert]")
 pytest.importorskip("openvino", reason="openvino is not installed: vla_policies[convert]")
 pytest.importorskip("safetensors", reason="safetensors is not installed: vla_policies[convert]")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_policies[convert]")
+
+import torch
 
 from vla_policies import Observation, PolicyError, load_policy
 from vla_policies.cli import main

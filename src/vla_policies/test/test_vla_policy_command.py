@@ -15,8 +15,8 @@ def test_help_lists_every_verb_and_needs_no_model_library(capsys):
 
 
 def test_make_tiny_writes_a_checkpoint_and_refuses_to_write_over_it(tmp_path, capsys):
-    pytest.importorskip("safetensors", reason="safetensors is not installed: vla_policies[smolvla]")
-    pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_policies[smolvla]")
+    for name in ("safetensors", "tokenizers"):
+        pytest.importorskip(name, reason=f"{name} is not installed: vla_policies[smolvla]")
     folder = tmp_path / "tiny"
     assert main(["make-tiny", str(folder), "--cameras", "top"]) == 0
     assert (folder / "model.safetensors").is_file()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from vla_policies.protocol import PolicyError
 
 VERBS = {
+    "bench": "vla_policies.cli.bench",
     "convert": "vla_policies.cli.convert",
     "make-tiny": "vla_policies.cli.make_tiny",
 }

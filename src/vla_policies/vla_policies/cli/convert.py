@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if int8:
         print(f"quantising by {len(calibration)} observations ...", flush=True)
         bundle = read_bundle(arguments.folder)
-        export.quantise(arguments.folder, record(bundle, calibration, arguments.threads), {})
+        export.quantise(arguments.folder, record(bundle, calibration, arguments.threads))
     print(f"comparing with torch in float32 on {source} ...", flush=True)
     exact = load_checkpoint(checkpoint, "float32", threads=arguments.threads)
     first = answers(exact, report)

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,10 @@ from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Array32
 from vla_policies.smolvla.bundle import BUNDLE_FILE, EMBEDDING, FORMAT, HOST_FILE, STAGES
 from vla_policies.smolvla.checkpoint import Checkpoint
-from vla_policies.smolvla.config import CONFIG_FILE
 from vla_policies.smolvla.model import SmolVLA
-from vla_policies.smolvla.shapes import VLM_FOLDER
+from vla_policies.smolvla.saving import copy_description
 from vla_policies.smolvla.stages import PrefixStage, StepStage, VisionStage
-from vla_policies.smolvla.text import TOKENIZER_FILE, find_tokenizer
 from vla_policies.smolvla.torch_backend import load_model
-from vla_policies.smolvla.write import write_processors
 
 
 def make_folder(folder: Path) -> None:
@@ -65,7 +60,7 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
         half = model.text.embed_tokens.weight.detach().to(torch.bfloat16)
         host[EMBEDDING] = half.view(torch.int16).numpy().view(np.uint16)
     save_file(host, folder / HOST_FILE)
-    _copy_description(checkpoint, folder)
+    copy_description(checkpoint, folder)
     for key, value in (
         ("format", FORMAT),
         ("precision", "float32" if precision == "int8" else precision),
@@ -127,15 +122,12 @@ def trace(model: SmolVLA) -> dict[str, openvino.Model]:
     return found
 
 
-def quantise(
-    folder: Path, inputs: Mapping[str, Sequence[list[Array32]]], ignored: Mapping[str, list[str]]
-) -> None:
+def quantise(folder: Path, inputs: Mapping[str, Sequence[list[Array32]]]) -> None:
     """Quantise the stages of a bundle to int8, in place.
 
     Args:
         folder: A bundle that was converted for int8.
         inputs: Of each stage, to calibrate it.
-        ignored: Patterns of operations of each stage that are left as they are.
     """
     import nncf
 
@@ -149,7 +141,7 @@ def quantise(
                 model_type=nncf.ModelType.TRANSFORMER,
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(inputs[name]),
-                ignored_scope=nncf.IgnoredScope(patterns=ignored.get(name, []), validate=False),
+                **_recipe(name),
             )
         del stage
         for end in ("xml", "bin"):
@@ -160,21 +152,18 @@ def quantise(
     note(folder, "calibration", {name: len(values) for name, values in inputs.items()})
 
 
-def _copy_description(checkpoint: Checkpoint, folder: Path) -> None:
-    source, processing = checkpoint.folder, checkpoint.processing
-    shutil.copy(source / CONFIG_FILE, folder)
-    shutil.copy(find_tokenizer(source, processing.tokenizer), folder / TOKENIZER_FILE)
-    for place in (source / VLM_FOLDER, source / checkpoint.config.vlm):
-        if (place / "config.json").is_file():
-            (folder / VLM_FOLDER).mkdir()
-            shutil.copy(place / "config.json", folder / VLM_FOLDER)
-            break
-    config = replace(
-        checkpoint.config,
-        normalisation=processing.normalisation,
-        text_length=processing.text_length,
+def _recipe(stage: str) -> dict[str, Any]:
+    """Return what a stage needs to keep its accuracy; measured, see the package's README."""
+    import nncf
+
+    if stage == "vision":
+        # The first and the last layer cost little and lose most.
+        ends = nncf.IgnoredScope(types=["Convolution"], patterns=[".*connector.*"])
+        return {"ignored_scope": ends}
+    # Smoothing moves outliers into weights, which here costs more than the outliers.
+    rough = nncf.AdvancedQuantizationParameters(
+        smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=-1)
     )
-    write_processors(
-        folder, config, processing.statistics,
-        rename=processing.rename, newline=processing.newline,
-    )  # fmt: skip
+    attention = nncf.IgnoredScope(types=["ScaledDotProductAttention"])
+    return {"ignored_scope": attention, "advanced_parameters": rough}
+

@@ -69,7 +69,7 @@ def random_samples(
 
 
 def pattern_sample(config: SmolVLAConfig, processing: Processing) -> Sample:
-    """Make an observation that is the same on every machine: stripes, and a state near the mean."""
+    """Make an observation that is the same everywhere: stripes, and a state near the mean."""
     y, x, channel = np.indices((480, 640, 3))
     images = {
         name: ((x * (channel + 1) + 2 * y * (camera + 1)) // 4 % 256).astype(np.uint8)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time our SmolVLA against LeRobot 0.4.4 in bfloat16, on one random full-size checkpoint.
+
+    pip install lerobot==0.4.4 "transformers==4.57.*" num2words './src/vla_policies[convert]'
+    python benchmarks/smolvla_speed.py --work /tmp/smolvla_speed
+
+Each contender is a process of its own; they answer in turns, so that whatever else the machine
+does falls on all alike. CPU time counts the process alone, wall time what one waits. Every
+observation has new images, but for the columns "unchanged", where only the state is new. The
+error is that of a chunk against LeRobot in float32 (with exact patch positions), largest over
+rows and joints, over the standard deviation of the joint's rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Of an answer: what it is given. The others are warm-up.
+NEW, SAME = "new images", "unchanged"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints stay here")
+    parser.add_argument("--size", choices=["full", "tiny"], default="full")
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--rows", type=int, default=16, help="of our shorter chunks")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--calibration", type=int, default=12, help="observations for int8")
+    parser.add_argument("--skip", nargs="*", default=[], help="contenders to leave out")
+    parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work(arguments)
+        return
+    prepare(arguments)
+    figures = race(arguments)
+    show(figures, arguments)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def contenders(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what runs: which library, on which folder, with how many rows."""
+    place, rows = arguments.work, arguments.rows
+    checkpoint = place / f"{arguments.size}_bfloat16_3"
+    found = {
+        "LeRobot bfloat16": {"library": "lerobot", "folder": checkpoint, "rows": 50},
+        "torch bfloat16": {"library": "ours", "folder": checkpoint, "rows": 50},
+        "OpenVINO bfloat16": {"library": "ours", "folder": place / "bfloat16", "rows": 50},
+        f"OpenVINO bfloat16, {rows} rows": {
+            "library": "ours", "folder": place / "bfloat16", "rows": rows,
+        },
+        "OpenVINO int8": {"library": "ours", "folder": place / "int8", "rows": 50},
+        f"OpenVINO int8, {rows} rows": {
+            "library": "ours", "folder": place / "int8", "rows": rows,
+        },
+    }  # fmt: skip
+    return {name: each for name, each in found.items() if name not in arguments.skip}
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Let LeRobot make the checkpoint; convert it. What is there already is kept."""
+    import lerobot_reference as lerobot
+    import torch
+
+    from vla_policies.cli import main as vla_policy
+    from vla_policies.smolvla.samples import Sample, write_sample
+
+    torch.set_num_threads(arguments.threads)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    checkpoint = arguments.work / f"{arguments.size}_bfloat16_3"
+    if not checkpoint.exists():
+        lerobot.import_lerobot()
+        lerobot.make_checkpoint(checkpoint, arguments.size, "bfloat16", 3)
+    observations = arguments.work / "observations"
+    if not observations.exists():
+        observations.mkdir()
+        random = np.random.default_rng(100)
+        for index in range(arguments.calibration):
+            images, state = lerobot.scene(random, 3)
+            sample = Sample(images, state.astype(np.float64), lerobot.TASK)
+            write_sample(observations / f"{index:03}.npz", sample)
+    for precision in ("bfloat16", "int8"):
+        if not (arguments.work / precision).exists():
+            code = vla_policy(
+                ["convert", str(checkpoint), str(arguments.work / precision),
+                 "--precision", precision, "--observations", str(observations),
+                 "--threads", str(arguments.threads)]
+            )  # fmt: skip
+            if code:
+                sys.exit(code)
+
+
+def race(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Let all answer in turns and return the medians."""
+    exact = Worker("LeRobot float32", arguments)
+    wanted = {
+        count: np.array(exact.ask(cameras=count, scene=0, same=False)["chunk"])
+        for count in arguments.cameras
+    }
+    exact.close()
+    workers = {name: Worker(name, arguments) for name in contenders(arguments)}
+    found: dict[str, Any] = {name: {} for name in workers}
+    for count in arguments.cameras:
+        times: dict[str, dict[str, list]] = {name: {NEW: [], SAME: []} for name in workers}
+        for turn in range(arguments.rounds + 1):
+            for name, worker in workers.items():
+                first = worker.ask(cameras=count, scene=turn, same=False)
+                again = worker.ask(cameras=count, scene=turn, same=True)
+                if turn == 0:
+                    chunk = np.array(first["chunk"])
+                    error = np.abs(chunk - wanted[count][: len(chunk)]).max(axis=0)
+                    error = (error / wanted[count].std(axis=0)).max()
+                    found[name][count] = {"error": float(error)}
+                    continue
+                times[name][NEW].append((first["wall_ms"], first["cpu_ms"]))
+                times[name][SAME].append((again["wall_ms"], again["cpu_ms"]))
+        for name, worker in workers.items():
+            for case, values in times[name].items():
+                wall, cpu = np.median(values, axis=0)
+                found[name][count][case] = {"wall_ms": float(wall), "cpu_ms": float(cpu)}
+            found[name][count]["resident_mb"] = worker.resident_mb
+    for worker in workers.values():
+        worker.close()
+    return found
+
+
+class Worker:
+    """A contender in its own process."""
+
+    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
+        command = [
+            sys.executable, __file__, "--worker", name, "--work", str(arguments.work),
+            "--size", arguments.size, "--rows", str(arguments.rows),
+            "--threads", str(arguments.threads),
+        ]  # fmt: skip
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(arguments.threads),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "MALLOC_MMAP_THRESHOLD_": "33554432",
+            "MALLOC_TRIM_THRESHOLD_": "1073741824",
+        }
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.resident_mb = 0.0
+
+    def ask(self, **question: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"a contender ended with code {self._process.wait()}")
+        answer = json.loads(line)
+        self.resident_mb = answer["resident_mb"]
+        return dict(answer)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Be a contender: answer the questions on stdin."""
+    import lerobot_reference as lerobot
+
+    from vla_policies.smolvla.measure import resident_mb
+
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no reply
+    with contextlib.redirect_stdout(io.StringIO()):
+        answer = contender(arguments)
+    for line in sys.stdin:
+        question = json.loads(line)
+        cameras, scene = question["cameras"], question["scene"]
+        random = np.random.default_rng(scene)
+        images, state = lerobot.scene(random, cameras)
+        noise = random.standard_normal((50, 32), dtype=np.float32)
+        if question["same"]:
+            state = state + 1
+        wall, cpu = time.perf_counter(), time.process_time()
+        chunk = answer(images, state, noise)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        reply = {
+            "chunk": np.asarray(chunk).tolist(),
+            "wall_ms": wall * 1e3,
+            "cpu_ms": cpu * 1e3,
+            "resident_mb": resident_mb(),
+        }
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def contender(arguments: argparse.Namespace) -> Any:
+    """Load a contender and return its function of images, state and noise."""
+    import lerobot_reference as lerobot
+
+    from vla_policies import Observation
+    from vla_policies.protocol import STATE
+
+    chosen = contenders(arguments).get(arguments.worker)
+    if chosen is None or chosen["library"] == "lerobot":
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+        lerobot.import_lerobot()
+        lerobot.exact_patch_positions()
+        folder = arguments.work / f"{arguments.size}_bfloat16_3"
+        return lerobot.Reference(folder, "float32" if chosen is None else "bfloat16")
+
+    from vla_policies.smolvla.policy import make
+
+    policies: dict[int, Any] = {}
+    options = {
+        "checkpoint": str(chosen["folder"]),
+        "dt_s": 1 / 30,
+        "rows": chosen["rows"],
+        "threads": arguments.threads,
+        "joints": dict.fromkeys(lerobot.JOINTS, "rad"),
+    }
+    if not (chosen["folder"] / "bundle.json").is_file():
+        options["dtype"] = "bfloat16"
+    whole = make(options)
+
+    def answer(images: dict[str, Any], state: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        count = len(images)
+        if count not in policies:
+            # The same model, told that fewer cameras are there.
+            policies[count] = type(whole)(
+                whole._loaded, dt_s=1 / 30, action_units=whole._action_units,
+                state_units=whole._state_units, sampling=whole._sampling, cameras=list(images),
+            )  # fmt: skip
+        observation = Observation(0, images, {STATE: state.astype(float)}, lerobot.TASK)
+        return policies[count].infer(observation, noise=noise).positions
+
+    return answer
+
+
+def show(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
+    base = figures["LeRobot bfloat16"]
+    print(f"{arguments.size}, {arguments.threads} thread(s), {arguments.rounds} rounds, medians")
+    head = f"{'cameras':>7} {'':<28} {'CPU ms':>8} {'x':>5} {'wall ms':>8} {'x':>5}"
+    print(f"{head} {SAME:>9} {'x':>5} {'error':>8} {'MB':>6}")
+    for count in arguments.cameras:
+        for name, found in figures.items():
+            new, same = found[count][NEW], found[count][SAME]
+            one = base[count]
+            print(
+                f"{count:>7} {name:<28} {new['cpu_ms']:8.0f} "
+                f"{one[NEW]['cpu_ms'] / new['cpu_ms']:5.2f} {new['wall_ms']:8.0f} "
+                f"{one[NEW]['wall_ms'] / new['wall_ms']:5.2f} {same['cpu_ms']:9.0f} "
+                f"{one[SAME]['cpu_ms'] / same['cpu_ms']:5.1f} {found[count]['error']:8.1e} "
+                f"{found[count]['resident_mb']:6.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
