@@ -107,6 +107,13 @@ def test_the_token_of_a_node_in_the_root_namespace():
     assert tokens.parse(token.key) == token
 
 
+def test_other_implementations_may_number_their_nodes_by_name():
+    key = "@ros2_lv/0/ab/dora/1/NN/%/%other/dora"
+    assert tokens.parse(key).node_id == "dora"
+    assert tokens.parse(key).key == key
+    assert tokens.parse(key.replace("/1/", "/01/")).key == key.replace("/1/", "/01/")
+
+
 def test_parts_that_later_versions_append_are_passed_over():
     token = Token(0, "a", 0, 1, tokens.SUBSCRIPTION, "/", "n", "/t", "x", "RIHS01_0", WireQos())
     assert tokens.parse(token.key + "/backends:cpu:") == token

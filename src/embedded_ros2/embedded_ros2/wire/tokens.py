@@ -37,16 +37,16 @@ class Token:
     Attributes:
         kind: One of `KINDS`.
         session: The Zenoh id of the session that declared it.
-        node_id: The node's number in its session.
-        entity_id: The entity's number; equal to `node_id` for a node.
+        node_id: The node's name within its session, a number if it is one of ours.
+        entity_id: The entity's; equal to `node_id` for a node.
         namespace: Absolute, ``/`` for the root.
         name: The topic's or service's fully qualified name; empty for a node.
     """
 
     domain_id: int
     session: str
-    node_id: int
-    entity_id: int
+    node_id: int | str
+    entity_id: int | str
     kind: str
     namespace: str
     node: str
@@ -77,6 +77,11 @@ class Token:
         return "/".join(parts)
 
 
+def _identifier(text: str) -> int | str:
+    # rmw_zenoh counts and reads any text; dora-rs calls its node "dora".
+    return int(text) if text.isascii() and text.isdigit() and text == str(int(text)) else text
+
+
 def parse(key: str) -> Token:
     """Read a token's key; parts that later versions append are passed over.
 
@@ -87,7 +92,7 @@ def parse(key: str) -> Token:
     if len(parts) < 9 or parts[0] != ADMIN_SPACE or parts[5] not in KINDS:
         raise ValueError(f"'{key}' is not a liveliness token")
     kind = parts[5]
-    common = (int(parts[1]), parts[2], int(parts[3]), int(parts[4]), kind)
+    common = (int(parts[1]), parts[2], _identifier(parts[3]), _identifier(parts[4]), kind)
     namespace, node, enclave = demangle(parts[7]), demangle(parts[8]), demangle(parts[6])
     enclave = "" if enclave == "/" else enclave
     if kind == NODE:
