@@ -48,7 +48,7 @@ $(VENV)/.system: $(VENV)/.venv src/vla_sim/headless_gl.sh
 $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
-		$(addprefix ./src/,$(PACKAGES))
+		'./src/embedded_ros2[bag,vision]' $(addprefix ./src/,$(filter-out embedded_ros2,$(PACKAGES)))
 	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
 	touch $@
 

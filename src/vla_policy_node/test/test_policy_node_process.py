@@ -35,7 +35,7 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState  # noqa: E402
 from smooth_motion import CheckConfig, Limits, Plan, check, load_robot  # noqa: E402
 from vla_policy_node import convert, qos  # noqa: E402
 
-DOMAIN = "61"
+DOMAIN = str(101 + os.getpid() % 100)  # of its own, so that graphs of other tests stay away
 ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 JOINTS = (*ARM, "gripper")
 HOME = (0.0, -1.2, 1.0, 1.25, 0.0)
