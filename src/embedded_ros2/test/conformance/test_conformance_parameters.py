@@ -3,15 +3,18 @@ import pytest
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
+    LoggerLevel,
     ParameterDescriptor,
     ParameterEvent,
     SetParametersResult,
 )
 from rcl_interfaces.srv import (
     DescribeParameters,
+    GetLoggerLevels,
     GetParameters,
     GetParameterTypes,
     ListParameters,
+    SetLoggerLevels,
     SetParameters,
     SetParametersAtomically,
 )
@@ -24,6 +27,8 @@ from rclpy.exceptions import (
     ParameterUninitializedException,
 )
 from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.parameter_event_handler import ParameterEventHandler
 
 
 def test_a_parameter_has_its_default(node):
@@ -330,4 +335,50 @@ def test_constructor_overrides_go_over_arguments(ros):
     )
     assert node.declare_parameter("gain", 1.0).value == 3.0
     assert node.declare_parameter("other", 1.0).value == 1.0
+    node.destroy_node()
+
+
+def test_a_parameter_client_asks_another_node(node, peer, call):
+    peer("parameters")
+    client = AsyncParameterClient(node, "/parameters")
+    assert client.wait_for_services(timeout_sec=20)
+    results = call(node, client.set_parameters([Parameter("gain", value=2.0)])).results
+    assert results[0].successful
+    (value,) = call(node, client.get_parameters(["gain"])).values
+    assert value.double_value == 2.0
+    assert "gain" in call(node, client.list_parameters()).result.names
+    assert not call(node, client.delete_parameters(["gain"])).results[0].successful
+
+
+def test_an_event_handler_watches_one_parameter(node, spin_until):
+    handler = ParameterEventHandler(node)
+    seen, events = [], []
+    handle = handler.add_parameter_callback(
+        "gain", "tester", lambda parameter: seen.append(parameter.value.double_value)
+    )
+    handler.add_parameter_event_callback(events.append)
+    spin_until(node, lambda: node.count_subscribers("/parameter_events"))
+    node.declare_parameters("", [("gain", 1.0), ("other", 1.0)])
+    spin_until(node, lambda: len(events) == 2)
+    assert seen == [1.0]
+    handler.remove_parameter_callback(handle)
+    node.set_parameters([Parameter("gain", value=2.0)])
+    spin_until(node, lambda: len(events) == 3)
+    assert seen == [1.0]
+    handler.destroy()
+
+
+def test_logger_levels_can_be_read_and_set_from_outside(ros, call):
+    node = ros.create_node("tester", enable_logger_service=True)
+    setter = node.create_client(SetLoggerLevels, "/tester/set_logger_levels")
+    assert setter.wait_for_service(timeout_sec=20)
+    request = SetLoggerLevels.Request(
+        levels=[LoggerLevel(name="a.b", level=10), LoggerLevel(name="a.b", level=7)]
+    )
+    results = call(node, setter.call_async(request)).results
+    assert [result.successful for result in results] == [True, False]
+    getter = node.create_client(GetLoggerLevels, "/tester/get_logger_levels")
+    assert getter.wait_for_service(timeout_sec=20)
+    (level,) = call(node, getter.call_async(GetLoggerLevels.Request(names=["a.b"]))).levels
+    assert (level.name, level.level) == ("a.b", 10)
     node.destroy_node()

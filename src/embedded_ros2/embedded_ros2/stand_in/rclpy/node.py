@@ -31,6 +31,7 @@ from rclpy.guard_condition import GuardCondition
 from rclpy.impl.rcutils_logger import RcutilsLogger, Record
 from rclpy.impl.rcutils_logger import settings as log_settings
 from rclpy.logging import get_logger
+from rclpy.logging_service import LoggingService
 from rclpy.parameter import Parameter
 from rclpy.parameter_service import ParameterService
 from rclpy.publisher import Publisher
@@ -106,8 +107,6 @@ class Node(NodeParameters, NodeGraph):
         self._context = get_default_context() if context is None else context
         if not self._context.ok():
             raise NotInitializedException("cannot create node")
-        if enable_logger_service:
-            raise NotImplementedError("embedded_ros2 does not offer Node(enable_logger_service)")
         self._destroyed = False
         self._publishers: list[Publisher] = []
         self._subscriptions: list[Subscription] = []
@@ -157,6 +156,8 @@ class Node(NodeParameters, NodeGraph):
         self._time_source.attach_clock(self._clock)
         if start_parameter_services:
             self._parameter_service = ParameterService(self)
+        if enable_logger_service:
+            self._logger_service = LoggingService(self)
         self._type_description_service = TypeDescriptionService(self)
 
     def _set_names(self, name: str, namespace: str) -> None:
