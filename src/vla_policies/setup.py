@@ -13,7 +13,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
-    install_requires=["numpy", "opencv-python-headless", "PyYAML"],
+    install_requires=["numpy", "opencv-python-headless", "PyYAML", "msgpack", "websockets>=15"],
     # What learned policies need; nodes and the other policies do not.
     extras_require={
         "smolvla": ["torch", "safetensors", "tokenizers"],
@@ -33,6 +33,8 @@ setup(
             f"replay = {PACKAGE}.replay:make",
             f"adversary = {PACKAGE}.adversary:make",
             f"smolvla = {PACKAGE}.smolvla:make",
+            f"remote = {PACKAGE}.remote:make",
+            f"lerobot = {PACKAGE}.lerobot_adapter:make",
         ],
         "console_scripts": [f"vla-policy = {PACKAGE}.cli:main"],
     },

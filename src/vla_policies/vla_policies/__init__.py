@@ -12,8 +12,10 @@ from vla_policies.protocol import (
     Policy,
     PolicyError,
     PolicySpec,
+    PolicyUnavailableError,
     check_action,
     check_observation,
+    takes_committed,
 )
 from vla_policies.registry import available, load_policy
 
@@ -28,8 +30,10 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PolicySpec",
+    "PolicyUnavailableError",
     "available",
     "check_action",
     "check_observation",
     "load_policy",
+    "takes_committed",
 ]

@@ -19,6 +19,8 @@ BUILT_IN = {
     "replay": "vla_policies.replay:make",
     "adversary": "vla_policies.adversary:make",
     "smolvla": "vla_policies.smolvla:make",
+    "remote": "vla_policies.remote:make",
+    "lerobot": "vla_policies.lerobot_adapter:make",
 }
 
 

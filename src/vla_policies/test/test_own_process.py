@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A policy in a process of its own: it returns when it dies or hangs, and ends with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vla_policies import STATE, Observation, PolicyError, PolicyUnavailableError
+from vla_policies.own_process import Launch, OwnProcessPolicy
+
+POLICY = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from vla_policies import STATE, Action, FeatureSpec, Kind, Options, PolicySpec, PolicyError
+
+SPEC = PolicySpec("pid 1", (FeatureSpec(STATE, Kind.STATE, (1,), "rad"),), ("a",), "rad", 0.1, 1)
+
+class Pid:
+    spec = SPEC
+    def reset(self): ...
+    def close(self): ...
+    def infer(self, observation):
+        print("policies print")
+        if observation.task == "die":
+            os._exit(3)
+        phase = os.environ.get("COLOUR", "") + os.environ["OMP_WAIT_POLICY"]
+        return Action(np.array([[float(os.getpid())]]), 0.1, ("a",), phase)
+
+def make(options):
+    given = Options("pid", options)
+    if "wrong" in options:
+        raise PolicyError("pid: wrong: is wrong")
+    given.end()
+    return Pid()
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch) -> Path:
+    """Install the policy for processes that this one starts."""
+    info = tmp_path / "pid-1.dist-info"
+    info.mkdir()
+    (tmp_path / "pid_policy.py").write_text(POLICY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pid\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vla_policies]\npid = pid_policy:make\n")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    return tmp_path
+
+
+@pytest.fixture
+def policy(installed):
+    made = OwnProcessPolicy(Launch("pid", {}, environment={"COLOUR": "blue "}), timeout_s=1.0)
+    yield made
+    made.close()
+
+
+def observe(task: str = "x") -> Observation:
+    return Observation(0, {}, {STATE: np.zeros(1)}, task)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process that nobody has waited for is dead all the same.
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def until(ready, what: str) -> None:
+    deadline = time.monotonic() + 30.0
+    while not ready():
+        assert time.monotonic() < deadline, f"no {what}"
+        time.sleep(0.02)
+
+
+def again(policy) -> float:
+    found = []
+
+    def ready() -> bool:
+        try:
+            found.append(policy.infer(observe()))
+        except PolicyUnavailableError:
+            return False
+        return True
+
+    until(ready, "answer after the restart")
+    return found[0].positions[0, 0]
+
+
+def test_the_policy_runs_elsewhere_with_its_environment(policy):
+    action = policy.infer(observe())
+    assert action.positions[0, 0] == policy.pid != os.getpid()
+    assert action.phase == "blue PASSIVE"
+    policy.close()
+    assert not alive(int(action.positions[0, 0]))
+
+
+def test_a_process_that_dies_is_unavailable_and_then_started_again(policy):
+    first = policy.infer(observe()).positions[0, 0]
+    with pytest.raises(PolicyUnavailableError, match="pid in its own process"):
+        policy.infer(observe("die"))
+    assert again(policy) != first
+
+
+def test_a_process_that_is_killed_is_started_again(policy):
+    first = policy.pid
+    os.kill(first, signal.SIGKILL)
+    until(lambda: policy.pid != first, "other process")
+    assert again(policy) == policy.pid
+
+
+def test_a_process_that_hangs_is_killed_and_started_again(policy):
+    first = policy.pid
+    os.kill(first, signal.SIGSTOP)
+    with pytest.raises(PolicyUnavailableError, match="it hung and was killed"):
+        policy.infer(observe())
+    assert again(policy) != first
+    assert not alive(first)
+
+
+@pytest.mark.parametrize(
+    ("launch", "problem"),
+    [
+        (Launch("pid", {"wrong": 1}), "^pid: wrong: is wrong$"),
+        (Launch("nobody", {}), "there is no policy 'nobody'"),
+        (Launch("pid", {}, python="/nowhere/python"), "python: /nowhere/python: No such file"),
+        (Launch("pid", {}, python="/bin/true"), "ended with code 0 before it served"),
+        (Launch("pid", {"x": object()}), "options: cannot be passed on"),
+    ],
+)
+def test_what_cannot_be_started_is_said_in_the_childs_own_words(installed, launch, problem):
+    with pytest.raises(PolicyError, match=problem):
+        OwnProcessPolicy(launch, timeout_s=1.0)
+
+
+PARENT = """
+import sys, time
+from vla_policies.own_process import Launch, OwnProcessPolicy
+policy = OwnProcessPolicy(Launch("pid", {}), timeout_s=1.0)
+print(policy.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("hung", [False, True])
+def test_the_process_ends_with_its_parent_however_that_ends(installed, hung):
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        child = int(parent.stdout.readline())
+        if hung:
+            os.kill(child, signal.SIGSTOP)
+        parent.kill()
+    until(lambda: not alive(child), "end of the orphan")

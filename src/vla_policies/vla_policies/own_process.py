@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A policy in a process of its own, if wanted in an environment of its own.
+
+The process serves this one alone, on the loopback address, by a token that is made for it. It is
+started again when it dies, killed when it hangs, and ends with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vla_policies.protocol import (
+    Action,
+    Observation,
+    PolicyError,
+    PolicySpec,
+    PolicyUnavailableError,
+)
+from vla_policies.remote import RemotePolicy
+from vla_policies.rtc import Committed
+from vla_policies.wire.client import HungError, Server
+
+MODULE = "vla_policies.wire.child"
+# Threads that wait spin no longer, and large blocks of memory are kept: what a busy computer of
+# two processors gained by it is in docs/how-to/remote_policy.md.
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+}
+WATCH_S = 0.1
+HEALTH_S, HEALTH_TIMEOUT_S = 2.0, 3.0
+UNHEALTHY = 3
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
+LASTED_S = 60.0
+END_S = 3.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What to start.
+
+    Attributes:
+        name: The policy, as registered.
+        options: Its options.
+        python: The interpreter of its environment; empty for this one's.
+        environment: Variables, over `ENVIRONMENT`.
+        start_timeout_s: How long loading the policy may take, s.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    python: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    start_timeout_s: float = 600.0
+
+
+class OwnProcessPolicy:
+    """A policy that runs in a child process, which is watched."""
+
+    def __init__(self, launch: Launch, timeout_s: float) -> None:
+        """Start the process and wait until the policy is loaded.
+
+        Args:
+            launch: What to start.
+            timeout_s: A call that takes longer means that the process hangs, s.
+
+        Raises:
+            PolicyError: The process or the policy cannot be started.
+        """
+        self._launch = launch
+        self._closed = threading.Event()
+        self._child = _Child(launch)
+        self._child.wait(launch.start_timeout_s, self._closed)
+        try:
+            self._remote = RemotePolicy(
+                lambda: self._child.server(), timeout_s=timeout_s, connect_timeout_s=10.0
+            )
+        except PolicyError:
+            self._child.end()
+            raise
+        self._watcher = threading.Thread(target=self._watch, name="own process", daemon=True)
+        self._watcher.start()
+
+    @property
+    def spec(self) -> PolicySpec:
+        """Of the policy."""
+        return self._remote.spec
+
+    @property
+    def takes_committed(self) -> bool:
+        """Whether the policy takes what is committed."""
+        return self._remote.takes_committed
+
+    @property
+    def pid(self) -> int:
+        """Of the process that there is now."""
+        return self._child.process.pid
+
+    def reset(self) -> None:
+        """A new instruction begins."""
+        self._remote.reset()
+
+    def infer(self, observation: Observation, committed: Committed | None = None) -> Action:
+        """Ask the process.
+
+        Raises:
+            PolicyUnavailableError: It is not there, or hangs.
+            PolicyError: The policy says what is wrong.
+        """
+        child = self._child
+        try:
+            return self._remote.infer(observation, committed)
+        except PolicyUnavailableError as error:
+            if isinstance(error, HungError):
+                child.kill("it hung")
+            text = f"{self._launch.name} in its own process: {child.state() or error}"
+            raise PolicyUnavailableError(text) from None
+
+    def close(self) -> None:
+        """End the process."""
+        self._closed.set()
+        self._remote.close()
+        self._watcher.join(END_S)
+        self._child.end()
+
+    def _watch(self) -> None:
+        """Start the process again whenever it is gone; ask it now and then how it is."""
+        pause_s, unhealthy, asked_s = FIRST_PAUSE_S, 0, time.monotonic()
+        while not self._closed.wait(WATCH_S):
+            child = self._child
+            if child.process.poll() is None:
+                if child.ready and time.monotonic() - asked_s > HEALTH_S:
+                    asked_s = time.monotonic()
+                    unhealthy = 0 if child.healthy() else unhealthy + 1
+                    if unhealthy >= UNHEALTHY:
+                        child.kill("it did not answer whether it is well")
+                continue
+            self._remote.abandon("the process ended")
+            if time.monotonic() - child.began_s > LASTED_S:
+                pause_s = FIRST_PAUSE_S
+            if self._closed.wait(pause_s):
+                return
+            pause_s, unhealthy = min(2.0 * pause_s, LAST_PAUSE_S), 0
+            child.end()
+            self._child = _Child(self._launch)
+            with suppress(PolicyError):
+                self._child.wait(self._launch.start_timeout_s, self._closed)
+
+
+class _Child:
+    """One process."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._token = secrets.token_urlsafe(32)
+        self._port, self._failure, self._killed = 0, "", ""
+        self._python = launch.python or sys.executable
+        self.began_s = time.monotonic()
+        # Unbuffered: a line must not be read ahead of `select`.
+        try:
+            self.process = subprocess.Popen(
+                [self._python, "-m", MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env={**ENVIRONMENT, **os.environ, **launch.environment},
+                # Ctrl-C is for this process, which ends the other in good order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise PolicyError(f"python: {launch.python}: {error.strerror}") from None
+        asked = {"name": launch.name, "options": dict(launch.options), "token": self._token}
+        try:
+            line = json.dumps(asked).encode() + b"\n"
+        except (TypeError, ValueError) as error:
+            self.end()
+            raise PolicyError(f"{launch.name}: options: cannot be passed on: {error}") from None
+        with suppress(OSError):
+            self._stdin.write(line)
+
+    @property
+    def _stdin(self) -> Any:
+        return self.process.stdin
+
+    @property
+    def ready(self) -> bool:
+        """Whether the policy is loaded and served."""
+        return self._port != 0
+
+    def wait(self, timeout_s: float, closed: threading.Event) -> None:
+        """Wait until the policy is served.
+
+        Raises:
+            PolicyError: It cannot be; the process has been ended.
+        """
+        deadline, line = time.monotonic() + timeout_s, b""
+        pipe: Any = self.process.stdout
+        while not line.endswith(b"\n"):
+            if closed.is_set() or time.monotonic() > deadline:
+                self.end()
+                raise PolicyError(f"the policy was not loaded after {timeout_s:g} s")
+            if select.select([pipe], [], [], WATCH_S)[0]:
+                piece = pipe.read(4096)
+                if not piece:
+                    break
+                line += piece
+        try:
+            said = json.loads(line)
+        except ValueError:
+            self.end()
+            raise PolicyError(
+                f"{self._python} -m {MODULE} {self.state()} before it served; install "
+                "vla_policies there, with what the policy needs (its words: on standard error)"
+            ) from None
+        if "error" in said:
+            self.end()
+            self._failure = said["error"]
+            raise PolicyError(said["error"])
+        self._port = int(said["port"])
+
+    def server(self) -> Server:
+        """Return where it serves."""
+        if not self.ready:
+            raise PolicyUnavailableError(self.state() or "the policy is being loaded")
+        return Server(f"ws://127.0.0.1:{self._port}", self._token)
+
+    def state(self) -> str:
+        """Say what became of the process, empty while it serves."""
+        code = self.process.poll()
+        if self._failure:
+            return self._failure
+        if self._killed:
+            return f"{self._killed} and was killed; it is started again"
+        if code is None:
+            return "" if self.ready else "it is being started again"
+        if code < 0:
+            with suppress(ValueError):
+                return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with code {code}"
+
+    def healthy(self) -> bool:
+        """Whether the server says that it is well."""
+        # Without the environment's proxy, which is for the web.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://127.0.0.1:{self._port}/healthz", timeout=HEALTH_TIMEOUT_S):
+                return True
+        except (OSError, ValueError):
+            return False
+
+    def kill(self, why: str) -> None:
+        """End a process that hangs."""
+        self._killed = why
+        self.process.kill()
+
+    def end(self) -> None:
+        """End the process, in good order if it can."""
+        with suppress(OSError):
+            self._stdin.close()
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A policy that another process or computer runs: `vla-policy serve`, or a server of openpi's.
+
+`infer` never waits for a connection. While there is none it raises `PolicyUnavailableError`, and a
+thread goes on connecting, less and less often.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vla_policies.protocol import (
+    Action,
+    FeatureSpec,
+    Kind,
+    Observation,
+    Options,
+    PolicyError,
+    PolicySpec,
+    PolicyUnavailableError,
+    check_observation,
+)
+from vla_policies.rtc import Committed
+from vla_policies.wire.address import read_token
+from vla_policies.wire.client import Connection, Server
+from vla_policies.wire.codec import WireError
+from vla_policies.wire.messages import (
+    Description,
+    read_answer,
+    read_openpi_answer,
+    write_features,
+    write_request,
+)
+
+NAME = "remote"
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2.0
+ATTEMPT_S = 5.0
+
+
+@dataclass(frozen=True)
+class OpenPi:
+    """What a server of openpi's serves, which it does not say itself.
+
+    Attributes:
+        spec: Its policy, in our words.
+        keys: Its own key of each of our features.
+    """
+
+    spec: PolicySpec
+    keys: Mapping[str, str]
+
+
+class RemotePolicy:
+    """Asks a server."""
+
+    def __init__(
+        self,
+        server: Callable[[], Server],
+        *,
+        timeout_s: float,
+        connect_timeout_s: float,
+        jpeg_quality: int | None = None,
+        openpi: OpenPi | None = None,
+    ) -> None:
+        """Connect.
+
+        Args:
+            server: Whom to ask; called before each attempt.
+            timeout_s: A server that has not answered for longer counts as hung, s.
+            connect_timeout_s: How long to wait for the first connection, s.
+            jpeg_quality: 1 to 100; None to send images as they are.
+            openpi: What a server of openpi's serves; None for one of this suite.
+
+        Raises:
+            PolicyError: There is no server, or it cannot be used.
+        """
+        self._server, self._timeout_s = server, timeout_s
+        self._jpeg_quality, self._openpi = jpeg_quality, openpi
+        self._reset, self._number = True, 0
+        self._lock = threading.Lock()
+        self._closed, self._wanted = threading.Event(), threading.Event()
+        self._reason = ""
+        self._connection: Connection | None = self._first(connect_timeout_s)
+        self._description = self._describe(self._connection)
+        self._keeper = threading.Thread(target=self._keep, name="reconnect", daemon=True)
+        self._keeper.start()
+
+    @property
+    def spec(self) -> PolicySpec:
+        """Of the policy that is served."""
+        return self._description.spec
+
+    @property
+    def takes_committed(self) -> bool:
+        """Whether the policy that is served takes what is committed."""
+        return self._description.continues
+
+    def reset(self) -> None:
+        """The next observation tells the server."""
+        self._reset = True
+
+    def infer(self, observation: Observation, committed: Committed | None = None) -> Action:
+        """Ask the server.
+
+        Args:
+            observation: What the robot sees.
+            committed: What remains of the chunk that the robot carries out, if the policy takes
+                that.
+
+        Raises:
+            PolicyUnavailableError: There is no connection, or it is lost, or the server hangs.
+            PolicyError: The server says what is wrong.
+        """
+        check_observation(observation, self.spec)
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise PolicyUnavailableError(self._reason)
+        try:
+            action = self._ask(connection, observation, committed)
+        except PolicyUnavailableError as error:
+            self._lose(connection, str(error))
+            raise
+        except WireError as error:
+            # After an answer that cannot be read, nobody knows which one is next.
+            self._lose(connection, str(error))
+            raise PolicyUnavailableError(str(error)) from None
+        self._reset = False
+        return action
+
+    def _ask(
+        self, connection: Connection, observation: Observation, committed: Committed | None
+    ) -> Action:
+        spec, quality = self.spec, self._jpeg_quality
+        if self._openpi is not None:
+            sent = write_features(observation, spec, quality)
+            keys = self._openpi.keys
+            message = {keys.get(key, key): value for key, value in sent.items()}
+            return read_openpi_answer(connection.ask(message, self._timeout_s), spec)
+        self._number += 1
+        message = write_request(
+            observation, spec, number=self._number, reset=self._reset, committed=committed,
+            jpeg_quality=quality,
+        )  # fmt: skip
+        answer = connection.ask(message, self._timeout_s)
+        if isinstance(answer, dict) and isinstance(answer.get("error"), str):
+            raise PolicyError(answer["error"])
+        return read_answer(answer, self._number, spec)
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._closed.set()
+        self._wanted.set()
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self._keeper.join(ATTEMPT_S)
+
+    def abandon(self, reason: str) -> None:
+        """Give up the connection there is: its server is known to be gone."""
+        with self._lock:
+            connection = self._connection
+        if connection is not None:
+            self._lose(connection, reason)
+
+    # -- the connection ---------------------------------------------------------------------------
+
+    def _first(self, timeout_s: float) -> Connection:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return Connection(self._server(), ATTEMPT_S)
+            except PolicyUnavailableError as error:
+                if time.monotonic() > deadline:
+                    raise PolicyError(f"{error}; start it with vla-policy serve") from None
+            time.sleep(FIRST_PAUSE_S)
+
+    def _describe(self, connection: Connection) -> Description:
+        said = connection.description
+        if self._openpi is not None:
+            return Description(self._openpi.spec, continues=False)
+        if said is None:
+            connection.close()
+            raise PolicyError(
+                "the server does not speak this suite's protocol; if it is one of openpi's, "
+                "describe what it serves under the option openpi"
+            )
+        return said
+
+    def _lose(self, connection: Connection, reason: str) -> None:
+        connection.close()
+        with self._lock:
+            if self._connection is connection:
+                self._connection, self._reason = None, reason
+        self._wanted.set()
+
+    def _keep(self) -> None:
+        """Connect again whenever the connection is lost."""
+        while not self._closed.is_set():
+            self._wanted.wait()
+            self._wanted.clear()
+            pause_s = FIRST_PAUSE_S
+            while not self._closed.is_set() and self._connection is None:
+                try:
+                    found = Connection(self._server(), ATTEMPT_S)
+                    same = self._describe(found) == self._description
+                except PolicyError as error:
+                    self._reason = str(error)
+                else:
+                    if same:
+                        self._take(found)
+                        break
+                    found.close()
+                    self._reason = "the server serves another policy now; start the node again"
+                self._closed.wait(pause_s)
+                pause_s = min(2.0 * pause_s, LAST_PAUSE_S)
+
+    def _take(self, connection: Connection) -> None:
+        with self._lock:
+            if not self._closed.is_set():
+                self._connection = connection
+                return
+        connection.close()
+
+
+def make(options: Mapping[str, Any]) -> RemotePolicy:
+    """Make the policy from its options.
+
+    Needed: ``url``. Optional: ``token_file``, ``tls_ca`` (a certificate to trust), ``timeout_s``
+    (2), ``connect_timeout_s`` (10), ``jpeg_quality`` (without it images are sent as they are),
+    ``openpi`` (what a server of openpi's serves: ``features``, ``joints``, ``units``, ``dt_s``,
+    ``chunk_size``).
+
+    Raises:
+        PolicyError: An option is missing, unknown or wrong, or there is no server.
+    """
+    given = Options(NAME, {"timeout_s": 2.0, "connect_timeout_s": 10.0, **options})
+    url = given.text("url")
+    token, authority, quality, openpi = "", None, None, None
+    if "token_file" in given.values:
+        token = read_token(Path(given.text("token_file")).expanduser())
+    if "tls_ca" in given.values:
+        authority = Path(given.text("tls_ca")).expanduser()
+    if "jpeg_quality" in given.values:
+        quality = given.whole("jpeg_quality")
+        if not 1 <= quality <= 100:
+            raise given.error("jpeg_quality", f"is {quality}; write 1 to 100")
+    if "openpi" in given.values:
+        openpi = _openpi(given.section("openpi"))
+    server = Server(url, token, authority)
+    timeout_s = given.number("timeout_s", positive=True)
+    connect_timeout_s = given.number("connect_timeout_s", positive=True)
+    given.end()
+    return RemotePolicy(
+        lambda: server,
+        timeout_s=timeout_s,
+        connect_timeout_s=connect_timeout_s,
+        jpeg_quality=quality,
+        openpi=openpi,
+    )
+
+
+def _openpi(given: Options) -> OpenPi:
+    """Read what a server of openpi's serves."""
+    features, keys = [], {}
+    section = given.section("features")
+    for name in section.values:
+        each = section.section(name)
+        keys[name] = each.text("key")
+        if "size" in each.values:
+            size = each.whole("size")
+            features.append(FeatureSpec(name, Kind.STATE, (size,), _unit(each)))
+        else:
+            features.append(FeatureSpec(name, Kind.IMAGE, (None, None, 3)))
+        each.end()
+    joints = given.take("joints")
+    if not isinstance(joints, list) or not joints or not all(isinstance(j, str) for j in joints):
+        raise given.error("joints", f"is {joints!r}; write a list of names")
+    size = given.whole("chunk_size")
+    if size < 1:
+        raise given.error("chunk_size", f"is {size}; write how many rows a chunk has")
+    spec = PolicySpec(
+        policy_id=f"openpi {given.text('policy')}",
+        observation=tuple(features),
+        joint_names=tuple(joints),
+        units=_unit(given),
+        dt_s=given.number("dt_s", positive=True),
+        chunk_size=size,
+    )
+    given.end()
+    return OpenPi(spec, keys)
+
+
+def _unit(given: Options) -> str:
+    unit = given.text("units")
+    if unit not in ("rad", "deg"):
+        raise given.error("units", f"is {unit!r}; write rad or deg")
+    return unit

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves a policy to several clients, one observation at a time, the newest of each.
+
+The event loop reads, checks and writes; one thread asks the policy. A client that is slow to read
+or floods the server holds up itself alone. Clients take turns. Nothing that one of them told the
+policy reaches another: it is reset in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request as HttpRequest
+from websockets.http11 import Response
+
+from vla_policies.protocol import Policy, PolicyError, takes_committed
+from vla_policies.wire.codec import Limits, WireError, decode, encode
+from vla_policies.wire.messages import (
+    Description,
+    Request,
+    describe,
+    read_request,
+    write_answer,
+)
+
+HEALTH = "/healthz"
+GRACE_S = 5.0
+TRY_LATER = 1013
+LOG = logging.getLogger("vla_policies.server")
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """How to serve.
+
+    Attributes:
+        host: Address to listen at.
+        port: 0 for any that is free.
+        token: Every client must know it; empty for none.
+        tls: Encrypts; None for not.
+        clients: At most this many at a time.
+        own_policy: Each client gets a policy of its own.
+        hang_s: A call that takes longer makes the server unhealthy, s.
+        limits: Of what is read.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str = ""
+    tls: ssl.SSLContext | None = None
+    clients: int = 8
+    own_policy: bool = False
+    hang_s: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class PolicyServer:
+    """Serves what a factory makes."""
+
+    def __init__(
+        self,
+        make_policy: Callable[[], Policy],
+        config: ServerConfig,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Make the first policy.
+
+        Args:
+            make_policy: Called again for each further client where each gets its own.
+            config: How to serve.
+            now_ns: Stamp of observations that have none.
+        """
+        self._make_policy, self._config, self._now_ns = make_policy, config, now_ns
+        self._policy = make_policy()
+        self.description = Description(self._policy.spec, takes_committed(self._policy))
+        self._worker = _Worker()
+        self._turn = asyncio.Lock()
+        self._clients: set[_Client] = set()
+        self._owner: _Client | None = None
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[int], None]) -> bool:
+        """Serve until `stop` is set; then finish the answer under way.
+
+        Args:
+            stop: Set to end.
+            ready: Called with the port once clients can connect.
+
+        Returns:
+            Whether the policy has returned. If not, its thread is left behind.
+        """
+        config = self._config
+        async with serve(
+            self._serve_client,
+            config.host,
+            config.port,
+            ssl=config.tls,
+            compression=None,
+            max_size=config.limits.message_bytes,
+            max_queue=2,
+            # No browser's page may reach the server.
+            origins=[None],
+            process_request=self._admit,
+            close_timeout=1.0,
+        ) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            ready(port)
+            await stop.wait()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._turn.acquire(), GRACE_S)
+            server.close(code=1001, reason="the server ends")
+        returned = await self._worker.end(GRACE_S)
+        if returned:
+            for policy in {self._policy, *(client.policy for client in self._clients)}:
+                policy.close()
+        return returned
+
+    # -- before a connection is one ---------------------------------------------------------------
+
+    def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
+        if request.path == HEALTH:
+            busy_s = self._worker.busy_s()
+            if busy_s > self._config.hang_s:
+                text = f"the policy has not returned for {busy_s:.0f} s\n"
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, text)
+            return connection.respond(HTTPStatus.OK, "OK\n")
+        if request.path != "/":
+            return connection.respond(HTTPStatus.NOT_FOUND, f"there are / and {HEALTH}\n")
+        given = request.headers.get_all("Authorization")
+        if self._config.token and not _authorised(given, self._config.token):
+            text = "the token is wrong or missing\n" if given else "a token is needed\n"
+            return connection.respond(HTTPStatus.UNAUTHORIZED, text)
+        return None
+
+    # -- a client ---------------------------------------------------------------------------------
+
+    async def _serve_client(self, connection: ServerConnection) -> None:
+        if len(self._clients) >= self._config.clients:
+            await connection.close(TRY_LATER, f"{self._config.clients} clients are served already")
+            return
+        client = _Client(connection, self._policy)
+        self._clients.add(client)
+        LOG.info("%s connected", client.name)
+        tasks = []
+        try:
+            if self._config.own_policy:
+                client.policy = await self._worker.do(self._make_policy)
+            await connection.send(encode(describe(self.description)))
+            tasks = [asyncio.create_task(self._read(client)),
+                     asyncio.create_task(self._answer(client))]  # fmt: skip
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except ConnectionClosed as closed:
+            LOG.info("%s left: %s", client.name, closed)
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._clients.discard(client)
+            if self._owner is client:
+                self._owner = None
+            if client.policy is not self._policy:
+                self._worker.send(client.policy.close)
+
+    async def _read(self, client: _Client) -> None:
+        """Keep the newest observation; tell the client of those it overtook, and of bad ones."""
+        limits = self._config.limits
+        async for data in client.connection:
+            try:
+                if isinstance(data, str):
+                    raise WireError("texts are not read; send MessagePack")
+                request = read_request(decode(data, limits), self.description, limits)
+            except PolicyError as error:
+                await client.connection.send(str(error))
+                continue
+            older = client.offer(request)
+            if older is not None:
+                await _reply(client, older, {"overtaken": True}, "overtaken by a newer one")
+
+    async def _answer(self, client: _Client) -> None:
+        while True:
+            await client.asked.wait()
+            # A fair lock: each client waits for one turn of every other.
+            async with self._turn:
+                request = client.take()
+                try:
+                    answer = await self._worker.do(partial(self._infer, client, request))
+                except PolicyError as error:
+                    problem = str(error)
+                except Exception as error:
+                    LOG.exception("the policy failed")
+                    problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                else:
+                    problem = ""
+            if problem:
+                await _reply(client, request, {"error": problem}, problem)
+            else:
+                await client.connection.send(answer)
+
+    def _infer(self, client: _Client, request: Request) -> bytes:
+        """Ask the policy, in the worker's thread."""
+        policy = client.policy
+        shared = policy is self._policy
+        if request.reset or client.fresh or (shared and self._owner is not client):
+            policy.reset()
+        client.fresh = False
+        if shared:
+            self._owner = client
+        observation = request.observation(self.description.spec, self._now_ns())
+        began = time.perf_counter()
+        if request.committed is None:
+            action = policy.infer(observation)
+        else:
+            # Checked above: the policy takes it.
+            action = policy.infer(observation, request.committed)  # type: ignore[call-arg]
+        took_ms = 1e3 * (time.perf_counter() - began)
+        return encode(write_answer(action, request, took_ms))
+
+
+@dataclass(eq=False)
+class _Client:
+    connection: ServerConnection
+    policy: Policy
+    fresh: bool = True
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    _newest: Request | None = None
+
+    @property
+    def name(self) -> str:
+        """Where it is."""
+        return str(self.connection.remote_address)
+
+    def offer(self, request: Request) -> Request | None:
+        """Keep an observation and return the one that it overtakes."""
+        older, self._newest = self._newest, request
+        if older is not None and older.reset and not request.reset:
+            # The instruction began with the older one, which the policy will never see.
+            self._newest = replace(request, reset=True)
+        self.asked.set()
+        return older
+
+    def take(self) -> Request:
+        """Return the newest observation, once."""
+        request, self._newest = self._newest, None
+        self.asked.clear()
+        if request is None:
+            raise RuntimeError("nothing was asked")
+        return request
+
+
+class _Worker:
+    """A thread that does one thing after another. A daemon: a policy may never return."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._began = 0.0
+        self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
+        self._thread.start()
+
+    def busy_s(self) -> float:
+        """Return for how long it has been at its job, 0 when it has none."""
+        began = self._began
+        return time.monotonic() - began if began else 0.0
+
+    async def do(self, job: Callable[[], Any]) -> Any:
+        """Return what the job returns, or raise what it raises."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put((loop, future, job))
+        return await future
+
+    def send(self, job: Callable[[], Any]) -> None:
+        """Do a job that nobody waits for."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        # What it raises would else be logged as never looked at.
+        future.add_done_callback(lambda done: done.exception())
+        self._jobs.put((loop, future, job))
+
+    async def end(self, timeout_s: float) -> bool:
+        """Return whether the thread ended in time."""
+        self._jobs.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join, timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            loop, future, job = item
+            self._began = time.monotonic()
+            try:
+                result, error = job(), None
+            # Whatever it is, it is the asker's.
+            except Exception as raised:
+                result, error = None, raised
+            self._began = 0.0
+            # The loop is closed when the server ended without waiting any longer.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, future, result, error)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+async def _reply(client: _Client, request: Request, own: dict[str, Any], text: str) -> None:
+    """Say what became of an observation that has no chunk, in the words of its client."""
+    if request.own:
+        await client.connection.send(encode({"id": request.number, **own}))
+    else:
+        await client.connection.send(text)
+
+
+def _authorised(given: list[str], token: str) -> bool:
+    """Compare in constant time. openpi's clients say Api-Key, others Bearer."""
+    if len(given) != 1:
+        return False
+    scheme, _, secret = given[0].partition(" ")
+    same = hmac.compare_digest(secret.encode(), token.encode())
+    return same and scheme in ("Api-Key", "Bearer")
