@@ -18,6 +18,7 @@ VERBS = {
     "bench": "vla_policies.cli.bench",
     "convert": "vla_policies.cli.convert",
     "make-tiny": "vla_policies.cli.make_tiny",
+    "serve": "vla_policies.cli.serve",
 }
 
 
