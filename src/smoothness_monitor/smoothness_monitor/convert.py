@@ -4,23 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from vla_msgs.msg import SafetyState
 
 from smooth_motion import Point
 from smoothness_monitor.core.types import (
     ControllerState,
     DetectorReport,
     JointStates,
+    ServoStatus,
     Snapshot,
     State,
     Trajectory,
 )
-from vla_msgs.msg import SafetyState
 
 SECOND_NS = 1_000_000_000
 
@@ -87,6 +89,23 @@ def joint_states_from(msg: JointState) -> JointStates:
     return JointStates(to_ns(msg.header.stamp), tuple(msg.name), tuple(msg.position))
 
 
+def servos_from(msg: DiagnosticArray) -> tuple[ServoStatus, ...]:
+    """Return the statuses of a diagnostic message, whoever they are about."""
+    return tuple(
+        # The field is a byte: bytes in rclpy.
+        ServoStatus(item.name, int.from_bytes(bytes(item.level), "little"), item.message)
+        for item in msg.status
+    )
+
+
+def activity_from(msg: Any, controller: str) -> str | None:
+    """Return the state of a controller by ControllerManagerActivity, None if not loaded."""
+    for item in msg.controllers:
+        if item.name == controller:
+            return str(item.state.label)
+    return None
+
+
 def state_to(snapshot: Snapshot, stamp_ns: int) -> SafetyState:
     """Return the state message."""
     msg = SafetyState(
@@ -96,6 +115,9 @@ def state_to(snapshot: Snapshot, stamp_ns: int) -> SafetyState:
         first_cause_detail=snapshot.first_cause_detail,
         causes=list(snapshot.causes),
         trip_stamp=to_time(snapshot.trip_ns),
+        rung=int(snapshot.rung),
+        rung_log=list(snapshot.rung_log),
+        locked_out=snapshot.locked_out,
         waiting_for=list(snapshot.waiting_for),
         joint_names=list(snapshot.joint_names),
         jerk_limit=snapshot.jerk_limit.tolist(),
@@ -125,6 +147,8 @@ def diagnostics_to(
         values=[
             KeyValue(key="first cause", value=snapshot.first_cause),
             KeyValue(key="detail", value=snapshot.first_cause_detail),
+            KeyValue(key="rung", value=snapshot.rung.words),
+            KeyValue(key="locked out", value=str(snapshot.locked_out)),
             KeyValue(key="waiting for", value="; ".join(snapshot.waiting_for)),
             KeyValue(key="plans forwarded", value=str(snapshot.plans_forwarded)),
             KeyValue(key="plans rejected", value=str(snapshot.plans_rejected)),

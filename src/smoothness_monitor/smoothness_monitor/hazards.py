@@ -27,8 +27,8 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H1",
         "A plan steps the arm, or exceeds a limit of position, velocity, acceleration or jerk.",
-        "Every plan is checked at and between its knots, and against the plan that runs; one that "
-        "fails is not forwarded and stops the arm (`plan_rejected`).",
+        "Every plan is checked at and between its knots, and against the plan that runs; one "
+        "that fails is not forwarded and stops the arm (`plan_rejected`).",
         (
             "test_a_plan_beyond_a_limit_is_not_forwarded_and_trips",
             "test_a_malformed_plan_trips_and_names_what_is_wrong",
@@ -46,6 +46,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_non_finite_gripper_trajectory_trips",
             "test_a_nan_in_the_controllers_reference_trips",
             "test_a_nan_in_the_measured_positions_trips",
+            "test_a_nan_of_the_driver_trips",
             "test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller",
         ),
     ),
@@ -63,14 +64,19 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H4",
         "The policy falls silent in mid-motion.",
-        "Every plan that is forwarded ends at rest, so the arm stops within the limits. No trip.",
-        ("test_the_policys_silence_is_no_trip_and_the_arm_comes_to_rest",),
+        "Every plan that is forwarded ends at rest, so the arm stops within the limits. No trip;"
+        " the policy's missing heartbeat is reported (`lost_policy`).",
+        (
+            "test_the_policys_silence_is_no_trip_and_the_arm_comes_to_rest",
+            "test_a_lost_policy_is_reported_and_trips_nothing",
+        ),
     ),
     Hazard(
         "H5",
         "The stop itself jerks the arm.",
-        "The brake repeats the running plan until stop_overlap_s from now, then brakes within the "
-        "limits; the controller is never cancelled or deactivated in motion.",
+        "The brake repeats the running plan until stop_overlap_s from now, then brakes within "
+        "the limits; the controller is never cancelled, nor deactivated in motion while a brake "
+        "works.",
         (
             "test_a_stop_out_of_any_motion_keeps_the_limits_rests_and_latches",
             "test_a_stop_right_after_a_plan_was_forwarded_keeps_the_limits",
@@ -79,8 +85,10 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H6",
         "The arm moves again after a stop.",
-        "The stop latches: no plan is forwarded until `~/reset`. A reset needs standstill, fresh "
-        "inputs and absent causes, and moves nothing. What moves in spite of the latch is braked.",
+        "The stop latches: no plan is forwarded until `~/reset`. A reset needs standstill, fresh"
+        " inputs and absent causes, and moves nothing. Where a controller manager is, the "
+        "controller is deactivated at rest and activated by nothing but a reset. What moves in "
+        "spite of the latch is braked.",
         (
             "test_a_stop_at_rest_replaces_a_plan_that_is_on_its_way",
             "test_no_plan_is_forwarded_after_a_stop_however_often_the_policy_tries",
@@ -93,6 +101,12 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_reset_is_refused_while_the_joints_move",
             "test_a_latch_from_before_startup_needs_all_inputs_to_be_reset",
             "test_the_node_forwards_stops_latches_and_resets",
+            "test_a_controller_that_is_locked_out_may_be_silent",
+            "test_a_reset_activates_the_controller_and_moves_nothing",
+            "test_nothing_but_a_reset_activates_the_controller",
+            "test_a_reset_whose_activation_fails_says_so_and_locks_again",
+            "test_a_reset_after_which_the_controller_stays_silent_fails_and_locks_again",
+            "test_a_controller_that_somebody_else_activates_is_locked_out_again",
         ),
     ),
     Hazard(
@@ -107,31 +121,40 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_foreign_motion_is_braked_from_the_controllers_own_state",
             "test_a_second_publisher_on_a_controllers_topic_trips",
             "test_a_second_publisher_on_the_controllers_topic_stops_the_arm",
+            "test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once",
         ),
     ),
     Hazard(
         "H8",
         "The driver is dead: joint_states stop, or repeat themselves with fresh stamps.",
-        "`stale_joint_states`, `frozen_joint_states`.",
+        "`stale_joint_states`, `frozen_joint_states`; where the driver has a topic of its own, "
+        "`stale_driver_states` and `frozen_driver_states` as well, because a hardware interface "
+        "may go on publishing what it read last.",
         (
             "test_silent_joint_states_trip",
             "test_joint_states_that_keep_one_stamp_trip",
             "test_joint_states_that_repeat_while_the_arm_moves_trip",
+            "test_a_silent_driver_trips_though_joint_states_go_on",
+            "test_a_driver_that_repeats_itself_trips_though_joint_states_move",
         ),
     ),
     Hazard(
         "H9",
         "The controller is inactive, dead or out of reach.",
-        "`stale_controller_state`; the brake is sent all the same. It cannot be verified, so the "
-        "state becomes FAULT.",
-        ("test_a_silent_controller_trips_and_the_brake_is_sent_all_the_same",),
+        "`controller_inactive`, `stale_controller_state`; the brake is sent all the same. It "
+        "cannot be verified, so the ladder goes on: deactivation, the driver's hold, FAULT.",
+        (
+            "test_a_silent_controller_trips_and_the_brake_is_sent_all_the_same",
+            "test_a_controller_that_becomes_inactive_trips_at_once",
+            "test_startup_waits_for_an_inactive_controller_and_names_it",
+        ),
     ),
     Hazard(
         "H10",
         "The controller's command breaks a limit although no plan does: late delivery, wrong "
         "settings, a fault of its own.",
-        "Position, velocity, acceleration and jerk of its reference are computed from every cycle "
-        "and compared with the limits (`command_*`).",
+        "Position, velocity, acceleration and jerk of its reference are computed from every "
+        "cycle and compared with the limits (`command_*`).",
         (
             "test_a_reference_beyond_a_limit_trips",
             "test_a_reference_that_claims_to_break_a_limit_trips",
@@ -144,18 +167,32 @@ HAZARDS: tuple[Hazard, ...] = (
         "H11",
         "A collision, an overload, a failing servo.",
         "`measured_jerk` and `tracking_error`. Both see it late and only when it is large: "
-        "contact forces are not limited.",
+        "contact forces are not limited. Where the driver tells the servos' health: "
+        "`servo_health`.",
         (
             "test_a_collision_trips_on_the_measured_jerk",
             "test_a_joint_that_stays_behind_trips",
+            "test_a_servo_that_is_not_well_trips_and_blocks_a_reset",
+            "test_servos_that_nobody_reports_on_any_more_trip",
         ),
     ),
     Hazard(
         "H12",
         "The brake is lost, ignored or displaced.",
-        "The controller must be heard to run it; it is sent once more after stop_resend_s, made "
-        "anew when displaced, and followed by a hold and FAULT when the arm is not seen to rest.",
+        "The controller must be heard to run it. If it does not: once more after stop_resend_s, "
+        "as an action goal after stop_goal_s, and, when the arm is not seen to rest stop_grace_s"
+        " after the brake's end, the controller's deactivation, then the driver's hold, then "
+        "FAULT. A brake that is displaced is made anew twice.",
         (
+            "test_an_obeyed_brake_climbs_no_rung",
+            "test_a_brake_that_the_topic_loses_arrives_as_an_action_goal_and_keeps_the_limits",
+            "test_a_controller_that_refuses_the_goal_too_is_deactivated",
+            "test_where_no_controller_manager_is_the_driver_holds",
+            "test_a_controller_manager_that_never_answers_does_not_hold_the_ladder_up",
+            "test_a_deactivation_that_does_not_stop_the_joints_leads_to_the_drivers_hold",
+            "test_when_no_rung_helps_a_person_is_called_for_and_nothing_is_switched_off",
+            "test_a_brake_that_the_topic_loses_arrives_as_an_action_goal",
+            "test_a_controller_that_obeys_nothing_is_deactivated_and_a_reset_activates_it",
             "test_a_lost_brake_trajectory_is_sent_once_more",
             "test_a_controller_that_ignores_the_brake_is_held_and_ends_in_fault",
             "test_joints_that_do_not_come_to_stand_end_in_fault",
@@ -165,8 +202,8 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H13",
         "Clocks disagree or go back.",
-        "`backwards_stamp` trips; a controller whose stamps are of another clock keeps the state "
-        "in STARTUP.",
+        "`backwards_stamp` trips; a controller whose stamps are of another clock keeps the state"
+        " in STARTUP.",
         (
             "test_a_stamp_that_goes_back_trips",
             "test_startup_waits_for_a_controller_of_another_clock_and_says_so",
@@ -181,6 +218,8 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_minute_of_random_plans_trips_nothing",
             "test_stalls_of_the_monitor_trip_nothing",
             "test_a_stall_of_the_monitor_does_not_make_its_inputs_look_old",
+            "test_a_stall_of_the_monitor_climbs_no_rung",
+            "test_a_sound_driver_and_healthy_servos_trip_nothing",
             "test_lost_messages_trip_nothing",
             "test_lost_plans_trip_nothing_and_keep_the_limits",
         ),
@@ -188,8 +227,8 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H15",
         "A threshold is missing, mistyped or changed while the arm moves.",
-        "No threshold has a default; an unknown, missing or wrong key ends the node with one line "
-        "and exit code 2; all parameters are read-only. Nothing can be switched off.",
+        "No threshold has a default; an unknown, missing or wrong key ends the node with one "
+        "line and exit code 2; all parameters are read-only. Nothing can be switched off.",
         (
             "test_a_missing_threshold_is_an_error_that_names_it",
             "test_an_unknown_key_is_an_error_that_names_it",
@@ -201,8 +240,8 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H16",
         "The monitor itself dies.",
-        "Nothing that it forwarded goes on for ever: every trajectory ends at rest. The policy's "
-        "permit ends with the heartbeat of `~/state`.",
+        "Nothing that it forwarded goes on for ever: every trajectory ends at rest. The policy's"
+        " permit ends with the heartbeat of `~/state`.",
         ("test_every_forwarded_trajectory_ends_at_rest",),
     ),
     Hazard(
@@ -231,5 +270,11 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_stop_before_anything_was_heard_latches_and_sends_nothing",
             "test_a_stop_in_startup_brakes_what_moves",
         ),
+    ),
+    Hazard(
+        "H20",
+        "The host is too slow for the monitor, lastingly.",
+        "`overrun`. Single stalls do not trip; what they do to the command is seen afterwards.",
+        ("test_a_host_that_stalls_again_and_again_trips",),
     ),
 )

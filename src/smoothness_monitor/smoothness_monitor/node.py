@@ -6,25 +6,34 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
+from vla_msgs.msg import PolicyStatus, SafetyState
+
+try:
+    from controller_manager_msgs.msg import ControllerManagerActivity
+except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
+    ControllerManagerActivity = None
 
 from smooth_motion import RobotConfigError, load_robot
 from smoothness_monitor import convert, qos
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import Level, Now, Outputs
+from smoothness_monitor.core.types import Answer, Level, Now, Outputs
+from smoothness_monitor.ladder_calls import LadderCalls
 from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
-from vla_msgs.msg import SafetyState
 
 TICK_S = 0.01
 TICKS_PER_STATE = 2
@@ -49,6 +58,8 @@ class SmoothnessMonitor(Node):
         self._monitor = Monitor(robot, config)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = 0
+        self._reset: Future | None = None
+        self._arm_controller = robot.arm_controller
 
         arm, gripper = robot.arm_controller, robot.gripper.controller
         self._arm = self.create_publisher(
@@ -72,8 +83,15 @@ class SmoothnessMonitor(Node):
             self._on_controller_state,
             qos.INPUT,
         )
+        self.create_subscription(
+            PolicyStatus, "vla_policy_node/status", self._on_policy, qos.HEARTBEAT
+        )
+        self._subscribe_where_configured(config)
+        self._calls = LadderCalls(self, robot, config, self._on_answer)
         self.create_service(Trigger, "~/stop", self._on_stop)
-        self.create_service(Trigger, "~/reset", self._on_reset)
+        # In a group of its own: while a reset waits for the controller, all else goes on.
+        group = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, "~/reset", self._on_reset, callback_group=group)
         self.create_timer(TICK_S, self._on_tick, clock=self._steady)
         self.create_timer(GRAPH_S, self._on_graph, clock=self._steady)
         self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=self._steady)
@@ -100,6 +118,21 @@ class SmoothnessMonitor(Node):
             value = getattr(config, item.name)
             self.declare_parameter(item.name, value, descriptor, ignore_override=True)
 
+    def _subscribe_where_configured(self, config: MonitorConfig) -> None:
+        if config.driver_states_topic:
+            self.create_subscription(
+                JointState, config.driver_states_topic, self._on_driver_states, qos.SENSOR
+            )
+        if config.servo_status:
+            self.create_subscription(
+                DiagnosticArray, "/diagnostics", self._on_diagnostic, qos.HEALTH
+            )
+        if config.controller_manager and ControllerManagerActivity is not None:
+            topic = f"{config.controller_manager}/activity"
+            self.create_subscription(
+                ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY
+            )
+
     def _now(self) -> Now:
         return Now(self.get_clock().now().nanoseconds, self._steady.now().nanoseconds)
 
@@ -119,6 +152,23 @@ class SmoothnessMonitor(Node):
         message = convert.controller_state_from(msg)
         self._send(self._monitor.on_controller_state(message, self._now()))
 
+    def _on_driver_states(self, msg: JointState) -> None:
+        message = convert.joint_states_from(msg)
+        self._send(self._monitor.on_driver_states(message, self._now()))
+
+    def _on_diagnostic(self, msg: DiagnosticArray) -> None:
+        self._send(self._monitor.on_servos(convert.servos_from(msg), self._now()))
+
+    def _on_activity(self, msg: Any) -> None:
+        label = convert.activity_from(msg, self._arm_controller)
+        self._send(self._monitor.on_activity(label, self._now()))
+
+    def _on_policy(self, _: PolicyStatus) -> None:
+        self._monitor.on_policy(self._now())
+
+    def _on_answer(self, answer: Answer) -> None:
+        self._send(self._monitor.on_answer(answer, self._now()))
+
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message, outputs = self._monitor.request_stop(
             "~/stop was called", self._now()
@@ -126,9 +176,16 @@ class SmoothnessMonitor(Node):
         self._send(outputs)
         return response
 
-    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success, response.message, outputs = self._monitor.request_reset(self._now())
+    async def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        accepted, message, outputs = self._monitor.request_reset(self._now())
+        if accepted is None:
+            self._reset = Future()
         self._send(outputs)
+        if accepted is None:
+            # The controller is being activated; the answer waits for it, the node does not.
+            verdict = await self._reset
+            accepted, message = verdict.accepted, verdict.message
+        response.success, response.message = accepted, message
         return response
 
     def _on_tick(self) -> None:
@@ -159,6 +216,8 @@ class SmoothnessMonitor(Node):
             self._arm.publish(convert.trajectory_to(trajectory))
         for trajectory in outputs.gripper:
             self._gripper.publish(convert.trajectory_to(trajectory))
+        for call in outputs.calls:
+            self._calls.make(call)
         for line in outputs.log:
             # One call site a level, as rclpy demands.
             if line.level is Level.ERROR:
@@ -169,6 +228,8 @@ class SmoothnessMonitor(Node):
                 self.get_logger().info(line.text)
         if outputs.changed:
             self._publish_state()
+        if outputs.reset is not None and self._reset is not None:
+            self._reset.set_result(outputs.reset)
 
     def _publish_state(self) -> None:
         stamp_ns = self.get_clock().now().nanoseconds

@@ -21,9 +21,15 @@ class ConfigError(ValueError):
 
 
 def _param(
-    doc: str, unit: str = "", lower: float | None = None, upper: float | None = None
+    doc: str,
+    unit: str = "",
+    lower: float | None = None,
+    upper: float | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
-    return field(metadata={"doc": doc, "unit": unit, "lower": lower, "upper": upper})
+    return field(
+        metadata={"doc": doc, "unit": unit, "lower": lower, "upper": upper, "choices": choices}
+    )
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,32 @@ class MonitorConfig:
     )
     joint_states_rate_hz: float = _param(
         "Rate at which joint_states is published; the jerk estimator's grid.", "Hz", 20.0, 2000.0
+    )
+    driver_states_topic: str = _param(
+        "Topic of the driver's own JointState, read from the servos, not from a controller; empty "
+        "where there is none."
+    )
+    driver_states_stale_s: float = _param(
+        "Age of the newest message on driver_states_topic that trips.", "s", 0.02, 2.0
+    )
+    servo_status: str = _param(
+        "How the names of the statuses on /diagnostics begin that tell the servos' health; empty "
+        "where there are none."
+    )
+    servo_status_stale_s: float = _param(
+        "Age of the newest of these statuses that trips.", "s", 0.1, 30.0
+    )
+    policy_silent_s: float = _param(
+        "Age of the policy's newest status that is reported; it does not trip.", "s", 0.1, 30.0
+    )
+    overrun_s: float = _param(
+        "Time between two cycles of this node that counts as an overrun.", "s", 0.02, 2.0
+    )
+    overrun_count: int = _param(
+        "Overruns that trip, out of the newest overrun_of cycles.", "", 1, 1000
+    )
+    overrun_of: int = _param(
+        "Number of newest cycles that overrun_count is counted in.", "", 1, 1000
     )
     command_tolerance: float = _param(
         "Share by which the controller's reference may exceed a velocity, acceleration or jerk "
@@ -130,8 +162,36 @@ class MonitorConfig:
         0.02,
         0.5,
     )
+    stop_goal_s: float = _param(
+        "Time after which a brake that the controller does not run is sent as an action goal.",
+        "s",
+        0.02,
+        0.5,
+    )
     stop_grace_s: float = _param(
-        "Time after the brake's end by which standstill must have been seen.", "s", 0.05, 2.0
+        "Time after the brake's end by which standstill must have been seen; then the controller "
+        "is deactivated.",
+        "s",
+        0.05,
+        2.0,
+    )
+    stop_rung_s: float = _param(
+        "Time that the controller's deactivation, and then the driver's hold, may take until "
+        "standstill is seen.",
+        "s",
+        0.05,
+        2.0,
+    )
+    controller_manager: str = _param(
+        "Name of the controller_manager node, which deactivates the arm's controller; empty where "
+        "there is none."
+    )
+    driver_hold_service: str = _param(
+        "The driver's std_srvs/Trigger that holds the joints where they are, torque on; empty "
+        "where there is none."
+    )
+    reset_timeout_s: float = _param(
+        "Time in which a reset must have activated the controller and heard of it.", "s", 0.2, 10.0
     )
     standstill_velocity_rad_s: float = _param(
         "Speed of a measured joint below which it counts as standing.", "rad/s", 0.01, 1.0
@@ -175,7 +235,9 @@ def load_config(path: str | Path) -> MonitorConfig:
     return MonitorConfig(**values)
 
 
-def _value(path: str | Path, item: Field[Any], value: object) -> float | int:
+def _value(path: str | Path, item: Field[Any], value: object) -> float | int | str:
+    if item.type == "str":
+        return _text(path, item, value)
     integer = item.type == "int"
     kind = "an integer" if integer else "a number"
     accepted = int if integer else (int, float)
@@ -191,10 +253,24 @@ def _value(path: str | Path, item: Field[Any], value: object) -> float | int:
     return value if integer else float(value)
 
 
+def _text(path: str | Path, item: Field[Any], value: object) -> str:
+    choices = item.metadata["choices"]
+    if not isinstance(value, str) or value != value.strip():
+        raise ConfigError(f'{path}: {item.name}: {value!r} is not a text; write "" for none')
+    if choices and value not in choices:
+        raise ConfigError(f"{path}: {item.name}: {value!r} is unknown; use {' or '.join(choices)}")
+    return value
+
+
 def _cross_check(path: str | Path, values: Mapping[str, Any]) -> None:
     if values["measured_jerk_window"] % 2 == 0:
         raise ConfigError(f"{path}: measured_jerk_window: is even; use an odd number")
-    for name in ("measured_jerk", "tracking_error"):
+    if not values["stop_resend_s"] < values["stop_goal_s"] < values["stop_overlap_s"]:
+        raise ConfigError(
+            f"{path}: stop_goal_s: must lie between stop_resend_s and stop_overlap_s; a goal that "
+            "comes after the overlap would step"
+        )
+    for name in ("measured_jerk", "tracking_error", "overrun"):
         if values[f"{name}_count"] > values[f"{name}_of"]:
             raise ConfigError(
                 f"{path}: {name}_count: is larger than {name}_of, so it could never trip; lower it"

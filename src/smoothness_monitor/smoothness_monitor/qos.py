@@ -17,6 +17,15 @@ def _reliable(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATI
 TRAJECTORY = _reliable(1)
 # Deep enough for a stall of 0.1 s at 100 Hz: a gap restarts the estimate of the measured jerk.
 INPUT = _reliable(10)
+# Drivers publish best effort more often than not, and a best effort subscription hears both.
+SENSOR = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.BEST_EFFORT
+)
 # A late subscriber learns at once what the state is.
 STATE = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
 DIAGNOSTICS = _reliable(1)
+# Several nodes publish there, each on its own.
+HEALTH = _reliable(10)
+# As the controller manager publishes it.
+ACTIVITY = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
+HEARTBEAT = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)

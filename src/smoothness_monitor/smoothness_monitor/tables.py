@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.core.gate import REACTIONS
@@ -60,12 +61,18 @@ def thresholds() -> str:
         (
             f"`{item.name}`",
             item.metadata["unit"],
-            f"{item.metadata['lower']:g} to {item.metadata['upper']:g}",
+            _bounds(item.metadata),
             item.metadata["doc"],
         )
         for item in fields(MonitorConfig)
     )
     return _rows(("key", "unit", "bounds", "meaning"), rows)
+
+
+def _bounds(metadata: Mapping[str, Any]) -> str:
+    if metadata["lower"] is None:
+        return ", ".join(f"`{name}`" for name in metadata["choices"]) or "text"
+    return f"{metadata['lower']:g} to {metadata['upper']:g}"
 
 
 def hazards() -> str:

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from smooth_motion import Chunk, Knots, Plan, RunningPlan, load_robot, overlap, splice_ns, track
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import (
+    Answer,
+    Call,
     ControllerState,
     JointStates,
     Now,
     Outputs,
+    Request,
+    ResetVerdict,
     State,
     Trajectory,
 )
 from smoothness_monitor.params import MonitorConfig, load_config
-
-from smooth_motion import Chunk, Knots, Plan, RunningPlan, load_robot, overlap, splice_ns, track
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 MS = 1_000_000
@@ -72,6 +76,13 @@ class Bench:
         self.deliver_to_controller = lambda trajectory: True
         self.measured_offset = lambda t_ns, position: position
         self.monitor_stalled_until_ns = 0
+        # Who answers the calls of the stop ladder: whether it was done, and after how long.
+        self.answers: dict[Request, tuple[bool, int] | None] = {}
+        self.calls: list[tuple[int, Request]] = []
+        self.reset_verdicts: list[ResetVerdict] = []
+        self.active = True
+        self.held_at: np.ndarray | None = None
+        self.stood_at = rest
         # The policy.
         self.policy_on = False
         self.policy_running: RunningPlan | None = None
@@ -141,9 +152,15 @@ class Bench:
     # -- the parts -----------------------------------------------------------------------------
 
     def _control_cycle(self) -> None:
+        if not self.active:
+            # An inactive controller publishes nothing and takes nothing; the command stays.
+            self._mailbox = None
+            self.reference.append((self.now_ns, self.stood_at))
+            return
         if self._mailbox is not None:
             self.motion, self._mailbox = self._mailbox, None
         position, velocity, acceleration = self.motion.at(self.now_ns)
+        self.stood_at = position
         self.reference.append((self.now_ns, position))
         message = ControllerState(
             self.now_ns + (round(self.random.uniform(-1, 1) * 0.1 * MS) if self.jitter else 0),
@@ -166,7 +183,10 @@ class Bench:
 
     def _encoders(self) -> None:
         t_ns = self.now_ns - 3 * MS
-        position = self.measured_offset(t_ns, self.motion.at(t_ns)[0])
+        position = self.motion.at(t_ns)[0] if self.active else self.stood_at
+        if self.held_at is not None:
+            position = self.held_at
+        position = self.measured_offset(t_ns, position)
         quantum = 2.0 * math.pi / self.robot.ticks_per_turn
         measured = np.round(position / quantum) * quantum
         names = (*self.names, self.robot.gripper.joint)
@@ -189,9 +209,44 @@ class Bench:
                 self._mail(motion_of(trajectory))
         for trajectory in outputs.gripper:
             self.gripper_sent.append((self.now_ns, trajectory))
+        for call in outputs.calls:
+            self._call(call)
+        if outputs.reset is not None:
+            self.reset_verdicts.append(outputs.reset)
         self.log += [line.text for line in outputs.log]
         if not self.transitions or self.transitions[-1][1] is not self.monitor.state:
             self.transitions.append((self.now_ns, self.monitor.state))
+
+    def _call(self, call: Call) -> None:
+        """Carry a call out as the test wants it: by default nobody offers any of them."""
+        self.calls.append((self.now_ns, call.request))
+        reply = self.answers.get(call.request, (False, 0))
+        if reply is None:
+            return
+        done, delay_ns = reply
+
+        def carry_out() -> None:
+            if done and call.request is Request.BRAKE_AS_GOAL:
+                self._mailbox = motion_of(call.trajectory)
+            elif done and call.request is Request.DEACTIVATE:
+                self.active = False
+            elif done and call.request is Request.ACTIVATE:
+                self._activate()
+            elif done and call.request is Request.DRIVER_HOLD:
+                self.held_at = self.stood_at
+            detail = "done" if done else "nobody serves it"
+            self._take(self.monitor.on_answer(Answer(call.request, done, detail), self.now))
+
+        if delay_ns:
+            self.after(delay_ns, carry_out)
+        else:
+            carry_out()
+
+    def _activate(self) -> None:
+        """Begin with a hold where the command is, as the controller does."""
+        at = self.stood_at
+        self.active = True
+        self.motion = Motion(self.now_ns, lambda t: (at, 0.0 * at, 0.0 * at))
 
     def _mail(self, motion: Motion) -> None:
         def arrive() -> None:
@@ -261,7 +316,7 @@ class Bench:
     def stop(self) -> None:
         self._take(self.monitor.request_stop("a test asks", self.now)[2])
 
-    def reset(self) -> tuple[bool, str]:
+    def reset(self) -> tuple[bool | None, str]:
         accepted, message, outputs = self.monitor.request_reset(self.now)
         assert not outputs.arm
         assert not outputs.gripper
@@ -277,6 +332,10 @@ class Bench:
     @property
     def first_cause(self) -> str:
         return self.monitor.snapshot().first_cause
+
+    def requests(self) -> list[Request]:
+        """Return the calls so far."""
+        return [request for _, request in self.calls]
 
     def entered(self, state: State) -> int:
         """Return when a state was first entered."""

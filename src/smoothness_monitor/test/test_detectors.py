@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from smoothness_monitor.core.detectors import DETECTORS
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import ServoStatus, State
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -315,6 +316,147 @@ def test_a_stall_of_the_monitor_does_not_make_its_inputs_look_old(bench):
     bench.monitor_stalled_until_ns = bench.now_ns + 800 * MS
     bench.run(3.0)
     assert bench.state is State.READY
+
+
+@pytest.fixture
+def driven(make_bench):
+    """A bench whose driver has a topic of its own and tells the servos' health."""
+    bench = make_bench(driver_states_topic="driver/joint_states", servo_status="servo bus")
+    bench.health = ((0, "38 degC"),)
+    bench.driver_message = lambda message: message
+
+    def read(message):
+        answer = bench.driver_message(message)
+        if answer is not None:
+            bench._take(bench.monitor.on_driver_states(answer, bench.now))
+        if bench.health and message.stamp_ns // (500 * MS) != bench.told:
+            bench.told = message.stamp_ns // (500 * MS)
+            servos = [ServoStatus(f"servo bus: {i}", *one) for i, one in enumerate(bench.health)]
+            others = ServoStatus("camera: front", 2, "no pictures")
+            bench._take(bench.monitor.on_servos((*servos, others), bench.now))
+        return message
+
+    bench.told = None
+    bench.on_joints_message = read
+    return bench
+
+
+def test_startup_waits_for_the_driver_and_the_servos_where_they_are_configured(make_bench):
+    bench = make_bench(driver_states_topic="driver/joint_states", servo_status="servo bus")
+    bench.run(1.0)
+    waiting = " ".join(bench.monitor.waiting_for())
+    assert "stale_driver_states: nothing received yet" in waiting
+    assert "stale_servo_status: nothing received yet" in waiting
+
+
+def test_a_sound_driver_and_healthy_servos_trip_nothing(driven):
+    """H14."""
+    driven.get_moving()
+    driven.run(5.0)
+    assert driven.state is State.READY
+
+
+def test_a_silent_driver_trips_though_joint_states_go_on(driven):
+    """H8."""
+    driven.get_moving()
+    driven.driver_message = lambda message: None
+    assert expect(driven, "stale_driver_states", 1.0) <= 0.45
+    driven.run(1.0)
+    assert driven.state is State.STOPPED_LATCHED
+
+
+def test_a_driver_that_repeats_itself_trips_though_joint_states_move(driven):
+    """H8."""
+    driven.get_moving()
+    kept = []
+
+    def freeze(message):
+        kept.append(message.position)
+        return replace(message, position=kept[0])
+
+    driven.driver_message = freeze
+    expect(driven, "frozen_driver_states", 2.0)
+
+
+def test_a_nan_of_the_driver_trips(driven):
+    """H2."""
+    driven.get_moving()
+    driven.driver_message = lambda m: replace(m, position=replaced(m.position, 0, math.nan))
+    assert expect(driven, "non_finite", 1.0) < 0.1
+    assert "driver_states" in driven.monitor.snapshot().first_cause_detail
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_servo_that_is_not_well_trips_and_blocks_a_reset(driven, level):
+    """H11."""
+    driven.get_moving()
+    driven.run(0.6)
+    driven.health = ((0, "38 degC"), (level, "overheated: 74 degC"))
+    assert expect(driven, "servo_health", 1.0) <= 0.6
+    assert "servo bus: 1: overheated: 74 degC" in driven.monitor.snapshot().first_cause_detail
+    driven.run(2.0)
+    assert "overheated" in driven.reset()[1]
+    driven.health = ((0, "38 degC"), (1, "warm: 60 degC"))
+    driven.run(1.0)
+    assert driven.reset() == (True, "READY")
+
+
+def test_servos_that_nobody_reports_on_any_more_trip(driven):
+    """H11."""
+    driven.get_moving()
+    driven.policy_on = False
+    driven.health = ()
+    assert expect(driven, "stale_servo_status", 5.0) <= 3.6
+
+
+@pytest.mark.parametrize("label", ["inactive", "unconfigured", None])
+def test_a_controller_that_becomes_inactive_trips_at_once(bench, label):
+    """H9."""
+    bench.get_moving()
+    bench._take(bench.monitor.on_activity(label, bench.now))
+    assert bench.first_cause == "controller_inactive"
+    assert bench.robot.arm_controller in bench.monitor.snapshot().first_cause_detail
+
+
+def test_startup_waits_for_an_inactive_controller_and_names_it(make_bench):
+    """H9."""
+    bench = make_bench()
+    bench._take(bench.monitor.on_activity("inactive", bench.now))
+    bench.run(1.0)
+    assert bench.state is State.STARTUP
+    assert any("arm_controller is inactive" in line for line in bench.monitor.waiting_for())
+    bench._take(bench.monitor.on_activity("active", bench.now))
+    bench.get_ready()
+
+
+def test_a_lost_policy_is_reported_and_trips_nothing(bench):
+    """H4."""
+    bench.get_moving()
+    bench.monitor.on_policy(bench.now)
+    bench.run(2.0)
+    assert bench.state is State.READY
+    report = next(item for item in bench.monitor.reports() if item.name == "lost_policy")
+    assert "old" in report.present
+    assert not report.tripped
+    bench.monitor.on_policy(bench.now)
+    bench.run(0.1)
+    report = next(item for item in bench.monitor.reports() if item.name == "lost_policy")
+    assert report.present == ""
+
+
+def test_a_host_that_stalls_again_and_again_trips(make_bench):
+    """H20."""
+    bench = make_bench()
+    bench.get_moving()
+    for _ in range(11):
+        bench.monitor_stalled_until_ns = bench.now_ns + 150 * MS
+        bench.run(0.16)
+    assert "overrun" in bench.monitor.snapshot().causes
+    bench.monitor_stalled_until_ns = 0
+    bench.policy_on = False
+    bench.run(3.0)
+    assert bench.state is State.STOPPED_LATCHED
+    assert bench.reset()[0]
 
 
 def test_detectors_have_distinct_names_and_say_what_they_do():

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from smoothness_monitor.core.gate import REACTIONS, Refusal
-from smoothness_monitor.core.types import State, Trajectory
 
 from smooth_motion import Plan, Point, ViolationKind
+from smoothness_monitor.core.gate import REACTIONS, Refusal
+from smoothness_monitor.core.types import State, Trajectory
 
 MS = 1_000_000
 

@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+
 from smoothness_monitor.hazards import HAZARDS
 from smoothness_monitor.tables import TABLES, renew
 

@@ -11,27 +11,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from smooth_motion import Chunk, Knots, Plan, load_robot, overlap, track
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.params import MonitorConfig
 
-from smooth_motion import Chunk, Knots, Plan, load_robot, overlap, track
-
 rclpy = pytest.importorskip("rclpy")
 pytest.importorskip("vla_msgs.msg")
 
+from control_msgs.action import FollowJointTrajectory  # noqa: E402
 from control_msgs.msg import JointTrajectoryControllerState  # noqa: E402
+from controller_manager_msgs.msg import (  # noqa: E402
+    ControllerManagerActivity,
+    NamedLifecycleState,
+)
+from controller_manager_msgs.srv import SwitchController  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rclpy.action import ActionServer, GoalResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
-from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
+from vla_msgs.msg import SafetyState  # noqa: E402
 
 from smoothness_monitor import convert, qos  # noqa: E402
-from vla_msgs.msg import SafetyState  # noqa: E402
+from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 FILES = {
@@ -52,6 +59,9 @@ class Surroundings(Node):
         self.names = self.robot.limits.joint_names
         self.running = Plan.hold(self.names, self.robot.home_position, self.time_ns())
         self._cycle_ns = self.time_ns()
+        self.deaf = False
+        self.active = True
+        self.refuses_goals = False
         self.states: list[SafetyState] = []
         self.diagnostics: list[DiagnosticArray] = []
         self.received: list[JointTrajectory] = []
@@ -78,8 +88,55 @@ class Surroundings(Node):
     def time_ns(self) -> int:
         return self.get_clock().now().nanoseconds
 
+    def serve_the_ladder(self) -> None:
+        """Be the action server and the controller manager too."""
+        self._activity = self.create_publisher(
+            ControllerManagerActivity, "controller_manager/activity", qos.ACTIVITY
+        )
+        self.create_service(
+            SwitchController, "controller_manager/switch_controller", self._on_switch
+        )
+        ActionServer(
+            self,
+            FollowJointTrajectory,
+            "arm_controller/follow_joint_trajectory",
+            execute_callback=self._execute,
+            goal_callback=self._on_goal,
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        msg = ControllerManagerActivity()
+        msg.controllers = [NamedLifecycleState(name="arm_controller")]
+        msg.controllers[0].state.label = "active" if self.active else "inactive"
+        self._activity.publish(msg)
+
+    def _on_switch(self, request, response):
+        response.ok = True
+        if "arm_controller" in request.deactivate_controllers:
+            self.active = False
+        if "arm_controller" in request.activate_controllers:
+            self.active = True
+            self.running = Plan.hold(self.names, self.stands, self.time_ns())
+        self._tell()
+        return response
+
+    def _on_goal(self, goal) -> GoalResponse:
+        if self.refuses_goals:
+            return GoalResponse.REJECT
+        self._run(goal.trajectory)
+        return GoalResponse.ACCEPT
+
+    def _execute(self, handle) -> FollowJointTrajectory.Result:
+        handle.succeed()
+        return FollowJointTrajectory.Result()
+
     def _on_plan(self, msg: JointTrajectory) -> None:
-        self.received.append(msg)
+        if not self.deaf:
+            self.received.append(msg)
+            self._run(msg)
+
+    def _run(self, msg: JointTrajectory) -> None:
         trajectory = convert.trajectory_from(msg)
         knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
         self.running = Plan(
@@ -95,6 +152,9 @@ class Surroundings(Node):
         """Run the cycles that are due, on a fixed grid however late this is called."""
         while self._cycle_ns + 10 * MS <= self.time_ns():
             self._cycle_ns += 10 * MS
+            if not self.active:
+                self._publish_joints(self.stands)
+                continue
             position, velocity, acceleration, _ = self.running.sample(self._cycle_ns)
             state = JointTrajectoryControllerState(joint_names=list(self.names))
             state.header.stamp = convert.to_time(self._cycle_ns)
@@ -105,10 +165,14 @@ class Surroundings(Node):
             state.reference.velocities = velocity.tolist()
             state.reference.accelerations = acceleration.tolist()
             self._controller_state.publish(state)
-            joints = JointState(name=[*self.names, "gripper"])
-            joints.header.stamp = state.header.stamp
-            joints.position = [*position.tolist(), 0.1]
-            self._joint_states.publish(joints)
+            self.stands = position
+            self._publish_joints(position)
+
+    def _publish_joints(self, position: np.ndarray) -> None:
+        joints = JointState(name=[*self.names, "gripper"])
+        joints.header.stamp = convert.to_time(self._cycle_ns)
+        joints.position = [*position.tolist(), 0.1]
+        self._joint_states.publish(joints)
 
     def plan(self) -> Plan:
         """Return a plan to somewhere else, 2 s long."""
@@ -187,6 +251,8 @@ def test_the_node_forwards_stops_latches_and_resets(graph):
     graph.until(lambda: around.newest.plans_rejected == rejected + 1)
     assert len(around.received) == received
 
+    # A plan starts a little in the past: by then the arm must have been at rest.
+    graph.until(lambda: around.time_ns() > around.running.end_ns + 100 * MS)
     graph.until(lambda: not around.newest.waiting_for)
     response = graph.call(around.reset)
     assert response.success, response.message
@@ -194,6 +260,49 @@ def test_the_node_forwards_stops_latches_and_resets(graph):
     around.send(around.plan())
     graph.until(lambda: around.newest.plans_forwarded == 2)
     assert around.newest.state == SafetyState.READY
+
+
+def move(graph):
+    graph.around.send(graph.around.plan())
+    graph.until(lambda: graph.around.received)
+    own = graph.around
+    graph.until(lambda: np.abs(own.running.sample(own.time_ns()).velocity).max() > 0.3)
+
+
+def test_a_brake_that_the_topic_loses_arrives_as_an_action_goal(graph):
+    """H12."""
+    around = graph.around
+    around.serve_the_ladder()
+    graph.until(lambda: "active" in graph.monitor._monitor.detectors.controller_inactive.value)
+    move(graph)
+    around.deaf = True
+    graph.call(around.stop)
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    assert around.newest.rung == SafetyState.RUNG_BRAKE_AS_GOAL
+    assert any("accepted" in line for line in around.newest.rung_log)
+    graph.until(lambda: around.newest.locked_out)
+
+
+def test_a_controller_that_obeys_nothing_is_deactivated_and_a_reset_activates_it(graph):
+    """H12."""
+    around = graph.around
+    around.serve_the_ladder()
+    graph.until(lambda: "active" in graph.monitor._monitor.detectors.controller_inactive.value)
+    move(graph)
+    around.deaf = around.refuses_goals = True
+    graph.call(around.stop)
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    assert around.newest.rung == SafetyState.RUNG_CONTROLLER_OFF
+    assert around.newest.locked_out
+    assert not around.active
+    around.deaf = around.refuses_goals = False
+    graph.until(lambda: not around.newest.waiting_for)
+    stood = around.stands
+    response = graph.call(around.reset)
+    assert response.success, response.message
+    assert around.active
+    assert around.newest.state == SafetyState.READY
+    assert (around.stands == stood).all()
 
 
 def test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller(graph):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
 
 SO101 = Path(__file__).resolve().parents[3] / "config" / "monitor" / "so101.yaml"

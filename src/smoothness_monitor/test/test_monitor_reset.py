@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from smoothness_monitor.core.types import State
 
 MS = 1_000_000

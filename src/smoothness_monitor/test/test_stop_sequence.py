@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from smoothness_monitor.core import brakes
-from smoothness_monitor.core.types import State as Stop
 
 from smooth_motion import GripperPlan, Plan, State
+from smoothness_monitor.core import brakes
+from smoothness_monitor.core.types import State as Stop
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -236,7 +236,7 @@ def test_the_gripper_keeps_its_command_through_a_stop(bench):
         np.array([0, 1000 * MS]),
         np.array([0.1, 1.1]),
     )
-    bench.monitor._send_gripper(running)
+    bench.monitor.account.gripper = running
     bench.run(0.2)
     bench.stop()
     stopped_ns, hold = bench.gripper_sent[-1]

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from smooth_motion.acknowledge import IDENTITY_TOLERANCE_NS
-from smooth_motion.plan import cubic_position, cubic_velocity
 
 from smooth_motion import (
     GripperPlan,
@@ -21,6 +19,8 @@ from smooth_motion import (
     brake,
     overlap,
 )
+from smooth_motion.acknowledge import IDENTITY_TOLERANCE_NS
+from smooth_motion.plan import cubic_position, cubic_velocity
 from smoothness_monitor.core.types import FloatArray
 
 # How far back a trajectory of ours starts, so that the controller enters it in the middle.

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from smooth_motion.acknowledge import IDENTITY_TOLERANCE_NS
 
 from smooth_motion import (
     CheckConfig,
@@ -26,6 +25,7 @@ from smooth_motion import (
     ViolationKind,
     check,
 )
+from smooth_motion.acknowledge import IDENTITY_TOLERANCE_NS
 from smoothness_monitor.core.types import Trajectory
 
 

@@ -54,13 +54,17 @@ class Stream:
         """Note a message that can be used; `now_ns` is of `OwnClock`."""
         self._stamp_ns, self._arrived_ns = stamp_ns, now_ns
 
+    def renew(self, now_ns: int) -> None:
+        """Count the age from now, as after its source was started anew."""
+        self._arrived_ns = now_ns
+
     def age_s(self, now_ns: int) -> float:
         """Return the time since the last message that could be used, s."""
         return math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9
 
 
 class Standstill:
-    """Whether the measured joints stand: their mean speed over a window."""
+    """Whether the measured joints stand: how far they got over a window."""
 
     def __init__(self, velocity: float, window_s: float) -> None:
         self._velocity = velocity
@@ -80,11 +84,12 @@ class Standstill:
         """Whether every joint was slower than the threshold; unknown counts as no."""
         if not self._samples:
             return False
-        (since, first), (now, last) = self._samples[0], self._samples[-1]
+        since, now = self._samples[0][0], self._samples[-1][0]
         if now - since < self._window_ns:
             return False
-        speed = np.abs(last - first) / ((now - since) * 1e-9)
-        return bool((speed <= self._velocity).all())
+        # All of the window, not its ends alone: a joint that shakes does not stand.
+        travel = np.ptp([position for _, position in self._samples], axis=0)
+        return bool((travel <= self._velocity * (now - since) * 1e-9).all())
 
 
 def ordered(

@@ -1,68 +1,329 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a stop works: the controller runs its trajectory, and the arm comes to stand in time."""
+"""The stop: sends the brake, climbs the ladder, locks the arm, and lets it go on a reset."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
-from smooth_motion import Plan
+from smooth_motion import Limits, MotionError, Plan, limit_violations
+from smooth_motion import State as MotionState
+from smoothness_monitor.core import brakes
+from smoothness_monitor.core.account import Account
+from smoothness_monitor.core.ladder import Deed, Findings, Ladder, LadderTimes
+from smoothness_monitor.core.types import (
+    Answer,
+    Call,
+    FloatArray,
+    Level,
+    Now,
+    Outbox,
+    Request,
+    Rung,
+    Trajectory,
+    nanoseconds,
+)
+from smoothness_monitor.params import MonitorConfig
+
+# A stop that is driven off its brake brakes again, this many times; then the controller goes.
+MAX_BRAKES = 3
 
 
-class Verdict(enum.Enum):
-    """What a running stop needs next."""
+class Phase(enum.Enum):
+    """Where a stop is."""
 
-    GOES_ON = "goes on"
-    RESEND = "resend"
-    STANDS = "stands"
+    IDLE = "idle"
+    STOPPING = "stopping"
+    LATCHED = "latched"
     FAILED = "failed"
 
 
-@dataclass
-class StopSequence:
-    """One stop, from its trajectory to standstill or to the finding that it failed.
+class Lock(enum.Enum):
+    """Whether the controller was deactivated, so that nobody can move the arm through it."""
 
-    Times are of the monitor's own clock, in which its stalls do not count.
+    OPEN = "open"
+    ASKED = "asked"
+    LOCKED = "locked"
+    OPENING = "opening"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the monitor sees when the stop is to move on.
 
     Attributes:
-        plan: The trajectory that stops the arm.
-        resend_ns: When it is published once more if the controller does not run it.
-        deadline_ns: When standstill must have been seen.
-        has_run: The controller has been heard to run it.
-        resent: It was published once more.
+        now: The clocks.
+        own_ns: The monitor's own clock.
+        limits: Of the arm.
+        controller_fresh: controller_state is not stale.
+        joints_fresh: joint_states is not stale.
+        joints_rest: The measured joints stand, by fresh measurements.
+        measured: (J,) rad, None before the first.
     """
 
-    plan: Plan
-    resend_ns: int
-    deadline_ns: int
-    has_run: bool = False
-    resent: bool = False
+    now: Now
+    own_ns: int
+    limits: Limits
+    controller_fresh: bool
+    joints_fresh: bool
+    joints_rest: bool
+    measured: FloatArray | None
 
-    def step(
-        self, now_ns: int, *, runs: bool, reference_rests: bool, measured_rests: bool
-    ) -> tuple[Verdict, str]:
-        """Move on.
 
-        Args:
-            now_ns: The monitor's own clock.
-            runs: The controller runs the plan now.
-            reference_rests: The reference is at rest.
-            measured_rests: The measured joints stand.
+class Stop:
+    """Brings the arm to rest and keeps it there.
 
-        Returns:
-            What is needed next, and why if it failed.
-        """
-        self.has_run = self.has_run or runs
-        if runs and reference_rests and measured_rests:
-            return Verdict.STANDS, ""
-        if now_ns >= self.deadline_ns:
-            if not runs:
-                return Verdict.FAILED, "the controller does not run the brake trajectory"
-            if not reference_rests:
-                return Verdict.FAILED, "the controller's reference did not come to rest"
-            return Verdict.FAILED, "the joints are not seen to stand still"
-        if not self.has_run and not self.resent and now_ns >= self.resend_ns:
-            # Its splice is still ahead, so a second copy cannot step either.
-            self.resent = True
-            return Verdict.RESEND, ""
-        return Verdict.GOES_ON, ""
+    Attributes:
+        phase: Where the stop is.
+        rung: Highest rung climbed since the last reset.
+        rung_log: One line for each step of the ladder since the last reset.
+        lock: Whether the controller was deactivated.
+    """
+
+    def __init__(self, account: Account, config: MonitorConfig, outbox: Outbox) -> None:
+        """Begin idle."""
+        self.phase = Phase.IDLE
+        self.rung = Rung.NONE
+        self.rung_log: tuple[str, ...] = ()
+        self.lock = Lock.OPEN
+        self._account, self._config, self._out = account, config, outbox
+        self._times = LadderTimes(
+            resend_ns=nanoseconds(config.stop_resend_s),
+            goal_ns=nanoseconds(config.stop_goal_s),
+            grace_ns=nanoseconds(config.stop_grace_s),
+            rung_ns=nanoseconds(config.stop_rung_s),
+        )
+        self._ladder: Ladder | None = None
+        self._brakes = 0
+        self._began_ns = 0
+
+    # -- what the monitor calls -----------------------------------------------------------------
+
+    def begin(self, sight: Sight) -> None:
+        """Stop the arm."""
+        if self.phase in (Phase.IDLE, Phase.LATCHED):
+            self._brakes = 0
+            self._began_ns = sight.own_ns
+        self._brakes += 1
+        self.phase = Phase.STOPPING
+        self._ladder = None
+        if self._account.gripper is not None:
+            overlap_ns = nanoseconds(self._config.stop_overlap_s)
+            hold = brakes.hold_gripper(
+                self._account.gripper, now_ns=sight.now.ros_ns, overlap_ns=overlap_ns
+            )
+            self._account.gripper = hold
+            self._out.gripper.append(Trajectory.of_gripper(hold))
+        if self._account.running is None:
+            # Nothing was ever heard of the controller, so nothing was ever sent to it.
+            self.phase = Phase.LATCHED
+            return
+        plan = self._send_brake(sight)
+        lasts_ns = 0 if plan is None else plan.end_ns - sight.now.ros_ns
+        self._ladder = Ladder(plan, self._times, now_ns=sight.own_ns, lasts_ns=lasts_ns)
+        if plan is not None:
+            self._note(Rung.BRAKE, "sent", sight)
+        self.advance(sight)
+
+    def advance(self, sight: Sight) -> None:
+        """Do what is due."""
+        ladder = self._ladder
+        while self.phase is Phase.STOPPING and ladder is not None:
+            deed = ladder.step(sight.own_ns, self._findings(ladder, sight))
+            if deed is Deed.NOTHING:
+                return
+            self._do(deed, ladder, sight)
+
+    def watch(self, sight: Sight) -> None:
+        """Stop again what moves although it was stopped, or was driven off its brake."""
+        ladder = self._ladder
+        if self.phase is Phase.LATCHED and self._account.cycle and not self._account.rests:
+            self._out.log(Level.ERROR, "the reference moves although the stop is latched")
+            self.lock = Lock.OPEN
+            self.begin(sight)
+        elif (
+            self.phase is Phase.STOPPING
+            and ladder is not None
+            and ladder.plan is not None
+            and ladder.rung <= Rung.BRAKE_AS_GOAL
+            and ladder.has_run
+            and not self._account.runs(ladder.plan)
+        ):
+            if self._brakes < MAX_BRAKES:
+                self._out.log(Level.ERROR, "the controller left the brake trajectory")
+                self.begin(sight)
+            else:
+                why = f"the controller was driven off {MAX_BRAKES} brakes"
+                self._do(ladder.lock(sight.own_ns, why), ladder, sight)
+
+    def answer(self, answer: Answer, sight: Sight) -> None:
+        """Take in what came of a call."""
+        outcome = answer.detail if answer.done else f"not done: {answer.detail}"
+        if answer.request is Request.ACTIVATE:
+            if answer.done and self.lock is Lock.OPENING:
+                self.lock = Lock.OPEN
+            return
+        if answer.request is Request.DEACTIVATE and self.lock is Lock.ASKED:
+            self.lock = Lock.LOCKED if answer.done else Lock.OPEN
+        rung = {
+            Request.BRAKE_AS_GOAL: Rung.BRAKE_AS_GOAL,
+            Request.DEACTIVATE: Rung.CONTROLLER_OFF,
+            Request.DRIVER_HOLD: Rung.DRIVER_HOLD,
+        }[answer.request]
+        if self.phase is Phase.LATCHED:
+            self._log_lock(answer)
+            return
+        self._note(rung, outcome, sight, climb=False)
+        level = Level.WARN if answer.done else Level.ERROR
+        self._out.log(level, f"rung {rung.words}: {outcome}")
+        if self._ladder is not None and rung is self._ladder.rung and rung > Rung.BRAKE_AS_GOAL:
+            self._ladder.answer(answer.done)
+            if not answer.done and rung is Rung.CONTROLLER_OFF:
+                self._hold_at_once(sight)
+            self.advance(sight)
+
+    def unlock(self) -> None:
+        """Have the controller activated again, for a reset."""
+        self.lock = Lock.OPENING
+        self._out.calls.append(Call(Request.ACTIVATE))
+
+    def lock_again(self) -> None:
+        """Have the controller deactivated again, after a reset that failed."""
+        self.lock = Lock.ASKED
+        self._out.calls.append(Call(Request.DEACTIVATE))
+
+    def clear(self) -> None:
+        """Forget the stop, after a reset."""
+        self.phase, self.rung, self.rung_log = Phase.IDLE, Rung.NONE, ()
+        self._ladder = None
+
+    # -- the rungs ------------------------------------------------------------------------------
+
+    def _do(self, deed: Deed, ladder: Ladder, sight: Sight) -> None:
+        if deed is Deed.LATCH:
+            self._latch(ladder)
+        elif deed is Deed.RESEND:
+            assert ladder.plan is not None
+            self._out.log(Level.WARN, "the controller does not run the brake trajectory: again")
+            self._out.arm.append(Trajectory.of(ladder.plan))
+        elif deed is Deed.BRAKE_AS_GOAL:
+            assert ladder.plan is not None
+            self._climb(Rung.BRAKE_AS_GOAL, ladder, sight)
+            goal = Trajectory.of(ladder.plan)
+            self._out.calls.append(Call(Request.BRAKE_AS_GOAL, goal))
+        elif deed is Deed.DEACTIVATE:
+            self._climb(Rung.CONTROLLER_OFF, ladder, sight)
+            self.lock = Lock.ASKED
+            self._out.calls.append(Call(Request.DEACTIVATE))
+        elif deed is Deed.DRIVER_HOLD:
+            if self.lock is Lock.ASKED:
+                # No answer came in time; whatever else helps must not wait for it.
+                self._hold_at_once(sight)
+            self._climb(Rung.DRIVER_HOLD, ladder, sight)
+            self._out.calls.append(Call(Request.DRIVER_HOLD))
+        elif deed is Deed.GIVE_UP:
+            self._climb(Rung.POWER_CUT, ladder, sight)
+            self._ladder = None
+            self.phase = Phase.FAILED
+            self._out.log(
+                Level.ERROR,
+                f"the stop could not be shown to work: {ladder.why}. Cut the power if the arm "
+                "moves, check the controller, then restart the monitor",
+            )
+
+    def _climb(self, rung: Rung, ladder: Ladder, sight: Sight) -> None:
+        self._out.log(Level.ERROR, f"stop, rung {rung.words}: {ladder.why}")
+        self._note(rung, ladder.why, sight)
+
+    def _note(self, rung: Rung, what: str, sight: Sight, *, climb: bool = True) -> None:
+        since_s = (sight.own_ns - self._began_ns) * 1e-9
+        self.rung_log = (*self.rung_log, f"{since_s:.3f} s: {rung.words}: {what}")
+        if climb:
+            self.rung = max(self.rung, rung)
+        self._out.changed = True
+
+    def _latch(self, ladder: Ladder) -> None:
+        self.phase = Phase.LATCHED
+        self._ladder = None
+        if ladder.rung < Rung.CONTROLLER_OFF and self.lock is Lock.OPEN:
+            # At rest it steps nothing, and after it nobody moves the arm through the controller.
+            self.lock = Lock.ASKED
+            self._out.calls.append(Call(Request.DEACTIVATE))
+
+    def _log_lock(self, answer: Answer) -> None:
+        self._out.changed = True
+        if answer.request is not Request.DEACTIVATE:
+            return
+        text = "the controller is deactivated until a reset"
+        if not answer.done:
+            text = f"latched without deactivating the controller: {answer.detail}"
+        self._out.log(Level.INFO, text)
+
+    def _findings(self, ladder: Ladder, sight: Sight) -> Findings:
+        plan, cycle = ladder.plan, self._account.cycle
+        runs = plan is not None and self._account.runs(plan)
+        ended = plan is not None and cycle is not None and cycle.time_ns >= plan.end_ns
+        return Findings(runs, ended and self._account.rests, sight.joints_rest)
+
+    def _send(self, plan: Plan, sight: Sight) -> None:
+        self._account.sent(plan, sight.own_ns)
+        self._out.arm.append(Trajectory.of(plan))
+
+    def _send_brake(self, sight: Sight) -> Plan | None:
+        """Send the brake; return the plan that now stops the arm, None when there is none."""
+        account, config = self._account, self._config
+        cycle, running = account.cycle, account.running
+        assert cycle is not None
+        assert running is not None
+        foreign = account.foreign
+        base = account.pending or running.plan
+        try:
+            if foreign:
+                plan = brakes.brake_from_state(
+                    MotionState(cycle.position, cycle.velocity, cycle.acceleration),
+                    sight.limits,
+                    state_ns=cycle.time_ns,
+                    now_ns=sight.now.ros_ns,
+                    foreign_start_ns=cycle.verdict.start_ns,
+                )
+                # What was sent before no longer matters, and must not be taken for the brake.
+                account.rebase()
+            else:
+                plan = brakes.brake_in_plan(
+                    base,
+                    sight.limits,
+                    now_ns=sight.now.ros_ns,
+                    controller_ns=cycle.time_ns,
+                    overlap_ns=nanoseconds(config.stop_overlap_s),
+                    sent=account.known,
+                )
+        except MotionError as error:
+            if foreign:
+                self._out.log(Level.ERROR, f"no brake trajectory exists: {error}")
+                return None
+            self._out.log(Level.ERROR, f"no brake exists ({error}): the plan runs to its end")
+            return base
+        for violation in limit_violations(plan, sight.limits):
+            self._out.log(Level.WARN, f"the brake cannot keep a limit: {violation}")
+        self._send(plan, sight)
+        return plan
+
+    def _hold_at_once(self, sight: Sight) -> None:
+        """Send a hold. It steps an arm that moves, which is better than going on."""
+        ladder, cycle = self._ladder, self._account.cycle
+        if ladder is None or cycle is None:
+            return
+        position = None
+        if sight.controller_fresh:
+            position, where = cycle.position, "at the reference"
+        elif sight.joints_fresh and not sight.joints_rest:
+            position, where = sight.measured, "at the measured joints"
+        if position is None:
+            return
+        names = sight.limits.joint_names
+        hold = brakes.hold(names, position, now_ns=sight.now.ros_ns, sent=self._account.known)
+        self._send(hold, sight)
+        ladder.plan = hold
+        self._note(
+            Rung.CONTROLLER_OFF, f"instead, a hold {where} on the topic", sight, climb=False
+        )

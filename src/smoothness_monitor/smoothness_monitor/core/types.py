@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from smooth_motion import GripperPlan
 from smooth_motion.plan import Knots, Point
 
 FloatArray = npt.NDArray[np.float64]
+
+
+def nanoseconds(seconds: float) -> int:
+    """Return a duration in ns."""
+    return round(seconds * 1e9)
 
 
 class State(enum.IntEnum):
@@ -21,6 +28,41 @@ class State(enum.IntEnum):
     STOPPING = 2
     STOPPED_LATCHED = 3
     FAULT = 4
+
+
+class Rung(enum.IntEnum):
+    """Rungs of the stop ladder. The values are those of vla_msgs/SafetyState."""
+
+    NONE = 0
+    BRAKE = 1
+    BRAKE_AS_GOAL = 2
+    CONTROLLER_OFF = 3
+    DRIVER_HOLD = 4
+    POWER_CUT = 5
+
+    @property
+    def words(self) -> str:
+        """The rung as a person reads it."""
+        return f"{self.value} {_RUNG_WORDS[self]}"
+
+
+_RUNG_WORDS = {
+    Rung.NONE: "none",
+    Rung.BRAKE: "brake on the topic",
+    Rung.BRAKE_AS_GOAL: "brake as an action goal",
+    Rung.CONTROLLER_OFF: "deactivate the controller",
+    Rung.DRIVER_HOLD: "the driver's hold",
+    Rung.POWER_CUT: "power cut by a person",
+}
+
+
+class Request(enum.Enum):
+    """What the monitor asks of others than the controller's topic."""
+
+    BRAKE_AS_GOAL = "brake as an action goal"
+    DEACTIVATE = "deactivate the controller"
+    ACTIVATE = "activate the controller"
+    DRIVER_HOLD = "the driver's hold"
 
 
 @dataclass(frozen=True)
@@ -55,6 +97,15 @@ class Trajectory:
         """Return the trajectory that carries `knots`."""
         return cls(knots.start_ns, knots.joint_names, tuple(knots.points()))
 
+    @classmethod
+    def of_gripper(cls, plan: GripperPlan) -> Trajectory:
+        """Return the trajectory that carries a gripper's plan: positions only."""
+        points = tuple(
+            Point(int(t), [float(position)], [], [])
+            for t, position in zip(plan.times_ns, plan.positions, strict=True)
+        )
+        return cls(plan.start_ns, (plan.joint,), points)
+
 
 @dataclass(frozen=True)
 class ControllerState:
@@ -86,6 +137,57 @@ class JointStates:
     position: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class ServoStatus:
+    """One diagnostic status about the servos.
+
+    Attributes:
+        name: Of the status.
+        level: 0 good, 1 warning, 2 error, 3 stale, as in diagnostic_msgs/DiagnosticStatus.
+        message: Its text.
+    """
+
+    name: str
+    level: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that the node has to carry out; an `Answer` must come of it.
+
+    Attributes:
+        request: What.
+        trajectory: The goal, for `Request.BRAKE_AS_GOAL`.
+    """
+
+    request: Request
+    trajectory: Trajectory | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a call.
+
+    Attributes:
+        request: Of the call.
+        done: It was carried out. False also where nobody offers it.
+        detail: In words.
+    """
+
+    request: Request
+    done: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class ResetVerdict:
+    """What became of a reset that took its time."""
+
+    accepted: bool
+    message: str
+
+
 class Level(enum.Enum):
     """How loud a log line is."""
 
@@ -109,14 +211,57 @@ class Outputs:
     Attributes:
         arm: Trajectories for the arm's controller, in order.
         gripper: Trajectories for the gripper's controller, in order.
+        calls: Requests to carry out, in order.
         log: Lines for the log.
         changed: The state is worth publishing at once.
+        reset: What became of a reset that was not settled at once.
     """
 
     arm: tuple[Trajectory, ...] = ()
     gripper: tuple[Trajectory, ...] = ()
+    calls: tuple[Call, ...] = ()
     log: tuple[LogLine, ...] = ()
     changed: bool = False
+    reset: ResetVerdict | None = None
+
+
+class Outbox:
+    """Collects what goes out."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self.arm: list[Trajectory] = []
+        self.gripper: list[Trajectory] = []
+        self.calls: list[Call] = []
+        self.lines: list[LogLine] = []
+        self.changed = False
+        self.reset: ResetVerdict | None = None
+
+    def log(self, level: Level, text: str) -> None:
+        """Add a line for the log."""
+        self.lines.append(LogLine(level, text))
+
+    def take(self) -> Outputs:
+        """Return what was collected and start anew."""
+        if not (self.arm or self.gripper or self.calls or self.lines or self.reset):
+            changed, self.changed = self.changed, False
+            return _CHANGED if changed else _NOTHING
+        outputs = Outputs(
+            tuple(self.arm),
+            tuple(self.gripper),
+            tuple(self.calls),
+            tuple(self.lines),
+            self.changed,
+            self.reset,
+        )
+        self._clear()
+        return outputs
+
+
+_NOTHING, _CHANGED = Outputs(), Outputs(changed=True)
 
 
 @dataclass(frozen=True)
@@ -129,6 +274,9 @@ class Snapshot:
     first_cause_detail: str
     causes: tuple[str, ...]
     trip_ns: int
+    rung: Rung
+    rung_log: tuple[str, ...]
+    locked_out: bool
     waiting_for: tuple[str, ...]
     joint_names: tuple[str, ...]
     jerk_limit: FloatArray

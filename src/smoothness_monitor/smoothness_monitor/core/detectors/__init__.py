@@ -21,15 +21,22 @@ from smoothness_monitor.core.detectors.command import (
     ForeignPlan,
 )
 from smoothness_monitor.core.detectors.inputs import (
+    ControllerInactive,
     ForeignPublisher,
+    LostPolicy,
     NonFinite,
     Operator,
+    Overrun,
     PlanRejected,
+    ServoHealth,
     StaleControllerState,
+    StaleDriverStates,
     StaleJointStates,
+    StaleServoStatus,
     StampOrder,
 )
 from smoothness_monitor.core.detectors.measured import (
+    FrozenDriverStates,
     FrozenJointStates,
     MeasuredJerk,
     TrackingError,
@@ -50,12 +57,21 @@ DETECTORS: tuple[type[Detector], ...] = (
     MeasuredJerk,
     TrackingError,
     FrozenJointStates,
+    FrozenDriverStates,
     StaleJointStates,
     StaleControllerState,
+    StaleDriverStates,
+    ControllerInactive,
     ForeignPublisher,
+    ServoHealth,
+    StaleServoStatus,
     PlanRejected,
+    Overrun,
     Operator,
+    LostPolicy,
 )
+
+Found = list[tuple[str, str]]
 
 
 class Detectors:
@@ -69,8 +85,9 @@ class Detectors:
         self.command_position = CommandPosition(limits, config.command_position_tolerance_rad)
         self.command_jerk = CommandJerkLimit(names, limits.jerk * ratio)
         self.measured_jerk = MeasuredJerk(names, limits.jerk, robot.ticks_per_turn, config)
-        self.frozen = FrozenJointStates(config.frozen_travel_rad)
+        self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
+        self.servo_health = ServoHealth(configured=bool(config.servo_status))
         every: Sequence[Detector] = (
             self.non_finite,
             self.stamp_order,
@@ -81,33 +98,53 @@ class Detectors:
             ForeignPlan(config.foreign_deviation_rad),
             self.measured_jerk,
             TrackingError(names, config),
-            self.frozen,
+            FrozenJointStates(config.frozen_travel_rad),
+            FrozenDriverStates(config.frozen_travel_rad),
             StaleJointStates(config.joint_states_stale_s),
             StaleControllerState(config.controller_state_stale_s),
+            StaleDriverStates(
+                config.driver_states_stale_s, configured=bool(config.driver_states_topic)
+            ),
+            self.controller_inactive,
             self.foreign_publisher,
+            self.servo_health,
+            StaleServoStatus(config.servo_status_stale_s, configured=bool(config.servo_status)),
             PlanRejected(),
+            Overrun(config.overrun_s, config.overrun_count, config.overrun_of),
             Operator(),
+            LostPolicy(config.policy_silent_s),
         )
         self.by_name: Mapping[str, Detector] = {item.name: item for item in every}
-
-    def on_cycle(self, cycle: Cycle) -> list[tuple[str, str]]:
-        """Return (name, detail) of each detector that trips on a cycle."""
-        return [(d.name, found) for d in self.by_name.values() if (found := d.on_cycle(cycle))]
-
-    def on_measurement(self, seen: Measurement) -> list[tuple[str, str]]:
-        """Return (name, detail) of each detector that trips on a measurement."""
-        return [
-            (d.name, found) for d in self.by_name.values() if (found := d.on_measurement(seen))
+        # Only those that look at an event are asked about it: this is the hot path.
+        self._of_cycle = [d for d in every if type(d).on_cycle is not Detector.on_cycle]
+        self._of_measurement = [
+            d for d in every if type(d).on_measurement is not Detector.on_measurement
         ]
+        self._of_driver = [d for d in every if type(d).on_driver is not Detector.on_driver]
+        self._of_tick = [d for d in every if type(d).on_tick is not Detector.on_tick]
 
-    def on_tick(self, ages: Ages) -> list[tuple[str, str]]:
-        """Return (name, detail) of each detector that trips on a tick."""
-        return [(d.name, found) for d in self.by_name.values() if (found := d.on_tick(ages))]
+    def on_cycle(self, cycle: Cycle) -> Found:
+        """Return (name, detail) of each detector that finds something wrong with a cycle."""
+        return [(d.name, found) for d in self._of_cycle if (found := d.on_cycle(cycle))]
+
+    def on_measurement(self, seen: Measurement) -> Found:
+        """Return (name, detail) of each detector that finds something wrong with joint_states."""
+        return [(d.name, found) for d in self._of_measurement if (found := d.on_measurement(seen))]
+
+    def on_driver(self, seen: Measurement) -> Found:
+        """Return (name, detail) of each detector that finds something wrong with the driver."""
+        return [(d.name, found) for d in self._of_driver if (found := d.on_driver(seen))]
+
+    def on_tick(self, ages: Ages) -> Found:
+        """Return (name, detail) of each detector that finds something wrong on a tick."""
+        return [(d.name, found) for d in self._of_tick if (found := d.on_tick(ages))]
 
     def present(self) -> tuple[str, ...]:
-        """Return what is wrong now, one line a detector."""
+        """Return what is wrong now and must not be, one line a detector."""
         return tuple(
-            f"{item.name}: {item.present}" for item in self.by_name.values() if item.present
+            f"{item.name}: {item.present}"
+            for item in self.by_name.values()
+            if item.present and item.trips
         )
 
     def clear(self) -> None:

@@ -36,7 +36,7 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One joint_states message: finite, in the robot's joint order.
+    """One message of joint_states or of the driver: finite, in the robot's joint order.
 
     Attributes:
         stamp_ns: Of the message.
@@ -53,10 +53,17 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Ages:
-    """Time since the newest message of each input arrived, s; infinite when none has."""
+    """Time since the newest message of each input arrived, s; infinite when none has.
+
+    `cycle_s` is the time since the monitor's last cycle on the steady clock, stalls included.
+    """
 
     joint_states_s: float
     controller_state_s: float
+    driver_states_s: float
+    servo_status_s: float
+    policy_s: float
+    cycle_s: float
 
 
 class Detector:
@@ -69,6 +76,7 @@ class Detector:
         unit: Of the threshold, empty where there is none.
         latency: From the fault to the trip, for the table.
         doc: What it means and what to look at.
+        trips: Whether a finding stops the arm, or is reported only.
         present: What is wrong now, empty when nothing is. Blocks a reset.
         value: Newest value in words, for the diagnostics.
     """
@@ -79,6 +87,7 @@ class Detector:
     unit: ClassVar[str] = ""
     latency: ClassVar[str]
     doc: ClassVar[str]
+    trips: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.present = ""
@@ -90,6 +99,10 @@ class Detector:
 
     def on_measurement(self, measurement: Measurement) -> str:
         """Judge a measurement; return what is wrong, empty when nothing is."""
+        return ""
+
+    def on_driver(self, measurement: Measurement) -> str:
+        """Judge a message of the driver; return what is wrong, empty when nothing is."""
         return ""
 
     def on_tick(self, ages: Ages) -> str:

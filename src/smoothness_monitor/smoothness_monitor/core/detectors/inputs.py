@@ -4,8 +4,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 
 from smoothness_monitor.core.detectors.base import Ages, Detector
+from smoothness_monitor.core.types import ServoStatus
+
+NOT_CONFIGURED = "not configured"
+_SERVO_ERROR = 2
 
 
 class _PerInput(Detector):
@@ -26,7 +32,7 @@ class NonFinite(_PerInput):
     """A value that is not a finite number, or is missing."""
 
     name = "non_finite"
-    watches = "joint_states, controller_state, plans"
+    watches = "joint_states, controller_state, driver_states, plans"
     trips_when = "a value is NaN, infinite or missing"
     latency = "the message"
     doc = "Nothing computed from such a message would mean anything, so it is not used at all."
@@ -36,7 +42,7 @@ class StampOrder(_PerInput):
     """A stamp that is older than the one before it."""
 
     name = "backwards_stamp"
-    watches = "joint_states, controller_state"
+    watches = "joint_states, controller_state, driver_states"
     trips_when = "a stamp is older than the one before it"
     latency = "the message"
     doc = "Two publishers on one topic, or a clock that was set back."
@@ -46,11 +52,13 @@ class _Stale(Detector):
     """An input has not arrived for too long."""
 
     unit = "s"
+    latency = "the threshold, plus 1 tick"
 
-    def __init__(self, threshold_s: float) -> None:
+    def __init__(self, threshold_s: float, *, configured: bool = True) -> None:
         super().__init__()
-        self.threshold_s = threshold_s
-        self.present = "nothing received yet"
+        self._threshold_s, self._configured = threshold_s, configured
+        self.value = "nothing received yet" if configured else NOT_CONFIGURED
+        self.present = self.value if configured else ""
 
     def _age_s(self, ages: Ages) -> float:
         raise NotImplementedError
@@ -58,11 +66,10 @@ class _Stale(Detector):
     def on_tick(self, ages: Ages) -> str:
         """Compare the age with the threshold."""
         age_s = self._age_s(ages)
-        if math.isinf(age_s):
-            self.value = "nothing received yet"
-        else:
-            self.value = f"{age_s:.3f} s old, threshold {self.threshold_s:.3f} s"
-        self.present = "" if age_s <= self.threshold_s else self.value
+        if not self._configured or math.isinf(age_s):
+            return self.present
+        self.value = f"{age_s:.3f} s old, threshold {self._threshold_s:.3f} s"
+        self.present = "" if age_s <= self._threshold_s else self.value
         return self.present
 
 
@@ -72,7 +79,6 @@ class StaleJointStates(_Stale):
     name = "stale_joint_states"
     watches = "joint_states"
     trips_when = "no new message for joint_states_stale_s"
-    latency = "the threshold, plus 1 tick"
     doc = "A dead driver or a lost connection. A message stamped like the one before is not new."
 
     def _age_s(self, ages: Ages) -> float:
@@ -85,11 +91,128 @@ class StaleControllerState(_Stale):
     name = "stale_controller_state"
     watches = "controller_state"
     trips_when = "no new message for controller_state_stale_s"
-    latency = "the threshold, plus 1 tick"
     doc = "The controller is inactive, dead or out of reach. The brake is sent all the same."
 
     def _age_s(self, ages: Ages) -> float:
         return ages.controller_state_s
+
+
+class StaleDriverStates(_Stale):
+    """No new message of the driver."""
+
+    name = "stale_driver_states"
+    watches = "driver_states"
+    trips_when = "no new message on driver_states_topic for driver_states_stale_s"
+    doc = (
+        "A dead driver or bus. A hardware interface may go on publishing joint_states from its "
+        "last values, freshly stamped; the driver's own topic does not."
+    )
+
+    def _age_s(self, ages: Ages) -> float:
+        return ages.driver_states_s
+
+
+class StaleServoStatus(_Stale):
+    """No new status of the servos."""
+
+    name = "stale_servo_status"
+    watches = "/diagnostics"
+    trips_when = "no status whose name begins with servo_status for servo_status_stale_s"
+    doc = "Nobody watches the servos' temperature, voltage and load any more."
+
+    def _age_s(self, ages: Ages) -> float:
+        return ages.servo_status_s
+
+
+class LostPolicy(_Stale):
+    """The policy's heartbeat is missing."""
+
+    name = "lost_policy"
+    watches = "vla_policy_node/status"
+    trips_when = "never; reported after policy_silent_s without a status"
+    doc = "The policy is dead, hangs or was never started. The plan that runs ends at rest."
+    trips = False
+
+    def _age_s(self, ages: Ages) -> float:
+        return ages.policy_s
+
+
+class ServoHealth(Detector):
+    """A servo reports that it is not well."""
+
+    name = "servo_health"
+    watches = "/diagnostics"
+    trips_when = "a status whose name begins with servo_status has the level ERROR or STALE"
+    latency = "the message"
+    doc = "Overheated, overloaded, undervoltage or silent: what the driver's status says."
+
+    def __init__(self, *, configured: bool) -> None:
+        super().__init__()
+        self._bad: dict[str, str] = {}
+        self.value = "" if configured else NOT_CONFIGURED
+
+    def report_servos(self, statuses: Sequence[ServoStatus]) -> str:
+        """Take in statuses; return what is wrong, empty when nothing is."""
+        for status in statuses:
+            text = f"{status.name}: {status.message}"
+            self._bad.pop(status.name, None)
+            if status.level >= _SERVO_ERROR:
+                self._bad[status.name] = text
+            self.value = text
+        self.present = "; ".join(self._bad.values())
+        return self.present
+
+
+class ControllerInactive(Detector):
+    """The arm's controller is not active."""
+
+    name = "controller_inactive"
+    watches = "controller_manager/activity"
+    trips_when = "the controller manager says that the arm's controller is not active"
+    latency = "the message"
+    doc = (
+        "Somebody deactivated or unloaded it, or it failed: nothing follows plans now. Where no "
+        "controller manager tells its activity, stale_controller_state sees it later."
+    )
+
+
+class Overrun(Detector):
+    """This node does not keep up."""
+
+    name = "overrun"
+    watches = "its own cycle"
+    trips_when = "overrun_count of the newest overrun_of cycles come overrun_s or more late"
+    unit = "s"
+    latency = "overrun_count cycles"
+    doc = (
+        "The host is overloaded, lastingly. A single stall does not trip: inputs wait in their "
+        "queues and are judged after it."
+    )
+
+    def __init__(self, overrun_s: float, count: int, of: int) -> None:
+        super().__init__()
+        self._overrun_s, self._count = overrun_s, count
+        self._late: deque[bool] = deque(maxlen=of)
+        self._late_now = 0
+
+    def on_tick(self, ages: Ages) -> str:
+        """Count the cycle."""
+        if len(self._late) == self._late.maxlen:
+            self._late_now -= self._late[0]
+        late = not (ages.cycle_s <= self._overrun_s)
+        self._late.append(late)
+        self._late_now += late
+        if late:
+            self.value = f"{ages.cycle_s:.3f} s between cycles, threshold {self._overrun_s:.3f} s"
+        many = self._late_now >= self._count
+        self.present = f"{self._late_now} of {len(self._late)} cycles late" if many else ""
+        return self.present
+
+    def clear(self) -> None:
+        """Count anew."""
+        self._late.clear()
+        self._late_now = 0
+        self.present = ""
 
 
 class ForeignPublisher(Detector):

@@ -98,15 +98,11 @@ class TrackingError(Bound):
         self._newest.clear()
 
 
-class FrozenJointStates(Detector):
-    """joint_states repeats itself bit by bit while the reference moves."""
+class _Frozen(Detector):
+    """An input repeats itself bit by bit while the reference moves."""
 
-    name = "frozen_joint_states"
-    watches = "joint_states, controller_state"
-    trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
     unit = "rad"
     latency = "the time of that travel"
-    doc = "The driver is dead and something goes on stamping its last values afresh."
 
     def __init__(self, travel_rad: float) -> None:
         super().__init__()
@@ -114,7 +110,7 @@ class FrozenJointStates(Detector):
         self._everything: tuple[float, ...] = ()
         self._from: FloatArray | None = None
 
-    def on_measurement(self, measurement: Measurement) -> str:
+    def _judge_repeat(self, measurement: Measurement) -> str:
         """Compare with the message before."""
         same = measurement.everything == self._everything
         self._everything = measurement.everything
@@ -131,3 +127,29 @@ class FrozenJointStates(Detector):
         """Start the travel anew."""
         self._from = None
         self.present = ""
+
+
+class FrozenJointStates(_Frozen):
+    """joint_states repeats itself bit by bit while the reference moves."""
+
+    name = "frozen_joint_states"
+    watches = "joint_states, controller_state"
+    trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
+    doc = "The driver is dead and something goes on stamping its last values afresh."
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Compare with the message before."""
+        return self._judge_repeat(measurement)
+
+
+class FrozenDriverStates(_Frozen):
+    """The driver's own topic repeats itself bit by bit while the reference moves."""
+
+    name = "frozen_driver_states"
+    watches = "driver_states, controller_state"
+    trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
+    doc = "The servos or their bus answer with old values."
+
+    def on_driver(self, measurement: Measurement) -> str:
+        """Compare with the message before."""
+        return self._judge_repeat(measurement)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The account of trajectories: which one the controller runs, and which it may turn to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smooth_motion import Acknowledged, GripperPlan, Plan, RunningPlan
+from smoothness_monitor.core import brakes
+from smoothness_monitor.core.detectors.base import Cycle
+from smoothness_monitor.core.types import ControllerState, FloatArray
+
+# How far the plan may be continued past the controller's newest cycle to compare joints with it.
+REFERENCE_AHEAD_NS = 100_000_000
+RECENT_PLANS = 4
+
+
+class Account:
+    """What was sent to the controller, and what it says that it runs.
+
+    Attributes:
+        running: Account of the plans sent; None before the controller was heard.
+        cycle: The controller's newest cycle; None before it was heard.
+        newest: The plan that was sent last, None when none was.
+        recent: Plans that ran or were sent before, oldest first.
+        gripper: What the gripper was commanded last, None before the first.
+    """
+
+    def __init__(self, names: tuple[str, ...], timeout_ns: int) -> None:
+        """Begin without knowledge of the controller.
+
+        Args:
+            names: J joint names.
+            timeout_ns: Time after which a plan that does not run counts as lost.
+        """
+        self._names, self._timeout_ns = names, timeout_ns
+        self.gripper: GripperPlan | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as after the controller was activated."""
+        self.running: RunningPlan | None = None
+        self.cycle: Cycle | None = None
+        self.newest: Plan | None = None
+        self.recent: list[Plan] = []
+
+    def observe(
+        self, message: ControllerState, reference: dict[str, FloatArray], now_ns: int
+    ) -> Cycle:
+        """Take in a cycle of the controller.
+
+        Args:
+            message: As received.
+            reference: Its reference, in the robot's joint order.
+            now_ns: The monitor's own clock.
+        """
+        position, velocity = reference["positions"], reference["velocities"]
+        if self.running is None:
+            start = message.stamp_ns - message.time_from_start_ns
+            hold = Plan.hold(self._names, position, start)
+            self.running = RunningPlan(hold, timeout_ns=self._timeout_ns)
+        verdict = self.running.observe(
+            message.stamp_ns, message.time_from_start_ns, position, velocity, now_ns
+        )
+        time_ns = message.stamp_ns
+        if verdict.kind is not Acknowledged.FOREIGN:
+            # The controller adds up its periods, so its stamp wanders against the time that its
+            # reference was evaluated for. The plan's start is exact.
+            time_ns = self.running.plan.start_ns + message.time_from_start_ns
+        self.cycle = Cycle(
+            message.stamp_ns, time_ns, position, velocity, reference["accelerations"], verdict
+        )
+        return self.cycle
+
+    def sent(self, plan: Plan, now_ns: int) -> None:
+        """Note that a plan goes to the controller; `now_ns` is of the monitor's own clock."""
+        assert self.running is not None
+        self.recent = [*self.recent, self.running.plan, plan][-RECENT_PLANS:]
+        self.running.sent(plan, now_ns)
+        self.newest = plan
+
+    def rebase(self) -> None:
+        """Forget every plan sent: what counts is where the reference is."""
+        assert self.running is not None
+        assert self.cycle is not None
+        start = self.cycle.verdict.start_ns
+        self.running.rebase(Plan.hold(self._names, self.cycle.position, start))
+        self.newest = None
+        self.recent = []
+
+    @property
+    def known(self) -> list[Plan]:
+        """The plans that the controller may know: what runs and what was sent last."""
+        assert self.running is not None
+        return [plan for plan in (self.running.plan, self.newest) if plan is not None]
+
+    @property
+    def pending(self) -> Plan | None:
+        """The plan that was sent last, while the controller may still turn to it."""
+        assert self.running is not None
+        assert self.cycle is not None
+        return brakes.may_run(self.running.plan, self.newest, self.cycle.time_ns)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the controller runs what was never sent."""
+        return self.cycle is not None and self.cycle.verdict.kind is Acknowledged.FOREIGN
+
+    @property
+    def rests(self) -> bool:
+        """Whether the reference stands still, exactly."""
+        cycle = self.cycle
+        return cycle is not None and not (cycle.velocity.any() or cycle.acceleration.any())
+
+    def runs(self, plan: Plan) -> bool:
+        """Return whether the controller runs a plan, as of its newest cycle."""
+        return self.running is not None and self.running.plan is plan and not self.foreign
+
+    def reference_at(self, stamp_ns: int) -> FloatArray | None:
+        """Return the arm's reference (J,) at a time, None when it is not known."""
+        cycle = self.cycle
+        if cycle is None or self.running is None:
+            return None
+        if stamp_ns > cycle.time_ns + REFERENCE_AHEAD_NS:
+            return None
+        if self.foreign:
+            return cycle.position
+        return np.asarray(self.running.plan.sample(stamp_ns).position)
