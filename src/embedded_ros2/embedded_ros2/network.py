@@ -7,6 +7,7 @@ module must only enqueue. Payloads that do not follow the protocol are dropped a
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 import zenoh
 
 from embedded_ros2.graph import Graph
-from embedded_ros2.interfaces import hashes
+from embedded_ros2.interfaces import hashes, registry
 from embedded_ros2.session import open_session
 from embedded_ros2.wire import attachment, keys, tokens
 from embedded_ros2.wire.attachment import Attachment
@@ -32,6 +33,7 @@ _UNLIMITED_S = 10 * 365 * 86400.0
 # Zenoh could tell when there is one, but on a thread that must not need the GIL (see below).
 _ROUTE_S = 2.0
 _ROUTE_POLL_S = 0.005
+_RECENT = 32
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class NodeToken:
             )
         )
 
-    def endpoint(self, kind: str, name: str, type_name: str, qos: WireQos) -> Token:
+    def endpoint(
+        self, kind: str, name: str, type_name: str, qos: WireQos, extension: str = ""
+    ) -> Token:
         """Return the token of a new endpoint, not declared yet.
 
         Raises:
@@ -128,6 +132,7 @@ class NodeToken:
             hashes.type_hash(type_name),
             qos,
             self.enclave,
+            extension,
         )
 
     def close(self) -> None:
@@ -138,10 +143,16 @@ class NodeToken:
 
 class _Endpoint:
     def __init__(
-        self, node: NodeToken, kind: str, name: str, type_name: str, qos: WireQos
+        self,
+        node: NodeToken,
+        kind: str,
+        name: str,
+        type_name: str,
+        qos: WireQos,
+        extension: str = "",
     ) -> None:
         self.network = node.network
-        self.token = node.endpoint(kind, name, type_name, qos)
+        self.token = node.endpoint(kind, name, type_name, qos, extension)
         token = self.token
         self.key = keys.data_key(token.domain_id, token.name, token.dds_type, token.type_hash)
         self.gid = tokens.gid(token.key)
@@ -217,7 +228,18 @@ class SubscriptionEndpoint(_Endpoint):
         qos: WireQos,
         on_sample: Callable[[zenoh.Sample, int], None],
     ) -> None:
-        super().__init__(node, tokens.SUBSCRIPTION, name, type_name, qos)
+        takes_buffers = qos.durability != TRANSIENT_LOCAL and registry.holds_bytes(type_name)
+        super().__init__(
+            node,
+            tokens.SUBSCRIPTION,
+            name,
+            type_name,
+            qos,
+            tokens.BUFFER_BACKENDS if takes_buffers else "",
+        )
+        # A sample that comes on both keys counts once.
+        self._recent: collections.deque[tuple[bytes, int]] | None = None
+        self._buffer_subscriber: Any = None
 
         def enqueue(sample: zenoh.Sample) -> None:
             on_sample(sample, time.time_ns())
@@ -239,10 +261,15 @@ class SubscriptionEndpoint(_Endpoint):
             )
         else:
             self._subscriber = session.declare_subscriber(self.key, handler)
+        if takes_buffers:
+            self._recent = collections.deque(maxlen=_RECENT)
+            self._buffer_subscriber = session.declare_subscriber(
+                f"{self.key}/{tokens.BUFFER_KEY}", handler
+            )
         self._announce()
 
     def read(self, sample: zenoh.Sample, received_ns: int) -> ReceivedMessage | None:
-        """Return what a sample carries; count it and return None if it is malformed."""
+        """Return what a sample carries; None if it is malformed, which counts, or a repetition."""
         extra = sample.attachment
         try:
             if extra is None:
@@ -251,12 +278,19 @@ class SubscriptionEndpoint(_Endpoint):
         except ValueError:
             self.network.counters.malformed_samples += 1
             return None
+        if self._recent is not None:
+            identity = (decoded.gid, decoded.sequence)
+            if identity in self._recent:
+                return None
+            self._recent.append(identity)
         return ReceivedMessage(sample.payload.to_bytes(), decoded, received_ns)
 
     def close(self) -> None:
         """Stop receiving."""
         if self._withdraw():
             self._subscriber.undeclare()
+            if self._buffer_subscriber is not None:
+                self._buffer_subscriber.undeclare()
 
 
 class ServiceEndpoint(_Endpoint):

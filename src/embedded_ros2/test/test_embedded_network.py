@@ -91,6 +91,26 @@ def test_a_malformed_message_is_dropped_and_counted(ros, node, stranger, payload
     assert node.context._get_network().counters.malformed_samples == 1
 
 
+def test_images_are_taken_from_the_key_that_newer_publishers_use_and_once(ros, node, stranger):
+    from sensor_msgs.msg import Image
+
+    received = []
+    node.create_subscription(Image, "image", lambda m: received.append(m.width), 10)
+    key = _key(node, "/image", "sensor_msgs/msg/Image")
+    (token,) = node.context._get_network().graph.endpoints("MS", "/image")
+    assert token.key.endswith("/backends:cpu:")
+    old, new = stranger.declare_publisher(key), stranger.declare_publisher(f"{key}/_buf_cpu")
+    _spin_until(ros, node, lambda: old.matching_status.matching and new.matching_status.matching)
+    for sequence, publishers in enumerate(((new,), (old, new), (old,)), 1):
+        for publisher in publishers:
+            publisher.put(
+                bytes(cdr.serialize(Image(width=sequence))),
+                attachment=attachment.encode(sequence, 1, GID),
+            )
+    _spin_until(ros, node, lambda: 3 in received)
+    assert received == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("payload", "extra"), [(None, GOOD), (cdr.HEADER, GOOD), (cdr.HEADER + b"\1", None)]
 )

@@ -114,9 +114,11 @@ def test_other_implementations_may_number_their_nodes_by_name():
     assert tokens.parse(key.replace("/1/", "/01/")).key == key.replace("/1/", "/01/")
 
 
-def test_parts_that_later_versions_append_are_passed_over():
-    token = Token(0, "a", 0, 1, tokens.SUBSCRIPTION, "/", "n", "/t", "x", "RIHS01_0", WireQos())
-    assert tokens.parse(token.key + "/backends:cpu:") == token
+def test_parts_that_later_versions_append_are_kept():
+    endpoint = (0, "a", 0, 1, tokens.SUBSCRIPTION, "/", "n", "/t", "x", "RIHS01_0", WireQos())
+    plain, extended = Token(*endpoint), Token(*endpoint, extension="backends:cpu:")
+    assert extended.key == plain.key + "/backends:cpu:"
+    assert tokens.parse(extended.key) == extended
 
 
 @pytest.mark.parametrize(

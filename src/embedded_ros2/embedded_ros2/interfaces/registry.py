@@ -8,6 +8,7 @@ from pathlib import Path
 
 from embedded_ros2 import share
 from embedded_ros2.interfaces.parse import (
+    SEQUENCE,
     DefinitionError,
     Structure,
     parse_interface,
@@ -95,6 +96,16 @@ def definition(name: str) -> list[str]:
     if files or (kind, stem) not in _table(package):
         raise DefinitionError(f"no definition of {name} is installed")
     return _table(package)[kind, stem]
+
+
+def holds_bytes(name: str) -> bool:
+    """Return whether a structure or one within it has a field of type `uint8[]`."""
+    return any(
+        field.type.base == "uint8" and field.type.shape == SEQUENCE
+        if field.type.is_primitive
+        else holds_bytes(field.type.base)
+        for field in structure(name).fields
+    )
 
 
 def structure(name: str) -> Structure:

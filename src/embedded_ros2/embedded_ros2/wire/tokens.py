@@ -18,6 +18,10 @@ ADMIN_SPACE = "@ros2_lv"
 NODE, PUBLISHER, SUBSCRIPTION, SERVICE, CLIENT = "NN", "MP", "MS", "SS", "SC"
 KINDS = (NODE, PUBLISHER, SUBSCRIPTION, SERVICE, CLIENT)
 _SLASH = "%"
+# Since its release for Lyrical (0.10.5) rmw_zenoh publishes types with `uint8[]`, as images, on
+# a key of their own, and only to subscriptions that announce the backend they take.
+BUFFER_BACKENDS = "backends:cpu:"
+BUFFER_KEY = "_buf_cpu"
 
 
 def mangle(name: str) -> str:
@@ -41,6 +45,7 @@ class Token:
         entity_id: The entity's; equal to `node_id` for a node.
         namespace: Absolute, ``/`` for the root.
         name: The topic's or service's fully qualified name; empty for a node.
+        extension: What later versions of the protocol append.
     """
 
     domain_id: int
@@ -55,6 +60,7 @@ class Token:
     type_hash: str = ""
     qos: WireQos = field(default_factory=WireQos)
     enclave: str = ""
+    extension: str = ""
 
     @property
     def key(self) -> str:
@@ -74,6 +80,8 @@ class Token:
         if self.kind != NODE:
             parts += [mangle(self.name), self.dds_type, self.type_hash]
             parts.append(wire_qos.encode(self.qos))
+            if self.extension:
+                parts.append(self.extension)
         return "/".join(parts)
 
 
@@ -83,7 +91,7 @@ def _identifier(text: str) -> int | str:
 
 
 def parse(key: str) -> Token:
-    """Read a token's key; parts that later versions append are passed over.
+    """Read a token's key.
 
     Raises:
         ValueError: If `key` is not a token's.
@@ -108,6 +116,7 @@ def parse(key: str) -> Token:
         parts[11],
         wire_qos.decode(parts[12]),
         enclave,
+        "/".join(parts[13:]),
     )
 
 
