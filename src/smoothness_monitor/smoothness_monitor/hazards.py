@@ -216,6 +216,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "not count.",
         (
             "test_a_minute_of_random_plans_trips_nothing",
+            "test_the_kalman_estimator_trips_nothing_either",
             "test_stalls_of_the_monitor_trip_nothing",
             "test_a_stall_of_the_monitor_does_not_make_its_inputs_look_old",
             "test_a_stall_of_the_monitor_climbs_no_rung",

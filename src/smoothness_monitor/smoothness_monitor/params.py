@@ -101,12 +101,23 @@ class MonitorConfig:
     command_position_tolerance_rad: float = _param(
         "Angle by which the controller's reference may exceed a position limit.", "rad", 0.0, 0.05
     )
+    measured_jerk_estimator: str = _param(
+        "How jerk is estimated from joint_states. The Kalman filter has less noise at the same "
+        "delay, but a wrong sample fades instead of leaving its window.",
+        choices=("savitzky_golay", "kalman"),
+    )
     measured_jerk_window: int = _param(
-        "Samples in the window of the measured jerk's estimator; odd.", "", 7, 101
+        "Samples in the window of the Savitzky-Golay filter; odd.", "", 7, 101
+    )
+    measured_jerk_snap_density: float = _param(
+        "How quickly the Kalman filter lets the jerk wander: the more, the quicker and noisier.",
+        "rad/s^4/sqrt(Hz)",
+        1.0,
+        1e5,
     )
     measured_jerk_factor: float = _param(
-        "The threshold of the measured jerk is this times the jerk limit, plus the estimator's "
-        "quantisation bound.",
+        "The threshold of the measured jerk is this times the largest estimate that a jerk within "
+        "the limit can cause, plus the estimator's quantisation bound.",
         "",
         1.0,
         100.0,

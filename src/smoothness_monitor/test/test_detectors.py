@@ -188,9 +188,10 @@ def test_time_scaling_by_the_controller_trips(bench):
     assert "foreign_plan" in bench.monitor.snapshot().causes
 
 
-def test_a_collision_trips_on_the_measured_jerk(make_bench):
+@pytest.mark.parametrize("estimator", ["savitzky_golay", "kalman"])
+def test_a_collision_trips_on_the_measured_jerk(make_bench, estimator):
     """H11."""
-    bench = make_bench(tracking_error_rad=3.0)
+    bench = make_bench(tracking_error_rad=3.0, measured_jerk_estimator=estimator)
     bench.get_moving(speed=1.1)
     stuck, velocity, _ = bench.motion.at(bench.now_ns)
     at_ns, fastest = bench.now_ns, int(np.argmax(np.abs(velocity)))

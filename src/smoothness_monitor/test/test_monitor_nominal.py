@@ -22,6 +22,17 @@ def test_a_minute_of_random_plans_trips_nothing(make_bench, seed):
     assert (snapshot.command_jerk_peak >= 90.0).all()
 
 
+def test_the_kalman_estimator_trips_nothing_either(make_bench):
+    """H14."""
+    bench = make_bench(seed=4, measured_jerk_estimator="kalman")
+    bench.amplitude = 1.2
+    bench.get_ready()
+    bench.policy_on = True
+    bench.run(20.0)
+    assert bench.monitor.snapshot().causes == ()
+    assert bench.monitor.snapshot().plans_forwarded >= 90
+
+
 @pytest.mark.parametrize("stall_ms", [30, 100, 300, 900])
 def test_stalls_of_the_monitor_trip_nothing(make_bench, stall_ms):
     """H14."""

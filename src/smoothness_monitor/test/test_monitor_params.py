@@ -63,6 +63,11 @@ def test_an_unknown_key_is_an_error_that_names_it(write):
         ("measured_jerk_count", 6),
         ("tracking_error_count", 4),
         ("command_tolerance", -0.001),
+        ("measured_jerk_estimator", "median"),
+        ("driver_states_topic", None),
+        ("driver_hold_service", 3),
+        ("stop_goal_s", 0.2),
+        ("overrun_count", 51),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_its_key(write, key, value):

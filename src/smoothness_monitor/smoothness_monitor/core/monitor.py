@@ -286,9 +286,10 @@ class Monitor:
             waiting.append("controller_state: nothing since the controller was activated")
         if self._measured is not None:
             if not self.detectors.measured_jerk.filled:
+                rate_hz = self.config.joint_states_rate_hz
                 waiting.append(
-                    f"joint_states: {self.config.measured_jerk_window} messages in a row at "
-                    f"{self.config.joint_states_rate_hz:g} Hz"
+                    f"joint_states: messages at {rate_hz:g} Hz without a gap, until the estimate "
+                    "of the jerk has settled"
                 )
             elif not self._standstill.stands:
                 waiting.append("joint_states: the joints move")

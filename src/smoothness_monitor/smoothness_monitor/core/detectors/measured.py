@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smooth_motion import SavitzkyGolayJerk
+from smooth_motion import KalmanJerk, SavitzkyGolayJerk
 from smoothness_monitor.core.detectors.base import Bound, Detector, Measurement
 from smoothness_monitor.core.types import FloatArray
 from smoothness_monitor.params import MonitorConfig
@@ -21,23 +21,20 @@ class MeasuredJerk(Bound):
     unit = "rad/s^3"
     watches = "joint_states"
     trips_when = (
-        "|jerk| > measured_jerk_factor x limit + quantisation bound, in measured_jerk_count of "
-        "measured_jerk_of estimates"
+        "|jerk| > measured_jerk_factor x gain x limit + quantisation bound, in "
+        "measured_jerk_count of measured_jerk_of estimates; the gain is that of the estimator"
     )
-    latency = "half the window, plus measured_jerk_count periods"
+    latency = "the estimator's delay, plus measured_jerk_count periods"
     doc = (
         "A collision, a loose joint, a failing servo or encoder. A health check: 12-bit encoders "
         "cannot show whether a jerk limit held."
     )
 
     def __init__(self, names: Sequence[str], limit: FloatArray, ticks: int, config: MonitorConfig):
-        period_s = 1.0 / config.joint_states_rate_hz
-        # Samples count as evenly spaced, so not one may be missing in the window.
-        self.estimator = SavitzkyGolayJerk(
-            names, config.measured_jerk_window, period_s, ticks, max_gap=1.5
-        )
+        self.estimator = _estimator(names, ticks, config)
+        nominal = self.estimator.jerk_gain * limit
         bound = self.estimator.quantisation_bound
-        super().__init__(names, config.measured_jerk_factor * limit + bound)
+        super().__init__(names, config.measured_jerk_factor * nominal + bound)
         self._count = config.measured_jerk_count
         self._newest: deque[bool] = deque(maxlen=config.measured_jerk_of)
         self.newest = np.full(len(self._names), np.nan)
@@ -63,6 +60,18 @@ class MeasuredJerk(Bound):
     def clear(self) -> None:
         """Count anew."""
         self._newest.clear()
+
+
+def _estimator(
+    names: Sequence[str], ticks: int, config: MonitorConfig
+) -> SavitzkyGolayJerk | KalmanJerk:
+    period_s = 1.0 / config.joint_states_rate_hz
+    # Samples count as evenly spaced, so not one may be missing: a gap restarts the estimate.
+    if config.measured_jerk_estimator == "kalman":
+        density = config.measured_jerk_snap_density
+        return KalmanJerk(names, density, period_s, ticks, max_gap=1.5)
+    window = config.measured_jerk_window
+    return SavitzkyGolayJerk(names, window, period_s, ticks, max_gap=1.5)
 
 
 class TrackingError(Bound):
