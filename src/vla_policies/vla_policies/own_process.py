@@ -167,7 +167,7 @@ class _Child:
     def __init__(self, launch: Launch) -> None:
         self._token = secrets.token_urlsafe(32)
         self._port, self._failure, self._killed = 0, "", ""
-        self._python = launch.python or sys.executable
+        self._python = os.path.expanduser(launch.python) or sys.executable
         self.began_s = time.monotonic()
         # Unbuffered: a line must not be read ahead of `select`.
         try:

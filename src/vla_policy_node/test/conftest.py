@@ -10,7 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from smooth_motion import Plan, load_robot
-from vla_policies import Action, FeatureSpec, Kind, Observation, PolicySpec
+from vla_policies import (
+    Action,
+    FeatureSpec,
+    Kind,
+    Observation,
+    PolicySpec,
+    PolicyUnavailableError,
+    takes_committed,
+)
+from vla_policies.rtc import Committed
 from vla_policy_node.core.conductor import Conductor, Outputs, RawRows
 from vla_policy_node.core.contract import load_contract
 from vla_policy_node.core.inference import Answer
@@ -108,6 +117,8 @@ class DelayedInference:
 
     policy: NoisePolicy
     latency_ns: Callable[[], int]
+    continues: bool = False
+    committed: list[Committed | None] = field(default_factory=list)
     overdue: bool = False
     generation: int = 0
     asked: list[Observation] = field(default_factory=list)
@@ -120,11 +131,17 @@ class DelayedInference:
     def begin(self) -> None:
         self.generation += 1
 
-    def submit(self, observation: Observation, steady_ns: int) -> None:
+    def submit(
+        self, observation: Observation, steady_ns: int, committed: Committed | None = None
+    ) -> None:
         self.asked.append(observation)
+        self.committed.append(committed)
         result: Action | Exception
         try:
-            result = self.policy.infer(observation)
+            if committed is None:
+                result = self.policy.infer(observation)
+            else:
+                result = self.policy.infer(observation, committed)
         except ValueError as error:
             result = error
         due_ns = steady_ns + self.latency_ns()
@@ -139,7 +156,8 @@ class DelayedInference:
             return None
         action = None if isinstance(result, Exception) else result
         failure = str(result) if action is None else ""
-        return Answer(observation.stamp_ns, submitted_ns, steady_ns, action, failure)
+        away = isinstance(result, PolicyUnavailableError)
+        return Answer(observation.stamp_ns, submitted_ns, steady_ns, action, failure, away)
 
 
 @dataclass
@@ -275,7 +293,7 @@ def make_world(robot, contract) -> Callable[..., World]:
     ) -> World:
         policy = policy or NoisePolicy()
         latency = latency_ms if callable(latency_ms) else lambda: latency_ms
-        inference = DelayedInference(policy, lambda: latency() * MS)
+        inference = DelayedInference(policy, lambda: latency() * MS, takes_committed(policy))
         settings = Parameters(robot_file="r", contract_file="c", **parameters)
         conductor = Conductor(robot, contract, policy.spec, inference, settings, lambda: 0)
         world = World(conductor, inference)

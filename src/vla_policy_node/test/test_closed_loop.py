@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smooth_motion import Plan, limit_violations
-from vla_policies import Action
+from vla_policies import Action, PolicyUnavailableError
 from vla_policy_node.core.permit import MonitorState
 from vla_policy_node.core.session import State, Termination
 from vla_policy_node.core.units import UNITS
@@ -536,3 +536,132 @@ def test_the_next_observation_is_due_before_a_short_plan_ends(make_world, noise_
     sent = [sent_ns for sent_ns, _ in world.plans]
     assert len(sent) >= 4
     assert all(later < end for later, end in zip(sent[1:], ends[:-1], strict=True))
+
+
+class Flaky:
+    """Keeps another policy away from time to time."""
+
+    def __init__(self, policy) -> None:
+        self.policy, self.spec = policy, policy.spec
+        self.away = False
+
+    def infer(self, observation):
+        if self.away:
+            raise PolicyUnavailableError("no server")
+        return self.policy.infer(observation)
+
+
+def test_a_policy_that_is_away_lets_the_arm_rest_and_resumes_without_a_jump(
+    make_world, noise_policy
+):
+    policy = Flaky(noise_policy())
+    world = make_world(policy=policy, latency_ms=80)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(2.0)
+    for _ in range(3):
+        policy.away, sent = True, len(world.plans)
+        world.run(0.5)
+        status = world.conductor.status(world.now_ns)
+        assert (status.state, status.waiting_for) == (State.WAITING, ("no server",))
+        world.run(4.0)
+        assert len(world.plans) <= sent + 1
+        assert (world.commands[-1] == world.commands[-50]).all(), "the plan ends at rest"
+        policy.away, moved = False, len(world.plans)
+        world.run(2.0)
+        assert world.conductor.status(world.now_ns).state is State.RUNNING
+        assert len(world.plans) > moved + 3
+    ratio = np.abs(world.jerk()) / JERK
+    assert ratio.max() <= 1.000001
+    assert world.ended == []
+
+
+def test_a_policy_that_stays_away_ends_the_run(make_world, noise_policy):
+    policy = Flaky(noise_policy())
+    world = make_world(policy=policy, policy_timeout_s=5.0)
+    policy.away = True
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(5.0)
+    assert world.ended == []
+    world.run(1.0)
+    assert world.ended[0].termination is Termination.INPUT_LOST
+    assert "no server" in world.ended[0].message
+
+
+class Continuing:
+    """Returns noise that begins with what is committed, exactly."""
+
+    def __init__(self, policy) -> None:
+        self.policy, self.spec = policy, policy.spec
+
+    def infer(self, observation, committed=None):
+        action = self.policy.infer(observation)
+        if committed is None:
+            return action
+        positions = action.positions.copy()
+        positions[: committed.delay] = committed.positions[: committed.delay]
+        return replace(action, positions=positions)
+
+
+def test_a_policy_that_continues_is_told_what_the_arm_carries_out_anyway(
+    make_world, noise_policy
+):
+    world = make_world(policy=Continuing(noise_policy()), latency_ms=150)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(6.0)
+    assert world.inference.committed[0] is None, "nothing runs yet"
+    told = world.inference.committed[3:]
+    assert len(told) > 10
+    assert all(each is not None for each in told)
+    # 150 ms to the answer, 160 ms and up to a knot to the splice.
+    assert {each.delay for each in told} <= {10, 11, 12}
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_nothing_is_committed_once_the_arm_rests(make_world, noise_policy):
+    policy = Flaky(Continuing(noise_policy()))
+    policy.infer = lambda observation, committed=None: Flaky.infer(policy, observation)
+    world = make_world(policy=policy)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(2.0)
+    policy.away = True
+    world.run(5.0)
+    asked = len(world.inference.committed)
+    policy.away = False
+    world.run(0.5)
+    assert world.inference.committed[asked] is None
+
+
+@pytest.mark.parametrize("chunks", ["replace", "ensemble"])
+def test_nothing_is_committed_where_chunks_replace_or_are_averaged(
+    make_world, noise_policy, chunks
+):
+    world = make_world(policy=Continuing(noise_policy()), chunks=chunks)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(3.0)
+    assert len(world.plans) > 5
+    assert all(each is None for each in world.inference.committed)
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_an_ensemble_of_noise_moves_less_than_its_newest_chunk(make_world):
+    moved = {}
+    for chunks in ("replace", "ensemble"):
+        world = make_world(chunks=chunks)
+        world.conductor.begin("anything", 60.0, world.now_ns)
+        world.run(6.0)
+        moved[chunks] = np.abs(np.diff(world.commands, axis=0)).sum()
+    assert moved["ensemble"] < 0.8 * moved["replace"]
+
+
+def test_similar_observations_are_skipped_only_where_asked_and_not_at_the_plans_end(
+    make_world, noise_policy
+):
+    asked = {}
+    for similar in (0.0, 0.5):
+        world = make_world(policy=noise_policy(size=0.0), similar_state_rad=similar)
+        world.conductor.begin("anything", 60.0, world.now_ns)
+        world.run(8.0)
+        asked[similar] = len(world.inference.asked)
+        assert world.conductor.status(world.now_ns).statistics.plans > 2
+    assert asked[0.0] > 30
+    assert 4 <= asked[0.5] < 15

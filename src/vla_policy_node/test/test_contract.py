@@ -13,6 +13,15 @@ from vla_policy_node.core.units import UNITS
 ARM = ("pan", "lift", "elbow")
 
 MISTAKES = [
+    ("  options: {}", "  options: {}\n  process: mine", "policy.process", "one of shared, own"),
+    ("  options: {}", "  options: {}\n  python: x", "policy.python", "write process: own, too"),
+    (
+        "  options: {}",
+        "  options: {}\n  process: own\n  environment: {A: 1.5}",
+        "policy.environment.A",
+        "a text or a whole number",
+    ),
+    ("  options: {}", "  options: {}\n  process: own\n  python: 3", "policy.python", "a name"),
     ("  options: {}", "  options: {}\n  nam: x", "policy.nam", "unknown key"),
     ("policy:", "polizy:", "polizy", "unknown key"),
     ("  name: noise\n", "", "policy.name", "is missing"),
@@ -199,3 +208,12 @@ def test_a_policy_may_have_words_of_its_own_for_the_joints(contract, spec):
     assert (
         contract.narrowed_to(replace(spec, joint_names=theirs)).action_joints == spec.joint_names
     )
+
+
+def test_a_policy_may_have_a_process_with_an_environment_of_its_own(write_contract):
+    own = "  options: {}\n  process: own\n  python: /p\n  environment: {OMP_NUM_THREADS: 2}"
+    contract = load_contract(write_contract("  options: {}", own), ARM, "gripper")
+    assert (contract.policy_process, contract.policy_python) == ("own", "/p")
+    assert contract.policy_environment == {"OMP_NUM_THREADS": "2"}
+    plain = load_contract(write_contract(), ARM, "gripper")
+    assert (plain.policy_process, plain.policy_python) == ("shared", "")

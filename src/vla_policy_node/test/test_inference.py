@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from vla_policies import Action, Observation
+from vla_policies import Action, Observation, PolicyError, PolicyUnavailableError
+from vla_policies.rtc import Committed
 from vla_policy_node.core.inference import Inference
 
 SECOND = 1_000_000_000
@@ -142,3 +143,31 @@ def test_closing_does_not_wait_for_a_policy_that_never_returns(policy):
     assert not worker.close(0.05)
     assert "close" not in policy.calls
     policy.gate.release()
+
+
+def test_a_policy_that_is_away_is_told_from_one_that_fails(inference, policy):
+    for error, away in ((PolicyUnavailableError("gone"), True), (PolicyError("bad"), False)):
+        policy.error = error
+        inference.submit(observe("one"), 100)
+        policy.gate.release()
+        assert answer(inference, 300).away is away
+
+
+def test_what_is_committed_is_handed_to_a_policy_that_takes_it(spec):
+    class Continuing(GatedPolicy):
+        def infer(self, observation, committed=None):
+            self.calls.append(committed)
+            return Action(np.zeros((2, 4)), 0.1, self.spec.joint_names)
+
+    policy = Continuing(spec)
+    worker = Inference(policy, SECOND)
+    assert worker.continues
+    for committed in (None, Committed(np.zeros((1, 4)), 1)):
+        worker.submit(observe("one"), 0, committed)
+        answer(worker, 1)
+        assert policy.calls[-1] is committed
+    assert worker.close(5.0)
+
+
+def test_a_policy_that_does_not_take_it_says_so(inference):
+    assert not inference.continues

@@ -128,3 +128,17 @@ def test_only_a_monitor_that_is_ready_permits(state):
     )
     permit.report(report(0, permit=False), 0)
     assert "no permit, READY" in permit.problem(0, 0)
+
+
+def test_a_policy_that_stays_away_ends_the_run_after_a_time_of_its_own():
+    session = Session(input_timeout_s=2.0, max_failures=3, policy_timeout_s=20.0)
+    session.begin("x", math.inf, 0)
+    assert session.update("", False, [], SECOND, "no server") is None
+    assert (session.state, session.waiting_for) == (State.WAITING, ("no server",))
+    assert session.update("", False, [], 19 * SECOND, "no server") is None
+    assert session.update("", False, [], 20 * SECOND) is None
+    assert session.state is State.RUNNING
+    assert session.update("", False, [], 40 * SECOND, "no server") is None
+    ended = session.update("", False, [], 41 * SECOND, "no server")
+    assert ended.termination is Termination.INPUT_LOST
+    assert ended.message == "for 21.0 s: no server"

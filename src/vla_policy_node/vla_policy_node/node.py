@@ -54,7 +54,7 @@ class PolicyNode(Node):
         self._arm_joints = loaded.robot.limits.joint_names
         self._gripper_joints = (loaded.robot.gripper.joint,)
         self._policy_id = loaded.policy.spec.policy_id
-        timeout_ns = round(self._settings.inference_timeout_s * convert.SECOND_NS)
+        timeout_ns = round(loaded.timeout_s * convert.SECOND_NS)
         self._inference = Inference(loaded.policy, timeout_ns)
         self._conductor = Conductor(
             loaded.robot,

@@ -46,6 +46,19 @@ class Parameters:
     policy_options: str = _text(
         "", "YAML mapping laid over the policy's options, e.g. `{device: cpu}`."
     )
+    policy_python: str = _text(
+        "",
+        "Interpreter of the environment in which the policy runs, in a process of its own, "
+        "whatever the contract says.",
+    )
+    chunks: str = _text(
+        "continue",
+        "How a chunk follows the one before it. `continue`: a policy that can is told what the "
+        "arm carries out anyway, and goes on from there (real-time chunking); any other replaces. "
+        "`replace`: the new chunk as it is. `ensemble`: the mean of what all chunks of the run "
+        "say about a moment. The motion is jerk-bounded in each case.",
+        choices=("continue", "replace", "ensemble"),  # as in core/chunks.py
+    )
     planner: str = _text(
         "smooth",
         "`smooth`: jerk-bounded plans. `raw`: the chunk's rows as they are, without any limit; "
@@ -88,9 +101,26 @@ class Parameters:
         0.1,
         60.0,
     )
+    policy_timeout_s: float = _number(
+        30.0,
+        "A run ends with INPUT_LOST when the policy's server or process stays away for longer "
+        "than this.",
+        "s",
+        0.1,
+        3600.0,
+    )
+    similar_state_rad: float = _number(
+        0.0,
+        "An observation is skipped when no joint has moved by more than this since the last one, "
+        "unless the plan is about to end. 0: never.",
+        "rad",
+        0.0,
+        1.0,
+    )
     inference_timeout_s: float = _number(
         10.0,
-        "A run ends with POLICY_FAILED when the policy takes longer than this.",
+        "A policy that takes longer than this hangs: a process of its own is started again, any "
+        "other ends the run with POLICY_FAILED.",
         "s",
         0.1,
         300.0,

@@ -6,7 +6,6 @@ A step never blocks but for the few milliseconds that planning takes. `now_ns` i
 """
 
 import enum
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,19 +15,20 @@ from numpy.typing import NDArray
 
 from smooth_motion import GripperPlan, MotionError, Plan, Robot
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
+from vla_policies.rtc import Committed
+from vla_policy_node.core.chunks import Rows, Succession
 from vla_policy_node.core.contract import Contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.observation import ObservationBuffer
+from vla_policy_node.core.pace import Pace
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError, Targets
-from vla_policy_node.core.session import Ended, Session, State, Statistics, Termination, percentile
+from vla_policy_node.core.session import Ended, Session, State, Statistics, Termination
 from vla_policy_node.params import Parameters
 
 # The shortest time between two observations when the running plan is about to end. Not shorter,
 # because a policy that returns nothing usable is asked at this rate.
 MIN_REPLAN_NS = 200_000_000
-# Latencies that the p99 for scheduling is taken of.
-LATENCY_WINDOW = 64
 SECOND_NS = 1_000_000_000
 
 
@@ -119,14 +119,20 @@ class Asker(Protocol):
         """Whether the policy is at work."""
 
     @property
+    def continues(self) -> bool:
+        """Whether the policy takes what the arm carries out anyway."""
+
+    @property
     def overdue(self) -> bool:
         """Whether the policy has been reported as hanging and has still not returned."""
 
     def begin(self) -> None:
         """Begin a new generation."""
 
-    def submit(self, observation: Observation, steady_ns: int) -> None:
-        """Hand an observation to the policy."""
+    def submit(
+        self, observation: Observation, steady_ns: int, committed: Committed | None = None
+    ) -> None:
+        """Hand an observation to the policy, and what is committed where it continues that."""
 
     def poll(self, steady_ns: int) -> Answer | None:
         """Return the answer if it has arrived or is overdue."""
@@ -175,7 +181,9 @@ class Conductor:
         self.observations = ObservationBuffer(contract, shapes)
         self.permit = Permit(round(parameters.permit_timeout_s * SECOND_NS))
         self.raw = parameters.planner == "raw"
-        self._session = Session(parameters.input_timeout_s, parameters.max_failures)
+        self._session = Session(
+            parameters.input_timeout_s, parameters.max_failures, parameters.policy_timeout_s
+        )
         self._planner = Planner(
             robot,
             overlap_ns=round(parameters.overlap_s * SECOND_NS),
@@ -183,9 +191,13 @@ class Conductor:
             acknowledge_timeout_ns=round(parameters.acknowledge_timeout_s * SECOND_NS),
             with_gripper=self._gripper_column is not None,
         )
-        self._latencies_ns: deque[int] = deque(maxlen=LATENCY_WINDOW)
+        self._similar_rad = parameters.similar_state_rad
+        self._succession = Succession(parameters.chunks, continues=inference.continues)
+        self._pace = Pace()
+        self._away = ""
         self._submitted_ns: int | None = None
-        self._pending: Targets | None = None
+        self._asked_state: NDArray[np.float64] | None = None
+        self._pending: tuple[Targets, Rows] | None = None
         self._chunk_id = 0
         self._complaint = ""
         self._rejections, self._rejection = 0, ""
@@ -208,6 +220,8 @@ class Conductor:
         self._inference.begin()
         run_id = self._session.begin(instruction, max_duration_s, steady_ns)
         self._submitted_ns = None
+        self._asked_state = None
+        self._succession.begin()
         self._log(Level.INFO, f"instruction: {instruction}")
         return run_id
 
@@ -228,6 +242,7 @@ class Conductor:
         except MotionError as error:
             self.complain(f"{self._robot.arm_controller}/controller_state: {error}")
             return
+        self._succession.observe(event)
         if event is Event.ACKNOWLEDGED:
             self._session.acknowledged()
             return
@@ -261,13 +276,15 @@ class Conductor:
         if self._inference.overdue:
             waiting_for.append(f"{self._spec.policy_id}: has not returned from its last call")
         permit = self.permit.problem(now_ns, steady_ns)
-        self._end(self._session.update(permit, self.permit.latched, waiting_for, steady_ns))
+        latched = self.permit.latched
+        self._end(self._session.update(permit, latched, waiting_for, steady_ns, self._away))
         answer = self._inference.poll(steady_ns)
         if answer is not None and self._session.active:
             self._take(answer, now_ns, steady_ns)
-        if self._session.state is State.RUNNING:
+        # A policy that is away is asked all the same: by its answer it is known to be back.
+        if self._session.active and not permit and not waiting_for:
             if self._pending is not None and not self._planner.in_flight:
-                self._plan(self._pending, now_ns, steady_ns)
+                self._plan(*self._pending, now_ns, steady_ns)
             if not self._inference.busy and self._due(now_ns, steady_ns):
                 self._ask(now_ns, steady_ns)
         outputs, self._outputs = self._outputs, Outputs()
@@ -294,25 +311,52 @@ class Conductor:
         since_ns = steady_ns - self._submitted_ns
         if since_ns >= self._replan_ns:
             return True
-        latency_ns = percentile(self._latencies_ns, 0.99) if self._latencies_ns else 0
-        lead_ns = self._planner.lead_ns(int(latency_ns))
-        return since_ns >= MIN_REPLAN_NS and self._planner.remaining_ns(now_ns) <= lead_ns
+        return since_ns >= MIN_REPLAN_NS and self._ending(now_ns)
+
+    def _ending(self, now_ns: int) -> bool:
+        """Whether an answer to an observation of now would hardly arrive before the plan's end."""
+        lead_ns = self._planner.lead_ns(self._pace.latency.p99_ns)
+        return self._planner.remaining_ns(now_ns) <= lead_ns
 
     def _ask(self, now_ns: int, steady_ns: int) -> None:
         assembled = self.observations.assemble(now_ns, steady_ns, self._session.instruction)
         if isinstance(assembled, tuple):
             raise RuntimeError(f"an observation without problems has some: {assembled}")
-        self._inference.submit(assembled.observation, steady_ns)
         self._submitted_ns = steady_ns
+        observation = assembled.observation
+        if self._similar_rad > 0.0:
+            state = self._state(observation)
+            before, self._asked_state = self._asked_state, state
+            similar = before is not None and np.all(np.abs(state - before) <= self._similar_rad)
+            if similar and not self._ending(now_ns):
+                self._asked_state = before
+                return
+        delay_ns = self._pace.delay.p99_ns
+        committed = self._succession.committed(observation.stamp_ns, self._spec, delay_ns)
+        self._inference.submit(observation, steady_ns, committed)
+
+    def _state(self, observation: Observation) -> NDArray[np.float64]:
+        """Return all states, in rad and rad/s."""
+        parts = [s.unit.to_si(observation.state[s.feature]) for s in self._contract.states]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
     def _take(self, answer: Answer, now_ns: int, steady_ns: int) -> None:
         """Take in the policy's answer: a chunk, good or bad, or a failure."""
+        if answer.away:
+            if not self._away:
+                self._log(Level.WARN, f"waiting for the policy: {answer.failure}")
+            self._away = answer.failure
+            self._pace.cold()
+            return
+        if self._away:
+            self._log(Level.INFO, "the policy is back")
+            self._away = ""
         if answer.action is None:
             message = f"{self._spec.policy_id}: {answer.failure}"
             self._end(self._session.end(Termination.POLICY_FAILED, message, steady_ns))
             return
         action = answer.action
-        self._latencies_ns.append(answer.received_ns - answer.submitted_ns)
+        self._pace.latency.add(answer.received_ns - answer.submitted_ns)
         latency_s = (now_ns - answer.observation_stamp_ns) / SECOND_NS
         self._session.received(str(action.phase), latency_s)
         self._chunk_id += 1
@@ -356,16 +400,19 @@ class Conductor:
         except PolicyError as error:
             self._refuse(str(error), steady_ns)
             return
-        positions = self._contract.action_unit.to_si(np.asarray(action.positions, np.float64))
+        dt_ns = round(action.dt_s * SECOND_NS)
+        rows = Rows(stamp_ns, dt_ns, np.asarray(action.positions, np.float64))
+        positions = self._contract.action_unit.to_si(self._succession.merged(rows))
         column = self._gripper_column
-        self._pending = Targets(
+        targets = Targets(
             start_ns=stamp_ns,
-            dt_ns=round(action.dt_s * SECOND_NS),
+            dt_ns=dt_ns,
             arm=positions[:, self._arm_columns],
             gripper=positions[:, column] if column is not None else None,
         )
+        self._pending = (targets, rows)
 
-    def _plan(self, targets: Targets, now_ns: int, steady_ns: int) -> None:
+    def _plan(self, targets: Targets, rows: Rows, now_ns: int, steady_ns: int) -> None:
         self._pending = None
         began_ns = self._stopwatch_ns()
         try:
@@ -383,6 +430,8 @@ class Conductor:
             )
             return
         self._planner.sent(motion, now_ns)
+        self._succession.sent(rows)
+        self._pace.delay.add(max(0, motion.splice_ns - targets.start_ns))
         self._rejection = ""
         self._session.planned(took_ns / SECOND_NS)
         self._outputs.arm, self._outputs.gripper = motion.arm, motion.gripper

@@ -19,6 +19,7 @@ IMAGE_TYPE = "sensor_msgs/msg/Image"
 STATE_TYPE = "sensor_msgs/msg/JointState"
 ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 STATE_FIELDS = ("position", "velocity")
+SHARED, OWN = "shared", "own"
 
 
 class ContractError(ValueError):
@@ -73,6 +74,9 @@ class Contract:
         path: The file it was read from, for messages.
         policy_name: Name under which the policy is registered.
         policy_options: Options for the policy.
+        policy_process: `SHARED` with the node, or `OWN`.
+        policy_python: Interpreter of its own process; empty for the node's.
+        policy_environment: Variables of its own process.
         images: One entry an image feature.
         states: One entry a state feature.
         action_joints: Joints of the robot, in the order of the action's columns.
@@ -82,6 +86,9 @@ class Contract:
     path: str
     policy_name: str
     policy_options: Mapping[str, Any]
+    policy_process: str
+    policy_python: str
+    policy_environment: Mapping[str, str]
     images: tuple[ImageSource, ...]
     states: tuple[StateSource, ...]
     action_joints: tuple[str, ...]
@@ -206,7 +213,12 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     root = _Table(str(path), "", document)
     root.only("policy", "observation", "action")
     policy = root.table("policy")
-    policy.only("name", "options")
+    own = ("python", "environment")
+    policy.only("name", "options", "process", *own, optional=("process", *own))
+    process = policy.one_of("process", (SHARED, OWN)) if "process" in policy.keys else SHARED
+    for key in own:
+        if process == SHARED and key in policy.keys:
+            raise policy.error(key, f"is for a process of its own; write process: {OWN}, too")
     observation = root.table("observation")
     images: list[ImageSource] = []
     states: list[StateSource] = []
@@ -230,6 +242,9 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
         path=str(path),
         policy_name=policy.text("name"),
         policy_options=policy.table("options").value,
+        policy_process=process,
+        policy_python=policy.text("python") if "python" in policy.keys else "",
+        policy_environment=policy.variables("environment"),
         images=tuple(images),
         states=tuple(states),
         action_joints=columns,
@@ -276,7 +291,7 @@ class _Table:
     def keys(self) -> list[str]:
         return list(self.value)
 
-    def error(self, key: str, problem: str) -> ContractError:
+    def error(self, key: object, problem: str) -> ContractError:
         return ContractError(f"{self._path}: {self._join(key)}: {problem}")
 
     def _join(self, key: object) -> str:
@@ -298,6 +313,15 @@ class _Table:
         if not isinstance(value, str) or not value.strip():
             raise self.error(key, f"is {_kind(value)}; write a name")
         return value
+
+    def variables(self, key: str) -> dict[str, str]:
+        if key not in self.value:
+            return {}
+        table = self.table(key)
+        for name, value in table.value.items():
+            if not isinstance(name, str) or type(value) not in (str, int):
+                raise table.error(name, f"is {_kind(value)}; write a text or a whole number")
+        return {name: str(value) for name, value in table.value.items()}
 
     def one_of(self, key: str, choices: tuple[str, ...]) -> str:
         if key not in self.value:

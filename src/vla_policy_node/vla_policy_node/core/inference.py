@@ -9,7 +9,14 @@ import queue
 import threading
 from dataclasses import dataclass
 
-from vla_policies import Action, Observation, Policy
+from vla_policies import (
+    Action,
+    Observation,
+    Policy,
+    PolicyUnavailableError,
+    takes_committed,
+)
+from vla_policies.rtc import Committed
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class Answer:
         received_ns: When the answer was noticed, steady clock.
         action: What the policy returned, or None when it failed.
         failure: Why there is no action, empty when there is one.
+        away: The failure is that the policy cannot be reached now, but may be later.
     """
 
     observation_stamp_ns: int
@@ -29,12 +37,14 @@ class Answer:
     received_ns: int
     action: Action | None
     failure: str
+    away: bool = False
 
 
 @dataclass(frozen=True)
 class _Question:
     generation: int
     observation: Observation
+    committed: Committed | None
     submitted_ns: int
 
 
@@ -42,7 +52,8 @@ class _Question:
 class _Reply:
     question: _Question
     action: Action | None
-    failure: str
+    failure: str = ""
+    away: bool = False
 
 
 class Inference:
@@ -50,6 +61,9 @@ class Inference:
 
     A new generation begins with every instruction: the policy is reset before its first
     observation, and answers to older generations are dropped when they arrive.
+
+    Attributes:
+        continues: The policy takes what the arm carries out anyway.
     """
 
     def __init__(self, policy: Policy, timeout_ns: int) -> None:
@@ -60,6 +74,7 @@ class Inference:
             timeout_ns: A policy that takes longer is reported as hanging.
         """
         self._policy = policy
+        self.continues = takes_committed(policy)
         self._timeout_ns = timeout_ns
         self._generation = 0
         self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
@@ -84,15 +99,17 @@ class Inference:
         """Begin a new generation: a new instruction, or none."""
         self._generation += 1
 
-    def submit(self, observation: Observation, steady_ns: int) -> None:
-        """Hand an observation to the policy.
+    def submit(
+        self, observation: Observation, steady_ns: int, committed: Committed | None = None
+    ) -> None:
+        """Hand an observation to the policy, and what is committed if the policy continues that.
 
         Raises:
             RuntimeError: The policy is busy.
         """
         if self.busy:
             raise RuntimeError("the policy is busy; submit when it is not")
-        self._asked = _Question(self._generation, observation, steady_ns)
+        self._asked = _Question(self._generation, observation, committed, steady_ns)
         self._questions.put(self._asked)
 
     def poll(self, steady_ns: int) -> Answer | None:
@@ -118,7 +135,9 @@ class Inference:
         reported, self._overdue, self._asked = self._overdue, False, None
         if reported or asked.generation != self._generation:
             return None
-        return Answer(stamp_ns, asked.submitted_ns, steady_ns, reply.action, reply.failure)
+        return Answer(
+            stamp_ns, asked.submitted_ns, steady_ns, reply.action, reply.failure, reply.away
+        )
 
     def close(self, timeout_s: float) -> bool:
         """End the thread and close the policy.
@@ -140,10 +159,17 @@ class Inference:
                 if question.generation != generation:
                     self._policy.reset()
                     generation = question.generation
-                action = self._policy.infer(question.observation)
+                if question.committed is None:
+                    action = self._policy.infer(question.observation)
+                else:
+                    # `continues` has said that it takes it.
+                    action = self._policy.infer(question.observation, question.committed)  # type: ignore[call-arg]
+            except PolicyUnavailableError as error:
+                failure = " ".join(str(error).split())
+                self._replies.put(_Reply(question, None, failure, away=True))
             # Whatever a policy raises is an answer here: it ends the run, not the node.
             except Exception as error:
                 failure = f"{type(error).__name__}: {error}"
                 self._replies.put(_Reply(question, None, " ".join(failure.split())))
             else:
-                self._replies.put(_Reply(question, action, ""))
+                self._replies.put(_Reply(question, action))

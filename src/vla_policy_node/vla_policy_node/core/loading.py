@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from smooth_motion import Robot, load_robot
 from vla_policies import Policy, PolicyError, load_policy
-from vla_policy_node.core.contract import Contract, ContractError, load_contract
+from vla_policies.own_process import Launch, OwnProcessPolicy
+from vla_policy_node.core.contract import OWN, Contract, ContractError, load_contract
 from vla_policy_node.params import Parameters, parse_options
 
 
@@ -17,11 +18,17 @@ class Loaded:
         robot: The robot.
         contract: Narrowed to the features that the policy needs.
         policy: The policy. Whoever loads it must close it.
+        timeout_s: After this long a call of the policy does not return any more.
     """
 
     robot: Robot
     contract: Contract
     policy: Policy
+    timeout_s: float
+
+
+# A process of its own is given up first, by whoever watches it.
+GRACE_S = 1.0
 
 
 def load(parameters: Parameters) -> Loaded:
@@ -39,14 +46,21 @@ def load(parameters: Parameters) -> Loaded:
     name = parameters.policy or contract.policy_name
     if name == contract.policy_name:
         options = {**contract.policy_options, **options}
+    timeout_s = parameters.inference_timeout_s
     try:
-        policy = load_policy(name, options)
+        if parameters.policy_python or contract.policy_process == OWN:
+            python = parameters.policy_python or contract.policy_python
+            launch = Launch(name, options, python, contract.policy_environment)
+            policy: Policy = OwnProcessPolicy(launch, timeout_s)
+            timeout_s += GRACE_S
+        else:
+            policy = load_policy(name, options)
     except PolicyError as error:
         in_contract = f"{parameters.contract_file}: policy.name"
         at = "parameter policy" if parameters.policy else in_contract
         raise ContractError(f"{at}: {error}") from error
     try:
-        return Loaded(robot, contract.narrowed_to(policy.spec), policy)
+        return Loaded(robot, contract.narrowed_to(policy.spec), policy, timeout_s)
     except ContractError:
         policy.close()
         raise

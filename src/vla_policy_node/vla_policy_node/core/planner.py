@@ -114,10 +114,12 @@ class Motion:
     Attributes:
         arm: The arm's plan.
         gripper: The gripper's, or None when the policy does not command it.
+        splice_ns: From when on the arm follows the chunk.
     """
 
     arm: Plan
     gripper: GripperPlan | None
+    splice_ns: int
 
 
 class Planner:
@@ -284,7 +286,7 @@ class Planner:
                 )
         except MotionError as error:
             raise RefusalError(f"no plan follows the chunk: {error}") from error
-        return Motion(arm, gripper)
+        return Motion(arm, gripper, splice)
 
     def sent(self, motion: Motion, now_ns: int) -> None:
         """Note that a plan is published."""

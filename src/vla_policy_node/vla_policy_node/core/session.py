@@ -79,19 +79,24 @@ class Session:
     All times are of the steady clock.
     """
 
-    def __init__(self, input_timeout_s: float, max_failures: int) -> None:
+    def __init__(
+        self, input_timeout_s: float, max_failures: int, policy_timeout_s: float = math.inf
+    ) -> None:
         """Begin without an instruction.
 
         Args:
             input_timeout_s: A run ends when an input stays unusable for longer, s.
             max_failures: A run ends after this many chunks in a row of which none moved the arm.
+            policy_timeout_s: A run ends when the policy stays away for longer, s.
         """
         self._input_timeout_s = input_timeout_s
         self._max_failures = max_failures
+        self._policy_timeout_s = policy_timeout_s
         self._run: _Run | None = None
         self._runs = 0
         self._permitted = False
         self._input_ok_ns = 0
+        self._policy_ok_ns = 0
         self._failures = 0
         self.state = State.IDLE
         self.statistics = Statistics()
@@ -136,6 +141,7 @@ class Session:
         self._run = _Run(self._runs, instruction, now_ns, max_duration_s)
         self._permitted = False
         self._input_ok_ns = now_ns
+        self._policy_ok_ns = now_ns
         self._failures = 0
         self.statistics = Statistics()
         self.phase = ""
@@ -152,7 +158,12 @@ class Session:
         return Ended(run.run_id, termination, message, elapsed_s, self.statistics)
 
     def update(
-        self, permit: str, latched: bool, waiting_for: Sequence[str], now_ns: int
+        self,
+        permit: str,
+        latched: bool,
+        waiting_for: Sequence[str],
+        now_ns: int,
+        away: str = "",
     ) -> Ended | None:
         """Move on with the newest inputs, and return the run if it ends by them.
 
@@ -164,10 +175,12 @@ class Session:
             latched: Whether the monitor has stopped, or is stopping, the arm.
             waiting_for: What is missing, stale or frozen.
             now_ns: Steady clock.
+            away: Why the policy cannot be reached, empty when it can.
         """
         run = self._run
+        everything = tuple(each for each in (permit, *waiting_for, away) if each)
         if run is None:
-            self.waiting_for = (*((permit,) if permit else ()), *waiting_for)
+            self.waiting_for = everything
             return None
         if permit and (self._permitted or latched):
             return self.end(Termination.STOPPED, permit, now_ns)
@@ -177,18 +190,23 @@ class Session:
                 message += f", the last of them waiting for {'; '.join(self.waiting_for)}"
             return self.end(Termination.TIMED_OUT, message, now_ns)
         self._permitted = not permit
-        self.waiting_for = (*((permit,) if permit else ()), *waiting_for)
-        # While there is no permit, nobody waits for the inputs.
+        self.waiting_for = everything
+        # While there is no permit, nobody waits for the inputs or the policy.
         if permit or not waiting_for:
             self._input_ok_ns = now_ns
+        if permit or not away:
+            self._policy_ok_ns = now_ns
         lost_s = (now_ns - self._input_ok_ns) / 1e9
         if lost_s > self._input_timeout_s:
             message = f"for {lost_s:.1f} s: {'; '.join(waiting_for)}"
             return self.end(Termination.INPUT_LOST, message, now_ns)
+        lost_s = (now_ns - self._policy_ok_ns) / 1e9
+        if lost_s > self._policy_timeout_s:
+            return self.end(Termination.INPUT_LOST, f"for {lost_s:.1f} s: {away}", now_ns)
         if permit:
             self.state = State.NO_PERMIT
         else:
-            self.state = State.WAITING if waiting_for else State.RUNNING
+            self.state = State.WAITING if waiting_for or away else State.RUNNING
         return None
 
     def received(self, phase: str, latency_s: float) -> None:

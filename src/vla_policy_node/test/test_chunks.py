@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What remains of a chunk, what several say about a moment, and how long answers take."""
+
+import numpy as np
+import pytest
+
+from vla_policy_node.core.chunks import CONTINUE, REPLACE, Rows, Succession, committed, ensemble
+from vla_policy_node.core.pace import Measured
+from vla_policy_node.core.planner import Event
+
+MS = 1_000_000
+DT = 100 * MS
+
+
+def ramp(start_ns: int, rows: int = 10, offset: float = 0.0) -> Rows:
+    """Return a chunk whose value is the time in seconds, so that every mix-up shows."""
+    times_s = (start_ns + DT * np.arange(rows)) / 1e9
+    return Rows(start_ns, DT, np.stack([times_s + offset, -times_s], axis=1))
+
+
+def test_what_is_committed_begins_at_the_new_observation_and_is_not_padded():
+    found = committed(ramp(0), 250 * MS, DT, 300 * MS)
+    assert found.positions[:, 0] == pytest.approx(0.25 + 0.1 * np.arange(7))
+    assert found.delay == 3
+
+
+def test_a_delay_between_two_rows_settles_both():
+    assert committed(ramp(0), 0, DT, 201 * MS).delay == 3
+    assert committed(ramp(0), 0, DT, 200 * MS).delay == 2
+
+
+def test_no_more_is_committed_than_there_is():
+    assert committed(ramp(0), 800 * MS, DT, 500 * MS).delay == 2
+    assert committed(ramp(0), 901 * MS, DT, 0) is None
+    assert committed(ramp(10**9), 0, DT, 0) is None
+
+
+def test_an_ensemble_weighs_what_was_predicted_for_the_same_moment():
+    found = ensemble([ramp(0), ramp(500 * MS, offset=0.3)], ramp(800 * MS))
+    weights = np.exp([0.0, -0.01, -0.02])
+    times = 0.8 + 0.1 * np.arange(10)
+    assert found[0, 0] == pytest.approx(0.8 + 0.3 * weights[1] / weights.sum())
+    # Past the end of the first chunk, the second one counts as the oldest.
+    assert found[3, 0] == pytest.approx(1.1 + 0.3 * weights[0] / weights[:2].sum())
+    assert found[9, 0] == pytest.approx(times[9])
+    assert found[:, 1] == pytest.approx(-times)
+
+
+def test_a_chunk_is_committed_from_its_publication_on_and_no_longer_when_it_is_lost(spec):
+    succession = Succession(CONTINUE, continues=True)
+    first, second = ramp(0), ramp(0, offset=5.0)
+
+    def offset() -> float:
+        found = succession.committed(0, spec, 0)
+        return found.positions[0, 0]
+
+    assert succession.committed(0, spec, 0) is None
+    succession.sent(first)
+    assert offset() == 0.0
+    succession.observe(Event.ACKNOWLEDGED)
+    succession.sent(second)
+    assert offset() == 5.0
+    succession.observe(Event.NOTHING)
+    assert offset() == 5.0
+    succession.observe(Event.LOST)
+    assert offset() == 0.0
+    succession.observe(Event.FOREIGN)
+    assert succession.committed(0, spec, 0) is None
+
+
+def test_nothing_is_committed_to_a_policy_that_does_not_take_it_or_is_too_slow(spec):
+    for how, continues in ((CONTINUE, False), (REPLACE, True)):
+        succession = Succession(how, continues=continues)
+        succession.sent(ramp(0))
+        assert succession.committed(0, spec, 0) is None
+    succession = Succession(CONTINUE, continues=True)
+    succession.sent(ramp(0))
+    assert succession.committed(0, spec, 10**10) is None
+
+
+def test_the_first_answer_counts_until_there_is_a_second():
+    latency = Measured()
+    assert latency.p99_ns == 0
+    latency.add(5000)
+    assert latency.p99_ns == 5000
+    latency.add(100)
+    assert latency.p99_ns == 100
+    latency.cold()
+    latency.add(9000)
+    assert latency.p99_ns == 100
+    for _ in range(5):
+        latency.add(200)
+    assert latency.p99_ns == 200
