@@ -257,6 +257,9 @@ def test_the_node_forwards_stops_latches_and_resets(graph):
     response = graph.call(around.reset)
     assert response.success, response.message
     graph.until(lambda: around.newest.permit)
+    # A plan starts a little in the past, and one from before the reset is refused.
+    ready_ns = around.time_ns()
+    graph.until(lambda: around.time_ns() > ready_ns + 100 * MS)
     around.send(around.plan())
     graph.until(lambda: around.newest.plans_forwarded == 2)
     assert around.newest.state == SafetyState.READY
