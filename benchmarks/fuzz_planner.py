@@ -39,6 +39,7 @@ from smooth_motion import (
     TrackingError,
     brake,
     check,
+    limit_violations,
     overlap,
     splice_ns,
     track,
@@ -207,7 +208,8 @@ class Episode:
         self.limits = Limits(names, low, high, velocity, acceleration, jerk)
         self.tracker = TRACKERS[rng.integers(len(TRACKERS))]
         home = rng.uniform(low, high)
-        if rng.random() < 0.1:  # woken up beyond a limit
+        self.outside = bool(rng.random() < 0.1)  # woken up beyond a limit
+        if self.outside:
             home = np.where(rng.random(joints) < 0.5, low - 0.05, high + 0.05)
         self.allowed = self.limits.widened_to(home)
         self.fast = rng.random() < 0.15
@@ -279,6 +281,11 @@ class Episode:
         rng, counts = self.rng, self.result.counts
         violations = check(plan, self.plan, self.limits, now_ns=self.now)
         if violations:
+            if self.outside and not limit_violations(plan, self.allowed):
+                # A plan that began outside may come in and go out again as far as it was. Once the
+                # arm is inside the gate takes no other that does so, nor a brake that has to.
+                counts["refused on the way in"] += 1
+                return
             self.result.failures.append(f"the gate refused a plan of the planner: {violations[0]}")
             return
         if rng.random() < 0.15:
