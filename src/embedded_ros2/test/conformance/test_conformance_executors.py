@@ -236,3 +236,23 @@ def test_a_rate_sleeps_beside_a_spinning_thread(ros, node):
     executor.shutdown()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_every_message_wakes_the_executor(ros, node):
+    answered = threading.Event()
+    node.create_subscription(Int64, "numbers", lambda message: answered.set(), 10)
+    publisher = node.create_publisher(Int64, "numbers", 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not publisher.get_subscription_count() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for _ in range(1000):
+        answered.clear()
+        publisher.publish(Int64())
+        assert answered.wait(20)
+    executor.shutdown()
+    thread.join(20)
+    assert not thread.is_alive()

@@ -256,9 +256,15 @@ class Executor:
             return lambda: self._run_task(item)
         entity = item
         node = entity._node_reference()
-        if node is None or node._get_executor() is not self or not entity._has_work():
+        if node is None or node._get_executor() is not self:
             self._unqueue(entity)
             return None
+        if not entity._has_work():
+            self._unqueue(entity)
+            # What came before that found the entity in the queue and did not put it there again.
+            if not entity._has_work():
+                return None
+            entity._queued_in = self
         group = entity.callback_group
         if not group.beginning_execution(entity):
             with self._lock:
