@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house as docs/explanation/architecture.md draws it: floors, and what may import ROS."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[3]
+SRC = TOP / "src"
+# What each package may import of the suite. vla_msgs has no Python of its own.
+MAY_IMPORT = {
+    "smooth_motion": set(),
+    "vla_policies": set(),
+    "embedded_ros2": set(),
+    "vla_sim": {"smooth_motion", "vla_policies", "vla_msgs"},
+    "vla_policy_node": {"smooth_motion", "vla_policies", "vla_msgs"},
+    "smoothness_monitor": {"smooth_motion", "vla_sim", "vla_msgs"},
+    "vla_bringup": {"smooth_motion", "vla_msgs"},
+}
+ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
+WITHOUT_ROS = ["smooth_motion", "vla_policies"]
+
+
+def modules(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*.py") if "build" not in path.parts]
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level names that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_what_stands_below_it(package):
+    suite = {*MAY_IMPORT, "vla_msgs"}
+    for path in modules(SRC / package / package):
+        foreign = imported(path) & suite - {package}
+        assert foreign <= MAY_IMPORT[package], f"{path.relative_to(TOP)} imports {foreign}"
+
+
+@pytest.mark.parametrize("package", WITHOUT_ROS)
+def test_the_ground_floor_knows_no_ros(package):
+    for path in modules(SRC / package / package):
+        found = {name for name in imported(path) if name in ROS or name.endswith("_msgs")}
+        assert not found, f"{path.relative_to(TOP)} imports {found}"
+
+
+@pytest.mark.parametrize("package", ["vla_sim", "vla_policy_node", "smoothness_monitor"])
+def test_a_core_knows_no_ros_and_reads_no_clock(package):
+    clocks = re.compile(r"\btime\.(time|time_ns|monotonic|monotonic_ns|sleep)\(|datetime\.now\(")
+    for path in modules(SRC / package / package / "core"):
+        found = {name for name in imported(path) if name in ROS or name.endswith("_msgs")}
+        assert not found, f"{path.relative_to(TOP)} imports {found}"
+        assert not clocks.search(path.read_text()), f"{path.relative_to(TOP)} reads a clock"
+
+
+@pytest.mark.parametrize("package", ["vla_sim", "vla_policy_node", "smoothness_monitor"])
+def test_a_node_is_thin(package):
+    lines = (SRC / package / package / "node.py").read_text().splitlines()
+    assert len(lines) < 300
+
+
+def test_no_node_asks_whether_ros_is_real():
+    for package in set(MAY_IMPORT) - {"embedded_ros2"}:
+        for path in modules(SRC / package / package):
+            assert "embedded_ros2" not in imported(path), f"{path.relative_to(TOP)}"
+
+
+def test_every_package_has_a_readme_a_licence_and_one_version():
+    versions = set()
+    for package in sorted(SRC.iterdir()):
+        assert (package / "README.md").is_file(), package.name
+        manifest = package / "package.xml"
+        if manifest.is_file():
+            text = manifest.read_text()
+            assert "<license>Apache-2.0</license>" in text, package.name
+            versions.add(re.search(r"<version>(.*)</version>", text).group(1))
+    assert len(versions) == 1
