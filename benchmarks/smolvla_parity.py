@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--size", choices=list(lerobot.SIZES), default="tiny")
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--observations", type=int, default=2)
+    parser.add_argument("--observations", type=int, default=2, help="2 at least")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="where to keep checkpoints between runs")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
@@ -83,6 +83,15 @@ def compare(work: Path, arguments: argparse.Namespace, cameras: int) -> list[dic
             # What bfloat16 itself costs, in both: against the same file computed in float32.
             ours["bfloat16 file in float32"] = answers(folder, "float32", scenes)
     found = []
+    # How much there is to get right: what another image and another state do to the action.
+    first, last, any_dtype = scenes[0], scenes[-1], arguments.dtypes[0]
+    folder = work / f"{arguments.size}_{any_dtype}_{cameras}"
+    for name, other in (
+        ("another image", (last[0], first[1], first[2])),
+        ("another state", (first[0], last[1], first[2])),
+    ):
+        moved = answers(folder, any_dtype, [other])
+        found.append(report(cameras, f"{name}, ours", moved, ours[any_dtype][:1]))
     for dtype in arguments.dtypes:
         found.append(report(cameras, f"{dtype}, ours - LeRobot", ours[dtype], theirs[dtype]))
     if "bfloat16" in ours:
@@ -112,9 +121,7 @@ def answers(folder: Path, dtype: str, scenes: list[tuple]) -> list[np.ndarray]:
 
 
 def report(cameras: int, name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict:
-    errors = [
-        np.abs(a - b).max(axis=0) / b.std(axis=0) for a, b in zip(ours, theirs, strict=True)
-    ]
+    errors = [np.abs(a - b).max(axis=0) / b.std(axis=0) for a, b in zip(ours, theirs, strict=True)]
     worst = np.max(errors, axis=0)
     columns = "  ".join(f"{e:{len(j)}.1e}" for e, j in zip(worst, lerobot.JOINTS, strict=True))
     print(f"{cameras:>7} {name:<28} {worst.max():9.1e}   {columns}", flush=True)

@@ -20,8 +20,12 @@ class _Recorder(OpenVinoBackend):
     """Keeps the inputs of every stage."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        super().__init__(bundle, threads)
         self.inputs: dict[str, list[list[Array32]]] = {name: [] for name in STAGES}
+        self._steps = 0
+        super().__init__(bundle, threads)
+        # Not what it was warmed up with.
+        for inputs in self.inputs.values():
+            inputs.clear()
         self._steps = 0
 
     def _run(self, stage: str, *inputs: Array32) -> list[Array32]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,6 +132,7 @@ def quantise(folder: Path, inputs: Mapping[str, Sequence[list[Array32]]]) -> Non
     """
     import nncf
 
+    nncf.set_log_level(logging.ERROR)
     for name in STAGES:
         stage = openvino.Core().read_model(folder / f"{name}.xml")
         # Masked scores are statistics too, and too large to be summed; nothing is made of them.

@@ -84,9 +84,6 @@ class OpenVinoBackend:
         except RuntimeError as error:
             first = str(error).strip().splitlines()[-1]
             raise PolicyError(f"{bundle.folder}: cannot be compiled ({first})") from None
-        # The library keeps the files mapped after it has packed their weights for itself.
-        self._mapped = tuple(bundle.folder / f"{name}.bin" for name in STAGES)
-        drop_mapped_pages(self._mapped)
         self._host = safe_open(bundle.folder / HOST_FILE, framework="np")
         self._embedding = self._host.get_slice(EMBEDDING)
         self._wide = self._embedding.get_dtype() == "F32"
@@ -99,6 +96,9 @@ class OpenVinoBackend:
         self._layers = (shapes.text.layers, shapes.text.kv_heads)
         self._every = config.self_attention_every
         self._time = (shapes.expert.hidden, config.min_period, config.max_period)
+        self._warm_up(shapes.vision.image_size, config.max_state_size, config.max_action_size)
+        # The library keeps the files mapped after it has packed their weights for itself.
+        drop_mapped_pages(bundle.folder / f"{name}.bin" for name in STAGES)
 
     def encode_image(self, pixels: Array32) -> Array32:
         """Return the tokens (1, I, hidden) of an image (3, S, S) in -1..1."""
@@ -148,6 +148,13 @@ class OpenVinoBackend:
         """Free the stages."""
         self._stages.clear()
         del self._embedding, self._host
+
+    def _warm_up(self, side: int, state_size: int, columns: int) -> None:
+        """Use every stage once: weights are packed at the first use, not at compilation."""
+        image = self.encode_image(np.zeros((3, side, side), np.float32))
+        state = np.zeros(state_size, np.float32)
+        prefix = self.prefill([image, self.embed_text(np.zeros(1, np.int64))], state)
+        self.velocity(self.renew(prefix, state), np.zeros((1, columns), np.float32), 1.0)
 
     def _tables(self, prefix: _Prefix, rows: int) -> tuple[Array32, ...]:
         """Return the inputs of a step that stay the same from step to step."""
