@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,8 +95,8 @@ def _start(port: int) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"the router did not listen on port {port} in time")
         time.sleep(_POLL_S)
-    # Its parent may live long and never wait for it: do not keep a zombie's record.
-    process.returncode = 0
+    # The process that starts a router may outlive it, and must not keep a zombie then.
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
 @contextlib.contextmanager

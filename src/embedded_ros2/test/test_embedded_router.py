@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from embedded_ros2 import router
+from embedded_ros2 import router, session
 
 DEADLINE_S = 30.0
 NODE = """
@@ -101,6 +101,22 @@ def test_processes_that_start_at_once_share_one_router_and_leave_nothing(start, 
         process.kill()
     wait_until(lambda: not routers(port))
     assert not router._lock_path(port).exists()
+
+
+def test_a_process_that_outlives_the_router_keeps_no_zombie(monkeypatch, port):
+    monkeypatch.setenv("ZENOH_CONFIG_OVERRIDE", f'connect/endpoints=["tcp/localhost:{port}"]')
+    session.open_session().close()
+    (process_id,) = routers(port)
+    os.kill(process_id, signal.SIGKILL)
+
+    def is_gone():
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_until(is_gone)
 
 
 def test_a_node_that_comes_later_sees_the_others(start, port):
