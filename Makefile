@@ -9,7 +9,10 @@ POLICY ?= color_pick
 EPISODES ?= 3
 SEED ?= 0
 OUT ?= out/demo
+# Torch without CUDA. Elsewhere PyPI's would bring gigabytes of it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node vla_bringup embedded_ros2
 SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
@@ -19,6 +22,11 @@ SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
 
 help:
 	@sed -n '2,4p' Makefile
+
+# A learned policy runs in an environment of its own; its contract names it.
+ifneq ($(filter smolvla_tiny,$(POLICY)),)
+demo: $(POLICY_VENV)/smolvla_tiny/config.json
+endif
 
 demo: setup
 	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output $(OUT)
@@ -56,5 +64,17 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs
 	touch $@
 
+$(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES)) | $(VENV)/.installed
+	test -d $(POLICY_VENV) || $(PYTHON) -m venv $(POLICY_VENV)
+	rm -rf src/vla_policies/build src/vla_policies/*.egg-info
+	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
+		--extra-index-url $(TORCH_INDEX) './src/vla_policies[smolvla]'
+	rm -rf src/vla_policies/build src/vla_policies/*.egg-info
+	touch $@
+
+$(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
+	rm -rf $(@D)
+	$(POLICY_VENV)/bin/vla-policy make-tiny $(@D)
+
 clean:
-	rm -rf $(VENV) out build install log
+	rm -rf $(VENV) $(POLICY_VENV) out build install log

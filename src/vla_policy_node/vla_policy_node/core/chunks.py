@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_policies import PolicySpec
-from vla_policies.rtc import Committed
+from vla_policies.rtc import HORIZON, Committed
 from vla_policy_node.core.planner import Event
 
 Array = NDArray[np.float64]
@@ -71,7 +71,8 @@ def committed(running: Rows, stamp_ns: int, dt_ns: int, delay_ns: int) -> Commit
     times_ns = stamp_ns + dt_ns * np.arange(count, dtype=np.int64)
     # A delay between two rows settles both.
     delay = min(-(-delay_ns // dt_ns), count)
-    return Committed(running.at(times_ns), int(delay))
+    # Beyond the delay the old chunk is left gradually: an answer may come later than expected.
+    return Committed(running.at(times_ns), int(delay), int(delay) + HORIZON)
 
 
 def ensemble(older: Sequence[Rows], newest: Rows) -> Array:
