@@ -12,7 +12,7 @@ from typing import Any
 
 import zenoh
 
-from embedded_ros2 import router
+from embedded_ros2 import memory, router
 
 SESSION_CONFIG_VARIABLE = "ZENOH_SESSION_CONFIG_URI"
 ROUTER_CONFIG_VARIABLE = "ZENOH_ROUTER_CONFIG_URI"
@@ -121,6 +121,7 @@ def open_session() -> zenoh.Session:
         RuntimeError: If no router can be reached or started.
     """
     zenoh.try_init_log_from_env()  # RUST_LOG shows what Zenoh does
+    memory.keep_large_blocks()
     config = session_config()
     port = local_router_port(config)
     with nullcontext() if port is None else router.available(port):
