@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The step of an encoder, as seen in what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smoothness_monitor.report.streams import FloatArray
+
+# Fewer different values than this show no grid.
+_FEWEST = 8
+# Values of a grid lie within this share of a step from it.
+_OFF_GRID = 0.05
+# Of the values, so many must lie there.
+_MOST = 0.99
+# Steps below this, rad, are rounding of numbers, not of an encoder.
+_FINEST = 2e-6
+
+
+def on_grid(positions: FloatArray, step: float) -> bool:
+    """Return whether the positions (N,) of a joint lie on a grid of this step."""
+    values = np.unique(positions[np.isfinite(positions)])
+    if values.size < 2:
+        return values.size == 1
+    return _share_on_grid(values - values[0], step) >= _MOST
+
+
+def quantum(positions: FloatArray) -> float | None:
+    """Return the step of the grid that all positions lie on, or None where there is none.
+
+    Args:
+        positions: (N,) of one joint; NaN is passed over.
+    """
+    values = np.unique(positions[np.isfinite(positions)])
+    if values.size < _FEWEST:
+        return None
+    values = values - values[0]
+    # Values that differ by rounding alone are one.
+    steps = np.diff(values)
+    steps = steps[steps > 1e-9]
+    if steps.size < _FEWEST - 1:
+        return None
+    step = float(steps.min())
+    if step < _FINEST:
+        return None
+    for _ in range(4):
+        # Each pass extends the fit to where the error of the step before adds up to half a step.
+        counts = np.round(values / step)
+        near = np.abs(values - counts * step) < 0.25 * step
+        step = float(values[near] @ counts[near] / (counts[near] @ counts[near]))
+    return step if _share_on_grid(values, step) >= _MOST else None
+
+
+def _share_on_grid(values: FloatArray, step: float) -> float:
+    off = np.abs(values - np.round(values / step) * step)
+    return float((off < _OFF_GRID * step).mean())

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The picture of a report: positions, jerk, movements and time stamps on one time axis."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from smoothness_monitor.report.analysis import Report, StreamReport
+from smoothness_monitor.report.errors import ReportError
+from smoothness_monitor.report.streams import FloatArray, IntArray, Role
+
+try:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise ReportError(f"drawing needs matplotlib: pip install matplotlib ({error})") from None
+
+COLOURS = ("#1f5fa8", "#c8702a", "#3c8c5a", "#8a5aa8", "#b5494f", "#5d8fa5", "#9a8a2d", "#6b6b6b")
+LIMIT, QUIET, MARK = "#b5494f", "#b9bec6", "#c0392b"
+POINTS = 1500  # across; more are drawn as the range of what falls together
+SMOOTHNESS = Normalize(-6.0, -1.4)  # of SPARC, from rough to a minimum-jerk movement
+
+
+def draw(report: Report) -> bytes:
+    """Return the picture as PNG."""
+    main = report.main
+    measured = _beside(report)
+    origin = main.stream.times_ns[0]
+    rows = [3.0, 2.2, 0.8, 1.2]
+    if measured is not None:
+        rows.insert(2, 2.2)
+    figure = Figure(figsize=(12.5, 2.1 + 1.05 * sum(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, gridspec_kw={"height_ratios": rows})
+    remaining = iter(axes)
+    _positions(next(remaining), main, measured, origin)
+    _jerk(next(remaining), main, report, origin)
+    if measured is not None:
+        _jerk(next(remaining), measured, report, origin)
+    _movements(next(remaining), main, origin)
+    _stamps(next(remaining), main, measured, origin)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.005)
+    axes[-1].set_xlabel("time, s")
+    figure.align_ylabels(list(axes))
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=110)
+    return out.getvalue()
+
+
+def _beside(report: Report) -> StreamReport | None:
+    """Return the measured stream that has most joints in common with the main one."""
+    if report.main.stream.role is Role.MEASURED:
+        return None
+    own = set(report.main.stream.joint_names)
+    others = [r for r in report.streams if r.stream.role is Role.MEASURED]
+    # Of two with the same joints the one from elsewhere says more than the controller's echo.
+    return max(
+        (r for r in others if own & set(r.stream.joint_names)),
+        key=lambda r: (
+            len(own & set(r.stream.joint_names)),
+            r.stream.topic != report.main.stream.topic,
+        ),
+        default=None,
+    )
+
+
+def _seconds(times: IntArray, origin: int) -> FloatArray:
+    return np.asarray((times - origin) * 1e-9)
+
+
+def _line(axis: Axes, t: FloatArray, y: FloatArray, **style: object) -> None:
+    """Draw a line; where many samples fall together, their range, so that no peak is lost."""
+    if len(t) <= 4 * POINTS:
+        axis.plot(t, y, **style)  # type: ignore[arg-type]
+        return
+    edges = np.linspace(t[0], t[-1], POINTS + 1)
+    starts = np.clip(np.searchsorted(t, edges[:-1]), 0, len(t) - 1)
+    filled = np.isfinite(y)
+    low = np.minimum.reduceat(np.where(filled, y, np.inf), starts)
+    high = np.maximum.reduceat(np.where(filled, y, -np.inf), starts)
+    empty = ~np.isfinite(low)
+    low[empty], high[empty] = np.nan, np.nan
+    both = np.stack((low, high), axis=1).ravel()
+    axis.plot(np.repeat(edges[:-1], 2), both, **style)  # type: ignore[arg-type]
+
+
+def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, origin: int) -> None:
+    stream = main.stream
+    t = _seconds(stream.times_ns, origin)
+    for j, name in enumerate(stream.joint_names):
+        colour = COLOURS[j % len(COLOURS)]
+        _line(axis, t, stream.positions[:, j], color=colour, lw=1.2, label=name)
+        if measured is not None and name in measured.stream.joint_names:
+            column = measured.stream.positions[:, measured.stream.joint_names.index(name)]
+            times = _seconds(measured.stream.times_ns, origin)
+            _line(axis, times, column, color=colour, lw=0.7, ls=":")
+    note = "\n(dotted: measured)" if measured is not None else ""
+    axis.set_ylabel(f"position, rad{note}")
+    axis.set_title(stream.name, loc="left", fontsize=9, color="#555555")
+    axis.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=min(8, len(stream.joint_names)),
+        fontsize=8,
+        frameon=False,
+        borderaxespad=0.1,
+    )
+
+
+def _jerk(axis: Axes, one: StreamReport, report: Report, origin: int) -> None:
+    """Draw the jerk of all joints, as a share of the limits where all shown have one."""
+    stream = one.stream
+    shown = [j for j, f in enumerate(one.joints) if f.joint in one.movement_joints]
+    shown = shown or list(range(len(one.joints)))
+    names = [stream.joint_names[j] for j in shown]
+    limits = report.robot.limits if report.robot else None
+    ratio = limits is not None and set(names) <= set(limits.joint_names)
+    size = np.abs(one.jerk[:, shown])
+    if ratio and limits is not None:
+        size = size / np.array([limits.jerk[limits.joint_names.index(name)] for name in names])
+    t = _seconds(one.jerk_times_ns, origin)
+    for j, column in zip(shown, size.T, strict=True):
+        _line(axis, t, column, color=COLOURS[j % len(COLOURS)], lw=0.8, alpha=0.85)
+    what = "command" if stream.role is Role.COMMAND else "measured"
+    if what == "measured":
+        noise = [f.noise_floor for f in (one.joints[j] for j in shown) if f.noise_floor]
+        if noise and not ratio:
+            axis.axhspan(0.0, 2.0 * max(noise), color=QUIET, alpha=0.35, lw=0)
+            axis.plot([], [], color=QUIET, lw=6, alpha=0.5, label="two noise floors")
+    if ratio:
+        axis.axhline(1.0, color=LIMIT, lw=1.0, ls=(0, (5, 3)), label="limit")
+    finite = size[np.isfinite(size)]
+    top = float(finite.max(initial=0.0))
+    median = float(np.median(finite[finite > 0.0])) if (finite > 0.0).any() else 0.0
+    if (ratio and top > 10.0) or (median > 0.0 and top > 200.0 * median and top > 3.0):
+        axis.set_yscale("log")
+        axis.set_ylim(bottom=0.01 if ratio else max(median / 10.0, top * 1e-7))
+    else:
+        axis.set_ylim(0.0, 1.1 * max(top, 1.0 if ratio else 0.0) or 1.0)
+    axis.set_ylabel(f"|jerk|, {what}\n" + ("share of its limit" if ratio else "rad/s³"))
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="upper right", fontsize=8, frameon=False)
+
+
+def _movements(axis: Axes, main: StreamReport, origin: int) -> None:
+    palette = colormaps["RdYlGn"]
+    for movement in main.movements:
+        start, length = (movement.start_ns - origin) * 1e-9, movement.duration_s
+        value = movement.sparc
+        colour = QUIET if value is None else palette(SMOOTHNESS(value))
+        axis.broken_barh(
+            [(start, length)], (0.1, 0.8), facecolors=colour, edgecolor="white", lw=0.6
+        )
+        span = max(main.stream.duration_s, 1e-9)
+        if value is not None and length > 0.035 * span:
+            axis.text(
+                start + length / 2,
+                0.5,
+                f"{value:.1f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+            )
+    axis.set_ylim(0.0, 1.0)
+    axis.set_yticks([])
+    axis.set_ylabel("movements\n(SPARC)")
+
+
+def _stamps(axis: Axes, main: StreamReport, measured: StreamReport | None, origin: int) -> None:
+    for one, colour in ((main, COLOURS[0]), (measured, COLOURS[1])):
+        if one is None or len(one.stream.stamps_ns) < 2:
+            continue
+        stamps = one.stream.stamps_ns
+        steps = np.diff(stamps) * 1e3 * 1e-9
+        t = _seconds(stamps[1:], origin)
+        _line(axis, t, steps, color=colour, lw=0.8, label=one.stream.name)
+        wrong = (steps <= 0.0) | (steps > 1.5e3 * one.timing.period_s)
+        if wrong.any():
+            axis.plot(t[wrong], steps[wrong], ".", color=MARK, ms=4)
+    axis.set_ylabel("time between\nstamps, ms")
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            fontsize=7,
+            frameon=False,
+            ncols=2,
+            borderaxespad=0.1,
+        )
