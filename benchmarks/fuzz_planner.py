@@ -272,7 +272,7 @@ class Episode:
                 counts["chunks planned"] += 1
         if tail is not None:
             self.send(overlap(self.plan, tail, cut_ns=self.now - 20 * MS))
-        until = self.now + int(rng.integers(1, 30 if self.fast else 200)) * MS
+        until = self.now + int(rng.integers(1, 20 if self.fast else 100)) * MS
         self.cycles(until)
         self.now = until
 
