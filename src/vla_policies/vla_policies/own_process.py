@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from vla_policies.cli.bench import MALLOC, PASSIVE
 from vla_policies.protocol import (
     Action,
     Observation,
@@ -34,13 +35,8 @@ from vla_policies.rtc import Committed
 from vla_policies.wire.client import HungError, Server
 
 MODULE = "vla_policies.wire.child"
-# Threads that wait spin no longer, and large blocks of memory are kept: what a busy computer of
-# two processors gained by it is in docs/how-to/remote_policy.md.
-ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "1073741824",
-}
+# What `vla-policy bench` compares: threads that wait do not spin, large blocks of memory are kept.
+ENVIRONMENT = {**PASSIVE, **MALLOC}
 WATCH_S = 0.1
 HEALTH_S, HEALTH_TIMEOUT_S = 2.0, 3.0
 UNHEALTHY = 3

@@ -535,3 +535,31 @@ def test_the_raw_planner_can_be_set_while_the_node_runs_and_nothing_else_can(rob
     positions = np.array([point.positions for point in robot_node.raw[0].points])
     assert positions.shape == (30, 5)
     assert all(len(point.velocities) == 0 for point in robot_node.raw[0].points)
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def test_a_policy_process_that_is_killed_or_hangs_lets_the_arm_rest_and_comes_back(
+    robot_node, launch
+):
+    node = launch(policy_python=sys.executable, inference_timeout_s=2.0)
+    until(lambda: robot_node.state == PolicyStatus.IDLE, "status")
+    until(lambda: robot_node.instruct.get_subscription_count() > 0, "subscription")
+    robot_node.instruct.publish(String(data="behave badly"))
+    until(lambda: len(robot_node.plans) >= 5, "plans")
+    for sent in (signal.SIGKILL, signal.SIGSTOP):
+        (child,) = children(node.pid)
+        os.kill(child, sent)
+        until(lambda: robot_node.state == PolicyStatus.WAITING, "word of the lost policy")
+        assert "walker in its own process" in robot_node.statuses[-1].waiting_for[0]
+        until(lambda: robot_node.state == PolicyStatus.RUNNING, "return of the policy")
+        assert children(node.pid) != [child]
+        before = len(robot_node.plans)
+        until(lambda before=before: len(robot_node.plans) >= before + 5, "plans after that")
+    positions = np.array([position for _, position in robot_node.commands])
+    moving = np.flatnonzero(np.abs(np.diff(positions, axis=0)).max(axis=1))
+    assert np.diff(moving).max() > 20, "the arm rests while the policy hangs"
+    assert worst_jerk(robot_node.commands) <= JERK * 1.000001

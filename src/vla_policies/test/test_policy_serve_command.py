@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vla-policy serve`, and what it and LeRobot's adapter say when they cannot."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from vla_policies import Observation, PolicyError, load_policy
+from vla_policies.cli import main
+from vla_policies.cli.serve import find
+
+MOTION = {"joint_names": ["a"], "dt_s": 0.1, "positions": [[0.0], [0.5]]}
+
+
+@pytest.fixture
+def contract(tmp_path):
+    """Write a contract of a recorded motion."""
+    (tmp_path / "motion.yaml").write_text(yaml.safe_dump(MOTION))
+    options = {"file": str(tmp_path / "motion.yaml"), "rows": 3}
+    path = tmp_path / "contract.yaml"
+    path.write_text(yaml.safe_dump({"policy": {"name": "replay", "options": options}}))
+    return path
+
+
+def test_a_served_policy_answers_until_the_server_is_told_to_end(contract):
+    command = [sys.executable, "-m", "vla_policies.cli", "serve", str(contract), "--port", "0"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        line = server.stdout.readline()
+        assert line.startswith("replay motion.yaml at ws://127.0.0.1:")
+        port = int(line.rsplit(":", 1)[1])
+        policy = load_policy("remote", {"url": f"ws://127.0.0.1:{port}"})
+        assert not policy.takes_committed
+        action = policy.infer(Observation(0, {}, {}, "go"))
+        assert action.positions[:, 0] == pytest.approx(np.array([0.0, 0.5, 0.5]))
+        policy.close()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        assert "Traceback" not in server.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["replay", "--host", "0.0.0.0"], "other computers can reach it"),
+        (["replay", "--tls-cert", "x"], "--tls-cert and --tls-key: give both"),
+        (["replay", "--token-file", "/nowhere"], "/nowhere: cannot be read"),
+        (["replay", "--options", "[1]"], "is no YAML mapping"),
+        (["replay", "--options", "{"], "--options: "),
+        (["replay", "--options", "/nowhere.yaml"], "--options: "),
+        (["replay", "--clients", "0"], "give 1 or more"),
+        (["replay"], "replay: options.file: is missing"),
+        (["nobody"], "there is no policy 'nobody'"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_and_exit_code_2(capsys, arguments, problem):
+    assert main(["serve", *arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("vla-policy: ")
+    assert problem in lines[0]
+
+
+def test_a_port_that_is_taken_is_named(capsys, contract, start):
+    port = str(start().port)
+    assert main(["serve", str(contract), "--port", port]) == 2
+    assert f"--port {port}" in capsys.readouterr().err
+
+
+def test_what_is_served_may_be_a_name_a_contract_or_a_checkpoint(contract, tmp_path):
+    assert find("replay", {"rows": 1}) == ("replay", {"rows": 1})
+    name, options = find(str(contract), {"rows": 9})
+    assert (name, options["rows"]) == ("replay", 9)
+    for kind, policy in (("smolvla", "smolvla"), ("act", "lerobot")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"type": kind}))
+        assert find(str(folder), {}) == (policy, {"checkpoint": str(folder)})
+    with pytest.raises(PolicyError, match="is no contract"):
+        find(str(tmp_path / "motion.yaml"), {})
+
+
+def test_a_folder_that_lerobot_did_not_write_is_named(tmp_path):
+    options = {"checkpoint": str(tmp_path), "dt_s": 0.1, "joints": {"a": "rad"}}
+    with pytest.raises(PolicyError, match=r"lacks config\.json"):
+        load_policy("lerobot", options)
+
+
+def test_where_lerobot_is_not_installed_its_page_is_named(tmp_path):
+    with contextlib.suppress(ImportError):
+        import lerobot  # noqa: F401
+
+        pytest.skip("it is installed here")
+    for name in ("config", "policy_preprocessor", "policy_postprocessor"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_text("")
+    options = {"checkpoint": str(tmp_path), "dt_s": 0.1, "joints": {"a": "rad"}}
+    with pytest.raises(PolicyError, match=r"cannot be imported .*docs/reference/lerobot\.md"):
+        load_policy("lerobot", options)
