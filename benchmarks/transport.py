@@ -85,6 +85,7 @@ class RawZenoh:
         import queue
 
         import zenoh
+
         from embedded_ros2.session import open_session
 
         self.zenoh, self.session, self.queue = zenoh, open_session(), queue.SimpleQueue()
@@ -249,9 +250,7 @@ def _measure(first, second, side, seconds, setup):
 
 
 def _busy():
-    return [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)
-    ]
+    return [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
 
 
 def _median(rounds, *path):
@@ -312,7 +311,9 @@ def main():
         mine, theirs = (_median(rounds[name], *path) for name in sides)
         ratios[title] = mine / theirs
         print(f"| {title} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} |")
-    lost = [sum(r[1]["lost"] for r in busy[n]) + sum(r[1]["lost"] for r in image[n]) for n in sides]
+    lost = [
+        sum(r[1]["lost"] for r in busy[n]) + sum(r[1]["lost"] for r in image[n]) for n in sides
+    ]
     print(f"| images lost, idle and busy | {lost[0]} | {lost[1]} | |")
     if not setup:
         return 0
@@ -321,8 +322,10 @@ def main():
         and ratios[rows[4][0]] <= GOALS["image"]
         and lost[0] == 0
     )
-    print(f"\ngoals (JointState <= {GOALS['joint_state']}, image <= {GOALS['image']}, none lost): "
-          f"{'met' if met else 'NOT met'}")
+    print(
+        f"\ngoals (JointState <= {GOALS['joint_state']}, image <= {GOALS['image']}, none lost): "
+        f"{'met' if met else 'NOT met'}"
+    )
     return 0 if met else 1
 
 
