@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start and stop a graph of two nodes again and again, and let a big one run: what is left behind?
+
+    python benchmarks/embedded_lifecycle.py --cycles 1000 --minutes 10
+
+A cycle starts a talker and a listener in processes of their own, waits until the listener has
+heard something, and interrupts both (every tenth time the talker is killed instead). In the end
+no process, and so no socket, and no orphaned file in /dev/shm may be left. Then two processes
+exchange 20 topics at 100 Hz and two cameras at 30 Hz while the memory of both is watched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TOPICS, RATE_HZ, CAMERAS, CAMERA_HZ = 20, 100.0, 2, 30.0
+END_S = 10.0  # an end that takes longer is a hang
+IDLE_S = 12.0  # the router leaves after 5 s without company
+MARK = "EMBEDDED_LIFECYCLE_BENCHMARK"
+# Pages that are touched late, such as caches that fill up; a leak of 1 byte a message shows.
+ALLOWED_GROWTH = 0.05
+
+
+def talker(options):
+    """Count aloud."""
+    import rclpy
+    from std_msgs.msg import Int64
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("talker")
+    publisher = node.create_publisher(Int64, "count", 10)
+    numbers = iter(range(10**9))
+    node.create_timer(0.02, lambda: publisher.publish(Int64(data=next(numbers))))
+    _spin(rclpy, node)
+
+
+def listener(options):
+    """Say that something came."""
+    import rclpy
+    from std_msgs.msg import Int64
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("listener")
+    said = []
+
+    def hear(message):
+        if not said:
+            said.append(print("heard", flush=True))
+
+    node.create_subscription(Int64, "count", hear, 10)
+    _spin(rclpy, node)
+
+
+def source(options):
+    """Publish everything of the big graph."""
+    import rclpy
+    from sensor_msgs.msg import Image, JointState
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("source")
+    joints = JointState(name=["joint"] * 6, position=[0.1] * 6, velocity=[0.2] * 6)
+    image = Image(width=640, height=480, encoding="rgb8", step=1920, data=bytes(640 * 480 * 3))
+    states = [node.create_publisher(JointState, f"state_{i}", 10) for i in range(TOPICS)]
+    cameras = [node.create_publisher(Image, f"camera_{i}", 10) for i in range(CAMERAS)]
+    node.create_timer(1 / RATE_HZ, lambda: [publisher.publish(joints) for publisher in states])
+    node.create_timer(1 / CAMERA_HZ, lambda: [publisher.publish(image) for publisher in cameras])
+    _spin(rclpy, node)
+
+
+def sink(options):
+    """Receive it, and say every ten seconds how much came."""
+    import rclpy
+    from sensor_msgs.msg import Image, JointState
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("sink")
+    counts = {JointState: 0, Image: 0}
+
+    def count(message):
+        counts[type(message)] += 1
+
+    for i in range(TOPICS):
+        node.create_subscription(JointState, f"state_{i}", count, 10)
+    for i in range(CAMERAS):
+        node.create_subscription(Image, f"camera_{i}", count, 10)
+    node.create_timer(10.0, lambda: print(*counts.values(), flush=True))
+    _spin(rclpy, node)
+
+
+def _spin(rclpy, node):
+    from rclpy.executors import ExternalShutdownException
+
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(node)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+ROLES = {role.__name__: role for role in (talker, listener, source, sink)}
+
+
+def _start(role):
+    return subprocess.Popen(
+        [sys.executable, os.path.abspath(__file__), "--role", role],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, MARK: str(os.getpid())},
+    )
+
+
+def _stop(process, number):
+    """Return how long the end took; None for a hang."""
+    started_s = time.monotonic()
+    process.send_signal(number)
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
+    return time.monotonic() - started_s
+
+
+def _left_behind():
+    """Return the living processes that this benchmark has started, the router included."""
+    found = []
+    mark = f"{MARK}={os.getpid()}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def _orphans():
+    """Return the files of shared memory that no process uses: whoever does holds a lock."""
+    found = set()
+    for path in Path("/dev/shm").glob("*.zenoh"):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.add(path.name)
+        except OSError:
+            continue
+    return found
+
+
+def cycles(options):
+    """Start and stop; return whether nothing is left."""
+    before, ends, hangs, silent = _orphans(), [], 0, 0
+    started_s = time.monotonic()
+    for cycle in range(options.cycles):
+        heard, talks = _start("listener"), _start("talker")
+        if heard.stdout.readline().strip() != "heard":
+            silent += 1
+        kill = cycle % 10 == 9
+        for process, number in (
+            (talks, signal.SIGKILL if kill else signal.SIGINT),
+            (heard, signal.SIGTERM if cycle % 2 else signal.SIGINT),
+        ):
+            end_s = _stop(process, number)
+            process.stdout.close()
+            if end_s is None:
+                hangs += 1
+            else:
+                ends.append(end_s)
+        if (cycle + 1) % 50 == 0:
+            print(f"{cycle + 1} cycles, {hangs} hangs", file=sys.stderr, flush=True)
+    took_s = time.monotonic() - started_s
+    deadline_s = time.monotonic() + IDLE_S
+    while _left_behind() and time.monotonic() < deadline_s:
+        time.sleep(0.5)
+    left = _left_behind()
+    orphans = _orphans() - before
+    ends.sort()
+    print(
+        f"{options.cycles} cycles in {took_s:.0f} s: {silent} without a message, {hangs} hangs; "
+        f"an end took {statistics.median(ends):.2f} s (median), {ends[-1]:.2f} s (longest); "
+        f"left behind: {len(left)} processes (and their sockets), "
+        f"{len(orphans)} files in /dev/shm"
+    )
+    for line in left:
+        print(f"  {line}")
+    return not (hangs or silent or left or orphans)
+
+
+def _resident_kib(process):
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+def endurance(options):
+    """Run the big graph; return whether the memory of both processes stays flat."""
+    receives = _start("sink")
+    sends = _start("source")
+    samples, counts = [], []
+    end_s = time.monotonic() + options.minutes * 60
+    while time.monotonic() < end_s:
+        counts.append([int(word) for word in receives.stdout.readline().split()])
+        samples.append((_resident_kib(sends), _resident_kib(receives)))
+    stopped = [_stop(process, signal.SIGINT) for process in (sends, receives)]
+    third = max(1, len(samples) // 3)
+    flat = True
+    elapsed_s = 10.0 * len(counts)
+    print(
+        f"{options.minutes:g} minutes: {counts[-1][0] / elapsed_s / TOPICS:.1f} Hz on each of "
+        f"{TOPICS} topics, {counts[-1][1] / elapsed_s / CAMERAS:.1f} Hz on each of {CAMERAS} "
+        "cameras"
+    )
+    for index, name in enumerate(("publishing", "receiving")):
+        early = statistics.median(sample[index] for sample in samples[third : 2 * third])
+        late = statistics.median(sample[index] for sample in samples[-third:])
+        flat = flat and late <= early * (1 + ALLOWED_GROWTH)
+        print(
+            f"  {name}: {early / 1024:.1f} MiB in the second third, "
+            f"{late / 1024:.1f} MiB in the last"
+        )
+    return flat and None not in stopped
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cycles", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.role:
+        ROLES[options.role](options)
+        return 0
+    os.environ.setdefault("ROS_DOMAIN_ID", "78")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs", flush=True)
+    passed = [cycles(options)] if options.cycles else []
+    if options.minutes:
+        passed.append(endurance(options))
+    print(f"load average {os.getloadavg()[0]:.1f}; {'passed' if all(passed) else 'FAILED'}")
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
