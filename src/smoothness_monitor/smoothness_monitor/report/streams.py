@@ -137,7 +137,7 @@ class StreamBuilder:
         """Return the columns of joints that belong together, by name."""
         groups: list[set[str]] = []
         order: dict[str, None] = {}
-        for joints in self._joins:
+        for joints in sorted(self._joins, key=lambda names: -self._joins[names]):
             order.update(dict.fromkeys(joints))
             touched = [group for group in groups if group & set(joints)]
             groups = [group for group in groups if group not in touched]
