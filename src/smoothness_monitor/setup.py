@@ -20,5 +20,10 @@ setup(
     maintainer_email="maintainers@vla-smooth.invalid",
     description="Checks every plan, watches command and measured jerk, brakes and latches.",
     license="Apache-2.0",
-    entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.node:main"]},
+    entry_points={
+        "console_scripts": [
+            f"{PACKAGE} = {PACKAGE}.node:main",
+            f"smoothness = {PACKAGE}.report.command:main",
+        ]
+    },
 )
