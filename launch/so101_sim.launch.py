@@ -33,6 +33,11 @@ ARGUMENTS = [
         default_value=PathJoinSubstitution([CONFIG, "monitor", "so101.yaml"]),
         description="Thresholds of the monitor.",
     ),
+    DeclareLaunchArgument(
+        "policy_python",
+        default_value="",
+        description="Interpreter of the policy's own process, in place of what the contract says.",
+    ),
     DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene."),
 ]
 
@@ -82,6 +87,9 @@ def generate_launch_description() -> LaunchDescription:
                 "robot_file": robot_file,
                 "contract_file": ParameterValue(
                     LaunchConfiguration("contract_file"), value_type=str
+                ),
+                "policy_python": ParameterValue(
+                    LaunchConfiguration("policy_python"), value_type=str
                 ),
             },
         ],
