@@ -451,7 +451,7 @@ def test_a_path_that_is_no_recording_is_refused(tmp_path, capsys):
 def test_an_empty_recording_is_refused(tmp_path, capsys, storage):
     with Bag(tmp_path / "bag", storage=storage):
         pass
-    assert "has 0 topics" in refused(capsys, tmp_path, tmp_path / "bag")
+    assert "0 topics" in refused(capsys, tmp_path, tmp_path / "bag")
 
 
 def test_a_recording_of_other_things_is_refused(tmp_path, capsys):
@@ -554,3 +554,14 @@ def test_no_step_is_seen_where_there_is_none():
     assert quantum(np.sin(np.linspace(0.0, 20.0, 5000)).astype(np.float32).astype(float)) is None
     assert quantum(np.zeros(100)) is None
     assert quantum(np.full(100, np.nan)) is None
+
+
+def test_even_steps_of_a_command_are_no_encoders():
+    """As a controller draws a straight line: a recording of it looks like a grid."""
+    line = np.concatenate((np.zeros(50), np.linspace(0.0, 1.0, 41), np.ones(50)))
+    assert quantum(0.03 * np.arange(40.0)) is None
+    assert quantum(0.1 * line) is None
+    assert quantum(np.concatenate((0.1 * line, 0.1 * line[::-1]))) is None
+    # A joint that creeps over some ticks is none of these.
+    creep = np.round(np.linspace(0.0, 20.0, 1001)) * STEP
+    assert quantum(creep) == pytest.approx(STEP, rel=1e-6)

@@ -30,8 +30,10 @@ BEYOND = 1.001
 STAMP_DEVIATIONS = 4.0
 WORST = 10
 APART_NS = 250_000_000
-# Joints of a hand move differently and would hide the arm's movements.
-HAND_WORDS = ("gripper", "finger", "jaw", "knuckle", "thumb")
+# Hands and wheels move differently and would hide the arm's movements.
+NO_ARM_WORDS = ("gripper", "finger", "jaw", "knuckle", "thumb", "wheel", "caster")
+# Less than this share of the worst moment is none.
+NEGLIGIBLE = 1e-3
 FEWEST_SAMPLES = 8
 
 
@@ -374,7 +376,7 @@ def _moving_joints(stream: Stream, robot: Robot | None) -> list[int]:
     return [
         j
         for j, name in enumerate(stream.joint_names)
-        if not any(word in name.lower() for word in HAND_WORDS)
+        if not any(word in name.lower() for word in NO_ARM_WORDS)
     ]
 
 
@@ -438,7 +440,7 @@ def _worst(
     found: list[Moment] = []
     taken: list[int] = []
     for k in np.argsort(-best, kind="stable"):
-        if len(found) == WORST or not best[k] > 0.0:
+        if len(found) == WORST or not best[k] > NEGLIGIBLE * best.max():
             break
         t = int(times[k])
         if any(abs(t - other) < APART_NS for other in taken):
@@ -533,8 +535,10 @@ def _verdict(reports: list[StreamReport], robot: Robot | None) -> tuple[Verdict,
         ]
         if lines:
             return verdict, tuple(lines)
-    commanded = any(report.stream.role is Role.COMMAND for report, _ in judged)
-    line = "position, velocity, acceleration and jerk of the command"
-    if not commanded:
+    commands = [report for report, _ in judged if report.stream.role is Role.COMMAND]
+    if not commands:
         line = "position, velocity and jerk as measured; no command was recorded"
-    return Verdict.WITHIN, (line,)
+        return Verdict.WITHIN, (line,)
+    apart_ms = 1e3 * max(report.stream.period_s for report in commands)
+    line = "position, velocity, acceleration and jerk of the command"
+    return Verdict.WITHIN, (f"{line}, as far as samples {apart_ms:.3g} ms apart show",)

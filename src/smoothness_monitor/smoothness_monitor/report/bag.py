@@ -45,7 +45,7 @@ def read_bag(path: Path) -> Recording:
         if not wanted:
             count = len({c.topic for c in reader.connections})
             raise ReportError(
-                f"{path}: has {count} topics, but none of sensor_msgs/JointState or "
+                f"{path}: {count} topics, but none of sensor_msgs/JointState or "
                 "control_msgs/JointTrajectoryControllerState; record joint_states"
             )
         decoders = _Decoders(path, notes)

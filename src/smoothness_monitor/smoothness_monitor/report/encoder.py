@@ -11,6 +11,10 @@ from smoothness_monitor.report.streams import FloatArray
 _FEWEST = 8
 # Values of a grid lie within this share of a step from it.
 _OFF_GRID = 0.05
+# A coarser step is no encoder's.
+_COARSEST = 2.0 * np.pi / 200.0
+# Steps of an encoder alternate from sample to sample; those of an even command do not.
+_ALTERNATING = 0.2
 # Of the values, so many must lie there.
 _MOST = 0.99
 # Steps below this, rad, are rounding of numbers, not of an encoder.
@@ -48,7 +52,11 @@ def quantum(positions: FloatArray) -> float | None:
         counts = np.round(values / step)
         near = np.abs(values - counts * step) < 0.25 * step
         step = float(values[near] @ counts[near] / (counts[near] @ counts[near]))
-    return step if _share_on_grid(values, step) >= _MOST else None
+    if not (step <= _COARSEST and _share_on_grid(values, step) >= _MOST):
+        return None
+    counts = np.round(np.diff(positions[np.isfinite(positions)]) / step)
+    moving, changes = int((counts != 0).sum()), int((np.diff(counts) != 0).sum())
+    return step if changes >= _ALTERNATING * moving else None
 
 
 def _share_on_grid(values: FloatArray, step: float) -> float:

@@ -37,6 +37,7 @@ def draw(report: Report) -> bytes:
     if measured is not None:
         rows.insert(2, 2.2)
     figure = Figure(figsize=(12.5, 2.1 + 1.05 * sum(rows)), layout="constrained")
+    figure.suptitle(main.stream.name, x=0.01, ha="left", fontsize=9, color="#555555")
     axes = figure.subplots(len(rows), 1, sharex=True, gridspec_kw={"height_ratios": rows})
     remaining = iter(axes)
     _positions(next(remaining), main, measured, origin)
@@ -92,11 +93,17 @@ def _line(axis: Axes, t: FloatArray, y: FloatArray, **style: object) -> None:
     axis.plot(np.repeat(edges[:-1], 2), both, **style)  # type: ignore[arg-type]
 
 
+def _colour(joint: str, main: StreamReport) -> str:
+    """Return the colour of a joint, the same in every panel."""
+    names = main.stream.joint_names
+    return COLOURS[(names.index(joint) if joint in names else len(names)) % len(COLOURS)]
+
+
 def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, origin: int) -> None:
     stream = main.stream
     t = _seconds(stream.times_ns, origin)
     for j, name in enumerate(stream.joint_names):
-        colour = COLOURS[j % len(COLOURS)]
+        colour = _colour(name, main)
         _line(axis, t, stream.positions[:, j], color=colour, lw=1.2, label=name)
         if measured is not None and name in measured.stream.joint_names:
             column = measured.stream.positions[:, measured.stream.joint_names.index(name)]
@@ -104,11 +111,10 @@ def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, or
             _line(axis, times, column, color=colour, lw=0.7, ls=":")
     note = "\n(dotted: measured)" if measured is not None else ""
     axis.set_ylabel(f"position, rad{note}")
-    axis.set_title(stream.name, loc="left", fontsize=9, color="#555555")
     axis.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=min(8, len(stream.joint_names)),
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=min(7, len(stream.joint_names)),
         fontsize=8,
         frameon=False,
         borderaxespad=0.1,
@@ -118,8 +124,10 @@ def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, or
 def _jerk(axis: Axes, one: StreamReport, report: Report, origin: int) -> None:
     """Draw the jerk of all joints, as a share of the limits where all shown have one."""
     stream = one.stream
-    shown = [j for j, f in enumerate(one.joints) if f.joint in one.movement_joints]
-    shown = shown or list(range(len(one.joints)))
+    main = report.main
+    shared = set(main.movement_joints) & set(one.movement_joints)
+    wanted = shared or set(one.movement_joints) or set(stream.joint_names)
+    shown = [j for j, name in enumerate(stream.joint_names) if name in wanted]
     names = [stream.joint_names[j] for j in shown]
     limits = report.robot.limits if report.robot else None
     ratio = limits is not None and set(names) <= set(limits.joint_names)
@@ -127,8 +135,8 @@ def _jerk(axis: Axes, one: StreamReport, report: Report, origin: int) -> None:
     if ratio and limits is not None:
         size = size / np.array([limits.jerk[limits.joint_names.index(name)] for name in names])
     t = _seconds(one.jerk_times_ns, origin)
-    for j, column in zip(shown, size.T, strict=True):
-        _line(axis, t, column, color=COLOURS[j % len(COLOURS)], lw=0.8, alpha=0.85)
+    for name, column in zip(names, size.T, strict=True):
+        _line(axis, t, column, color=_colour(name, main), lw=0.8, alpha=0.85)
     what = "command" if stream.role is Role.COMMAND else "measured"
     if what == "measured":
         noise = [f.noise_floor for f in (one.joints[j] for j in shown) if f.noise_floor]
@@ -142,7 +150,7 @@ def _jerk(axis: Axes, one: StreamReport, report: Report, origin: int) -> None:
     median = float(np.median(finite[finite > 0.0])) if (finite > 0.0).any() else 0.0
     if (ratio and top > 10.0) or (median > 0.0 and top > 200.0 * median and top > 3.0):
         axis.set_yscale("log")
-        axis.set_ylim(bottom=0.01 if ratio else max(median / 10.0, top * 1e-7))
+        axis.set_ylim(bottom=0.01 if ratio else max(median / 10.0, top * 1e-4))
     else:
         axis.set_ylim(0.0, 1.1 * max(top, 1.0 if ratio else 0.0) or 1.0)
     axis.set_ylabel(f"|jerk|, {what}\n" + ("share of its limit" if ratio else "rad/s³"))

@@ -49,8 +49,9 @@ _CLASSES = {"beyond limits": "bad", "not clear": "unsure"}
 _DEFINITIONS = """
 <h2>What the figures mean</h2>
 <ul class="soft">
-<li><b>Jerk of a command</b>: third divided difference of its positions, exact where the command is
-what the recording says at its times.</li>
+<li><b>Jerk of a command</b>: third divided difference of its positions, never more than the true
+one. What happens between two samples is not seen, and a step shows the larger the faster the
+recording: compare recordings of one rate only.</li>
 <li><b>Measured jerk</b>: third derivative of a cubic fitted to a stretch of samples
 (Savitzky-Golay). The <b>noise floor</b> is the standard deviation that the encoder's steps add to
 it, the <b>bound</b> the most they can add. Encoders of some thousand ticks a turn cannot show
@@ -63,7 +64,7 @@ a minimum-jerk movement. For commands only: on measured velocities it says more 
 motion. Same source.</li>
 <li>Neither depends on how long a movement took. RMS and peak jerk do, strongly: compare them only
 at the same duration.</li>
-<li><b>Movement</b>: from rest to rest of all joints named, hands left out.</li>
+<li><b>Movement</b>: from rest to rest of all joints named, hands and wheels left out.</li>
 </ul>
 """
 
@@ -129,7 +130,8 @@ def _cards(record: dict[str, Any]) -> str:
     rms = [joint["jerk_rms_rad_s3"] for joint in joints if joint["jerk_rms_rad_s3"] is not None]
     worst = main["worst_moments"][0] if main["worst_moments"] else None
     sparcs = sorted(m["sparc"] for m in main["movements"] if m["sparc"] is not None)
-    lost = sum(stream["time"]["missing"] for stream in record["streams"])
+    missing = {stream["topic"]: stream["time"]["missing"] for stream in record["streams"]}
+    lost = sum(missing.values())
     what = "command" if main["role"] == "command" else "measured"
     cards = [
         (f"{_number(record['duration_s'])} s", "recorded"),
