@@ -95,14 +95,25 @@ def test_a_folder_that_lerobot_did_not_write_is_named(tmp_path):
         load_policy("lerobot", options)
 
 
+def checkpoint(folder, step):
+    """Write what looks like a checkpoint of LeRobot, and return the options for it."""
+    (folder / "config.json").write_text(json.dumps({"type": "act"}))
+    for name in ("policy_preprocessor", "policy_postprocessor"):
+        (folder / f"{name}.json").write_text(json.dumps({"steps": [step]}))
+    (folder / "model.safetensors").write_text("")
+    return {"checkpoint": str(folder), "dt_s": 0.1, "joints": {"a": "rad"}}
+
+
 def test_where_lerobot_is_not_installed_its_page_is_named(tmp_path):
     with contextlib.suppress(ImportError):
         import lerobot  # noqa: F401
 
         pytest.skip("it is installed here")
-    for name in ("config", "policy_preprocessor", "policy_postprocessor"):
-        (tmp_path / f"{name}.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_text("")
-    options = {"checkpoint": str(tmp_path), "dt_s": 0.1, "joints": {"a": "rad"}}
     with pytest.raises(PolicyError, match=r"cannot be imported .*docs/reference/lerobot\.md"):
-        load_policy("lerobot", options)
+        load_policy("lerobot", checkpoint(tmp_path, {"registry_name": "normalizer_processor"}))
+
+
+@pytest.mark.parametrize("step", [{"class": "subprocess.Popen", "config": {}}, {}, 3])
+def test_a_lerobot_checkpoint_that_names_foreign_code_is_not_loaded(tmp_path, step):
+    with pytest.raises(PolicyError, match=r"policy_preprocessor\.json: (names|is no processor)"):
+        load_policy("lerobot", checkpoint(tmp_path, step))

@@ -196,6 +196,8 @@ def load(folder: Path, device: str) -> Model:
                 f"{folder}: lacks {name}; give a folder that LeRobot 0.4 or newer has written "
                 "(older ones: lerobot's migrate_policy_normalization)"
             )
+    for name in PROCESSORS:
+        _check_steps(folder / name)
     try:
         from lerobot.configs.policies import PreTrainedConfig
         from lerobot.policies.factory import get_policy_class, make_pre_post_processors
@@ -219,6 +221,24 @@ def load(folder: Path, device: str) -> Model:
     for processor in (before, after):
         _check_statistics(folder, processor)
     return Model(config, policy, before, after)
+
+
+def _check_steps(path: Path) -> None:
+    """Refuse processors of foreign code: LeRobot imports and calls whatever class they name.
+
+    Raises:
+        PolicyError: The file cannot be read, or a step is none of LeRobot's.
+    """
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        named = [step.get("class") for step in steps if "registry_name" not in step]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise PolicyError(f"{path}: is no processor of LeRobot's: it lacks steps") from None
+    for name in named:
+        if not isinstance(name, str) or not name.startswith("lerobot."):
+            raise PolicyError(
+                f"{path}: names {name!r:.80}, which is not LeRobot's own code; do not run it"
+            )
 
 
 def _check_statistics(folder: Path, processor: Any) -> None:

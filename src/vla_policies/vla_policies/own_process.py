@@ -152,8 +152,8 @@ class OwnProcessPolicy:
                 return
             pause_s, unhealthy = min(2.0 * pause_s, LAST_PAUSE_S), 0
             child.end()
-            self._child = _Child(self._launch)
             with suppress(PolicyError):
+                self._child = _Child(self._launch)
                 self._child.wait(self._launch.start_timeout_s, self._closed)
 
 

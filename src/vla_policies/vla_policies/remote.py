@@ -210,8 +210,9 @@ class RemotePolicy:
                 try:
                     found = Connection(self._server(), ATTEMPT_S)
                     same = self._describe(found) == self._description
-                except PolicyError as error:
-                    self._reason = str(error)
+                # Whatever it is, without this thread nobody would ever connect again.
+                except Exception as error:
+                    self._reason = str(error) or type(error).__name__
                 else:
                     if same:
                         self._take(found)

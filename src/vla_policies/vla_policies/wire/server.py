@@ -121,7 +121,7 @@ class PolicyServer:
             await stop.wait()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._turn.acquire(), GRACE_S)
-            server.close(code=1001, reason="the server ends")
+            server.close()
         returned = await self._worker.end(GRACE_S)
         if returned:
             for policy in {self._policy, *(client.policy for client in self._clients)}:
