@@ -249,7 +249,7 @@ def _timing(stream: Stream) -> Timing:
         len(stream.stamps_ns),
         float(stream.stamps_ns.max() - stream.stamps_ns.min()) * 1e-9,
         period,
-        float(np.std(whole)) if whole.size else 0.0,
+        round(float(np.std(whole)), 9) if whole.size else 0.0,
         int((np.round(gaps / period) - 1).sum()) if gaps.size else 0,
         gaps.size,
         float(forward.max(initial=0.0)),

@@ -169,13 +169,15 @@ def _movements(axis: Axes, main: StreamReport, origin: int) -> None:
         )
         span = max(main.stream.duration_s, 1e-9)
         if value is not None and length > 0.035 * span:
+            dark = float(np.dot(colour[:3], (0.3, 0.6, 0.1))) < 0.55
             axis.text(
-                start + length / 2,
+                start + length / 2.0,
                 0.5,
-                f"{value:.1f}",
+                f"{value:.1f}".replace("-", "\N{MINUS SIGN}"),
                 ha="center",
                 va="center",
-                fontsize=7,
+                fontsize=8,
+                color="white" if dark else "#222222",
             )
     axis.set_ylim(0.0, 1.0)
     axis.set_yticks([])
