@@ -12,6 +12,7 @@ directly, router or not.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import subprocess
@@ -31,6 +32,7 @@ DEFAULT_PORT = 7447
 IDLE_S = 5.0
 _START_TIMEOUT_S = 15.0
 _POLL_S = 0.02
+_LAUNCH_MARK = "EMBEDDED_ROS2_LAUNCH_ID"
 _SHARED_MEMORY = Path("/dev/shm")
 _SEGMENT_AGE_S = 2.0  # younger ones may be about to be locked
 
@@ -77,8 +79,11 @@ def _start(port: int) -> None:
         f"import sys; sys.path.append({package_root!r}); "
         f"from embedded_ros2.router import serve; serve({port})"
     )
+    # A launch ends whoever carries its mark when it ends; the router serves others too.
+    environment = {k: v for k, v in os.environ.items() if k != _LAUNCH_MARK}
     process = subprocess.Popen(
         [sys.executable, "-c", code],
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -163,13 +168,14 @@ def _remove_orphaned_segments() -> None:
 
 
 def _has_company(router: object) -> bool:
-    info = router.info  # type: ignore[attr-defined]
-    return bool(info.peers_zid() or info.routers_zid())
+    # Not `peers_zid` and `routers_zid`: sessions in client mode are in neither.
+    return bool(router.info.transports())  # type: ignore[attr-defined]
 
 
 def main() -> None:
-    """Run a router in the foreground."""
-    serve(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_PORT)
+    """Run a router in the foreground, until it is interrupted."""
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_PORT, idle_s=math.inf)
 
 
 if __name__ == "__main__":
