@@ -66,6 +66,9 @@ def contenders(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         f"OpenVINO bfloat16, {rows} rows": {
             "library": "ours", "folder": place / "bfloat16", "rows": rows,
         },
+        f"OpenVINO mixed, {rows} rows": {
+            "library": "ours", "folder": place / "mixed", "rows": rows,
+        },
         "OpenVINO int8": {"library": "ours", "folder": place / "int8", "rows": 50},
         f"OpenVINO int8, {rows} rows": {
             "library": "ours", "folder": place / "int8", "rows": rows,
@@ -96,7 +99,7 @@ def prepare(arguments: argparse.Namespace) -> None:
             images, state = lerobot.scene(random, 3)
             sample = Sample(images, state.astype(np.float64), lerobot.TASK)
             write_sample(observations / f"{index:03}.npz", sample)
-    for precision in ("bfloat16", "int8"):
+    for precision in ("bfloat16", "mixed", "int8"):
         if not (arguments.work / precision).exists():
             code = vla_policy(
                 ["convert", str(checkpoint), str(arguments.work / precision),

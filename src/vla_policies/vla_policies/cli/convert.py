@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convert a SmolVLA checkpoint to a bundle that runs faster, with a report of its errors.
 
-Observations, for the report and to calibrate int8, are .npz files with observation.state in the
-checkpoint's units, task, and a uint8 RGB array for each camera. Every fourth is for the report
-alone.
+Observations, for the report and to calibrate int8 and mixed, are .npz files with
+observation.state in the checkpoint's units, task, and a uint8 RGB array for each camera. Every
+fourth is for the report alone.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="a new folder for the bundle")
     parser.add_argument("--backend", choices=["openvino"], default="openvino")
     parser.add_argument(
-        "--precision", choices=["float32", "bfloat16", "int8"], default="bfloat16",
-        help="of the computation (default: bfloat16)",
+        "--precision", choices=["float32", "bfloat16", "mixed", "int8"], default="bfloat16",
+        help="of the computation; mixed is int8 in the vision tower's MLPs (default: bfloat16)",
     )  # fmt: skip
     parser.add_argument("--observations", type=Path, help="a folder of observations")
     parser.add_argument("--statistics", type=Path, help="replaces those of the checkpoint")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, compare, report."""
     from vla_policies.smolvla import export
-    from vla_policies.smolvla.bundle import read_bundle
+    from vla_policies.smolvla.bundle import QUANTISED, read_bundle
     from vla_policies.smolvla.calibrate import record
     from vla_policies.smolvla.checkpoint import read_checkpoint
     from vla_policies.smolvla.loading import load_bundle, load_checkpoint
@@ -46,16 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
         statistics=arguments.statistics,
         patch_positions=arguments.patch_positions,
     )
-    int8 = arguments.precision == "int8"
+    to_quantise = arguments.precision in QUANTISED
     if arguments.observations is not None:
         samples = read_samples(arguments.observations, checkpoint.config)
         report = samples[HELD_OUT - 1 :: HELD_OUT] or samples
         calibration = [s for i, s in enumerate(samples) if i % HELD_OUT != HELD_OUT - 1]
         source = f"{len(report)} of {arguments.observations}"
-    elif int8:
+    elif to_quantise:
         raise PolicyError(
-            "int8 needs observations to calibrate by; record some dozens of the robot at work "
-            "and give their folder with --observations"
+            f"{arguments.precision} needs observations to calibrate by; record some dozens of the "
+            "robot at work and give their folder with --observations"
         )
     else:
         report = random_samples(checkpoint.config, checkpoint.processing, 2)
@@ -63,10 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     export.make_folder(arguments.folder)
     print(f"converting {arguments.checkpoint} ...", flush=True)
     export.convert(checkpoint, arguments.folder, arguments.precision)
-    if int8:
+    if to_quantise:
         print(f"quantising by {len(calibration)} observations ...", flush=True)
-        bundle = read_bundle(arguments.folder)
-        export.quantise(arguments.folder, record(bundle, calibration, arguments.threads))
+        inputs = record(read_bundle(arguments.folder), calibration, arguments.threads)
+        export.quantise(arguments.folder, arguments.precision, inputs)
     print(f"comparing with torch in float32 on {source} ...", flush=True)
     exact = load_checkpoint(checkpoint, "float32", threads=arguments.threads)
     first = answers(exact, report)

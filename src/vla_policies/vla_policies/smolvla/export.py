@@ -17,7 +17,14 @@ from safetensors.numpy import save_file
 
 from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Array32
-from vla_policies.smolvla.bundle import BUNDLE_FILE, EMBEDDING, FORMAT, HOST_FILE, STAGES
+from vla_policies.smolvla.bundle import (
+    BUNDLE_FILE,
+    EMBEDDING,
+    FORMAT,
+    HOST_FILE,
+    QUANTISED,
+    STAGES,
+)
 from vla_policies.smolvla.checkpoint import Checkpoint
 from vla_policies.smolvla.model import SmolVLA
 from vla_policies.smolvla.saving import copy_description
@@ -42,7 +49,7 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     Args:
         checkpoint: What to convert.
         folder: Where to; see `make_folder`.
-        precision: Of the computation. For int8 it is a float32 bundle until `quantise`.
+        precision: Of the computation. What is to be quantised is float32 until `quantise`.
     """
     model = load_model(checkpoint)
     for name, stage in trace(model).items():
@@ -64,7 +71,7 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     copy_description(checkpoint, folder)
     for key, value in (
         ("format", FORMAT),
-        ("precision", "float32" if precision == "int8" else precision),
+        ("precision", "float32" if precision in QUANTISED else precision),
         ("checkpoint", checkpoint.folder.name),
         ("patch_positions", checkpoint.patch_positions),
         ("openvino", openvino.__version__),
@@ -123,11 +130,14 @@ def trace(model: SmolVLA) -> dict[str, openvino.Model]:
     return found
 
 
-def quantise(folder: Path, inputs: Mapping[str, Sequence[list[Array32]]]) -> None:
-    """Quantise the stages of a bundle to int8, in place.
+def quantise(
+    folder: Path, precision: str, inputs: Mapping[str, Sequence[list[Array32]]]
+) -> None:
+    """Quantise the stages of a bundle, in place.
 
     Args:
-        folder: A bundle that was converted for int8.
+        folder: A bundle that was converted for this precision.
+        precision: One of `QUANTISED`.
         inputs: Of each stage, to calibrate it.
     """
     import nncf
@@ -135,37 +145,47 @@ def quantise(folder: Path, inputs: Mapping[str, Sequence[list[Array32]]]) -> Non
     nncf.set_log_level(logging.ERROR)
     for name in STAGES:
         stage = openvino.Core().read_model(folder / f"{name}.xml")
-        # Masked scores are statistics too, and too large to be summed; nothing is made of them.
-        with np.errstate(over="ignore"):
-            quantised = nncf.quantize(
-                stage,
-                nncf.Dataset(list(inputs[name])),
-                model_type=nncf.ModelType.TRANSFORMER,
-                preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(inputs[name]),
-                **_recipe(name),
-            )
+        recipe = _recipe(name, precision)
+        if recipe is not None:
+            # Masked scores are statistics too, too large to be summed; nothing is made of them.
+            with np.errstate(over="ignore"):
+                stage = nncf.quantize(
+                    stage,
+                    nncf.Dataset(list(inputs[name])),
+                    model_type=nncf.ModelType.TRANSFORMER,
+                    preset=nncf.QuantizationPreset.MIXED,
+                    subset_size=len(inputs[name]),
+                    **recipe,
+                )
+        # Beside the old file first, since the stage still reads its weights from there.
+        openvino.save_model(stage, folder / "new.xml", compress_to_fp16=True)
         del stage
         for end in ("xml", "bin"):
-            (folder / f"{name}.{end}").unlink()
-        openvino.save_model(quantised, folder / f"{name}.xml", compress_to_fp16=True)
-    note(folder, "precision", "int8")
+            (folder / f"new.{end}").replace(folder / f"{name}.{end}")
+    note(folder, "precision", precision)
     note(folder, "nncf", nncf.__version__)
     note(folder, "calibration", {name: len(values) for name, values in inputs.items()})
 
 
-def _recipe(stage: str) -> dict[str, Any]:
-    """Return what a stage needs to keep its accuracy; measured, see the package's README."""
+def _recipe(stage: str, precision: str) -> dict[str, Any] | None:
+    """Return what a stage needs to keep its accuracy, or None to leave it as it is.
+
+    Measured on random weights; see the README.
+    """
     import nncf
 
     if stage == "vision":
         # The first and the last layer cost little and lose most.
-        ends = nncf.IgnoredScope(types=["Convolution"], patterns=[".*connector.*"])
-        return {"ignored_scope": ends}
+        patterns, types = [".*connector.*"], ["Convolution"]
+        if precision == "mixed":
+            patterns.append(".*self_attn.*")
+            types.append("ScaledDotProductAttention")
+        return {"ignored_scope": nncf.IgnoredScope(types=types, patterns=patterns)}
+    if precision == "mixed":
+        return None
     # Smoothing moves outliers into weights, which here costs more than the outliers.
     rough = nncf.AdvancedQuantizationParameters(
         smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=-1)
     )
     attention = nncf.IgnoredScope(types=["ScaledDotProductAttention"])
     return {"ignored_scope": attention, "advanced_parameters": rough}
-

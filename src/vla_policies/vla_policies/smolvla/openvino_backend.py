@@ -58,7 +58,7 @@ class OpenVinoBackend:
         Raises:
             PolicyError: The processor lacks what the bundle needs, or a stage is damaged.
         """
-        if bundle.precision == "bfloat16" and not has_bfloat16():
+        if bundle.precision in ("bfloat16", "mixed") and not has_bfloat16():
             raise PolicyError(
                 f"{bundle.folder}: is for bfloat16, which this processor does not compute; "
                 "convert with --precision int8 or float32"
