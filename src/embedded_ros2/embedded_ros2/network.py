@@ -202,7 +202,11 @@ class PublisherEndpoint(_Endpoint):
         """Publish CDR."""
         with self._lock:  # sequence numbers must leave in order
             extra = attachment.encode(next(self._sequence), time.time_ns(), self.gid)
-            self._publisher.put(payload, attachment=extra)
+            try:
+                self._publisher.put(payload, attachment=extra)
+            except zenoh.ZError:
+                if not self.network.closed:  # another thread closes the session right now
+                    raise
 
     @property
     def has_route(self) -> bool:

@@ -73,3 +73,9 @@ def test_messages_arrive_on_rosout_even_late(node, spin_until):
     assert (log.name, log.level) == ("tester", 40)
     assert log.function == "test_messages_arrive_on_rosout_even_late"
     assert log.file.endswith("test_conformance_logging.py")
+
+
+def test_a_log_call_after_the_end_does_not_raise(node, ros, capfd):
+    ros.shutdown()
+    assert node.get_logger().error("late")
+    assert "late" in capfd.readouterr().err

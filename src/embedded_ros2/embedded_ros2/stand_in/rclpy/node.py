@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from embedded_ros2.network import PublisherEndpoint
 from rclpy._entity import Entity
 from rclpy._node_graph import NodeGraph
 from rclpy._parameters import NodeParameters
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import (
     CallbackGroup,
     MutuallyExclusiveCallbackGroup,
@@ -26,7 +28,7 @@ from rclpy.clock import Clock, ROSClock
 from rclpy.constants import S_TO_NS
 from rclpy.context import Context
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.exceptions import NotInitializedException
+from rclpy.exceptions import InvalidHandle, NotInitializedException
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.rcutils_logger import RcutilsLogger, Record
 from rclpy.impl.rcutils_logger import settings as log_settings
@@ -195,7 +197,9 @@ class Node(NodeParameters, NodeGraph):
             line=record.line,
         )
         message.stamp.sec, message.stamp.nanosec = seconds, nanoseconds
-        self._rosout.publish(message)
+        # A call of the logger never raises, even if a signal ends the context at this moment.
+        with contextlib.suppress(RCLError, InvalidHandle):
+            self._rosout.publish(message)
 
     # --- properties and names ---
 
