@@ -13,7 +13,7 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_polic
 import torch
 
 from vla_policies import Observation, PolicyError, check_action, load_policy
-from vla_policies.rtc import Committed
+from vla_policies.rtc import Committed, ContinuingPolicy
 from vla_policies.smolvla.tiny import make_tiny
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
@@ -174,7 +174,8 @@ def test_a_new_chunk_continues_what_is_committed(make, rows, delay):
     joints = dict.fromkeys(JOINTS, "deg")
     policy = make(rows=rows, joints=joints)
     old = policy.infer(see(0)).positions[5:]
-    new = policy.infer(see(1), Committed(old, delay)).positions
+    assert isinstance(policy, ContinuingPolicy)
+    new = policy.continue_chunk(see(1), Committed(old, delay)).positions
     assert np.abs(new[:delay] - old[:delay]).max() < 1e-4
     free = policy.infer(see(1)).positions
     assert np.abs(free[:delay] - old[:delay]).max() > 1e-3

@@ -19,12 +19,12 @@ last step leaves a part of the error, the larger the more steps there are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_policies.protocol import Array, PolicyError
+from vla_policies.protocol import Action, Array, Observation, PolicyError
 
 HORIZON = 10
 BETA = 10.0
@@ -43,6 +43,18 @@ class Committed:
     positions: Array
     delay: int
     horizon: int = HORIZON
+
+
+@runtime_checkable
+class ContinuingPolicy(Protocol):
+    """What a policy offers besides the protocol when its chunks can continue one another."""
+
+    def continue_chunk(self, observation: Observation, committed: Committed) -> Action:
+        """Return the next chunk; its first rows are those that are committed.
+
+        Raises:
+            PolicyError: The observation or what is committed cannot be used.
+        """
 
 
 def check_committed(committed: Committed, columns: int) -> None:

@@ -130,6 +130,14 @@ class SmolVLAPolicy:
         """Begin the noise anew. What was computed stays: it depends on the observation alone."""
         self._random = np.random.default_rng(self._sampling.seed)
 
+    def continue_chunk(self, observation: Observation, committed: Committed) -> Action:
+        """Return the next chunk; its first rows are those that are committed.
+
+        Raises:
+            PolicyError: The observation or what is committed cannot be used.
+        """
+        return self.infer(observation, committed)
+
     def infer(
         self,
         observation: Observation,
