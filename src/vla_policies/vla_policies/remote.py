@@ -159,7 +159,7 @@ class RemotePolicy:
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            connection.leave()
         self._keeper.join(ATTEMPT_S)
 
     def abandon(self, reason: str) -> None:

@@ -25,6 +25,7 @@ from vla_policies.wire.codec import Limits, WireError, decode, encode
 from vla_policies.wire.messages import Description, read_description
 
 UNAUTHORIZED = 401
+LEAVE_S = 0.5
 # The name of the scheme that openpi's clients use too.
 SCHEME = "Api-Key"
 
@@ -129,6 +130,13 @@ class Connection:
         # Not with a closing handshake, which a server that hangs would hold up.
         with suppress(OSError):
             self._socket.socket.shutdown(socket.SHUT_RDWR)
+
+    def leave(self) -> None:
+        """End the connection in good order, if the other side is quick about it."""
+        timer = threading.Timer(LEAVE_S, self.close)
+        timer.start()
+        self._socket.close()
+        timer.cancel()
 
     def _receive(self, timeout_s: float | None) -> Any:
         try:

@@ -164,9 +164,10 @@ class PolicyServer:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-        except ConnectionClosed as closed:
-            LOG.info("%s left: %s", client.name, closed)
+        except ConnectionClosed:
+            pass
         finally:
+            LOG.info("%s left", client.name)
             for task in tasks:
                 task.cancel()
             self._clients.discard(client)
