@@ -138,7 +138,7 @@ class SavitzkyGolayJerk:
         joint_names: Iterable[str],
         window: int,
         dt_s: float,
-        ticks_per_turn: int,
+        ticks_per_turn: float,
         *,
         max_gap: float = 3.0,
     ) -> None:
@@ -203,6 +203,22 @@ class SavitzkyGolayJerk:
         # Relative to the newest, so that nothing is lost to the size of the angle.
         return np.asarray(self._weights @ (window - window[-1]))
 
+    def over(self, positions: FloatArray) -> FloatArray:
+        """Return what `update` makes of a whole stretch without a gap.
+
+        Args:
+            positions: (N, J) rad, evenly spaced, finite.
+
+        Returns:
+            (N - window + 1, J) rad/s^3, or no rows for fewer samples than the window.
+        """
+        window = len(self._weights)
+        if len(positions) < window:
+            return np.zeros((0, len(self.joint_names)))
+        offsets = positions - positions.mean(axis=0)
+        columns = [np.correlate(column, self._weights, "valid") for column in offsets.T]
+        return np.stack(columns, axis=1)
+
 
 class KalmanJerk:
     """Jerk of measured positions: a Kalman filter of a motion whose jerk wanders.
@@ -229,7 +245,7 @@ class KalmanJerk:
         joint_names: Iterable[str],
         snap_density: float,
         dt_s: float,
-        ticks_per_turn: int,
+        ticks_per_turn: float,
         *,
         max_gap: float = 3.0,
     ) -> None:

@@ -259,3 +259,12 @@ def test_an_estimate_never_exceeds_the_jerk_times_the_gain():
         # The jerk that changes its sign with the response gets all of its variation.
         assert np.abs(np.diff(last)).sum() == pytest.approx(estimator.jerk_gain, rel=0.01)
         assert estimator.jerk_gain == pytest.approx(gain, abs=0.01)
+
+
+def test_the_filter_over_a_recording_is_that_over_its_stream():
+    rng = np.random.default_rng(0)
+    positions = 100.0 + np.cumsum(rng.normal(size=(60, 2)), axis=0)
+    estimator = SavitzkyGolayJerk(["a", "b"], 9, 0.01, 4096)
+    streamed = [estimator.update(k * 10 * MS, row) for k, row in enumerate(positions)]
+    np.testing.assert_allclose(estimator.over(positions), np.array(streamed[8:]), rtol=1e-8)
+    assert estimator.over(positions[:8]).shape == (0, 2)

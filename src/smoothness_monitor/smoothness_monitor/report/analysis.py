@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a recording's streams say: jerk, movements, time stamps, worst moments, verdict."""
+"""What a recording's streams say: jerk, movements, time stamps, worst moments."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
@@ -18,16 +15,15 @@ from smooth_motion import (
     movements,
 )
 from smoothness_monitor.report.encoder import on_grid, quantum
+from smoothness_monitor.report.judge import judgements, verdict
+from smoothness_monitor.report.results import JointFigures, Moment, Report, StreamReport, Timing
 from smoothness_monitor.report.streams import FloatArray, IntArray, Recording, Role, Stream
 
 # Delay of the filter for measured jerk: half of the stretch of time that one estimate is made of.
 MEASURED_DELAY_S = 0.1
 # Where samples are this many periods apart or more, one is missing.
 GAP_PERIODS = 1.5
-# A command is beyond a limit from this ratio on: what rounding and the wire may add is below it.
-BEYOND = 1.001
-# Of the jerk that uneven stamps feign: so many may be no fault of the command.
-STAMP_DEVIATIONS = 4.0
+# So many moments of most jerk are named, so far apart or further.
 WORST = 10
 APART_NS = 250_000_000
 # Hands and wheels move differently and would hide the arm's movements.
@@ -37,175 +33,12 @@ NEGLIGIBLE = 1e-3
 FEWEST_SAMPLES = 8
 
 
-class Verdict(Enum):
-    """What the limits say."""
-
-    WITHIN = "within limits"
-    BEYOND = "beyond limits"
-    UNCLEAR = "not clear"
-    NOT_JUDGED = "not judged"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How regular a stream's stamps are.
-
-    Attributes:
-        messages: How many there are.
-        duration_s: From the first to the last.
-        period_s: Median.
-        jitter_s: Standard deviation of the periods that no message is missing in.
-        missing: Messages that seem to be missing.
-        gaps: In how many places.
-        longest_gap_s: The longest time between two messages.
-        repeated: Stamps equal to the one before.
-        backwards: Stamps older than the one before.
-        left_out: Samples that the analysis leaves out for such reasons.
-    """
-
-    messages: int
-    duration_s: float
-    period_s: float
-    jitter_s: float
-    missing: int
-    gaps: int
-    longest_gap_s: float
-    repeated: int
-    backwards: int
-    left_out: int
-
-
-@dataclass(frozen=True)
-class JointFigures:
-    """One joint of one stream; None where something cannot be said.
-
-    Attributes:
-        joint: Its name.
-        samples: Finite positions.
-        position_range: Lowest and highest, rad.
-        velocity_peak: rad/s.
-        acceleration_peak: rad/s^2, of commands.
-        jerk_rms: rad/s^3.
-        jerk_peak: rad/s^3.
-        noise_floor: Standard deviation that the encoder adds to jerk, rad/s^3.
-        quantisation_bound: The most that it can add, rad/s^3.
-        step: The encoder's step, rad.
-        step_known: It is the robot file's, not estimated.
-        stamp_floor: Standard deviation that the stamps' jitter adds to a command's jerk at the
-            highest velocity, rad/s^3; None where trajectory time is known.
-    """
-
-    joint: str
-    samples: int
-    position_range: tuple[float, float]
-    velocity_peak: float | None
-    acceleration_peak: float | None
-    jerk_rms: float | None
-    jerk_peak: float | None
-    noise_floor: float | None
-    quantisation_bound: float | None
-    step: float | None
-    step_known: bool
-    stamp_floor: float | None
-
-
-@dataclass(frozen=True)
-class Moment:
-    """An instant of much jerk.
-
-    Attributes:
-        time_ns: When.
-        joint: Which.
-        jerk: rad/s^3.
-        ratio: To the joint's limit, or None without one.
-    """
-
-    time_ns: int
-    joint: str
-    jerk: float
-    ratio: float | None
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One quantity of one joint against its limit.
-
-    Attributes:
-        joint: Which.
-        quantity: position, velocity, acceleration or jerk.
-        value: The worst value.
-        limit: Its limit.
-        verdict: What follows.
-        because: Why it is not clear, or empty.
-    """
-
-    joint: str
-    quantity: str
-    value: float
-    limit: float
-    verdict: Verdict
-    because: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class StreamReport:
-    """Everything about one stream.
-
-    Attributes:
-        stream: Itself.
-        timing: Its stamps.
-        joints: Figures of each joint.
-        jerk_times_ns: (M,) of the jerk estimates.
-        jerk: (M, J) rad/s^3; NaN where there is none.
-        window_s: Stretch of time that one estimate is made of.
-        movements: Found in the joints named, or none where there are none to look at.
-        movement_joints: Those.
-        worst: Moments of most jerk, the worst first.
-        judgements: Against the robot's limits.
-    """
-
-    stream: Stream
-    timing: Timing
-    joints: tuple[JointFigures, ...]
-    jerk_times_ns: IntArray
-    jerk: FloatArray
-    window_s: float
-    movements: tuple[Movement, ...]
-    movement_joints: tuple[str, ...]
-    worst: tuple[Moment, ...]
-    judgements: tuple[Judgement, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """Everything about a recording.
-
-    Attributes:
-        recording: Itself.
-        robot: Whose limits were judged by, or None.
-        streams: Each one's report, commands first.
-        verdict: Of all judgements together.
-        reasons: Lines that explain the verdict.
-    """
-
-    recording: Recording
-    robot: Robot | None
-    streams: tuple[StreamReport, ...]
-    verdict: Verdict
-    reasons: tuple[str, ...]
-
-    @property
-    def main(self) -> StreamReport:
-        """The stream that the picture shows first: a command if there is one."""
-        return self.streams[0]
-
-
 def analyse(recording: Recording, robot: Robot | None = None) -> Report:
     """Return what the recording says."""
     reports = [_stream_report(stream, robot) for stream in recording.streams]
     reports.sort(key=lambda r: (r.stream.role is not Role.COMMAND, -len(r.movement_joints)))
-    verdict, reasons = _verdict(reports, robot)
-    return Report(recording, robot, tuple(reports), verdict, reasons)
+    decided, reasons = verdict(reports, robot)
+    return Report(recording, robot, tuple(reports), decided, reasons)
 
 
 def _stream_report(stream: Stream, robot: Robot | None) -> StreamReport:
@@ -224,7 +57,7 @@ def _stream_report(stream: Stream, robot: Robot | None) -> StreamReport:
     found = _movements(stream, moving, [step for step, _ in steps])
     limits = robot.limits if robot else None
     worst = _worst(stream, times, jerk, limits, figures)
-    judgements = _judgements(stream, figures, limits) if limits else ()
+    judged = judgements(stream, figures, limits) if limits else ()
     return StreamReport(
         stream,
         timing,
@@ -235,7 +68,7 @@ def _stream_report(stream: Stream, robot: Robot | None) -> StreamReport:
         tuple(found),
         tuple(stream.joint_names[j] for j in moving),
         worst,
-        judgements,
+        judged,
     )
 
 
@@ -450,95 +283,3 @@ def _worst(
         ratio = float(size[k, j] / bounds[j]) if np.isfinite(bounds[j]) else None
         found.append(Moment(t, figures[j].joint, float(jerk[k, j]), ratio))
     return tuple(found)
-
-
-def _judgements(
-    stream: Stream, figures: tuple[JointFigures, ...], limits: Limits
-) -> tuple[Judgement, ...]:
-    """Hold every joint of the robot file against its limits."""
-    result = []
-    for figure in figures:
-        if figure.joint not in limits.joint_names or not figure.samples:
-            continue
-        j = limits.joint_names.index(figure.joint)
-        low, high = float(limits.position_lower[j]), float(limits.position_upper[j])
-        down, up = low - figure.position_range[0], figure.position_range[1] - high
-        value, limit = (
-            (figure.position_range[0], low) if down > up else (figure.position_range[1], high)
-        )
-        margin = max(1e-3 * (high - low), figure.step or 0.0)
-        beyond = max(down, up) > margin
-        result.append(
-            Judgement(
-                figure.joint,
-                "position",
-                value,
-                limit,
-                Verdict.BEYOND if beyond else Verdict.WITHIN,
-            )
-        )
-        quantities = [("velocity", figure.velocity_peak, float(limits.velocity[j]), 0.0, "")]
-        if stream.role is Role.COMMAND:
-            floor = STAMP_DEVIATIONS * (figure.stamp_floor or 0.0)
-            why = "the stamps are uneven" if floor else ""
-            quantities += [
-                (
-                    "acceleration",
-                    figure.acceleration_peak,
-                    float(limits.acceleration[j]),
-                    floor * stream.period_s,
-                    why,
-                ),
-                ("jerk", figure.jerk_peak, float(limits.jerk[j]), floor, why),
-            ]
-        else:
-            bound = figure.quantisation_bound
-            quantities.append(
-                (
-                    "jerk",
-                    figure.jerk_peak,
-                    float(limits.jerk[j]),
-                    np.inf if bound is None else bound,
-                    "the encoder's step is not known" if bound is None else "the encoder rounds",
-                )
-            )
-        for quantity, peak, bound_value, uncertainty, why in quantities:
-            if peak is not None:
-                verdict, because = _held(peak, bound_value, uncertainty, why)
-                result.append(
-                    Judgement(figure.joint, quantity, peak, bound_value, verdict, because)
-                )
-    return tuple(result)
-
-
-def _held(peak: float, limit: float, uncertainty: float, why: str) -> tuple[Verdict, str]:
-    if peak <= limit * BEYOND:
-        return Verdict.WITHIN, ""
-    if peak <= limit * BEYOND + uncertainty:
-        return Verdict.UNCLEAR, why
-    return Verdict.BEYOND, ""
-
-
-def _verdict(reports: list[StreamReport], robot: Robot | None) -> tuple[Verdict, tuple[str, ...]]:
-    if robot is None:
-        return Verdict.NOT_JUDGED, ("no robot file was given: --robot FILE",)
-    judged = [(report, one) for report in reports for one in report.judgements]
-    if not judged:
-        names = ", ".join(robot.limits.joint_names)
-        return Verdict.NOT_JUDGED, (f"the recording has none of the robot's joints ({names})",)
-    for verdict in (Verdict.BEYOND, Verdict.UNCLEAR):
-        lines = [
-            f"{report.stream.name}: {one.quantity} of {one.joint} is {one.value:.4g}, its limit "
-            f"{one.limit:.4g}" + (f"; {one.because}" if one.because else "")
-            for report, one in judged
-            if one.verdict is verdict
-        ]
-        if lines:
-            return verdict, tuple(lines)
-    commands = [report for report, _ in judged if report.stream.role is Role.COMMAND]
-    if not commands:
-        line = "position, velocity and jerk as measured; no command was recorded"
-        return Verdict.WITHIN, (line,)
-    apart_ms = 1e3 * max(report.stream.period_s for report in commands)
-    line = "position, velocity, acceleration and jerk of the command"
-    return Verdict.WITHIN, (f"{line}, as far as samples {apart_ms:.3g} ms apart show",)

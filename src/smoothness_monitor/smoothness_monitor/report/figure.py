@@ -7,8 +7,8 @@ import io
 
 import numpy as np
 
-from smoothness_monitor.report.analysis import Report, StreamReport
 from smoothness_monitor.report.errors import ReportError
+from smoothness_monitor.report.results import Report, StreamReport
 from smoothness_monitor.report.streams import FloatArray, IntArray, Role
 
 try:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from smooth_motion import Movement
-from smoothness_monitor.report.analysis import (
+from smoothness_monitor.report.results import (
     JointFigures,
     Moment,
     Report,
@@ -27,6 +27,7 @@ def as_record(report: Report) -> dict[str, Any]:
         "version": VERSION,
         "bag": str(recording.path),
         "start_ns": recording.start_ns,
+        "origin_ns": int(report.main.stream.times_ns[0]),
         "duration_s": (recording.end_ns - recording.start_ns) * 1e-9,
         "robot": report.robot.name if report.robot else None,
         "verdict": report.verdict.value,
