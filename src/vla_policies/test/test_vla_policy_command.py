@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command vla-policy."""
 
+import sys
+
 import pytest
 
 from vla_policies.cli import VERBS, main
@@ -25,3 +27,19 @@ def test_make_tiny_writes_a_checkpoint_and_refuses_to_write_over_it(tmp_path, ca
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "holds something already" in error
+
+
+@pytest.mark.parametrize(
+    ("verb", "missing", "extra"),
+    [("make-tiny", "safetensors", "smolvla"), ("convert", "openvino", "convert")],
+)
+def test_a_missing_library_says_what_to_install(
+    tmp_path, capsys, monkeypatch, verb, missing, extra
+):
+    for name in [name for name in sys.modules if name.startswith("vla_policies.smolvla.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main([verb, str(tmp_path / "a"), *([str(tmp_path / "b")] * (verb == "convert"))]) == 2
+    error = capsys.readouterr().err
+    assert f"pip install 'vla_policies[{extra}]'" in error
+    assert error.count("\n") == 1

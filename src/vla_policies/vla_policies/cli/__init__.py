@@ -2,7 +2,8 @@
 """The command ``vla-policy``: one module for each verb.
 
 A verb's module has a docstring whose first line is its help, ``add_arguments(parser)`` and
-``run(arguments) -> int``. What a verb needs beyond the standard library it imports when it runs.
+``run(arguments) -> int``. What a verb needs beyond the standard library it imports when it runs;
+where that is missing, ``EXTRA`` names the extra of this package that brings it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summary = (module.__doc__ or "").splitlines()[0]
         verb = verbs.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(verb)
-        verb.set_defaults(run=module.run)
+        verb.set_defaults(run=module.run, extra=getattr(module, "EXTRA", "smolvla"))
     chosen = parser.parse_args(arguments)
     try:
         return int(chosen.run(chosen))
@@ -39,5 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vla-policy: {error}", file=sys.stderr)
         return 2
     except ImportError as error:
-        print(f"vla-policy: {error}; run: pip install 'vla_policies[smolvla]'", file=sys.stderr)
+        install = f"pip install 'vla_policies[{chosen.extra}]'"
+        print(f"vla-policy: {error}; run: {install}", file=sys.stderr)
         return 2

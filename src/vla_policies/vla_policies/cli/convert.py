@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vla_policies.protocol import PolicyError
 
+EXTRA = "convert"
 HELD_OUT = 4
 
 
