@@ -68,7 +68,7 @@ class LeRobot(_Stepped):
     was carried out is not taken again; where the queue has an action of that number, the result
     is 0.3 of it and 0.7 of the new one, else the new one.
 
-    Source: the class RobotClient and its default aggregate function in LeRobot 0.5.
+    Source: the class RobotClient of lerobot.async_inference and its default aggregate function.
     """
 
     def __init__(self, setup: Setup) -> None:

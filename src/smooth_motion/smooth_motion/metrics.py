@@ -120,7 +120,8 @@ def sparc(
     little on measurement noise.
 
     Args:
-        speed: (N,) of one movement, from rest to rest, evenly sampled.
+        speed: (N,) of one movement, from rest to rest, evenly sampled: a tool's, or the Euclidean
+            norm of joint velocities.
         dt_s: Time between samples.
         cutoff_hz: Nothing above this frequency counts (nor above half the sampling rate).
         threshold: Share of the largest amplitude below which the spectrum's end is left out.
@@ -165,8 +166,9 @@ def ldlj(velocity: npt.ArrayLike, dt_s: float) -> float | None:
     on commands. The rounding of an encoder of 4096 ticks alone makes -13 of -5.3 at 50 Hz.
 
     Args:
-        velocity: (N,) speeds, or (N, D) velocities, whose Euclidean norm then takes the place of
-            the absolute value; of one movement, from rest to rest, evenly sampled.
+        velocity: (N,) speeds, as of a tool, or (N, D) velocities, as of joints, whose Euclidean
+            norm then takes the place of the absolute value; of one movement, from rest to rest,
+            evenly sampled.
         dt_s: Time between samples.
 
     Returns:
