@@ -18,7 +18,7 @@ PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_p
 SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test lint setup clean help
+.PHONY: demo test conformance lint setup clean help
 
 help:
 	@sed -n '2,4p' Makefile
@@ -33,6 +33,16 @@ demo: setup
 
 test: setup $(VENV)/.tools
 	$(BIN)/python -m pytest
+
+# The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
+CONFORMANCE := src/embedded_ros2/test/conformance
+ROS_PLUGINS := launch_testing launch_testing_ros launch_ros launch_pytest
+conformance: setup $(VENV)/.tools
+	$(BIN)/python -m pytest $(CONFORMANCE)
+ifdef ROS_SETUP
+	bash -c '. $(ROS_SETUP) && exec python3 -m pytest -o addopts="--import-mode=importlib -q" \
+		$(addprefix -p no:,$(ROS_PLUGINS)) $(CONFORMANCE)'
+endif
 
 lint: setup $(VENV)/.tools
 	$(BIN)/ruff check src launch benchmarks
