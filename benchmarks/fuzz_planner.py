@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Throw adversarial chunks at planner, gate and controller, and look for one that gets through.
 
-    python benchmarks/fuzz_planner.py [--ticks 100000] [--seed 0] [--jobs 1]
+    python benchmarks/fuzz_planner.py [--ticks 100000] [--seed 0] [--jobs 1] [--write]
 
 One tick is a chunk, absurd in one of many ways, or a brake: planned from the running plan,
 overlapped, checked, delivered late within the overlap, and run by an emulated
@@ -26,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from pages import machine
+from pages import DOCS, fill, machine
 
 from smooth_motion import (
     CheckConfig,
@@ -393,6 +393,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--episode", type=int, help="run only this one")
+    parser.add_argument("--write", action="store_true", help="into docs/reference")
     given = parser.parse_args()
     if given.ticks < 1 or given.jobs < 1:
         parser.error("--ticks and --jobs must be 1 or more")
@@ -413,7 +414,11 @@ def main() -> int:
                 file=sys.stderr,
                 flush=True,
             )
-    print(report(total, time.monotonic() - began))
+    text = report(total, time.monotonic() - began)
+    print(text)
+    if given.write:
+        ran = f"python benchmarks/fuzz_planner.py --ticks {given.ticks} --seed {given.seed}"
+        fill(DOCS / "fuzz_planner.md", {"run": f"`{ran}`\n\n```\n{text}\n```"})
     return 1 if total.failures else 0
 
 
