@@ -52,7 +52,8 @@ class Late:
     def infer(self, observation: Observation, told: Committed | None) -> Action:
         jitter = self.random.uniform(-self.jitter_s, self.jitter_s)
         due = time.monotonic() + max(0.0, self.latency_s + jitter)
-        action = self.policy.infer(observation, told)
+        policy = self.policy
+        action = policy.continue_chunk(observation, told) if told else policy.infer(observation)
         time.sleep(max(0.0, due - time.monotonic()))
         return action
 

@@ -51,7 +51,10 @@ class Echo:
     def reset(self) -> None: ...
     def close(self) -> None: ...
 
-    def infer(self, observation: Any, committed: Any = None) -> Action:
+    def continue_chunk(self, observation: Any, committed: Any) -> Action:
+        return self.infer(observation)
+
+    def infer(self, observation: Any) -> Action:
         return Action(np.tile(observation.state[STATE], (10, 1)), 0.1, SPEC.joint_names)
 
 

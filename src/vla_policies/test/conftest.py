@@ -46,7 +46,10 @@ class Counter:
         self.resets += 1
         self.count = 0
 
-    def infer(self, observation: Observation, committed=None) -> Action:
+    def infer(self, observation: Observation) -> Action:
+        return self.continue_chunk(observation, None)
+
+    def continue_chunk(self, observation: Observation, committed) -> Action:
         self.entered.set()
         if self.gate is not None:
             self.gate.acquire()

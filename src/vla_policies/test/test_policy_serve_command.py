@@ -15,6 +15,7 @@ import yaml
 from vla_policies import Observation, PolicyError, load_policy
 from vla_policies.cli import main
 from vla_policies.cli.serve import find
+from vla_policies.rtc import continuing
 
 MOTION = {"joint_names": ["a"], "dt_s": 0.1, "positions": [[0.0], [0.5]]}
 
@@ -39,7 +40,7 @@ def test_a_served_policy_answers_until_the_server_is_told_to_end(contract):
         assert line.startswith("replay motion.yaml at ws://127.0.0.1:")
         port = int(line.rsplit(":", 1)[1])
         policy = load_policy("remote", {"url": f"ws://127.0.0.1:{port}"})
-        assert not policy.takes_committed
+        assert continuing(policy) is None
         action = policy.infer(Observation(0, {}, {}, "go"))
         assert action.positions[:, 0] == pytest.approx(np.array([0.0, 0.5, 0.5]))
         policy.close()

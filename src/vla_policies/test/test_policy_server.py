@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from vla_policies import STATE, PolicyError, PolicyUnavailableError, load_policy
-from vla_policies.rtc import Committed
+from vla_policies.rtc import Committed, continuing
 from vla_policies.wire.address import check_bind, read_token, server_tls
 from vla_policies.wire.codec import Limits, decode, encode
 
@@ -89,12 +89,12 @@ def test_a_reset_reaches_the_policy_with_the_next_observation(start, policy, obs
 
 def test_what_is_committed_arrives(start, policy, observe):
     client = remote(start())
-    assert client.takes_committed
-    client.infer(observe(), Committed(np.array([[0.5, 0.25]]), 1, 3))
+    assert continuing(client) is client
+    client.continue_chunk(observe(), Committed(np.array([[0.5, 0.25]]), 1, 3))
     found = policy.committed[0]
     assert (found.positions.tolist(), found.delay, found.horizon) == ([[0.5, 0.25]], 1, 3)
     with pytest.raises(PolicyError, match="delay is 5 rows"):
-        client.infer(observe(), Committed(np.zeros((1, 2)), 5))
+        client.continue_chunk(observe(), Committed(np.zeros((1, 2)), 5))
     client.close()
 
 

@@ -15,7 +15,6 @@ from vla_policies.protocol import (
     PolicyUnavailableError,
     check_action,
     check_observation,
-    takes_committed,
 )
 from vla_policies.registry import available, load_policy
 
@@ -35,5 +34,4 @@ __all__ = [
     "check_action",
     "check_observation",
     "load_policy",
-    "takes_committed",
 ]

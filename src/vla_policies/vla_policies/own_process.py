@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,9 +97,9 @@ class OwnProcessPolicy:
         return self._remote.spec
 
     @property
-    def takes_committed(self) -> bool:
-        """Whether the policy takes what is committed."""
-        return self._remote.takes_committed
+    def continues(self) -> bool:
+        """Whether the policy can continue a chunk."""
+        return self._remote.continues
 
     @property
     def pid(self) -> int:
@@ -110,16 +110,28 @@ class OwnProcessPolicy:
         """A new instruction begins."""
         self._remote.reset()
 
-    def infer(self, observation: Observation, committed: Committed | None = None) -> Action:
+    def infer(self, observation: Observation) -> Action:
         """Ask the process.
 
         Raises:
             PolicyUnavailableError: It is not there, or hangs.
             PolicyError: The policy says what is wrong.
         """
+        return self._ask(lambda: self._remote.infer(observation))
+
+    def continue_chunk(self, observation: Observation, committed: Committed) -> Action:
+        """Ask the process for a chunk that continues the one that runs.
+
+        Raises:
+            PolicyUnavailableError: As `infer`.
+            PolicyError: As `infer`, and where the policy cannot continue a chunk.
+        """
+        return self._ask(lambda: self._remote.continue_chunk(observation, committed))
+
+    def _ask(self, question: Callable[[], Action]) -> Action:
         child = self._child
         try:
-            return self._remote.infer(observation, committed)
+            return question()
         except PolicyUnavailableError as error:
             if isinstance(error, HungError):
                 child.kill("it hung")

@@ -6,7 +6,6 @@ Feature names are LeRobot's: ``observation.images.<camera>``, ``observation.stat
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -133,17 +132,6 @@ class Policy(Protocol):
 
     def close(self) -> None:
         """Free what it holds. Nothing is asked of it afterwards."""
-
-
-def takes_committed(policy: Policy) -> bool:
-    """Return whether `infer` takes what is committed, a `vla_policies.rtc.Committed`, besides.
-
-    A policy whose signature does not tell says so by an attribute ``takes_committed``.
-    """
-    said = getattr(policy, "takes_committed", None)
-    if said is None:
-        return "committed" in inspect.signature(policy.infer).parameters
-    return bool(said)
 
 
 def check_observation(observation: Observation, spec: PolicySpec) -> None:

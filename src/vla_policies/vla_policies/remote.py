@@ -96,26 +96,33 @@ class RemotePolicy:
         return self._description.spec
 
     @property
-    def takes_committed(self) -> bool:
-        """Whether the policy that is served takes what is committed."""
+    def continues(self) -> bool:
+        """Whether the policy that is served can continue a chunk."""
         return self._description.continues
 
     def reset(self) -> None:
         """The next observation tells the server."""
         self._reset = True
 
-    def infer(self, observation: Observation, committed: Committed | None = None) -> Action:
+    def infer(self, observation: Observation) -> Action:
         """Ask the server.
-
-        Args:
-            observation: What the robot sees.
-            committed: What remains of the chunk that the robot carries out, if the policy takes
-                that.
 
         Raises:
             PolicyUnavailableError: There is no connection, or it is lost, or the server hangs.
             PolicyError: The server says what is wrong.
         """
+        return self._infer(observation, None)
+
+    def continue_chunk(self, observation: Observation, committed: Committed) -> Action:
+        """Ask the server for a chunk that continues the one that runs.
+
+        Raises:
+            PolicyUnavailableError: As `infer`.
+            PolicyError: As `infer`, and where the policy cannot continue a chunk.
+        """
+        return self._infer(observation, committed)
+
+    def _infer(self, observation: Observation, committed: Committed | None) -> Action:
         check_observation(observation, self.spec)
         with self._lock:
             connection = self._connection

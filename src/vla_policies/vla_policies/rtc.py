@@ -24,7 +24,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_policies.protocol import Action, Array, Observation, PolicyError
+from vla_policies.protocol import Action, Array, Observation, Policy, PolicyError
 
 HORIZON = 10
 BETA = 10.0
@@ -55,6 +55,16 @@ class ContinuingPolicy(Protocol):
         Raises:
             PolicyError: The observation or what is committed cannot be used.
         """
+
+
+def continuing(policy: Policy) -> ContinuingPolicy | None:
+    """Return the policy where its chunks can continue one another, else None.
+
+    One that speaks for another policy says by an attribute ``continues`` whether that one can.
+    """
+    if isinstance(policy, ContinuingPolicy) and getattr(policy, "continues", True):
+        return policy
+    return None
 
 
 def check_committed(committed: Committed, columns: int) -> None:

@@ -17,9 +17,8 @@ from vla_policies import (
     Observation,
     PolicySpec,
     PolicyUnavailableError,
-    takes_committed,
 )
-from vla_policies.rtc import Committed
+from vla_policies.rtc import Committed, continuing
 from vla_policy_node.core.conductor import Conductor, Outputs, RawRows
 from vla_policy_node.core.contract import load_contract
 from vla_policy_node.core.inference import Answer
@@ -141,7 +140,7 @@ class DelayedInference:
             if committed is None:
                 result = self.policy.infer(observation)
             else:
-                result = self.policy.infer(observation, committed)
+                result = self.policy.continue_chunk(observation, committed)
         except ValueError as error:
             result = error
         due_ns = steady_ns + self.latency_ns()
@@ -293,7 +292,8 @@ def make_world(robot, contract) -> Callable[..., World]:
     ) -> World:
         policy = policy or NoisePolicy()
         latency = latency_ms if callable(latency_ms) else lambda: latency_ms
-        inference = DelayedInference(policy, lambda: latency() * MS, takes_committed(policy))
+        continues = continuing(policy) is not None
+        inference = DelayedInference(policy, lambda: latency() * MS, continues)
         settings = Parameters(robot_file="r", contract_file="c", **parameters)
         conductor = Conductor(robot, contract, policy.spec, inference, settings, lambda: 0)
         world = World(conductor, inference)

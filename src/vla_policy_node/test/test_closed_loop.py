@@ -593,10 +593,14 @@ class Continuing:
     def __init__(self, policy) -> None:
         self.policy, self.spec = policy, policy.spec
 
-    def infer(self, observation, committed=None):
+    def reset(self) -> None: ...
+    def close(self) -> None: ...
+
+    def infer(self, observation):
+        return self.policy.infer(observation)
+
+    def continue_chunk(self, observation, committed):
         action = self.policy.infer(observation)
-        if committed is None:
-            return action
         positions = action.positions.copy()
         positions[: committed.delay] = committed.positions[: committed.delay]
         return replace(action, positions=positions)
@@ -619,7 +623,7 @@ def test_a_policy_that_continues_is_told_what_the_arm_carries_out_anyway(
 
 def test_nothing_is_committed_once_the_arm_rests(make_world, noise_policy):
     policy = Flaky(Continuing(noise_policy()))
-    policy.infer = lambda observation, committed=None: Flaky.infer(policy, observation)
+    policy.continue_chunk = lambda observation, committed: policy.infer(observation)
     world = make_world(policy=policy)
     world.conductor.begin("anything", 60.0, world.now_ns)
     world.run(2.0)

@@ -155,7 +155,10 @@ def test_a_policy_that_is_away_is_told_from_one_that_fails(inference, policy):
 
 def test_what_is_committed_is_handed_to_a_policy_that_takes_it(spec):
     class Continuing(GatedPolicy):
-        def infer(self, observation, committed=None):
+        def infer(self, observation):
+            return self.continue_chunk(observation, None)
+
+        def continue_chunk(self, observation, committed):
             self.calls.append(committed)
             return Action(np.zeros((2, 4)), 0.1, self.spec.joint_names)
 

@@ -44,7 +44,7 @@ class Description:
 
     Attributes:
         spec: Of its policy.
-        continues: The policy takes what is committed.
+        continues: The policy can continue a chunk.
     """
 
     spec: PolicySpec

@@ -27,7 +27,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
-from vla_policies.protocol import Policy, PolicyError, takes_committed
+from vla_policies.protocol import Policy, PolicyError
+from vla_policies.rtc import continuing
 from vla_policies.wire.codec import Limits, WireError, decode, encode
 from vla_policies.wire.messages import (
     Description,
@@ -86,7 +87,7 @@ class PolicyServer:
         """
         self._make_policy, self._config, self._now_ns = make_policy, config, now_ns
         self._policy = make_policy()
-        self.description = Description(self._policy.spec, takes_committed(self._policy))
+        self.description = Description(self._policy.spec, continuing(self._policy) is not None)
         self._worker = _Worker()
         self._turn = asyncio.Lock()
         self._clients: set[_Client] = set()
@@ -222,11 +223,11 @@ class PolicyServer:
             self._owner = client
         observation = request.observation(self.description.spec, self._now_ns())
         began = time.perf_counter()
-        if request.committed is None:
+        follower = continuing(policy)
+        if request.committed is None or follower is None:
             action = policy.infer(observation)
         else:
-            # Checked above: the policy takes it.
-            action = policy.infer(observation, request.committed)  # type: ignore[call-arg]
+            action = follower.continue_chunk(observation, request.committed)
         took_ms = 1e3 * (time.perf_counter() - began)
         return encode(write_answer(action, request, took_ms))
 

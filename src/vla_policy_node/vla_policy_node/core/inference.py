@@ -9,14 +9,8 @@ import queue
 import threading
 from dataclasses import dataclass
 
-from vla_policies import (
-    Action,
-    Observation,
-    Policy,
-    PolicyUnavailableError,
-    takes_committed,
-)
-from vla_policies.rtc import Committed
+from vla_policies import Action, Observation, Policy, PolicyUnavailableError
+from vla_policies.rtc import Committed, continuing
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ class Inference:
     observation, and answers to older generations are dropped when they arrive.
 
     Attributes:
-        continues: The policy takes what the arm carries out anyway.
+        continues: The policy can continue what the arm carries out anyway.
     """
 
     def __init__(self, policy: Policy, timeout_ns: int) -> None:
@@ -74,7 +68,8 @@ class Inference:
             timeout_ns: A policy that takes longer is reported as hanging.
         """
         self._policy = policy
-        self.continues = takes_committed(policy)
+        self._continuing = continuing(policy)
+        self.continues = self._continuing is not None
         self._timeout_ns = timeout_ns
         self._generation = 0
         self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
@@ -159,11 +154,11 @@ class Inference:
                 if question.generation != generation:
                     self._policy.reset()
                     generation = question.generation
-                if question.committed is None:
-                    action = self._policy.infer(question.observation)
+                seen, committed = question.observation, question.committed
+                if self._continuing is None or committed is None:
+                    action = self._policy.infer(seen)
                 else:
-                    # `continues` has said that it takes it.
-                    action = self._policy.infer(question.observation, question.committed)  # type: ignore[call-arg]
+                    action = self._continuing.continue_chunk(seen, committed)
             except PolicyUnavailableError as error:
                 failure = " ".join(str(error).split())
                 self._replies.put(_Reply(question, None, failure, away=True))
