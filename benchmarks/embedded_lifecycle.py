@@ -197,7 +197,7 @@ def cycles(options):
 
 def _resident_kib(process):
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith("RssAnon:"):  # not Zenoh's shared memory, which has a fixed size
             return int(line.split()[1])
     return 0
 

@@ -133,9 +133,15 @@ def main():
     rclpy.init()
     node = rclpy.create_node(role)
     executor = MultiThreadedExecutor(4) if role in ("action", "server") else None
+
+    def say_ready():
+        # From within the spin: the real rclpy does not expect a signal just before it.
+        ready.cancel()
+        print("ready", flush=True)
+
+    ready = node.create_timer(0.001, say_ready)
     globals()[role](node)
     try:
-        print("ready", flush=True)
         rclpy.spin(node, executor)
     except (KeyboardInterrupt, ExternalShutdownException) as error:
         print(type(error).__name__, flush=True)
