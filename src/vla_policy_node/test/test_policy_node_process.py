@@ -269,6 +269,10 @@ class Robot(Node):
     def state(self) -> int | None:
         return self.statuses[-1].state if self.statuses else None
 
+    @property
+    def instruction(self) -> str | None:
+        return self.statuses[-1].instruction if self.statuses else None
+
     def _on_plan(self, msg: JointTrajectory) -> None:
         if len(msg.points[0].velocities) == 0:
             self.raw.append(msg)
@@ -471,7 +475,7 @@ def test_a_goal_can_be_cancelled_and_preempted(robot_node, launch):
     def start(instruction: str):
         goal = RunPolicy.Goal(instruction=instruction, max_duration=60.0)
         handle = result(robot_node.action.send_goal_async(goal), "answer")
-        until(lambda: robot_node.statuses[-1].instruction == instruction, "instruction")
+        until(lambda: robot_node.instruction == instruction, "instruction")
         return handle, handle.get_result_async()
 
     _, first = start("one")
@@ -484,7 +488,7 @@ def test_a_goal_can_be_cancelled_and_preempted(robot_node, launch):
     _, third = start("three")
     robot_node.instruct.publish(String(data="four"))
     assert result(third, "result").result.termination_reason == RunPolicy.Result.PREEMPTED
-    until(lambda: robot_node.statuses[-1].instruction == "four", "instruction")
+    until(lambda: robot_node.instruction == "four", "instruction")
 
 
 def test_a_latched_stop_ends_the_run_and_a_reset_does_not_resume_it(robot_node, launch):
