@@ -61,8 +61,8 @@ ROBOTS = {
     "Panda": (2.175, 7.5, 3750.0),
     "FR3": (2.62, 10.0, 5000.0),
     "gentle": (0.3, 1.0, 10.0),
-    "acceleration-bound": (3.0, 0.5, 50.0),
-    "jerk-bound": (6.0, 60.0, 20.0),
+    "acceleration-bound": (1.0, 0.5, 50.0),
+    "jerk-bound": (3.0, 30.0, 20.0),
     "velocity-bound": (0.05, 20.0, 2000.0),
 }
 TRACKERS = (
@@ -94,7 +94,7 @@ def chunks(rng: np.random.Generator, limits: Limits, plan: Plan, now_ns: int) ->
     joints = limits.jerk.size
     low, high = limits.position_lower, limits.position_upper
     here = plan.sample(now_ns).position
-    rows = int(rng.integers(1, 40))
+    rows = int(rng.integers(1, 60 if rng.random() < 0.1 else 16))
     start, dt = now_ns - int(rng.integers(0, 300)) * MS, 33_333_333
     kind = str(rng.choice(CHUNKS))
     steps = np.arange(rows)[:, None]
@@ -198,7 +198,8 @@ class Episode:
         self.rng = np.random.default_rng([seed, number])
         rng = self.rng
         self.robot = str(rng.choice(list(ROBOTS)))
-        joints = int(rng.choice([1, 2, 2, 2, 3, 7], p=[0.2, 0.2, 0.2, 0.2, 0.18, 0.02]))
+        # Joints are planned one by one, so few of them find most of what there is to find.
+        joints = int(rng.choice([1, 2, 3, 7], p=[0.6, 0.28, 0.1, 0.02]))
         velocity, acceleration, jerk = (
             value * rng.uniform(0.7, 1.4, joints) for value in ROBOTS[self.robot]
         )
@@ -212,7 +213,7 @@ class Episode:
         if self.outside:
             home = np.where(rng.random(joints) < 0.5, low - 0.05, high + 0.05)
         self.allowed = self.limits.widened_to(home)
-        self.fast = rng.random() < 0.15
+        self.fast = rng.random() < 0.1
         self.period_ns = MS if self.fast else 10 * MS
         self.now = EPOCH + int(rng.integers(10**9))
         self.plan = Plan.hold(names, home, self.now)
