@@ -141,6 +141,7 @@ def test_a_name_on_the_hub_is_not_downloaded_but_told_how_to():
         ("num_expert_layers", 2),
         ("num_vlm_layers", 5),
         ("chunk_size", 0),
+        ("chunk_size", 10**12),
         ("chunk_size", True),
         ("min_period", float("nan")),
         ("resize_imgs_with_padding", [128, 64]),

@@ -52,15 +52,16 @@ class Table:
             raise self.error(key, f"is {value!r}; it must be an object")
         return Table(self.path, f"{self.key}.{key}" if self.key else key, value)
 
-    def whole(self, key: str, *, least: int = 1) -> int:
-        """Return an integer of at least `least`.
+    def whole(self, key: str, *, least: int = 1, most: int = 1_000_000) -> int:
+        """Return an integer from `least` to `most`.
 
         Raises:
             PolicyError: It is missing or something else.
         """
         value = self.take(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(key, f"is {value!r}; it must be a whole number from {least}")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not least <= value <= most:
+            raise self.error(key, f"is {value!r}; it must be a whole number, {least} to {most}")
         return value
 
     def number(self, key: str) -> float:
@@ -108,7 +109,7 @@ def read_json(path: Path) -> Table:
         raise PolicyError(f"{path}: there is no such file; a checkpoint has one") from None
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyError(f"{path}: is not JSON ({error}); copy the checkpoint again") from None
     if not isinstance(document, dict):
         raise PolicyError(f"{path}: holds no JSON object; copy the checkpoint again")

@@ -68,6 +68,7 @@ class Shapes:
         return self.vision.patches // self.shuffle**2
 
 
+_LAYERS = 1000  # every layer has tensors, whose names are made before the file is looked at
 # Of the models that checkpoints name, so that no file has to be fetched for them.
 _KNOWN = {
     "HuggingFaceTB/SmolVLM2-500M-Video-Instruct": (
@@ -135,21 +136,24 @@ def _read(table: Table) -> tuple[VisionShape, int, TextShape, int]:
     text.fixed("hidden_act", "silu", otherwise="only silu is supported")
     for key in ("attention_bias", "mlp_bias"):
         text.fixed(key, False, otherwise="only false is supported")
+    # The hub's files leave out what the library's defaults are.
+    given = vision.values
     shape = VisionShape(
         hidden=vision.whole("hidden_size"),
-        # The hub's files leave out what the SigLIP-B and library defaults are.
-        mlp=vision.whole("intermediate_size") if "intermediate_size" in vision.values else 3072,
-        layers=vision.whole("num_hidden_layers") if "num_hidden_layers" in vision.values else 12,
+        mlp=vision.whole("intermediate_size") if "intermediate_size" in given else 3072,
+        layers=vision.whole("num_hidden_layers", most=_LAYERS)
+        if "num_hidden_layers" in given
+        else 12,
         heads=vision.whole("num_attention_heads"),
         image_size=vision.whole("image_size"),
         patch_size=vision.whole("patch_size"),
-        norm_eps=vision.number("layer_norm_eps") if "layer_norm_eps" in vision.values else 1e-6,
+        norm_eps=vision.number("layer_norm_eps") if "layer_norm_eps" in given else 1e-6,
     )
     heads, hidden = text.whole("num_attention_heads"), text.whole("hidden_size")
     decoder = TextShape(
         hidden=hidden,
         mlp=text.whole("intermediate_size"),
-        layers=text.whole("num_hidden_layers"),
+        layers=text.whole("num_hidden_layers", most=_LAYERS),
         heads=heads,
         kv_heads=text.whole("num_key_value_heads"),
         head_size=text.whole("head_dim") if "head_dim" in text.values else hidden // heads,
