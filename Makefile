@@ -1,6 +1,7 @@
 # Two commands on a machine that has Python and no ROS 2:
 #   make demo     set up, run the simulated robot, write out/demo/
 #   make test     set up, run every test
+#   make faults   set up, try every fault, write docs/reference/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
 PYTHON ?= python3
@@ -8,6 +9,8 @@ VENV ?= .venv
 POLICY ?= color_pick
 EPISODES ?= 3
 SEED ?= 0
+HOURS ?= 8
+JOBS ?= 2
 OUT ?= out/demo
 # Torch without CUDA. Elsewhere PyPI's would bring gigabytes of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -18,10 +21,10 @@ PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_p
 SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test conformance lint setup clean help
+.PHONY: demo test faults conformance lint setup clean help
 
 help:
-	@sed -n '2,4p' Makefile
+	@sed -n '2,5p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)
@@ -33,6 +36,10 @@ demo: setup
 
 test: setup $(VENV)/.tools
 	$(BIN)/python -m pytest
+
+faults: setup
+	$(BIN)/python -m smoothness_monitor.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
+		--page docs/reference/faults.md --runs docs/reference/faults.csv
 
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
 CONFORMANCE := src/embedded_ros2/test/conformance

@@ -10,7 +10,8 @@ The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.la
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, Shutdown
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -39,7 +40,19 @@ ARGUMENTS = [
         description="Interpreter of the policy's own process, in place of what the contract says.",
     ),
     DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene."),
+    DeclareLaunchArgument(
+        "faults",
+        default_value="",
+        description="Fault file: what goes wrong between the topics, and when. Empty: nothing.",
+    ),
 ]
+
+FAULTS = LaunchConfiguration("faults")
+
+
+def through_faults(topic: str, instead: str) -> PythonExpression:
+    """Return a topic's name, or that of the fault node's where there is a fault file."""
+    return PythonExpression([f"'{instead}' if '", FAULTS, f"' else '{topic}'"])
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -72,9 +85,35 @@ def generate_launch_description() -> LaunchDescription:
             }
         ],
         remappings=[
-            ("~/joint_trajectory_in", "vla_policy_node/joint_trajectory"),
+            (
+                "~/joint_trajectory_in",
+                through_faults("vla_policy_node/joint_trajectory", "faults/plans"),
+            ),
             ("~/gripper_trajectory_in", "vla_policy_node/gripper_trajectory"),
+            ("joint_states", through_faults("joint_states", "faults/joint_states")),
+            (
+                "arm_controller/controller_state",
+                through_faults("arm_controller/controller_state", "faults/controller_state"),
+            ),
+            (
+                "arm_controller/joint_trajectory",
+                through_faults("arm_controller/joint_trajectory", "faults/commands"),
+            ),
         ],
+    )
+    faults = Node(
+        package="smoothness_monitor",
+        executable="faults",
+        name="faults",
+        output="screen",
+        condition=IfCondition(PythonExpression(["'", FAULTS, "' != ''"])),
+        parameters=[
+            {
+                "robot_file": robot_file,
+                "faults_file": ParameterValue(FAULTS, value_type=str),
+            }
+        ],
+        remappings=[("~/plans_in", "vla_policy_node/joint_trajectory")],
     )
     policy = Node(
         package="vla_policy_node",
@@ -94,4 +133,4 @@ def generate_launch_description() -> LaunchDescription:
             },
         ],
     )
-    return LaunchDescription([*ARGUMENTS, simulation, monitor, policy])
+    return LaunchDescription([*ARGUMENTS, simulation, monitor, policy, faults])

@@ -23,6 +23,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"{PACKAGE} = {PACKAGE}.node:main",
+            f"faults = {PACKAGE}.faults.node:main",
             f"smoothness = {PACKAGE}.report.command:main",
         ]
     },

@@ -84,6 +84,27 @@ def controller_state_from(msg: JointTrajectoryControllerState) -> ControllerStat
     )
 
 
+def controller_state_to(state: ControllerState) -> JointTrajectoryControllerState:
+    """Return a message with a reference and nothing else."""
+    msg = JointTrajectoryControllerState(joint_names=list(state.joint_names))
+    msg.header.stamp = to_time(state.stamp_ns)
+    sec, nanosec = divmod(state.time_from_start_ns, SECOND_NS)
+    msg.reference = JointTrajectoryPoint(
+        positions=list(state.position),
+        velocities=list(state.velocity),
+        accelerations=list(state.acceleration),
+        time_from_start=Duration(sec=sec, nanosec=nanosec),
+    )
+    return msg
+
+
+def joint_states_to(states: JointStates) -> JointState:
+    """Return a message with positions and nothing else."""
+    msg = JointState(name=list(states.joint_names), position=list(states.position))
+    msg.header.stamp = to_time(states.stamp_ns)
+    return msg
+
+
 def joint_states_from(msg: JointState) -> JointStates:
     """Return the measured positions."""
     return JointStates(to_ns(msg.header.stamp), tuple(msg.name), tuple(msg.position))

@@ -207,6 +207,8 @@ HAZARDS: tuple[Hazard, ...] = (
         (
             "test_a_stamp_that_goes_back_trips",
             "test_startup_waits_for_a_controller_of_another_clock_and_says_so",
+            "test_a_clock_that_is_set_trips_and_the_stop_keeps_the_limits",
+            "test_joint_states_from_the_future_trip",
         ),
     ),
     Hazard(
@@ -277,5 +279,13 @@ HAZARDS: tuple[Hazard, ...] = (
         "The host is too slow for the monitor, lastingly.",
         "`overrun`. Single stalls do not trip; what they do to the command is seen afterwards.",
         ("test_a_host_that_stalls_again_and_again_trips",),
+    ),
+    Hazard(
+        "H21",
+        "Something goes wrong in a way that no single test thought of.",
+        "A campaign of [faults](docs/reference/faults.md), each in many motions, judged by the "
+        "same criteria: detected in time, at rest in time, jerk within its limit, no motion "
+        "afterwards. Its catalogue grows with what people find.",
+        ("test_a_fault_ends_as_the_catalogue_says",),
     ),
 )

@@ -65,6 +65,9 @@ class MonitorConfig:
     joint_states_rate_hz: float = _param(
         "Rate at which joint_states is published; the jerk estimator's grid.", "Hz", 20.0, 2000.0
     )
+    clock_skew_s: float = _param(
+        "Distance between the newest stamps and this node's ROS time that trips.", "s", 0.1, 60.0
+    )
     driver_states_topic: str = _param(
         "Topic of the driver's own JointState, read from the servos, not from a controller; empty "
         "where there is none."

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bench in simulated time: the monitor, an ideal controller, encoders and a planning policy."""
+"""The bench of the fault campaign, with a controller that is ideal and hooks for tests."""
 
-import heapq
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,26 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smooth_motion import Chunk, Knots, Plan, RunningPlan, load_robot, overlap, splice_ns, track
-from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import (
-    Answer,
-    Call,
-    ControllerState,
-    JointStates,
-    Now,
-    Outputs,
-    Request,
-    ResetVerdict,
-    State,
-    Trajectory,
-)
-from smoothness_monitor.params import MonitorConfig, load_config
+from smooth_motion import Knots, Plan, load_robot
+from smoothness_monitor.core.types import ControllerState, Trajectory
+from smoothness_monitor.faults.bench import EPOCH_NS, Bench, S
+from smoothness_monitor.faults.operations import Link
+from smoothness_monitor.params import load_config
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
-MS = 1_000_000
-S = 1_000_000_000
-EPOCH_NS = 1_700_000_000 * S
 
 
 @dataclass(frozen=True)
@@ -53,321 +38,112 @@ def motion_of(trajectory: Trajectory) -> Motion:
     return Motion(plan.start_ns, lambda t: plan.sample(t)[:3])
 
 
-class Bench:
-    """Runs everything on one simulated clock; faults are injected by replacing its hooks."""
+class IdealPlant:
+    """A controller that does exactly what a trajectory says, and joints without any lag."""
 
-    def __init__(self, robot, config: MonitorConfig, *, seed: int = 0, jitter: bool = True):
-        self.robot, self.config = robot, config
-        self.names = robot.limits.joint_names
-        self.monitor = Monitor(robot, config)
-        self.random = np.random.default_rng(seed)
-        self.jitter = jitter
-        self.now_ns = EPOCH_NS
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._count = 0
-        rest = robot.home_position
-        hold = Plan.hold(self.names, rest, EPOCH_NS - 3 * S + 123_456)
+    def __init__(self, names, rest) -> None:
+        self.names = names
+        hold = Plan.hold(names, rest, EPOCH_NS - 3 * S + 123_456)
         self.motion = Motion(hold.start_ns, lambda t: hold.sample(t)[:3])
-        self._mailbox: Motion | None = None
-        self._delivered = {"controller": 0, "joints": 0, "plans": 0}
-        # Hooks: what reaches the monitor and the controller.
-        self.on_controller_message = lambda message: message
-        self.on_joints_message = lambda message: message
-        self.deliver_to_controller = lambda trajectory: True
-        self.measured_offset = lambda t_ns, position: position
-        self.monitor_stalled_until_ns = 0
-        # Who answers the calls of the stop ladder: whether it was done, and after how long.
-        self.answers: dict[Request, tuple[bool, int] | None] = {}
-        self.calls: list[tuple[int, Request]] = []
-        self.reset_verdicts: list[ResetVerdict] = []
+        self.mailbox: Motion | None = None
         self.active = True
         self.held_at: np.ndarray | None = None
         self.stood_at = rest
-        # The policy.
-        self.policy_on = False
-        self.policy_running: RunningPlan | None = None
-        self.amplitude = 0.6
-        self.mutate_plan = lambda trajectory: trajectory
-        self.policy_latency_ns = 40 * MS
-        # What happened.
-        self.sent: list[tuple[int, Trajectory]] = []
-        self.gripper_sent: list[tuple[int, Trajectory]] = []
-        self.reference: list[tuple[int, np.ndarray]] = []
-        self.transitions: list[tuple[int, State]] = []
-        self.log: list[str] = []
-        self._every(10 * MS, 0, self._control_cycle)
-        self._every(10 * MS, 3 * MS, self._encoders)
-        self._every(10 * MS, 7 * MS, self._tick)
-        self._every(200 * MS, 11 * MS, self._policy)
 
-    # -- time --------------------------------------------------------------------------------
+    def receive(self, trajectory, now_ns):
+        self.mailbox = motion_of(trajectory)
 
-    @property
-    def now(self) -> Now:
-        return Now(self.now_ns, self.now_ns - EPOCH_NS + 77 * S)
+    def goal(self, trajectory, now_ns):
+        self.receive(trajectory, now_ns)
+        return True
 
-    def at(self, t_ns: int, what: Callable[[], None]) -> None:
-        self._count += 1
-        heapq.heappush(self._events, (t_ns, self._count, what))
-
-    def after(self, delay_ns: int, what: Callable[[], None]) -> None:
-        self.at(self.now_ns + delay_ns, what)
-
-    def _every(self, period_ns: int, phase_ns: int, what: Callable[[], None]) -> None:
-        def again(due_ns: int) -> None:
-            what()
-            self.at(due_ns + period_ns, lambda: again(due_ns + period_ns))
-
-        self.at(EPOCH_NS + phase_ns, lambda: again(EPOCH_NS + phase_ns))
-
-    def run(self, seconds: float) -> None:
-        end_ns = self.now_ns + round(seconds * S)
-        while self._events and self._events[0][0] <= end_ns:
-            self.now_ns, _, what = heapq.heappop(self._events)
-            what()
-        self.now_ns = end_ns
-
-    def run_until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        end_ns = self.now_ns + round(seconds * S)
-        while self._events and self._events[0][0] <= end_ns:
-            self.now_ns, _, what = heapq.heappop(self._events)
-            what()
-            if condition():
-                return True
-        return condition()
-
-    def _delay(self, stream: str) -> int:
-        """Return when a message arrives: in order, some late, some in bursts."""
-        delay = 1 * MS
-        if self.jitter:
-            delay = round(self.random.gamma(1.5, 2.0) * MS)
-            if self.random.random() < 0.002:
-                delay += round(self.random.uniform(40, 120) * MS)
-        arrival = max(self.now_ns + delay, self._delivered[stream])
-        if stream != "plans":
-            arrival = max(arrival, self.monitor_stalled_until_ns)
-        self._delivered[stream] = arrival
-        return arrival
-
-    # -- the parts -----------------------------------------------------------------------------
-
-    def _control_cycle(self) -> None:
+    def update(self, now_ns):
         if not self.active:
-            # An inactive controller publishes nothing and takes nothing; the command stays.
-            self._mailbox = None
-            self.reference.append((self.now_ns, self.stood_at))
-            return
-        if self._mailbox is not None:
-            self.motion, self._mailbox = self._mailbox, None
-        position, velocity, acceleration = self.motion.at(self.now_ns)
+            self.mailbox = None
+            return None
+        if self.mailbox is not None:
+            self.motion, self.mailbox = self.mailbox, None
+        position, velocity, acceleration = self.motion.at(now_ns)
         self.stood_at = position
-        self.reference.append((self.now_ns, position))
-        message = ControllerState(
-            self.now_ns + (round(self.random.uniform(-1, 1) * 0.1 * MS) if self.jitter else 0),
-            self.now_ns - self.motion.start_ns,
-            self.names,
-            tuple(position.tolist()),
-            tuple(velocity.tolist()),
-            tuple(acceleration.tolist()),
-        )
-        message = self.on_controller_message(message)
-        if message is not None:
-            self.at(
-                self._delay("controller"),
-                lambda: self._to_all(self.monitor.on_controller_state(message, self.now), message),
-            )
+        columns = (tuple(c.tolist()) for c in (position, velocity, acceleration))
+        return ControllerState(now_ns, now_ns - self.motion.start_ns, self.names, *columns)
 
-    def _to_all(self, outputs: Outputs, message: ControllerState) -> None:
-        self._take(outputs)
-        self._policy_observes(message)
+    def reference(self, now_ns):
+        return self.stood_at
 
-    def _encoders(self) -> None:
-        t_ns = self.now_ns - 3 * MS
-        position = self.motion.at(t_ns)[0] if self.active else self.stood_at
+    def measured(self, t_ns):
         if self.held_at is not None:
-            position = self.held_at
-        position = self.measured_offset(t_ns, position)
-        quantum = 2.0 * math.pi / self.robot.ticks_per_turn
-        measured = np.round(position / quantum) * quantum
-        names = (*self.names, self.robot.gripper.joint)
-        message = self.on_joints_message(JointStates(t_ns, names, (*measured.tolist(), 0.1)))
-        if message is not None:
-            self.at(
-                self._delay("joints"),
-                lambda: self._take(self.monitor.on_joint_states(message, self.now)),
-            )
+            return self.held_at
+        return self.motion.at(t_ns)[0] if self.active else self.stood_at
 
-    def _tick(self) -> None:
-        if self.now_ns < self.monitor_stalled_until_ns:
-            return
-        self._take(self.monitor.tick(self.now))
+    def deactivate(self):
+        self.active = False
 
-    def _take(self, outputs: Outputs) -> None:
-        for trajectory in outputs.arm:
-            self.sent.append((self.now_ns, trajectory))
-            if self.deliver_to_controller(trajectory):
-                self._mail(motion_of(trajectory))
-        for trajectory in outputs.gripper:
-            self.gripper_sent.append((self.now_ns, trajectory))
-        for call in outputs.calls:
-            self._call(call)
-        if outputs.reset is not None:
-            self.reset_verdicts.append(outputs.reset)
-        self.log += [line.text for line in outputs.log]
-        if not self.transitions or self.transitions[-1][1] is not self.monitor.state:
-            self.transitions.append((self.now_ns, self.monitor.state))
-
-    def _call(self, call: Call) -> None:
-        """Carry a call out as the test wants it: by default nobody offers any of them."""
-        self.calls.append((self.now_ns, call.request))
-        reply = self.answers.get(call.request, (False, 0))
-        if reply is None:
-            return
-        done, delay_ns = reply
-
-        def carry_out() -> None:
-            if done and call.request is Request.BRAKE_AS_GOAL:
-                self._mailbox = motion_of(call.trajectory)
-            elif done and call.request is Request.DEACTIVATE:
-                self.active = False
-            elif done and call.request is Request.ACTIVATE:
-                self._activate()
-            elif done and call.request is Request.DRIVER_HOLD:
-                self.held_at = self.stood_at
-            detail = "done" if done else "nobody serves it"
-            self._take(self.monitor.on_answer(Answer(call.request, done, detail), self.now))
-
-        if delay_ns:
-            self.after(delay_ns, carry_out)
-        else:
-            carry_out()
-
-    def _activate(self) -> None:
-        """Begin with a hold where the command is, as the controller does."""
+    def activate(self, now_ns):
         at = self.stood_at
         self.active = True
-        self.motion = Motion(self.now_ns, lambda t: (at, 0.0 * at, 0.0 * at))
+        self.motion = Motion(now_ns, lambda t: (at, 0.0 * at, 0.0 * at))
 
-    def _mail(self, motion: Motion) -> None:
-        def arrive() -> None:
-            self._mailbox = motion
+    def hold(self):
+        self.held_at = self.stood_at
 
-        self.at(self._delay("plans"), arrive)
 
-    # -- the policy ----------------------------------------------------------------------------
+class Hooked(Link):
+    """A link through a function of a test: a message in, a message or None out."""
 
-    def _policy_observes(self, message: ControllerState) -> None:
-        position, velocity = np.array(message.position), np.array(message.velocity)
-        if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
-            return
-        start_ns = message.stamp_ns - message.time_from_start_ns
-        if self.policy_running is None or (
-            self.monitor.state is not State.READY and not velocity.any()
-        ):
-            self.policy_running = RunningPlan(Plan.hold(self.names, position, start_ns))
-        self.policy_verdict = self.policy_running.observe(
-            message.stamp_ns, message.time_from_start_ns, position, velocity, self.now_ns
+    def __init__(self, hook) -> None:
+        super().__init__()
+        self.hook = hook
+
+    def carry(self, message, now_ns):
+        changed = self.hook()(message)
+        return [] if changed is None else [(0, changed)]
+
+
+class IdealBench(Bench):
+    """The bench with hooks: faults are injected by replacing them."""
+
+    def __init__(self, robot, config, *, seed=0, jitter=True) -> None:
+        plant = IdealPlant(robot.limits.joint_names, robot.home_position)
+        super().__init__(robot, config, plant, seed=seed, jitter=jitter)
+        self.policy_sends: Plan | None = None
+        self.on_controller_message = lambda message: message
+        self.on_joints_message = lambda message: message
+        self.mutate_plan = lambda trajectory: trajectory
+        self.deliver_to_controller = lambda trajectory: True
+        self.measured_offset = lambda t_ns, position: position
+        self.links["controller_state"] = Hooked(lambda: self.on_controller_message)
+        self.links["joint_states"] = Hooked(lambda: self.on_joints_message)
+        self.links["plans"] = Hooked(lambda: self.mutate_plan)
+        self.links["commands"] = Hooked(
+            lambda: lambda each: each if self.deliver_to_controller(each) else None
         )
 
-    def _policy(self) -> None:
-        if not (self.policy_on and self.monitor.permit and self.policy_running is not None):
-            return
-        if self.policy_verdict.kind.value in ("pending", "foreign"):
-            return
-        trajectory = self.plan()
-
-        def arrive() -> None:
-            if self.policy_on:
-                self.give(self.mutate_plan(trajectory))
-
-        self.at(max(self.now_ns + self.policy_latency_ns, self.monitor_stalled_until_ns), arrive)
-
-    def plan(self, spare_ns: int = 90 * MS) -> Trajectory:
-        """Return a plan that follows random targets out of whatever runs.
-
-        It leaves the running plan `spare_ns` after the last moment at which the gate allows it.
-        """
-        overlap_ns = round(self.config.plan_overlap_s * S) + spare_ns
-        running = self.policy_running.plan
-        splice = splice_ns(running, self.now_ns + overlap_ns)
-        limits = self.robot.limits
-        middle = self.robot.home_position
-        targets = np.clip(
-            middle + self.random.uniform(-self.amplitude, self.amplitude, len(self.names)),
-            limits.position_lower,
-            limits.position_upper,
-        )
-        state = running.state(splice)
-        rows = np.linspace(state.position, targets, 20)
-        chunk = Chunk(self.names, splice, 50 * MS, rows)
-        tail = track(chunk, state, limits, start_ns=splice)
-        cut = max(self.now_ns - 20 * MS, running.start_ns)
-        plan = overlap(running, tail, cut_ns=cut)
-        self.policy_sends = plan
-        return Trajectory.of(plan)
-
-    def give(self, trajectory: Trajectory) -> None:
-        """Hand a trajectory to the monitor, as the policy node does."""
-        forwarded = self.monitor.snapshot().plans_forwarded
-        self._take(self.monitor.on_plan(trajectory, self.now))
-        if self.monitor.snapshot().plans_forwarded > forwarded:
-            self.policy_running.sent(self.policy_sends, self.now_ns)
-
-    def stop(self) -> None:
-        self._take(self.monitor.request_stop("a test asks", self.now)[2])
-
-    def reset(self) -> tuple[bool | None, str]:
-        accepted, message, outputs = self.monitor.request_reset(self.now)
-        assert not outputs.arm
-        assert not outputs.gripper
-        self._take(outputs)
-        return accepted, message
-
-    # -- findings --------------------------------------------------------------------------------
+    def measured(self, t_ns):
+        own = self.plant.measured
+        self.plant.measured = lambda t: self.measured_offset(t, own(t))
+        try:
+            return super().measured(t_ns)
+        finally:
+            self.plant.measured = own
 
     @property
-    def state(self) -> State:
-        return self.monitor.state
+    def motion(self) -> Motion:
+        return self.plant.motion
 
-    @property
-    def first_cause(self) -> str:
-        return self.monitor.snapshot().first_cause
+    @motion.setter
+    def motion(self, motion: Motion) -> None:
+        self.plant.motion = motion
 
-    def requests(self) -> list[Request]:
-        """Return the calls so far."""
-        return [request for _, request in self.calls]
+    def plan(self, spare_ns: int | None = None) -> Trajectory:
+        """Return the policy's next plan; it counts as sent once it is given and forwarded."""
+        if spare_ns is not None:
+            self.policy_spare_ns = spare_ns
+        self.policy_sends = self.next_plan()
+        return Trajectory.of(self.policy_sends)
 
-    def entered(self, state: State) -> int:
-        """Return when a state was first entered."""
-        return next(t for t, s in self.transitions if s is state)
-
-    def peak_jerk_ratio(self, since_ns: int = 0) -> float:
-        """Return the largest |jerk| of the reference as a share of the limit."""
-        samples = [(t, p) for t, p in self.reference if t >= since_ns]
-        times = np.array([t - samples[0][0] for t, _ in samples]) * 1e-9
-        table = np.stack([p for _, p in samples])
-        for order in (1, 2, 3):
-            table = order * np.diff(table, axis=0) / (times[order:] - times[:-order])[:, None]
-        return float(np.max(np.abs(table) / self.robot.limits.jerk))
-
-    def travel(self, since_ns: int) -> float:
-        """Return how far the reference moved, rad."""
-        table = np.stack([p for t, p in self.reference if t >= since_ns])
-        return float(np.max(np.ptp(table, axis=0)))
-
-    def get_ready(self) -> "Bench":
-        assert self.run_until(lambda: self.state is State.READY, 2.0), self.monitor.waiting_for()
-        return self
-
-    def get_moving(self, speed: float = 0.6) -> "Bench":
-        """Run until a joint moves at a speed, rad/s."""
-        self.get_ready()
-        self.amplitude = 1.2
-        self.policy_on = True
-        moving = self.run_until(lambda: np.abs(self.motion.at(self.now_ns)[1]).max() > speed, 10.0)
-        assert moving
-        assert self.state is State.READY
-        return self
+    def give(self, trajectory, plan=None):
+        super().give(trajectory, plan or self.policy_sends)
 
 
 @pytest.fixture(scope="session")
@@ -382,8 +158,8 @@ def config():
 
 @pytest.fixture
 def make_bench(robot, config):
-    def make(*, seed: int = 0, jitter: bool = True, **changes) -> Bench:
-        return Bench(robot, replace(config, **changes), seed=seed, jitter=jitter)
+    def make(*, seed: int = 0, jitter: bool = True, **changes) -> IdealBench:
+        return IdealBench(robot, replace(config, **changes), seed=seed, jitter=jitter)
 
     return make
 

@@ -293,11 +293,34 @@ def test_a_stamp_that_goes_back_trips(bench, stream):
     assert expect(bench, "backwards_stamp", 1.0) < 0.2
 
 
+@pytest.mark.parametrize("seconds", [-3600, -2, 2, 3600])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_clock_that_is_set_trips_and_the_stop_keeps_the_limits(make_bench, seconds, seed):
+    """H13."""
+    bench = make_bench(seed=seed)
+    bench.get_moving()
+    bench.clock_off_ns = seconds * S
+    assert expect(bench, "clock_skew", 1.0) <= 0.08
+    assert bench.run_until(lambda: bench.state is not State.STOPPING, 2.0)
+    assert bench.state is State.STOPPED_LATCHED
+    bench.run(2.0)
+    assert bench.peak_jerk_ratio() <= 1.000001
+    assert bench.travel(bench.now_ns - 2 * S) == 0.0
+    assert "clock" in bench.reset()[1]
+
+
+def test_joint_states_from_the_future_trip(bench):
+    """H13."""
+    bench.get_moving()
+    bench.on_joints_message = lambda m: replace(m, stamp_ns=m.stamp_ns + 2 * S)
+    assert expect(bench, "clock_skew", 1.0) <= 0.08
+
+
 def test_a_second_publisher_on_a_controllers_topic_trips(bench):
     """H7."""
     bench.get_moving()
     others = ("/teleop publishes on /arm_controller/joint_trajectory",)
-    bench._take(bench.monitor.on_publishers(others, bench.now))
+    bench.take(bench.monitor.on_publishers(others, bench.now))
     assert bench.first_cause == "foreign_publisher"
     assert "teleop" in bench.monitor.snapshot().first_cause_detail
 
@@ -329,12 +352,12 @@ def driven(make_bench):
     def read(message):
         answer = bench.driver_message(message)
         if answer is not None:
-            bench._take(bench.monitor.on_driver_states(answer, bench.now))
+            bench.take(bench.monitor.on_driver_states(answer, bench.now))
         if bench.health and message.stamp_ns // (500 * MS) != bench.told:
             bench.told = message.stamp_ns // (500 * MS)
             servos = [ServoStatus(f"servo bus: {i}", *one) for i, one in enumerate(bench.health)]
             others = ServoStatus("camera: front", 2, "no pictures")
-            bench._take(bench.monitor.on_servos((*servos, others), bench.now))
+            bench.take(bench.monitor.on_servos((*servos, others), bench.now))
         return message
 
     bench.told = None
@@ -414,7 +437,7 @@ def test_servos_that_nobody_reports_on_any_more_trip(driven):
 def test_a_controller_that_becomes_inactive_trips_at_once(bench, label):
     """H9."""
     bench.get_moving()
-    bench._take(bench.monitor.on_activity(label, bench.now))
+    bench.take(bench.monitor.on_activity(label, bench.now))
     assert bench.first_cause == "controller_inactive"
     assert bench.robot.arm_controller in bench.monitor.snapshot().first_cause_detail
 
@@ -422,11 +445,11 @@ def test_a_controller_that_becomes_inactive_trips_at_once(bench, label):
 def test_startup_waits_for_an_inactive_controller_and_names_it(make_bench):
     """H9."""
     bench = make_bench()
-    bench._take(bench.monitor.on_activity("inactive", bench.now))
+    bench.take(bench.monitor.on_activity("inactive", bench.now))
     bench.run(1.0)
     assert bench.state is State.STARTUP
     assert any("arm_controller is inactive" in line for line in bench.monitor.waiting_for())
-    bench._take(bench.monitor.on_activity("active", bench.now))
+    bench.take(bench.monitor.on_activity("active", bench.now))
     bench.get_ready()
 
 

@@ -202,7 +202,7 @@ def gripper(bench, *positions, step_ns=500 * MS, **changes):
 
 
 def give_gripper(bench, trajectory):
-    bench._take(bench.monitor.on_gripper(trajectory, bench.now))
+    bench.take(bench.monitor.on_gripper(trajectory, bench.now))
 
 
 def test_a_sound_gripper_trajectory_is_forwarded_unchanged(ready):

@@ -204,7 +204,9 @@ class Graph:
     def until(self, condition, seconds=20.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, self.around.newest
+            newest = self.around.newest
+            told = (newest.state, newest.causes, newest.waiting_for, newest.last_rejection)
+            assert time.monotonic() < end, told
             self.executor.spin_once(timeout_sec=0.05)
 
     def call(self, client):

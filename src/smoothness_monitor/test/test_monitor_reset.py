@@ -82,11 +82,11 @@ def test_a_reset_is_refused_while_an_input_is_missing(latched):
 def test_a_reset_is_refused_while_its_cause_persists(latched):
     """H6."""
     others = ("/teleop publishes on /arm_controller/joint_trajectory",)
-    latched._take(latched.monitor.on_publishers(others, latched.now))
+    latched.take(latched.monitor.on_publishers(others, latched.now))
     accepted, message = latched.reset()
     assert not accepted
     assert "teleop" in message
-    latched._take(latched.monitor.on_publishers((), latched.now))
+    latched.take(latched.monitor.on_publishers((), latched.now))
     assert latched.reset()[0]
 
 
@@ -131,7 +131,7 @@ def test_an_arm_that_woke_up_outside_its_range_may_return_and_go_no_further_out(
     bench.run(4.0)
     assert bench.state is State.READY
     assert bench.monitor.snapshot().plans_forwarded > 10
-    lowest = min(position[1] for _, position in bench.reference)
+    lowest = min(position[1] for _, position in bench.references)
     assert lowest >= outside[1] - 1e-6
 
 

@@ -112,7 +112,7 @@ def test_a_deactivation_that_does_not_stop_the_joints_leads_to_the_drivers_hold(
     stop_a_deaf_controller(bench)
     at_ns = bench.now_ns
     bench.measured_offset = lambda t, p: (
-        p + (0.0 if bench.held_at is not None else 0.3 * max(0, t - at_ns) * 1e-9)
+        p + (0.0 if bench.plant.held_at is not None else 0.3 * max(0, t - at_ns) * 1e-9)
     )
     snapshot = settle(bench)
     assert snapshot.state is State.STOPPED_LATCHED
@@ -139,13 +139,13 @@ def test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once(benc
     bench.policy_on = False
 
     def intrude():
-        start_ns, position = bench.now_ns, bench.stood_at
+        start_ns, position = bench.now_ns, bench.plant.stood_at
 
         def drift(t_ns):
             return position + 0.3 * (t_ns - start_ns) * 1e-9, np.full(5, 0.3), np.zeros(5)
 
         bench.motion = type(bench.motion)(start_ns, drift)
-        if bench.active:
+        if bench.plant.active:
             bench.after(40 * MS, intrude)
 
     began_ns = bench.now_ns
@@ -254,9 +254,9 @@ def test_a_reset_after_which_the_controller_stays_silent_fails_and_locks_again(l
 def test_a_controller_that_somebody_else_activates_is_locked_out_again(locked):
     """H6."""
     locked.run(1.0)
-    locked._activate()
-    locked._take(locked.monitor.on_activity("active", locked.now))
+    locked.plant.activate(locked.now_ns)
+    locked.take(locked.monitor.on_activity("active", locked.now))
     locked.run(0.5)
-    assert not locked.active
+    assert not locked.plant.active
     assert locked.monitor.snapshot().locked_out
     assert locked.state is State.STOPPED_LATCHED

@@ -189,7 +189,7 @@ def test_the_first_cause_wins_and_the_others_accumulate(bench):
     bench.get_moving()
     bench.stop()
     trip_ns = bench.monitor.snapshot().trip_ns
-    bench._take(bench.monitor.on_publishers(("/teleop publishes",), bench.now))
+    bench.take(bench.monitor.on_publishers(("/teleop publishes",), bench.now))
     bench.on_joints_message = lambda message: None
     bench.run(1.0)
     snapshot = bench.monitor.snapshot()

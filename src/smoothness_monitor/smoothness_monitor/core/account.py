@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smooth_motion import Acknowledged, GripperPlan, Plan, RunningPlan
+from smooth_motion import Acknowledged, Acknowledgement, GripperPlan, Plan, RunningPlan
 from smoothness_monitor.core import brakes
 from smoothness_monitor.core.detectors.base import Cycle
 from smoothness_monitor.core.types import ControllerState, FloatArray
@@ -13,6 +13,8 @@ from smoothness_monitor.core.types import ControllerState, FloatArray
 # How far the plan may be continued past the controller's newest cycle to compare joints with it.
 REFERENCE_AHEAD_NS = 100_000_000
 RECENT_PLANS = 4
+# rad; a controller that holds at a plan's end holds the very number.
+_SAME_PLACE = 1e-9
 
 
 class Account:
@@ -24,6 +26,7 @@ class Account:
         newest: The plan that was sent last, None when none was.
         recent: Plans that ran or were sent before, oldest first.
         gripper: What the gripper was commanded last, None before the first.
+        held: The plan at whose end the controller holds by itself, None when it does not.
     """
 
     def __init__(self, names: tuple[str, ...], timeout_ns: int) -> None:
@@ -43,6 +46,7 @@ class Account:
         self.cycle: Cycle | None = None
         self.newest: Plan | None = None
         self.recent: list[Plan] = []
+        self.held: Plan | None = None
 
     def observe(
         self, message: ControllerState, reference: dict[str, FloatArray], now_ns: int
@@ -59,9 +63,7 @@ class Account:
             start = message.stamp_ns - message.time_from_start_ns
             hold = Plan.hold(self._names, position, start)
             self.running = RunningPlan(hold, timeout_ns=self._timeout_ns)
-        verdict = self.running.observe(
-            message.stamp_ns, message.time_from_start_ns, position, velocity, now_ns
-        )
+        verdict = self._identify(self.running, message, position, velocity, now_ns)
         time_ns = message.stamp_ns
         if verdict.kind is not Acknowledged.FOREIGN:
             # The controller adds up its periods, so its stamp wanders against the time that its
@@ -71,6 +73,31 @@ class Account:
             message.stamp_ns, time_ns, position, velocity, reference["accelerations"], verdict
         )
         return self.cycle
+
+    def _identify(
+        self,
+        running: RunningPlan,
+        message: ControllerState,
+        position: FloatArray,
+        velocity: FloatArray,
+        now_ns: int,
+    ) -> Acknowledgement:
+        times = (message.stamp_ns, message.time_from_start_ns)
+        verdict = running.observe(*times, position, velocity, now_ns)
+        plan = running.plan
+        if (
+            verdict.kind is Acknowledged.FOREIGN
+            and not velocity.any()
+            and message.stamp_ns >= plan.end_ns
+            and (np.abs(position - plan.positions[-1]) <= _SAME_PLACE).all()
+        ):
+            # After an action goal the controller holds by itself, at the goal's end.
+            running.rebase(Plan.hold(self._names, position, verdict.start_ns))
+            self.held, self.newest = plan, None
+            return running.observe(*times, position, velocity, now_ns)
+        if verdict.kind is not Acknowledged.HOLDING:
+            self.held = None
+        return verdict
 
     def sent(self, plan: Plan, now_ns: int) -> None:
         """Note that a plan goes to the controller; `now_ns` is of the monitor's own clock."""
@@ -113,7 +140,9 @@ class Account:
         return cycle is not None and not (cycle.velocity.any() or cycle.acceleration.any())
 
     def runs(self, plan: Plan) -> bool:
-        """Return whether the controller runs a plan, as of its newest cycle."""
+        """Return whether the controller runs a plan, or holds at its end, by its newest cycle."""
+        if self.held is plan:
+            return True
         return self.running is not None and self.running.plan is plan and not self.foreign
 
     def reference_at(self, stamp_ns: int) -> FloatArray | None:

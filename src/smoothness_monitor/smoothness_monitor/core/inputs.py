@@ -58,6 +58,16 @@ class Stream:
         """Count the age from now, as after its source was started anew."""
         self._arrived_ns = now_ns
 
+    def expected_stamp_ns(self, now_ns: int) -> int | None:
+        """Return the stamp that a message of this very moment would have, None before the first.
+
+        It is the clock of whoever stamps them, as seen from here: the newest stamp and the time
+        since it arrived.
+        """
+        if self._stamp_ns is None or self._arrived_ns is None:
+            return None
+        return self._stamp_ns + now_ns - self._arrived_ns
+
     def age_s(self, now_ns: int) -> float:
         """Return the time since the last message that could be used, s."""
         return math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9

@@ -43,8 +43,6 @@ from smoothness_monitor.core.types import (
 )
 from smoothness_monitor.params import MonitorConfig
 
-# Past this, a controller's stamps are of another clock than this node's.
-CLOCK_SKEW_NS = 1_000_000_000
 _STATES = {
     Phase.STOPPING: State.STOPPING,
     Phase.LATCHED: State.STOPPED_LATCHED,
@@ -69,10 +67,10 @@ class Monitor:
         self._clock = OwnClock(config.tick_credit_s)
         self._controller, self._joints, self._driver = Stream(), Stream(), Stream()
         self._servos, self._policy = Stream(), Stream()
-        self._standstill = Standstill(config.standstill_velocity_rad_s, config.standstill_window_s)
+        window = (config.standstill_velocity_rad_s, config.standstill_window_s)
+        self._standstill, self._driver_standstill = Standstill(*window), Standstill(*window)
         self._waiting: Trajectory | None = None
         self._measured: FloatArray | None = None
-        self._clock_skew_ns = 0
         self._cycle_ns: int | None = None
         self._lost = False
         self._causes: dict[str, str] = {}
@@ -120,7 +118,6 @@ class Monitor:
         stamp_ns = message.stamp_ns
         if not self._usable("controller_state", self._controller, stamp_ns, problem, now):
             return self._out.take()
-        self._clock_skew_ns = stamp_ns - now.ros_ns
         cycle = self.account.observe(message, reference, self._clock.now_ns)
         lost = cycle.verdict.kind is Acknowledged.LOST
         if lost and not self._lost:
@@ -148,6 +145,7 @@ class Monitor:
         """Take in what the driver read from the servos."""
         position = self._positions("driver_states", self._driver, message, now)
         if position is not None:
+            self._driver_standstill.update(message.stamp_ns, position)
             self._trip_all(self.detectors.on_driver(self._measurement(message, position)), now)
         return self._out.take()
 
@@ -213,6 +211,7 @@ class Monitor:
             servo_status_s=self._servos.age_s(own_ns),
             policy_s=self._policy.age_s(own_ns),
             cycle_s=cycle_ns * 1e-9,
+            skew_s=self._skews(now),
         )
         self._trip_all(self.detectors.on_tick(ages), now)
         self._judge_waiting(now)
@@ -277,11 +276,6 @@ class Monitor:
         elif self.account.cycle is not None:
             if not self.account.rests:
                 waiting.append("controller_state: the reference moves")
-            if abs(self._clock_skew_ns) > CLOCK_SKEW_NS:
-                waiting.append(
-                    f"controller_state: stamped {self._clock_skew_ns * 1e-9:.1f} s off this "
-                    "node's clock; check use_sim_time"
-                )
         elif math.isfinite(self._controller.age_s(self._clock.now_ns)):
             waiting.append("controller_state: nothing since the controller was activated")
         if self._measured is not None:
@@ -442,6 +436,10 @@ class Monitor:
     def _sight(self, now: Now) -> Sight:
         own_ns = self._clock.now_ns
         fresh = self._joints.age_s(own_ns) <= self.config.joint_states_stale_s
+        controllers_ns = self._controller.expected_stamp_ns(own_ns)
+        if self.detectors.clock_skew.present and controllers_ns is not None:
+            # A trajectory is run by the controller's clock, so the stop goes by that one.
+            now = Now(controllers_ns, now.steady_ns)
         return Sight(
             now=now,
             own_ns=own_ns,
@@ -450,9 +448,35 @@ class Monitor:
                 self._controller.age_s(own_ns) <= self.config.controller_state_stale_s
             ),
             joints_fresh=fresh,
-            joints_rest=fresh and self._standstill.stands,
+            joints_rest=self._joints_rest(own_ns),
             measured=self._measured,
         )
+
+    def _joints_rest(self, own_ns: int) -> bool:
+        """Return whether the joints are seen to stand, by joint_states or by the driver."""
+        seen = [
+            standstill.stands
+            for stream, standstill, stale_s in (
+                (self._joints, self._standstill, self.config.joint_states_stale_s),
+                (self._driver, self._driver_standstill, self.config.driver_states_stale_s),
+            )
+            if stream.age_s(own_ns) <= stale_s
+        ]
+        return bool(seen) and all(seen)
+
+    def _skews(self, now: Now) -> dict[str, float]:
+        """Return by how much each input's clock is behind this node's, s."""
+        streams = {"controller_state": self._controller, "joint_states": self._joints}
+        if self._stop.lock is not Lock.OPEN:
+            del streams["controller_state"]
+        expected = {
+            name: stream.expected_stamp_ns(self._clock.now_ns) for name, stream in streams.items()
+        }
+        return {
+            name: (now.ros_ns - stamp_ns) * 1e-9
+            for name, stamp_ns in expected.items()
+            if stamp_ns is not None
+        }
 
     # -- states ----------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ from smoothness_monitor.params import MonitorConfig
 
 # A stop that is driven off its brake brakes again, this many times; then the controller goes.
 MAX_BRAKES = 3
+# A controller's cycle that is further than this from now is not late, its clock is another.
+OTHER_CLOCK_NS = 300_000_000
 
 
 class Phase(enum.Enum):
@@ -277,12 +279,16 @@ class Stop:
         assert running is not None
         foreign = account.foreign
         base = account.pending or running.plan
+        state_ns = cycle.time_ns
+        if abs(state_ns - sight.now.ros_ns) > OTHER_CLOCK_NS:
+            # Its stamps are of another clock, so all that is known is that the state is of now.
+            state_ns = sight.now.ros_ns
         try:
             if foreign:
                 plan = brakes.brake_from_state(
                     MotionState(cycle.position, cycle.velocity, cycle.acceleration),
                     sight.limits,
-                    state_ns=cycle.time_ns,
+                    state_ns=state_ns,
                     now_ns=sight.now.ros_ns,
                     foreign_start_ns=cycle.verdict.start_ns,
                 )

@@ -21,6 +21,7 @@ from smoothness_monitor.core.detectors.command import (
     ForeignPlan,
 )
 from smoothness_monitor.core.detectors.inputs import (
+    ClockSkew,
     ControllerInactive,
     ForeignPublisher,
     LostPolicy,
@@ -49,6 +50,7 @@ __all__ = ["DETECTORS", "Ages", "Cycle", "Detector", "Detectors", "Measurement"]
 DETECTORS: tuple[type[Detector], ...] = (
     NonFinite,
     StampOrder,
+    ClockSkew,
     CommandPosition,
     CommandVelocity,
     CommandAcceleration,
@@ -82,6 +84,7 @@ class Detectors:
         ratio = 1.0 + config.command_tolerance
         self.non_finite = NonFinite()
         self.stamp_order = StampOrder()
+        self.clock_skew = ClockSkew(config.clock_skew_s)
         self.command_position = CommandPosition(limits, config.command_position_tolerance_rad)
         self.command_jerk = CommandJerkLimit(names, limits.jerk * ratio)
         self.measured_jerk = MeasuredJerk(names, limits.jerk, robot.ticks_per_turn, config)
@@ -91,6 +94,7 @@ class Detectors:
         every: Sequence[Detector] = (
             self.non_finite,
             self.stamp_order,
+            self.clock_skew,
             self.command_position,
             CommandVelocity(names, limits.velocity * ratio),
             CommandAcceleration(names, limits.acceleration * ratio),

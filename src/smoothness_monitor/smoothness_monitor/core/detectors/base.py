@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,6 +56,8 @@ class Ages:
     """Time since the newest message of each input arrived, s; infinite when none has.
 
     `cycle_s` is the time since the monitor's last cycle on the steady clock, stalls included.
+    `skew_s` is how far each input's clock is behind this node's ROS time, by its newest stamp and
+    age; it includes the time that messages take.
     """
 
     joint_states_s: float
@@ -64,6 +66,7 @@ class Ages:
     servo_status_s: float
     policy_s: float
     cycle_s: float
+    skew_s: Mapping[str, float]
 
 
 class Detector:

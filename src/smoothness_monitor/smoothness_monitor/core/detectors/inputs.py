@@ -12,6 +12,7 @@ from smoothness_monitor.core.types import ServoStatus
 
 NOT_CONFIGURED = "not configured"
 _SERVO_ERROR = 2
+_SKEWED_TICKS = 5
 
 
 class _PerInput(Detector):
@@ -46,6 +47,38 @@ class StampOrder(_PerInput):
     trips_when = "a stamp is older than the one before it"
     latency = "the message"
     doc = "Two publishers on one topic, or a clock that was set back."
+
+
+class ClockSkew(Detector):
+    """An input is stamped by another clock than this node's."""
+
+    name = "clock_skew"
+    watches = "joint_states, controller_state"
+    trips_when = (
+        "the newest stamp is off this node's ROS time by clock_skew_s, in 5 ticks in a row"
+    )
+    unit = "s"
+    latency = "5 ticks"
+    doc = (
+        "A clock was set, on this host or another, or use_sim_time differs. Plans would come too "
+        "early or too late; the stop goes by the controller's clock then."
+    )
+
+    def __init__(self, threshold_s: float) -> None:
+        super().__init__()
+        self._threshold_s = threshold_s
+        self._in_a_row = 0
+
+    def on_tick(self, ages: Ages) -> str:
+        """Compare the clocks."""
+        source, skew_s = max(ages.skew_s.items(), key=lambda item: abs(item[1]), default=("", 0.0))
+        off = not (abs(skew_s) <= self._threshold_s)
+        # After a stall of this node its inputs wait, old, in their queues, but not for long.
+        self._in_a_row = self._in_a_row + 1 if off else 0
+        self.value = f"{source}: stamped {-skew_s:.3f} s off this node's clock" if source else ""
+        hint = "; check use_sim_time and the clocks of the hosts"
+        self.present = self.value + hint if self._in_a_row >= _SKEWED_TICKS else ""
+        return self.present
 
 
 class _Stale(Detector):

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the campaign: ``python -m smoothness_monitor.faults``.
+
+Every kind of fault happens to a moving arm in simulated time, once a seed; then hours pass in
+which nothing is wrong. The exit code is 1 when anything was not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from smooth_motion import Robot, RobotConfigError, load_robot
+from smoothness_monitor.faults import page
+from smoothness_monitor.faults.campaign import Hours, Outcome, run_fault, run_nominal
+from smoothness_monitor.faults.kinds import KINDS, Kind
+from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
+
+NAMES = {kind.name: kind for kind in KINDS}
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m smoothness_monitor.faults", description=(__doc__ or "").split("\n\n")[1]
+    )
+    parser.add_argument("--robot", type=Path, default=Path("config/robots/so101.yaml"))
+    parser.add_argument("--monitor", type=Path, default=Path("config/monitor/so101.yaml"))
+    parser.add_argument("--kinds", nargs="+", choices=NAMES, default=list(NAMES), metavar="KIND")
+    parser.add_argument("--seeds", type=int, default=10, help="runs of each kind (default: 10)")
+    parser.add_argument(
+        "--hours", type=float, default=0.0, help="simulated hours without a fault (default: 0)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--page", type=Path, help="page whose blocks are written anew")
+    parser.add_argument("--runs", type=Path, help="CSV file with one line a run")
+    parser.add_argument("--list", action="store_true", help="list the kinds and end")
+    return parser.parse_args(argv)
+
+
+def _one(files: tuple[Path, Path], job: tuple[str, int]) -> Outcome:
+    robot, config = _load(files)
+    name, seed = job
+    return run_fault(robot, config, NAMES[name], seed)
+
+
+def _hours(files: tuple[Path, Path], job: tuple[int, float]) -> Hours:
+    robot, config = _load(files)
+    seed, seconds = job
+    newest = None
+    for newest in run_nominal(robot, config, seed=seed, seconds=seconds):
+        if newest.simulated_s % 600.0 < 60.0:
+            print(
+                f"  seed {seed}: {newest.simulated_s / 3600.0:.2f} h", file=sys.stderr, flush=True
+            )
+    assert newest is not None
+    return newest
+
+
+def _load(files: tuple[Path, Path]) -> tuple[Robot, MonitorConfig]:
+    return load_robot(files[0]), load_config(files[1])
+
+
+def _line(outcome: Outcome, kind: Kind) -> str:
+    text = f"{kind.name:32} {outcome.seed:3} {outcome.cause or 'no trip':24}"
+    if not kind.benign:
+        text += f" after {outcome.found_ms:5.0f} ms, rest after {outcome.rest_ms:5.0f} ms,"
+    text += f" jerk {outcome.jerk_ratio:.4f}"
+    return text + (f"  PROBLEM: {'; '.join(outcome.problems)}" if outcome.problems else "")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the campaign.
+
+    Returns:
+        0 when all was as it must be, 1 when something was not, 2 after a configuration error.
+    """
+    arguments = _arguments(argv)
+    if arguments.list:
+        for kind in KINDS:
+            print(f"{kind.name:32} {kind.doc}; {', '.join(kind.found_by) or 'must not trip'}")
+        return 0
+    files = (arguments.robot, arguments.monitor)
+    try:
+        _load(files)
+    except (ConfigError, RobotConfigError) as error:
+        print(f"smoothness_monitor.faults: {error}", file=sys.stderr)
+        return 2
+    kinds = [NAMES[name] for name in arguments.kinds]
+    jobs = [(kind.name, seed) for kind in kinds for seed in range(arguments.seeds)]
+    began_s = time.monotonic()
+    outcomes: list[Outcome] = []
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        for outcome in pool.map(partial(_one, files), jobs, chunksize=4):
+            outcomes.append(outcome)
+            print(_line(outcome, NAMES[outcome.kind]), flush=True)
+        took_s = time.monotonic() - began_s
+        blocks = {"operations": page.operations()}
+        if outcomes:
+            blocks["campaign"] = page.summary(kinds, outcomes, took_s)
+            blocks["stopping"] = page.stopping(kinds, outcomes)
+            blocks["bearable"] = page.bearable(kinds, outcomes)
+            print(blocks["campaign"])
+        hours: list[Hours] = []
+        if arguments.hours:
+            share_s = arguments.hours * 3600.0 / arguments.jobs
+            seeds = [(1000 + job, share_s) for job in range(arguments.jobs)]
+            hours = list(pool.map(partial(_hours, files), seeds))
+            blocks["nominal"] = page.nominal(hours)
+            print(blocks["nominal"])
+    if arguments.page:
+        page.fill(arguments.page, blocks)
+    if arguments.runs:
+        page.write_runs(arguments.runs, outcomes)
+    wrong = any(outcome.problems for outcome in outcomes)
+    return int(wrong or any(item.trips for item in hours))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

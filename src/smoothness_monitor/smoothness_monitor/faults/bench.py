@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bench in simulated time: the monitor's core, a controller, encoders and a planning policy.
+
+Everything that travels takes its time: a few milliseconds, some messages late, some in bursts, in
+order. Nothing sleeps, so an hour passes in minutes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from smooth_motion import (
+    Acknowledgement,
+    Chunk,
+    MotionError,
+    Plan,
+    Robot,
+    RunningPlan,
+    overlap,
+    splice_ns,
+    track,
+)
+from smoothness_monitor.core.monitor import Monitor
+from smoothness_monitor.core.types import (
+    Answer,
+    Call,
+    ControllerState,
+    FloatArray,
+    JointStates,
+    Now,
+    Outputs,
+    Request,
+    ResetVerdict,
+    State,
+    Trajectory,
+)
+from smoothness_monitor.faults.operations import Link
+from smoothness_monitor.params import MonitorConfig
+
+MS = 1_000_000
+S = 1_000_000_000
+EPOCH_NS = 1_700_000_000 * S
+PERIOD_NS = 10 * MS
+# The joints are where the command was this long ago, which is what a hobby servo makes of it.
+SERVO_LAG_NS = 30 * MS
+
+
+class Plant(Protocol):
+    """A controller and the joints behind it."""
+
+    active: bool
+
+    def receive(self, trajectory: Trajectory, now_ns: int) -> None:
+        """Take a trajectory from the topic."""
+
+    def goal(self, trajectory: Trajectory, now_ns: int) -> bool:
+        """Take an action goal; return whether it is accepted."""
+
+    def update(self, now_ns: int) -> ControllerState | None:
+        """Run a control cycle; return what the controller reports, None when inactive."""
+
+    def reference(self, now_ns: int) -> FloatArray:
+        """Return the command in force, (J,) rad."""
+
+    def measured(self, t_ns: int) -> FloatArray:
+        """Return where the joints are, (J,) rad."""
+
+    def deactivate(self) -> None:
+        """Run no more cycles; the command stays."""
+
+    def activate(self, now_ns: int) -> None:
+        """Begin with a hold at the command."""
+
+    def hold(self) -> None:
+        """Let the driver keep the joints where they are."""
+
+
+class Bench:
+    """Runs everything on one simulated clock; faults go into its links and hooks.
+
+    Attributes:
+        links: Ways of the messages: `joint_states` and `controller_state` to the monitor, `plans`
+            from the policy to it, `commands` from it to the controller.
+        answers: Who answers the calls of the stop ladder: whether it is done, and after how long,
+            ns; None for no answer. Nobody does unless it says so.
+        policy_on: The policy plans.
+        insistent: It plans on without a permit.
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        config: MonitorConfig,
+        plant: Plant,
+        *,
+        seed: int = 0,
+        jitter: bool = True,
+    ) -> None:
+        """Set everything up at rest.
+
+        Args:
+            robot: The robot.
+            config: The monitor's thresholds.
+            plant: The controller, active and at the robot's home.
+            seed: Of everything random.
+            jitter: Whether messages take random times.
+        """
+        self.robot, self.config, self.plant = robot, config, plant
+        self.names = robot.limits.joint_names
+        self.monitor = Monitor(robot, config)
+        self.random = np.random.default_rng(seed)
+        self.jitter = jitter
+        self.now_ns = EPOCH_NS
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+        self._delivered: dict[tuple[str, int], int] = {}
+        self.links = {
+            name: Link() for name in ("joint_states", "controller_state", "plans", "commands")
+        }
+        self.monitor_stalled_until_ns = 0
+        self.clock_off_ns = 0
+        self.answers: dict[Request, tuple[bool, int] | None] = {}
+        # The policy.
+        self.policy_on = False
+        self.insistent = False
+        self.policy_running: RunningPlan | None = None
+        self.policy_verdict: Acknowledgement | None = None
+        self.policy_latency_ns = 40 * MS
+        self.policy_spare_ns = 90 * MS
+        self.amplitude = 0.6
+        # What happened.
+        self.sent: list[tuple[int, Trajectory]] = []
+        self.gripper_sent: list[tuple[int, Trajectory]] = []
+        self.calls: list[tuple[int, Request]] = []
+        self.reset_verdicts: list[ResetVerdict] = []
+        self.references: list[tuple[int, FloatArray]] = []
+        self.joints: list[tuple[int, FloatArray]] = []
+        self.transitions: list[tuple[int, State]] = []
+        self.log: list[str] = []
+        self.every(PERIOD_NS, 0, self._control_cycle)
+        self.every(PERIOD_NS, 3 * MS, self._encoders)
+        self.every(PERIOD_NS, 7 * MS, self._tick)
+        self.every(200 * MS, 11 * MS, self._policy)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Now:
+        """The monitor's clocks."""
+        return Now(self.now_ns + self.clock_off_ns, self.now_ns - EPOCH_NS + 77 * S)
+
+    def at(self, t_ns: int, what: Callable[[], None]) -> None:
+        """Do something at a time."""
+        self._count += 1
+        heapq.heappush(self._events, (t_ns, self._count, what))
+
+    def after(self, delay_ns: int, what: Callable[[], None]) -> None:
+        """Do something later."""
+        self.at(self.now_ns + delay_ns, what)
+
+    def every(self, period_ns: int, phase_ns: int, what: Callable[[], None]) -> None:
+        """Do something again and again, on a grid."""
+
+        def again(due_ns: int) -> None:
+            what()
+            self.at(due_ns + period_ns, lambda: again(due_ns + period_ns))
+
+        start_ns = EPOCH_NS + phase_ns
+        self.at(start_ns, lambda: again(start_ns))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        self.run_until(lambda: False, seconds)
+
+    def run_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Let time pass until something is the case; return whether it is."""
+        end_ns = self.now_ns + round(seconds * S)
+        while self._events and self._events[0][0] <= end_ns:
+            self.now_ns, _, what = heapq.heappop(self._events)
+            what()
+            if condition():
+                return True
+        self.now_ns = end_ns
+        return condition()
+
+    def _arrival_ns(self, way: tuple[str, int], later_ns: int) -> int:
+        """Return when a message arrives: in order, some late, some in bursts."""
+        delay = 1 * MS
+        if self.jitter:
+            delay = round(self.random.gamma(1.5, 2.0) * MS)
+            if self.random.random() < 0.002:
+                delay += round(self.random.uniform(40, 120) * MS)
+        arrival = max(self.now_ns + delay + later_ns, self._delivered.get(way, 0))
+        if way[0] != "commands":
+            arrival = max(arrival, self.monitor_stalled_until_ns)
+        self._delivered[way] = arrival
+        return arrival
+
+    def _carry(self, stream: str, message: Any, deliver: Callable[[Any], None]) -> None:
+        carried = self.links[stream].carry(message, self.now_ns)
+        for later_ns, each in carried:
+            # What a fault delivers once more, later, is in order among its like.
+            copy = later_ns - carried[0][0]
+            arrival_ns = self._arrival_ns((stream, copy), later_ns)
+            self.at(arrival_ns, lambda each=each: deliver(each))  # type: ignore[misc]
+
+    # -- the parts -------------------------------------------------------------------------------
+
+    def _control_cycle(self) -> None:
+        message = self.plant.update(self.now_ns)
+        self.references.append((self.now_ns, self.plant.reference(self.now_ns)))
+        self.joints.append((self.now_ns, self.plant.measured(self.now_ns)))
+        if message is None:
+            return
+        if self.jitter:
+            wander = round(self.random.uniform(-0.1, 0.1) * MS)
+            message = _stamped(message, message.stamp_ns + wander)
+
+        def deliver(each: ControllerState) -> None:
+            self.take(self.monitor.on_controller_state(each, self.now))
+
+        self._carry("controller_state", message, deliver)
+        self.at(self.now_ns + MS, lambda: self._policy_observes(message))
+
+    def measured(self, t_ns: int) -> FloatArray:
+        """Return what the encoders show, (J,) rad."""
+        quantum = 2.0 * math.pi / self.robot.ticks_per_turn
+        return np.asarray(np.round(self.plant.measured(t_ns) / quantum) * quantum)
+
+    def _encoders(self) -> None:
+        t_ns = self.now_ns - 3 * MS
+        names = (*self.names, self.robot.gripper.joint)
+        message = JointStates(t_ns, names, (*self.measured(t_ns).tolist(), 0.1))
+
+        def deliver(each: JointStates) -> None:
+            self.take(self.monitor.on_joint_states(each, self.now))
+
+        self._carry("joint_states", message, deliver)
+
+    def _tick(self) -> None:
+        if self.now_ns >= self.monitor_stalled_until_ns:
+            self.take(self.monitor.tick(self.now))
+
+    def take(self, outputs: Outputs) -> None:
+        """Carry out what the monitor wants."""
+        for trajectory in outputs.arm:
+            self.sent.append((self.now_ns, trajectory))
+            self._carry("commands", trajectory, lambda each: self.plant.receive(each, self.now_ns))
+        for trajectory in outputs.gripper:
+            self.gripper_sent.append((self.now_ns, trajectory))
+        for call in outputs.calls:
+            self._call(call)
+        if outputs.reset is not None:
+            self.reset_verdicts.append(outputs.reset)
+        self.log += [line.text for line in outputs.log]
+        if not self.transitions or self.transitions[-1][1] is not self.monitor.state:
+            self.transitions.append((self.now_ns, self.monitor.state))
+
+    def _call(self, call: Call) -> None:
+        self.calls.append((self.now_ns, call.request))
+        reply = self.answers.get(call.request, (False, 0))
+        if reply is None:
+            return
+        done, delay_ns = reply
+
+        def carry_out() -> None:
+            accepted = done
+            if done and call.request is Request.BRAKE_AS_GOAL:
+                assert call.trajectory is not None
+                accepted = self.plant.goal(call.trajectory, self.now_ns)
+            elif done and call.request is Request.DEACTIVATE:
+                self.plant.deactivate()
+            elif done and call.request is Request.ACTIVATE:
+                self.plant.activate(self.now_ns)
+            elif done and call.request is Request.DRIVER_HOLD:
+                self.plant.hold()
+            detail = "done" if accepted else "nobody serves it"
+            self.take(self.monitor.on_answer(Answer(call.request, accepted, detail), self.now))
+
+        if delay_ns:
+            self.after(delay_ns, carry_out)
+        else:
+            carry_out()
+
+    # -- the policy ------------------------------------------------------------------------------
+
+    def _policy_observes(self, message: ControllerState) -> None:
+        position, velocity = np.array(message.position), np.array(message.velocity)
+        start_ns = message.stamp_ns - message.time_from_start_ns
+        rests = self.monitor.state is not State.READY and not velocity.any()
+        if self.policy_running is None or rests:
+            self.policy_running = RunningPlan(Plan.hold(self.names, position, start_ns))
+        self.policy_verdict = self.policy_running.observe(
+            message.stamp_ns, message.time_from_start_ns, position, velocity, self.now_ns
+        )
+        if self.policy_verdict.kind.value == "foreign" and not velocity.any():
+            # As the policy node does: what moved was not its own, and now it rests.
+            self.policy_running = RunningPlan(Plan.hold(self.names, position, start_ns))
+
+    def _policy(self) -> None:
+        permit = self.monitor.permit or self.insistent
+        if not (self.policy_on and permit and self.policy_running and self.policy_verdict):
+            return
+        if not self.insistent and self.policy_verdict.kind.value in ("pending", "foreign"):
+            return
+        try:
+            plan = self.next_plan()
+        except MotionError:
+            return
+
+        def arrive(each: Trajectory) -> None:
+            if self.policy_on:
+                self.give(each, plan)
+
+        for later_ns, each in self.links["plans"].carry(Trajectory.of(plan), self.now_ns):
+            due_ns = self.now_ns + self.policy_latency_ns + later_ns
+            arrival_ns = max(due_ns, self.monitor_stalled_until_ns)
+            self.at(arrival_ns, lambda each=each: arrive(each))  # type: ignore[misc]
+
+    def next_plan(self) -> Plan:
+        """Return a plan that follows random targets out of whatever runs.
+
+        It leaves the running plan `policy_spare_ns` after the last moment at which the gate
+        allows it.
+        """
+        assert self.policy_running is not None
+        overlap_ns = round(self.config.plan_overlap_s * S) + self.policy_spare_ns
+        running = self.policy_running.plan
+        splice = splice_ns(running, self.now_ns + overlap_ns)
+        limits = self.robot.limits
+        targets = np.clip(
+            self.robot.home_position
+            + self.random.uniform(-self.amplitude, self.amplitude, len(self.names)),
+            limits.position_lower,
+            limits.position_upper,
+        )
+        state = running.state(splice)
+        rows = np.linspace(state.position, targets, 20)
+        chunk = Chunk(self.names, splice, 50 * MS, rows)
+        tail = track(chunk, state, limits, start_ns=splice)
+        return overlap(running, tail, cut_ns=max(self.now_ns - 20 * MS, running.start_ns))
+
+    def give(self, trajectory: Trajectory, plan: Plan | None) -> None:
+        """Hand a trajectory to the monitor; note the plan in it as sent if it is forwarded."""
+        forwarded = self.monitor.snapshot().plans_forwarded
+        self.take(self.monitor.on_plan(trajectory, self.now))
+        if plan is not None and self.monitor.snapshot().plans_forwarded > forwarded:
+            assert self.policy_running is not None
+            try:
+                self.policy_running.sent(plan, self.now_ns)
+            except MotionError:
+                self.policy_running = None
+
+    def stop(self, why: str = "a test asks") -> None:
+        """Call the stop service."""
+        self.take(self.monitor.request_stop(why, self.now)[2])
+
+    def reset(self) -> tuple[bool | None, str]:
+        """Call the reset service; return its answer. None means that it comes later."""
+        accepted, message, outputs = self.monitor.request_reset(self.now)
+        assert not outputs.arm, "a reset sent a trajectory"
+        assert not outputs.gripper, "a reset moved the gripper"
+        self.take(outputs)
+        return accepted, message
+
+    # -- findings --------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The monitor's state."""
+        return self.monitor.state
+
+    @property
+    def first_cause(self) -> str:
+        """Name of the detector that tripped first, empty when none did."""
+        return self.monitor.snapshot().first_cause
+
+    def requests(self) -> list[Request]:
+        """Return the calls of the stop ladder so far."""
+        return [request for _, request in self.calls]
+
+    def entered(self, state: State) -> int:
+        """Return when a state was first entered."""
+        return next(t for t, s in self.transitions if s is state)
+
+    def peak_jerk_ratio(self, since_ns: int = 0, until_ns: int = 2**62) -> float:
+        """Return the largest |jerk| of the command as a share of the limit, 0 without motion."""
+        samples = [(t, p) for t, p in self.references if since_ns <= t <= until_ns]
+        if len(samples) < 4:
+            return 0.0
+        times = np.array([t - samples[0][0] for t, _ in samples]) * 1e-9
+        table = np.stack([p for _, p in samples])
+        for order in (1, 2, 3):
+            table = order * np.diff(table, axis=0) / (times[order:] - times[:-order])[:, None]
+        return float(np.max(np.abs(table) / self.robot.limits.jerk))
+
+    def travel(self, since_ns: int = 0) -> float:
+        """Return how far the command moved, rad."""
+        table = np.stack([p for t, p in self.references if t >= since_ns])
+        return float(np.max(np.ptp(table, axis=0)))
+
+    def forget(self) -> None:
+        """Drop the record of the command, in runs of hours."""
+        self.references = self.references[-8:]
+        self.joints = self.joints[-8:]
+        self.sent = self.sent[-8:]
+        self.log = self.log[-100:]
+
+    def get_ready(self) -> None:
+        """Run until plans are forwarded."""
+        ready = self.run_until(lambda: self.state is State.READY, 3.0)
+        assert ready, self.monitor.waiting_for()
+
+    def get_moving(self, speed: float = 0.6) -> None:
+        """Run until the command of a joint moves at a speed, rad/s."""
+        self.get_ready()
+        self.amplitude = 1.2
+        self.policy_on = True
+
+        def moves() -> bool:
+            if len(self.references) < 2:
+                return False
+            (_, before), (_, now) = self.references[-2:]
+            return float(np.max(np.abs(now - before))) > speed * PERIOD_NS * 1e-9
+
+        assert self.run_until(moves, 10.0), "the arm did not get moving"
+        assert self.state is State.READY, self.first_cause
+
+
+def _stamped(message: ControllerState, stamp_ns: int) -> ControllerState:
+    return ControllerState(
+        stamp_ns,
+        message.time_from_start_ns,
+        message.joint_names,
+        message.position,
+        message.velocity,
+        message.acceleration,
+    )

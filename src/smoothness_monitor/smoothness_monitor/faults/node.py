@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node between the others' topics that does what a fault file says.
+
+The launch file remaps the monitor's topics to those of this node. What it passes on is built anew
+from what the monitor reads; everything else in the messages is lost.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from smooth_motion import Point, Robot, RobotConfigError, load_robot
+from smoothness_monitor import convert, qos
+from smoothness_monitor.core.types import Trajectory, nanoseconds
+from smoothness_monitor.faults.operations import FaultError, Link
+from smoothness_monitor.faults.processes import siblings
+from smoothness_monitor.faults.schedule import (
+    Fault,
+    Intrusion,
+    ProcessFault,
+    StreamFault,
+    load_schedule,
+)
+
+TICK_S = 0.002
+INTRUSION_S = 0.5
+
+
+class FaultNode(Node):
+    """Passes messages on, until something is to go wrong."""
+
+    def __init__(self) -> None:
+        """Read the fault file and connect.
+
+        Raises:
+            FaultError: The fault file cannot be used, or a parameter is missing.
+            RobotConfigError: The robot file cannot be used.
+        """
+        super().__init__("faults")
+        robot = load_robot(self._path("robot_file", "Path of the robot file."))
+        self._pending = sorted(
+            load_schedule(self._path("faults_file", "Path of the fault file.")),
+            key=lambda fault: fault.at_s,
+        )
+        self._home = robot.home_position
+        self._names = robot.limits.joint_names
+        self._random = np.random.default_rng(0)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._began_ns: int | None = None
+        self._later: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+        self._links: dict[str, Link] = {}
+        self._connect(robot)
+        self.create_timer(TICK_S, self._on_tick, clock=self._steady)
+
+    def _path(self, name: str, doc: str) -> str:
+        descriptor = ParameterDescriptor(description=doc, read_only=True)
+        value = self.declare_parameter(name, "", descriptor).value
+        if not value:
+            raise FaultError(f"parameter {name}: not set; give a path")
+        return str(value)
+
+    def _connect(self, robot: Robot) -> None:
+        arm = robot.arm_controller
+        self._pass("joint_states", JointState, "joint_states", "~/joint_states", qos.INPUT)
+        self._pass(
+            "controller_state",
+            JointTrajectoryControllerState,
+            f"{arm}/controller_state",
+            "~/controller_state",
+            qos.INPUT,
+        )
+        self._pass("plans", JointTrajectory, "~/plans_in", "~/plans", qos.TRAJECTORY)
+        self._pass(
+            "commands",
+            JointTrajectory,
+            "~/commands",
+            f"{arm}/joint_trajectory",
+            qos.TRAJECTORY,
+        )
+
+    def _pass(self, stream: str, kind: Any, source: str, target: str, profile: Any) -> None:
+        from_msg, to_msg = {
+            JointState: (convert.joint_states_from, convert.joint_states_to),
+            JointTrajectoryControllerState: (
+                convert.controller_state_from,
+                convert.controller_state_to,
+            ),
+            JointTrajectory: (convert.trajectory_from, convert.trajectory_to),
+        }[kind]
+        publisher = self.create_publisher(kind, target, profile)
+        link = self._links[stream] = Link()
+
+        def on_message(msg: Any) -> None:
+            if stream == "commands" and self._began_ns is None:
+                self._began_ns = self._now_ns()
+                self.get_logger().info("the arm is commanded; faults are counted from here")
+            if not link.operations:
+                publisher.publish(msg)
+                return
+            for delay_ns, changed in link.carry(from_msg(msg), self._now_ns()):
+                self._after(delay_ns, lambda each=changed: publisher.publish(to_msg(each)))  # type: ignore[misc]
+
+        self.create_subscription(kind, source, on_message, profile)
+
+    def _now_ns(self) -> int:
+        return int(self._steady.now().nanoseconds)
+
+    def _after(self, delay_ns: int, what: Callable[[], None]) -> None:
+        if delay_ns <= 0:
+            what()
+            return
+        self._count += 1
+        heapq.heappush(self._later, (self._now_ns() + delay_ns, self._count, what))
+
+    def _on_tick(self) -> None:
+        now_ns = self._now_ns()
+        while self._later and self._later[0][0] <= now_ns:
+            heapq.heappop(self._later)[2]()
+        if self._began_ns is None:
+            return
+        while self._pending and now_ns - self._began_ns >= nanoseconds(self._pending[0].at_s):
+            self._start(self._pending.pop(0))
+
+    def _start(self, fault: Fault) -> None:
+        self.get_logger().warning(f"fault: {fault}")
+        if isinstance(fault, StreamFault):
+            fault.operation.start(self._now_ns(), self._random)
+            operations = self._links[fault.stream].operations
+            operations.append(fault.operation)
+            self._after(nanoseconds(fault.for_s), lambda: operations.remove(fault.operation))
+        elif isinstance(fault, Intrusion):
+            self._intrude(fault)
+        else:
+            self._signal(fault)
+
+    def _signal(self, fault: ProcessFault) -> None:
+        found = siblings(fault.node)
+        if not found:
+            self.get_logger().error(f"no process of {fault.node} was started together with this")
+        for process in found:
+            os.kill(process, fault.signal)
+
+    def _intrude(self, fault: Intrusion) -> None:
+        # On the monitor's own topic, so that its publishers are two.
+        publisher = self.create_publisher(JointTrajectory, "~/commands", qos.TRAJECTORY)
+        until_ns = self._now_ns() + nanoseconds(fault.for_s)
+        self._intrude_again(fault, publisher, until_ns)
+
+    def _intrude_again(self, fault: Intrusion, publisher: Publisher, until_ns: int) -> None:
+        if self._now_ns() >= until_ns:
+            self.destroy_publisher(publisher)
+            return
+        goal = self._home + self._random.uniform(-0.3, 0.3, self._home.size)
+        point = Point(nanoseconds(INTRUSION_S), goal.tolist(), [], [])
+        publisher.publish(convert.trajectory_to(Trajectory(0, self._names, (point,))))
+        self._after(
+            max(nanoseconds(fault.every_s), 1),
+            lambda: self._intrude_again(fault, publisher, until_ns),
+        )
+
+
+def main() -> int:
+    """Run the node; return 2 if its configuration cannot be used."""
+    rclpy.init()
+    node: FaultNode | None = None
+    try:
+        node = FaultNode()
+        rclpy.spin(node)
+    except (FaultError, RobotConfigError, ParameterException) as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
