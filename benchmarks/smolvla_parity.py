@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="where to keep checkpoints between runs")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--golden", type=Path, help="write LeRobot's answer for the tests instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -60,6 +61,8 @@ def main() -> None:
     finally:
         if arguments.work is None:
             shutil.rmtree(work)
+    if arguments.write:
+        write(rows, arguments)
     if arguments.output:
         arguments.output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
@@ -127,6 +130,24 @@ def report(cameras: int, name: str, ours: list[np.ndarray], theirs: list[np.ndar
     print(f"{cameras:>7} {name:<28} {worst.max():9.1e}   {columns}", flush=True)
     joints = dict(zip(lerobot.JOINTS, worst.tolist(), strict=True))
     return {"cameras": cameras, "computed": name, "max": float(worst.max()), **joints}
+
+
+def write(rows: list[dict], arguments: argparse.Namespace) -> None:
+    import pages
+
+    run = (
+        f"`python benchmarks/smolvla_parity.py --size {arguments.size}`: LeRobot 0.4.4, "
+        f"transformers {transformers_version()}, torch {torch.__version__}, "
+        f"{arguments.observations} observations."
+    )
+    header = ["cameras", "", "largest", *lerobot.JOINTS]
+    cells = [
+        [row["cameras"], row["computed"], f"{row['max']:.1e}",
+         *(f"{row[joint]:.1e}" for joint in lerobot.JOINTS)]
+        for row in rows
+    ]  # fmt: skip
+    blocks = {"parity run": run, "parity": pages.table(header, cells)}
+    pages.fill(pages.DOCS / "smolvla.md", blocks)
 
 
 def write_golden(path: Path) -> None:

@@ -44,16 +44,23 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=12, help="observations for int8")
     parser.add_argument("--skip", nargs="*", default=[], help="contenders to leave out")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    parser.add_argument("--figures", type=Path, help="show such a file instead of running")
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         work(arguments)
         return
-    prepare(arguments)
-    figures = race(arguments)
-    show(figures, arguments)
+    if arguments.figures:
+        figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
+    else:
+        prepare(arguments)
+        figures = race(arguments)
+    show(figures)
     if arguments.output:
         arguments.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if arguments.write:
+        write(figures)
 
 
 def contenders(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -112,7 +119,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def race(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Let all answer in turns and return the medians."""
+    """Let all answer in turns and return the figures: by contender, then by number of cameras."""
     exact = Worker("LeRobot float32", arguments)
     wanted = {
         count: np.array(exact.ask(cameras=count, scene=0, same=False)["chunk"])
@@ -131,21 +138,35 @@ def race(arguments: argparse.Namespace) -> dict[str, Any]:
                     chunk = np.array(first["chunk"])
                     error = np.abs(chunk - wanted[count][: len(chunk)]).max(axis=0)
                     error = (error / wanted[count].std(axis=0)).max()
-                    found[name][count] = {"error": float(error)}
+                    found[name][str(count)] = {"error": float(error)}
                     continue
                 times[name][NEW].append((first["wall_ms"], first["cpu_ms"]))
                 times[name][SAME].append((again["wall_ms"], again["cpu_ms"]))
         for name, worker in workers.items():
             for case, values in times[name].items():
                 wall, cpu = np.array(values).T
-                found[name][count][case] = {
+                found[name][str(count)][case] = {
                     "wall_ms": float(np.median(wall)),
                     "cpu_ms": float(cpu.min()),
                 }
-            found[name][count]["resident_mb"] = worker.resident_mb
+            found[name][str(count)]["resident_mb"] = worker.resident_mb
     for worker in workers.values():
         worker.close()
-    return found
+    run = f"{arguments.size}, {arguments.threads} thread(s), {arguments.rounds} rounds"
+    return {"run": f"{run}; torch {versions()}", "contenders": found}
+
+
+def versions() -> str:
+    import openvino
+    import torch
+
+    return f"{torch.__version__}, OpenVINO {openvino.__version__.split('-')[0]}; {processor()}"
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}"
 
 
 class Worker:
@@ -263,22 +284,47 @@ def contender(arguments: argparse.Namespace) -> Any:
     return answer
 
 
-def show(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
-    base = figures["LeRobot bfloat16"]
-    print(f"{arguments.size}, {arguments.threads} thread(s), {arguments.rounds} rounds")
-    head = f"{'cameras':>7} {'':<28} {'CPU ms':>8} {'x':>5} {'wall ms':>8} {'x':>5}"
-    print(f"{head} {SAME:>9} {'x':>5} {'error':>8} {'MB':>6}")
-    for count in arguments.cameras:
-        for name, found in figures.items():
-            new, same = found[count][NEW], found[count][SAME]
-            one = base[count]
-            print(
-                f"{count:>7} {name:<28} {new['cpu_ms']:8.0f} "
-                f"{one[NEW]['cpu_ms'] / new['cpu_ms']:5.2f} {new['wall_ms']:8.0f} "
-                f"{one[NEW]['wall_ms'] / new['wall_ms']:5.2f} {same['cpu_ms']:9.0f} "
-                f"{one[SAME]['cpu_ms'] / same['cpu_ms']:5.1f} {found[count]['error']:8.1e} "
-                f"{found[count]['resident_mb']:6.0f}"
+def rows_of(figures: dict[str, Any]) -> list[list[str]]:
+    """Return the table's rows: cameras, contender, times with ratios, error, memory."""
+    found = figures["contenders"]
+    base = found["LeRobot bfloat16"]
+    rows = []
+    for count in base:
+        for name, each in found.items():
+            new, same, one = each[count][NEW], each[count][SAME], base[count]
+            rows.append(
+                [
+                    count,
+                    name,
+                    f"{new['cpu_ms']:.0f}",
+                    f"{one[NEW]['cpu_ms'] / new['cpu_ms']:.2f}",
+                    f"{new['wall_ms']:.0f}",
+                    f"{one[NEW]['wall_ms'] / new['wall_ms']:.2f}",
+                    f"{same['cpu_ms']:.0f}",
+                    f"{one[SAME]['cpu_ms'] / same['cpu_ms']:.1f}",
+                    f"{each[count]['error']:.4f}",
+                    f"{each[count]['resident_mb']:.0f}",
+                ]
             )
+    return rows
+
+
+HEADER = ["cameras", "", "CPU ms", "x", "wall ms", "x", "unchanged", "x", "error", "MB"]
+
+
+def show(figures: dict[str, Any]) -> None:
+    print(figures["run"])
+    for row in [HEADER, *rows_of(figures)]:
+        print(f"{row[0]:>7} {row[1]:<28} " + " ".join(f"{cell:>9}" for cell in row[2:]))
+
+
+def write(figures: dict[str, Any]) -> None:
+    import pages
+
+    header = ["cameras", "", "CPU, ms", "×", "wall, ms", "×", "unchanged images, CPU ms", "×"]
+    table = pages.table([*header, "error", "resident, MB"], rows_of(figures))
+    run = f"`python benchmarks/smolvla_speed.py`: {figures['run']}."
+    pages.fill(pages.DOCS / "smolvla.md", {"speed run": run, "speed": table})
 
 
 if __name__ == "__main__":
