@@ -46,6 +46,7 @@ from smooth_motion import (
 )
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
+from vla_sim.core.validation import Reason
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -296,7 +297,7 @@ class Episode:
                 counts["altered, but let through"] += 1
                 # What the gate lets through, `Plan` accepts.
                 plan = Plan(**{name: getattr(knots, name) for name in vars(knots)})
-        before, self.plan = self.now, plan
+        before, replaced, self.plan = self.now, self.plan, plan
         self.cycles(self.now + int(rng.integers(0, DELIVERY_MS)) * MS)
         self.now = max(self.now, self.cycle_ns - self.period_ns)
         points = tuple(
@@ -307,7 +308,13 @@ class Episode:
         )
         message = JointTrajectory(plan.start_ns, plan.joint_names, points)
         rejection = self.controller.receive(message, max(before, self.now))
-        if rejection is not None:
+        if rejection is None:
+            return
+        self.plan = replaced
+        if rejection.reason is Reason.ENDS_IN_THE_PAST and plan.end_ns <= self.now:
+            # A plan that only holds for less than the delivery takes. What runs goes on.
+            counts["arrived after their end"] += 1
+        else:
             self.result.failures.append(f"the controller rejected a plan: {rejection}")
 
     def cycles(self, until_ns: int) -> None:
