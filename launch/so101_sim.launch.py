@@ -11,7 +11,12 @@ The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.la
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, Shutdown
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+    PythonExpression,
+)
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -40,6 +45,11 @@ ARGUMENTS = [
         description="Interpreter of the policy's own process, in place of what the contract says.",
     ),
     DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene."),
+    DeclareLaunchArgument(
+        "black_box",
+        default_value=PathJoinSubstitution([EnvironmentVariable("HOME"), ".ros", "black_box"]),
+        description="Folder for bags of the last 30 s, written when the monitor stops the arm.",
+    ),
     DeclareLaunchArgument(
         "faults",
         default_value="",
@@ -101,6 +111,15 @@ def generate_launch_description() -> LaunchDescription:
             ),
         ],
     )
+    black_box = Node(
+        package="smoothness_monitor",
+        executable="black_box",
+        name="black_box",
+        output="screen",
+        parameters=[
+            {"directory": ParameterValue(LaunchConfiguration("black_box"), value_type=str)}
+        ],
+    )
     faults = Node(
         package="smoothness_monitor",
         executable="faults",
@@ -133,4 +152,4 @@ def generate_launch_description() -> LaunchDescription:
             },
         ],
     )
-    return LaunchDescription([*ARGUMENTS, simulation, monitor, policy, faults])
+    return LaunchDescription([*ARGUMENTS, simulation, monitor, policy, black_box, faults])

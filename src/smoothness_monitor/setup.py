@@ -13,7 +13,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
-    install_requires=["numpy", "PyYAML"],
+    install_requires=["numpy", "PyYAML", "rosbags"],
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",
@@ -23,6 +23,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"{PACKAGE} = {PACKAGE}.node:main",
+            f"black_box = {PACKAGE}.black_box.node:main",
             f"faults = {PACKAGE}.faults.node:main",
             f"smoothness = {PACKAGE}.report.command:main",
         ]

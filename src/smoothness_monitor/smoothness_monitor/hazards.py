@@ -244,8 +244,12 @@ HAZARDS: tuple[Hazard, ...] = (
         "H16",
         "The monitor itself dies.",
         "Nothing that it forwarded goes on for ever: every trajectory ends at rest. The policy's"
-        " permit ends with the heartbeat of `~/state`.",
-        ("test_every_forwarded_trajectory_ends_at_rest",),
+        " permit ends with the heartbeat of `~/state`. The black box writes what it remembers.",
+        (
+            "test_every_forwarded_trajectory_ends_at_rest",
+            "test_a_monitor_that_falls_silent_is_noticed_once",
+            "test_a_monitor_that_dies_leaves_a_bag",
+        ),
     ),
     Hazard(
         "H17",
@@ -287,5 +291,18 @@ HAZARDS: tuple[Hazard, ...] = (
         "same criteria: detected in time, at rest in time, jerk within its limit, no motion "
         "afterwards. Its catalogue grows with what people find.",
         ("test_a_fault_ends_as_the_catalogue_says",),
+    ),
+    Hazard(
+        "H22",
+        "Nobody can tell afterwards why the arm stopped.",
+        "A process of its own remembers every topic but pictures for 30 s and writes them as a "
+        "bag within 2 s of a trip, the stop included. A full disk leaves a shorter bag, or none "
+        "and an error; a memory that goes on.",
+        (
+            "test_a_bag_holds_what_was_there_and_what_came_afterwards_and_the_cause",
+            "test_a_full_disk_leaves_a_shorter_bag_or_none_and_no_rubbish",
+            "test_a_disk_that_fills_up_while_a_bag_is_written_leaves_a_shorter_one",
+            "test_a_trip_leaves_a_bag_with_everything_but_pictures",
+        ),
     ),
 )

@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from smoothness_monitor.black_box.params import BlackBoxParams
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.core.gate import REACTIONS
 from smoothness_monitor.hazards import HAZARDS
@@ -55,6 +56,20 @@ def parameters() -> str:
     return _rows(("parameter", "meaning"), rows)
 
 
+def black_box() -> str:
+    """Return the table of the black box's parameters."""
+    rows = (
+        (
+            f"`{item.name}`",
+            item.metadata["unit"],
+            f"{item.default:g}" if isinstance(item.default, float) else "",
+            item.metadata["doc"],
+        )
+        for item in fields(BlackBoxParams)
+    )
+    return _rows(("parameter", "unit", "default", "meaning"), rows)
+
+
 def thresholds() -> str:
     """Return the table of the monitor file's keys."""
     rows = (
@@ -90,7 +105,8 @@ def hazards() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (detectors, refusals, parameters, thresholds, hazards)
+    table.__name__: table
+    for table in (detectors, refusals, parameters, black_box, thresholds, hazards)
 }
 
 

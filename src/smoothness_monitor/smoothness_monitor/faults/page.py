@@ -33,7 +33,7 @@ COLUMNS = (
 def write_runs(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Write one line a run, as CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for o in outcomes:
             writer.writerow(
