@@ -23,12 +23,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import zenoh
+
+from embedded_ros2.zenoh_config import DEFAULT_PORT, router_config
+
 try:
     import fcntl
 except ImportError:  # no such locks on this platform: the port alone arbitrates
     fcntl = None  # type: ignore[assignment]
 
-DEFAULT_PORT = 7447
 IDLE_S = 5.0
 _START_TIMEOUT_S = 15.0
 _POLL_S = 0.02
@@ -127,11 +130,7 @@ def available(port: int) -> Iterator[None]:
 
 def serve(port: int = DEFAULT_PORT, idle_s: float = IDLE_S) -> None:
     """Route until no session has been connected for `idle_s` seconds."""
-    import zenoh
-
-    from embedded_ros2 import session
-
-    router = zenoh.open(session.router_config(port))
+    router = zenoh.open(router_config(port))
     last_seen = time.monotonic()
     while True:
         time.sleep(0.5)

@@ -1,116 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Zenoh session of a process: its configuration, and how it is opened."""
+"""The Zenoh session of a process, and how it is opened."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import time
 from contextlib import nullcontext
-from typing import Any
 
 import zenoh
 
 from embedded_ros2 import memory, router
+from embedded_ros2.zenoh_config import local_router_port, session_config
 
-SESSION_CONFIG_VARIABLE = "ZENOH_SESSION_CONFIG_URI"
-ROUTER_CONFIG_VARIABLE = "ZENOH_ROUTER_CONFIG_URI"
-OVERRIDE_VARIABLE = "ZENOH_CONFIG_OVERRIDE"
 _CONNECT_TIMEOUT_S = 5.0
-_LOCAL_ENDPOINT = re.compile(r"^tcp/(?:localhost|127\.0\.0\.1|\[::1\]):(?P<port>\d+)")
-
-# Everything stays on the loopback interface unless the user's configuration says otherwise.
-_COMMON: dict[str, Any] = {
-    "scouting/multicast/enabled": False,
-    "scouting/gossip/enabled": True,
-    "scouting/gossip/target": {"router": ["router", "peer"], "peer": ["router"]},
-    "scouting/gossip/autoconnect": {"router": [], "peer": ["router", "peer"]},
-    "scouting/gossip/autoconnect_strategy": {
-        "peer": {"to_router": "always", "to_peer": "greater-zid"}
-    },
-    "timestamping/enabled": {"router": True, "peer": True, "client": True},
-    "queries_default_timeout": 600000,
-    "transport/shared_memory/enabled": True,
-}
-_SESSION: dict[str, Any] = {
-    **_COMMON,
-    "mode": "peer",
-    "connect/endpoints": [f"tcp/localhost:{router.DEFAULT_PORT}"],
-    "connect/timeout_ms": -1,  # try again for ever, also after the router was away
-    "connect/exit_on_failure": False,
-    "connect/retry": {
-        "period_init_ms": 250,
-        "period_max_ms": 1000,
-        "period_increase_factor": 2,
-    },
-    "listen/endpoints": ["tcp/localhost:0"],
-    "scouting/delay": 1,
-}
-
-
-def _apply(config: zenoh.Config, settings: dict[str, Any]) -> zenoh.Config:
-    for key, value in settings.items():
-        config.insert_json5(key, json.dumps(value))
-    return config
-
-
-def _override(config: zenoh.Config) -> zenoh.Config:
-    """Apply ``key=value;key=value`` from the environment.
-
-    Raises:
-        ValueError: If the variable cannot be read.
-    """
-    for item in os.environ.get(OVERRIDE_VARIABLE, "").split(";"):
-        if not item.strip():
-            continue
-        key, equals, value = item.partition("=")
-        try:
-            if not equals:
-                raise ValueError("'=' is missing")
-            config.insert_json5(key.strip(), value.strip())
-        except Exception as error:
-            raise ValueError(f"{OVERRIDE_VARIABLE}: '{item.strip()}': {error}") from error
-    return config
-
-
-def session_config() -> zenoh.Config:
-    """Return the configuration of a node's session.
-
-    `ZENOH_SESSION_CONFIG_URI` names a file that replaces the defaults; `ZENOH_CONFIG_OVERRIDE`
-    changes single values of either.
-
-    Raises:
-        ValueError: If one of the two cannot be read.
-    """
-    path = os.environ.get(SESSION_CONFIG_VARIABLE)
-    if not path:
-        return _override(_apply(zenoh.Config(), _SESSION))
-    try:
-        return _override(zenoh.Config.from_file(path))
-    except zenoh.ZError as error:
-        raise ValueError(f"{SESSION_CONFIG_VARIABLE}: {path}: {error}") from error
-
-
-def router_config(port: int) -> zenoh.Config:
-    """Return the configuration of the router; `ZENOH_ROUTER_CONFIG_URI` names another."""
-    path = os.environ.get(ROUTER_CONFIG_VARIABLE)
-    if path:
-        return zenoh.Config.from_file(path)
-    endpoint = f"tcp/localhost:{port}"
-    settings = {**_COMMON, "mode": "router", "listen/endpoints": [endpoint]}
-    settings["scouting/gossip/autoconnect"] = {"router": [], "peer": []}
-    return _apply(zenoh.Config(), settings)
-
-
-def local_router_port(config: zenoh.Config) -> int | None:
-    """Return the loopback port at which the session looks for its router, None if elsewhere."""
-    text = config.get_json("connect/endpoints")
-    for endpoint in re.findall(r'"([^"]+)"', text):
-        match = _LOCAL_ENDPOINT.match(endpoint)
-        if match:
-            return int(match["port"])
-    return None
 
 
 def open_session() -> zenoh.Session:

@@ -8,7 +8,7 @@ import queue
 import pytest
 import zenoh
 
-from embedded_ros2 import session
+from embedded_ros2 import session, zenoh_config
 from embedded_ros2.interfaces import cdr
 from embedded_ros2.interfaces.hashes import type_hash
 from embedded_ros2.network import Network
@@ -205,7 +205,7 @@ def test_a_domain_sees_nothing_of_another(monkeypatch):
 def test_a_bad_configuration_is_named(monkeypatch, variable, value, message):
     monkeypatch.setenv(variable, value)
     with pytest.raises(ValueError, match=variable) as caught:
-        session.session_config()
+        zenoh_config.session_config()
     assert message in str(caught.value)
 
 
@@ -213,17 +213,17 @@ def test_the_environment_changes_single_settings(monkeypatch):
     monkeypatch.setenv(
         "ZENOH_CONFIG_OVERRIDE", 'mode="client";connect/endpoints=["tcp/robot.local:7447"]'
     )
-    config = session.session_config()
+    config = zenoh_config.session_config()
     assert config.get_json("mode") == '"client"'
-    assert session.local_router_port(config) is None
+    assert zenoh_config.local_router_port(config) is None
 
 
 def test_by_default_everything_stays_on_this_machine(monkeypatch):
     monkeypatch.delenv("ZENOH_CONFIG_OVERRIDE", raising=False)
-    config = session.session_config()
-    assert session.local_router_port(config) == 7447
+    config = zenoh_config.session_config()
+    assert zenoh_config.local_router_port(config) == 7447
     assert config.get_json("listen/endpoints") == '["tcp/localhost:0"]'
-    assert '"tcp/localhost:7447"' in session.router_config(7447).get_json("listen/endpoints")
+    assert '"tcp/localhost:7447"' in zenoh_config.router_config(7447).get_json("listen/endpoints")
     assert "false" in config.get_json("scouting/multicast/enabled")
 
 

@@ -89,12 +89,12 @@ def _shared_memory() -> Iterator[str]:
 
 
 def _graph() -> Iterator[str]:
-    from embedded_ros2 import router, session
+    from embedded_ros2 import router, zenoh_config
 
     from . import ros
 
     print("\nNETWORK")
-    port = session.local_router_port(session.session_config())
+    port = zenoh_config.local_router_port(zenoh_config.session_config())
     if port is None:
         _row("router", "elsewhere, by configuration")
     else:

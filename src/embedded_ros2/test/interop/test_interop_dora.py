@@ -18,9 +18,9 @@ import pytest
 import zenoh
 
 from embedded_ros2.interfaces import registry
-from embedded_ros2.session import session_config
 from embedded_ros2.wire import attachment, tokens
 from embedded_ros2.wire.tokens import Token
+from embedded_ros2.zenoh_config import session_config
 
 if any(importlib.util.find_spec(name) is None for name in ("dora", "pyarrow")):
     pytest.skip("dora-rs, the other rmw_zenoh peer, is not installed", allow_module_level=True)
