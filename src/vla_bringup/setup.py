@@ -10,12 +10,12 @@ NAME = "vla_bringup"
 TOP = os.path.join("..", "..")
 
 
-def tree(folder: str) -> list[tuple[str, list[str]]]:
-    """List every file below a top-level folder, by the share folder it is installed to."""
+def tree(folder: str, top: str = TOP) -> list[tuple[str, list[str]]]:
+    """List every file below a folder of `top`, by the share folder it is installed to."""
     found: dict[str, list[str]] = defaultdict(list)
-    for here, folders, files in os.walk(os.path.join(TOP, folder)):
+    for here, folders, files in os.walk(os.path.join(top, folder)):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
-        target = os.path.join("share", NAME, os.path.relpath(here, TOP))
+        target = os.path.join("share", NAME, os.path.relpath(here, top))
         found[target] += [os.path.join(here, name) for name in sorted(files)]
     return [(target, files) for target, files in found.items() if files]
 
@@ -31,6 +31,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         *tree("launch"),
         *tree("config"),
+        *tree("urdf", "."),
     ],
     install_requires=["matplotlib", "numpy", "opencv-python-headless", "smooth_motion"],
     entry_points={

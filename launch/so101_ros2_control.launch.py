@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""An SO-101 behind ros2_control: controllers, the monitor and, with a contract, a policy.
+
+    ros2 launch vla_bringup so101_ros2_control.launch.py hardware:=mock
+    ros2 launch vla_bringup so101_ros2_control.launch.py hardware:=topic_based \
+        contract_file:=my_contract.yaml monitor_file:=my_monitor.yaml
+
+`topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to be
+at the other end of them.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
+SHARE = FindPackageShare("vla_bringup")
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "hardware",
+        default_value="mock",
+        choices=["mock", "topic_based"],
+        description="What moves: nothing (every command is reached at once), or a driver by topics.",
+    ),
+    DeclareLaunchArgument(
+        "controllers_file",
+        default_value=PathJoinSubstitution([SHARE, "config", "controllers", "so101.yaml"]),
+        description="Parameters of the controller manager and its controllers.",
+    ),
+    DeclareLaunchArgument(
+        "description_file",
+        default_value=PathJoinSubstitution([SHARE, "urdf", "so101.urdf.xacro"]),
+        description="xacro of the arm; it takes robot_file and hardware.",
+    ),
+    DeclareLaunchArgument(
+        "contract_file",
+        default_value="",
+        description="Which policy runs and which topics feed its features. Empty: none runs.",
+    ),
+]
+
+# What is started here, and what ros2_control loads: neither is needed by any other launch file.
+NEEDED = {
+    "controller_manager": "ros2-control",
+    "joint_trajectory_controller": "ros2-controllers",
+    "joint_state_broadcaster": "ros2-controllers",
+    "robot_state_publisher": "robot-state-publisher",
+}
+NEEDED_BY_HARDWARE = {
+    "mock": {},
+    "topic_based": {"joint_state_topic_hardware_interface": "joint-state-topic-hardware-interface"},
+}
+
+
+def find_ros2_control(context: LaunchContext) -> None:
+    """Say what has to be installed, before anything is started.
+
+    Raises:
+        RuntimeError: A package is missing.
+    """
+    hardware = LaunchConfiguration("hardware").perform(context)
+    for package, debian in {**NEEDED, **NEEDED_BY_HARDWARE[hardware]}.items():
+        try:
+            get_package_prefix(package)
+        except PackageNotFoundError:
+            raise RuntimeError(
+                f"so101_ros2_control.launch.py needs ros2_control: package '{package}' is not "
+                f"installed (apt install ros-$ROS_DISTRO-{debian}); without ros2_control, use "
+                "so101_sim.launch.py"
+            ) from None
+
+
+def describe(context: LaunchContext) -> list[Node]:
+    """Publish the description, which the controller manager reads too.
+
+    Raises:
+        RuntimeError: xacro is not installed.
+    """
+    try:
+        import xacro
+    except ImportError:
+        raise RuntimeError(
+            "so101_ros2_control.launch.py needs xacro: apt install ros-$ROS_DISTRO-xacro"
+        ) from None
+    mappings = {
+        name: LaunchConfiguration(name).perform(context) for name in ("robot_file", "hardware")
+    }
+    path = LaunchConfiguration("description_file").perform(context)
+    description = xacro.process_file(path, mappings=mappings).toxml()
+    return [
+        Node(
+            package="robot_state_publisher",
+            executable="robot_state_publisher",
+            parameters=[{"robot_description": ParameterValue(description, value_type=str)}],
+        )
+    ]
+
+
+def activate(context: LaunchContext) -> list[Action]:
+    """Activate the controllers; where there is a driver, once it has told where the arm is.
+
+    A controller that is activated earlier holds the arm at NaN.
+    """
+    spawner = Node(
+        package="controller_manager",
+        executable="spawner",
+        output="screen",
+        arguments=[
+            "joint_state_broadcaster",
+            "arm_controller",
+            "gripper_controller",
+            "--param-file",
+            LaunchConfiguration("controllers_file"),
+        ],
+    )
+    if LaunchConfiguration("hardware").perform(context) == "mock":
+        return [spawner]
+    words = "--once --field name --qos-reliability best_effort joint_states_raw"
+    heard = ExecuteProcess(
+        cmd=["ros2", "topic", "echo", *words.split(), "sensor_msgs/msg/JointState"],
+        name="wait_for_driver",
+    )
+
+    def then(event: ProcessExited, _: LaunchContext) -> list[Action]:
+        return [spawner] if event.returncode == 0 else []
+
+    return [
+        LogInfo(msg="the controllers are activated once a driver publishes joint_states_raw"),
+        heard,
+        RegisterEventHandler(OnProcessExit(target_action=heard, on_exit=then)),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Bring up the controllers, the monitor and, with a contract, the policy node."""
+    controller_manager = Node(
+        package="controller_manager",
+        executable="ros2_control_node",
+        output="screen",
+        parameters=[LaunchConfiguration("controllers_file")],
+        remappings=[("~/robot_description", "robot_description")],
+        on_exit=Shutdown(reason="the controller manager ended"),
+    )
+    return LaunchDescription(
+        [
+            *ARGUMENTS,
+            OpaqueFunction(function=find_ros2_control),
+            # First, for it declares the robot file.
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(SUITE)),
+            OpaqueFunction(function=describe),
+            controller_manager,
+            OpaqueFunction(function=activate),
+        ]
+    )
