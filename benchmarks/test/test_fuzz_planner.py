@@ -9,9 +9,7 @@ from smooth_motion import Plan
 
 
 def test_a_few_hundred_ticks_break_nothing():
-    total = fuzz_planner.Result()
-    for result in fuzz_planner.run(seed=0, ticks=300, jobs=1):
-        total += result
+    total = fuzz_planner.run(seed=0, ticks=300)
     assert total.failures == []
     assert total.counts["ticks"] == 300
     assert total.counts["chunks planned"] > 200
@@ -63,3 +61,67 @@ def test_every_kind_of_chunk_is_made(kind, monkeypatch):
     monkeypatch.setattr(fuzz_planner, "CHUNKS", (kind,))
     made = fuzz_planner.chunks(rng, one.limits, one.plan, one.now)
     assert made[0] == kind
+
+
+def test_a_controller_that_is_not_the_emulation_is_noticed(monkeypatch):
+    def coarse(self, cycles_ns):
+        table = honest(self, cycles_ns)
+        return table + 1e-12
+
+    honest = fuzz_planner.SampledController.references
+    monkeypatch.setattr(fuzz_planner.SampledController, "references", coarse)
+    failures = fuzz_planner.episode(0, 0, 20).failures
+    assert any("the emulation's reference differs" in line for line in failures)
+
+
+def test_a_first_knot_ahead_is_approached_as_the_emulation_does():
+    """By the quintic from the state last commanded, or from the resting joints."""
+    for from_desired in (False, True):
+        one = fuzz_planner.Episode(1, 0)
+        home, period = np.zeros(1), 1_000_000
+        config = fuzz_planner.ControllerConfig(
+            ("joint",), period, interpolate_from_desired_state=from_desired
+        )
+        one.emulated = fuzz_planner.TrajectoryController(config, home, np.zeros(1))
+        one.controller = fuzz_planner.SampledController(
+            home, period, interpolate_from_desired_state=from_desired
+        )
+        one.period_ns, one.position, one.references = period, home, np.empty((0, 1))
+        one.allowed = fuzz_planner.Limits(("joint",), [-9.0], [9.0], [1e9], [1e9], [1e12])
+        one.cycles(one.cycle_ns + 5 * period)
+        ahead = Plan.hold(("joint",), [0.1], one.cycle_ns + 3 * period + 400_000)
+        at = one.cycle_ns
+        assert one.controller.receive(ahead, at) == ""
+        assert one.emulated.receive(fuzz_planner.message(ahead), at) is None
+        one.cycles(one.cycle_ns + 2 * period)
+        assert 0.0 < one.position[0] < 0.1
+        one.cycles(one.cycle_ns + 9 * period)
+        assert one.position[0] == 0.1
+        assert one.result.counts["cycles compared"] > 15
+        assert one.result.failures == []
+
+
+def test_runs_in_a_file_are_not_run_again_and_add_up(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fuzz_planner, "TICKS_A_RUN", 20)
+    path = tmp_path / "runs.csv"
+
+    def run(ticks):
+        monkeypatch.setattr("sys.argv", ["fuzz", "--ticks", str(ticks), "--results", str(path)])
+        assert fuzz_planner.main() == 0
+        return capsys.readouterr()
+
+    assert "seed 0" in run(20).err
+    again = run(60)
+    assert "seed 0" not in again.err
+    assert "seed 2: 20 ticks" in again.err
+    assert "\nticks: 60\n" in again.out
+    lines = path.read_text().splitlines()
+    assert len(lines) == 4
+    runs = fuzz_planner.read(path)
+    assert "seeds 0 to 2" in fuzz_planner.summary(runs)
+    runs[0]["code"] = "another"
+    assert "40 of the ticks were run with the present code" in fuzz_planner.summary(runs)
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n")
+    with pytest.raises(SystemExit, match="not a file of this benchmark"):
+        fuzz_planner.read(other)

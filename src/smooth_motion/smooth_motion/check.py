@@ -142,7 +142,8 @@ def limit_violations(
     Returns:
         The worst value of each kind and joint that is not within its limit.
     """
-    low, high = _position_range(knots)
+    jerk, dt = knots.segment_jerk(), knots.intervals_s()[:, None]
+    low, high = _position_range(knots, jerk, dt)
     slack = tolerance * (limits.position_upper - limits.position_lower)
     above, below = high - limits.position_upper, limits.position_lower - low
     is_high = above >= below
@@ -155,9 +156,9 @@ def limit_violations(
         np.maximum(above, below) <= slack,
     )
     for kind, unit, peak, limit in (
-        (ViolationKind.VELOCITY, "rad/s", _velocity_peak(knots), limits.velocity),
+        (ViolationKind.VELOCITY, "rad/s", _velocity_peak(knots, jerk, dt), limits.velocity),
         (ViolationKind.ACCELERATION, "rad/s^2", _peak(knots.accelerations), limits.acceleration),
-        (ViolationKind.JERK, "rad/s^3", _peak(knots.segment_jerk()), limits.jerk),
+        (ViolationKind.JERK, "rad/s^3", _peak(jerk), limits.jerk),
     ):
         violations += _over(kind, unit, limits, peak, limit, peak <= limit * (1.0 + tolerance))
     return violations
@@ -188,26 +189,26 @@ def _peak(values: FloatArray) -> FloatArray:
     return np.asarray(np.abs(values).max(axis=0, initial=0.0))
 
 
-def _velocity_peak(knots: Knots) -> FloatArray:
+def _velocity_peak(knots: Knots, jerk: FloatArray, dt: FloatArray) -> FloatArray:
     """Return the largest |velocity| at and between knots, (J,)."""
-    jerk, dt = knots.segment_jerk(), knots.intervals_s()[:, None]
     v, a = knots.velocities[:-1], knots.accelerations[:-1]
     turn = np.divide(-a, jerk, out=np.zeros_like(a), where=jerk != 0.0)
-    turn = np.clip(turn, 0.0, dt)
+    turn = np.minimum(np.maximum(turn, 0.0), dt)
     between = v + turn * (a + turn * jerk / 2.0)
     return np.maximum(_peak(knots.velocities), _peak(between))
 
 
-def _position_range(knots: Knots) -> tuple[FloatArray, FloatArray]:
+def _position_range(
+    knots: Knots, jerk: FloatArray, dt: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and highest position at and between knots, (J,) each."""
     low, high = knots.positions.min(axis=0), knots.positions.max(axis=0)
-    jerk, dt = knots.segment_jerk(), knots.intervals_s()[:, None]
     p, v, a = knots.positions[:-1], knots.velocities[:-1], knots.accelerations[:-1]
     root = np.sqrt(np.maximum(a * a - 2.0 * jerk * v, 0.0))
     q = -(a + np.copysign(root, a))
     for numerator, denominator in ((q, jerk), (2.0 * v, q)):
         turn = np.divide(numerator, denominator, out=np.zeros_like(a), where=denominator != 0.0)
-        turn = np.clip(np.nan_to_num(turn, nan=0.0), 0.0, dt)
+        turn = np.minimum(np.maximum(np.where(np.isnan(turn), 0.0, turn), 0.0), dt)
         between = cubic_position(p, v, a, jerk, turn)
         low = np.minimum(low, between.min(axis=0, initial=np.inf))
         high = np.maximum(high, between.max(axis=0, initial=-np.inf))

@@ -92,6 +92,8 @@ class Limits:
         An arm may wake up a little outside its range, against a mechanical stop. Widening to
         where it is lets it return, and lets it go no further out.
         """
+        if ((self.position_lower <= position) & (position <= self.position_upper)).all():
+            return self
         return Limits(
             self.joint_names,
             np.minimum(self.position_lower, position),

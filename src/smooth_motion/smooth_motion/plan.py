@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -129,11 +130,12 @@ class Knots:
 
     def intervals_s(self) -> FloatArray:
         """Return the length of each interval in seconds, (K - 1,)."""
-        return np.diff(self.times_ns) * 1e-9
+        return np.asarray((self.times_ns[1:] - self.times_ns[:-1]) * 1e-9)
 
     def segment_jerk(self) -> FloatArray:
         """Return the constant jerk of each interval, (K - 1, J), rad/s^3."""
-        return np.diff(self.accelerations, axis=0) / self.intervals_s()[:, None]
+        change = self.accelerations[1:] - self.accelerations[:-1]
+        return np.asarray(change / self.intervals_s()[:, None])
 
     def residual(self) -> tuple[FloatArray, FloatArray]:
         """Return how far each knot lies from the constant-jerk motion out of the one before.
@@ -193,6 +195,18 @@ class Plan(Knots):
             raise MotionError("the last knot must be at rest: velocity and acceleration exactly 0")
         self._require_constant_jerk()
 
+    @cached_property
+    def _jerk(self) -> FloatArray:
+        """The jerk of each interval and, after the last, none, (K, J)."""
+        jerk = np.zeros((self.times_ns.size, len(self.joint_names)))
+        jerk[:-1] = Knots.segment_jerk(self)
+        jerk.setflags(write=False)
+        return jerk
+
+    def segment_jerk(self) -> FloatArray:
+        """Return the constant jerk of each interval, (K - 1, J), rad/s^3, read-only."""
+        return self._jerk[:-1]
+
     def _require_constant_jerk(self) -> None:
         dp, dv = self.residual()
         wrong = ~(dp <= POSITION_RESIDUAL * np.maximum(1.0, np.abs(self.positions[1:])))
@@ -226,13 +240,11 @@ class Plan(Knots):
         """
         t = np.asarray(t_ns, dtype=np.int64)
         since = t - self.start_ns
-        left = np.clip(np.searchsorted(self.times_ns, since, side="right") - 1, 0, None)
+        left = np.maximum(np.searchsorted(self.times_ns, since, side="right") - 1, 0)
         moving = (since >= 0) & (since < self.times_ns[-1])
         dt = np.where(moving, since - self.times_ns[left], 0)[..., None] * 1e-9
         inside = moving[..., None]
-        jerk = np.zeros((self.times_ns.size, len(self.joint_names)))
-        jerk[:-1] = self.segment_jerk()
-        p, j = self.positions[left], np.where(inside, jerk[left], 0.0)
+        p, j = self.positions[left], np.where(inside, self._jerk[left], 0.0)
         v = np.where(inside, self.velocities[left], 0.0)
         a = np.where(inside, self.accelerations[left], 0.0)
         return Sample(cubic_position(p, v, a, j, dt), cubic_velocity(v, a, j, dt), a + dt * j, j)

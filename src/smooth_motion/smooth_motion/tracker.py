@@ -250,10 +250,10 @@ def _integrate(
 
 def _states(jerk: FloatArray, state: State, h: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Integrate the jerks (N, J) from a state; (N + 1, J) each."""
-    a = np.cumsum(np.vstack((state.acceleration, jerk * h)), axis=0)
-    v = np.cumsum(np.vstack((state.velocity, h * (a[:-1] + h * jerk / 2.0))), axis=0)
+    a = np.cumsum(np.concatenate((state.acceleration[None], jerk * h)), axis=0)
+    v = np.cumsum(np.concatenate((state.velocity[None], h * (a[:-1] + h * jerk / 2.0))), axis=0)
     step = h * (v[:-1] + h * (a[:-1] / 2.0 + h * jerk / 6.0))
-    p = np.cumsum(np.vstack((state.position, step)), axis=0)
+    p = np.cumsum(np.concatenate((state.position[None], step)), axis=0)
     return p, v, a
 
 
