@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start and stop a graph of two nodes again and again, and let a big one run: what is left behind?
 
-    python benchmarks/embedded_lifecycle.py --cycles 1000 --minutes 10
+    python benchmarks/embedded_lifecycle.py --cycles 1000 --minutes 10 --launches 20
 
 A cycle starts a talker and a listener in processes of their own, waits until the listener has
 heard something, and interrupts both (every tenth time the talker is killed instead). In the end
-no process, and so no socket, and no orphaned file in /dev/shm may be left. The graph has a router of
-its own, which must go with it. Then two processes exchange 20 topics at 100 Hz and two cameras at
-30 Hz while the memory of both is watched. In the first minute the receiver stalls now and then, so
-that its queues have been full before memory is compared: it keeps freed blocks for the next image,
-so a first stall later on would look like growth.
+no process, and so no socket, and no orphaned file in /dev/shm may be left. The graph has a router
+of its own, which must go with it. Then two processes exchange 20 topics at 100 Hz and two cameras
+at 30 Hz while the memory of both is watched. In the first minute the receiver stalls now and
+then, so that its queues have been full before memory is compared: it keeps freed blocks for the
+next image, so a first stall later on would look like growth. At last the simulated SO-101 is
+launched again and again, until its monitor is READY (in a virtual environment of `make setup`).
+`--write` puts the figures into
+docs/reference/embedded_ros2_measured.md.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import time
 from pathlib import Path
 
 TOPICS, RATE_HZ, CAMERAS, CAMERA_HZ = 20, 100.0, 2, 30.0
+STARTUP_S = 5.0
 END_S = 10.0  # an end that takes longer is a hang
 IDLE_S = 12.0  # the router leaves after 5 s without company
 MARK = "EMBEDDED_LIFECYCLE_BENCHMARK"
@@ -103,6 +107,26 @@ def sink(options):
     _spin(rclpy, node)
 
 
+def watcher(options):
+    """Say when the monitor of the simulated arm becomes READY."""
+    import rclpy
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+    from vla_msgs.msg import SafetyState
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("watcher")
+    seen = []
+
+    def see(state):
+        if state.state == SafetyState.READY and not seen:
+            seen.append(print("ready", flush=True))
+
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_subscription(SafetyState, "/smoothness_monitor/state", see, qos)
+    print("watching", flush=True)
+    _spin(rclpy, node)
+
+
 def _spin(rclpy, node):
     from rclpy.executors import ExternalShutdownException
 
@@ -112,7 +136,7 @@ def _spin(rclpy, node):
     rclpy.try_shutdown()
 
 
-ROLES = {role.__name__: role for role in (talker, listener, source, sink)}
+ROLES = {role.__name__: role for role in (talker, listener, source, sink, watcher)}
 
 
 def _free_port():
@@ -170,7 +194,7 @@ def _orphans():
 
 
 def cycles(options):
-    """Start and stop; return whether nothing is left."""
+    """Start and stop; return whether nothing is left, and the figures in words."""
     before, ends, hangs, silent = _orphans(), [], 0, 0
     started_s = time.monotonic()
     for cycle in range(options.cycles):
@@ -197,15 +221,15 @@ def cycles(options):
     left = _left_behind()
     orphans = _orphans() - before
     ends.sort()
-    print(
+    words = (
         f"{options.cycles} cycles in {took_s:.0f} s: {silent} without a message, {hangs} hangs; "
         f"an end took {statistics.median(ends):.2f} s (median), {ends[-1]:.2f} s (longest); "
         f"left behind: {len(left)} processes (and their sockets), "
-        f"{len(orphans)} files in /dev/shm"
+        f"{len(orphans)} files in /dev/shm."
     )
     for line in left:
         print(f"  {line}")
-    return not (hangs or silent or left or orphans)
+    return not (hangs or silent or left or orphans), words
 
 
 def _resident_kib(process):
@@ -216,7 +240,7 @@ def _resident_kib(process):
 
 
 def endurance(options):
-    """Run the big graph; return whether the memory of both processes stays flat."""
+    """Run the big graph; return whether the memory of both stays flat, and the figures."""
     receives = _start("sink")
     sends = _start("source")
     samples, counts = [], []
@@ -228,26 +252,51 @@ def endurance(options):
     third = max(1, len(samples) // 3)
     flat = True
     elapsed_s = 10.0 * len(counts)
-    print(
+    words = (
         f"{options.minutes:g} minutes: {counts[-1][0] / elapsed_s / TOPICS:.1f} Hz on each of "
         f"{TOPICS} topics, {counts[-1][1] / elapsed_s / CAMERAS:.1f} Hz on each of {CAMERAS} "
-        "cameras"
+        "cameras; memory in the second third and in the last"
     )
-    for index, name in enumerate(("publishing", "receiving")):
+    for index, name in enumerate(("publisher", "receiver")):
         early = statistics.median(sample[index] for sample in samples[third : 2 * third])
         late = statistics.median(sample[index] for sample in samples[-third:])
         flat = flat and late <= early * (1 + ALLOWED_GROWTH)
-        print(
-            f"  {name}: {early / 1024:.1f} MiB in the second third, "
-            f"{late / 1024:.1f} MiB in the last"
+        words += f", {name}: {early / 1024:.1f} and {late / 1024:.1f} MiB"
+    return flat and None not in stopped, f"{words}."
+
+
+def startup(options):
+    """Launch the simulated arm; return whether it starts in time, and the figures in words."""
+    command = Path(sys.executable).with_name("embedded-ros2")
+    took_s, ended = [], True
+    for _ in range(options.launches):
+        watches = _start("watcher")
+        assert watches.stdout.readline().strip() == "watching"
+        started_s = time.monotonic()
+        launched = subprocess.Popen(
+            [command, "launch", "vla_bringup", "so101_sim.launch.py"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, MARK: str(os.getpid())},
         )
-    return flat and None not in stopped
+        assert watches.stdout.readline().strip() == "ready"
+        took_s.append(time.monotonic() - started_s)
+        for process in (launched, watches):
+            ended = _stop(process, signal.SIGINT) is not None and ended
+    took_s.sort()
+    words = (
+        f"{options.launches} launches of so101_sim.launch.py until its monitor was READY: "
+        f"{statistics.median(took_s):.2f} s (median), {took_s[-1]:.2f} s (longest)."
+    )
+    return ended and statistics.median(took_s) <= STARTUP_S, words
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cycles", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--launches", type=int, default=20)
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role:
@@ -255,12 +304,24 @@ def main():
         return 0
     os.environ.setdefault("ROS_DOMAIN_ID", "78")
     os.environ["ZENOH_CONFIG_OVERRIDE"] = f'connect/endpoints=["tcp/localhost:{_free_port()}"]'
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs", flush=True)
-    passed = [cycles(options)] if options.cycles else []
-    if options.minutes:
-        passed.append(endurance(options))
-    print(f"load average {os.getloadavg()[0]:.1f}; {'passed' if all(passed) else 'FAILED'}")
-    return 0 if all(passed) else 1
+    load = [os.getloadavg()[0]]
+    passed, blocks = True, {}
+    for name, wanted, check in (
+        ("cycles", options.cycles, cycles),
+        ("endurance", options.minutes, endurance),
+        ("startup", options.launches, startup),
+    ):
+        if wanted:
+            good, blocks[name] = check(options)
+            load.append(os.getloadavg()[0])
+            blocks[name] += f" Load average {load[-2]:.1f} before, {load[-1]:.1f} after."
+            print(f"{blocks[name]} {'passed' if good else 'FAILED'}", flush=True)
+            passed = passed and good
+    if options.write:
+        import pages  # not what the processes that are measured would load
+
+        pages.fill(pages.DOCS / "embedded_ros2_measured.md", blocks)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Two processes exchange messages over the loopback interface: a JointState of six
 fro, and images of 640x480 rgb8 go one way at 30 Hz. Both sides of the comparison run the same
 file, alternating, so that whatever else the machine does falls on both. Then images again, with
 three processes beside that do nothing but compute; what counts there is that none is lost.
+`--write` puts the figures into docs/reference/embedded_ros2_measured.md.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ def viewer(side, seconds):
     side.spin(time.monotonic() + seconds + 20.0, lambda: len(times_us) >= count)
     cpu_s = time.process_time() - cpu_s
     result = {**_spread(times_us), "cpu_us": 1e6 * cpu_s / max(1, len(times_us))}
-    return {**result, "lost": count - len(times_us)}
+    return {**result, "lost": count - len(times_us), "sent": count}
 
 
 def _wait_for(side, publish):
@@ -267,19 +268,22 @@ def main():
     parser.add_argument("--ros-setup", help="setup file of a real ROS 2 with rclpy")
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements on each side")
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--side", choices=["rclpy", "raw"], help=argparse.SUPPRESS)
     parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role:
         _work(options.side, options.role, options.seconds)
         return 0
+    import pages  # not what the processes that are measured would load
+
     os.environ.setdefault("ROS_DOMAIN_ID", "77")
     setup = options.ros_setup
     sides = {"embedded_ros2": ("rclpy", None)}
     other = "rclpy" if setup else "raw Zenoh"
     sides[other] = ("rclpy", setup) if setup else ("raw", None)
 
-    print(f"load average at the start {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    load = [os.getloadavg()[0]]
     joint, image, busy = ({name: [] for name in sides} for _ in range(3))
     for _ in range(options.rounds):
         for name, (side, source) in sides.items():
@@ -292,7 +296,11 @@ def main():
     finally:
         for hog in hogs:
             hog.kill()
-    print(f"load average at the end {os.getloadavg()[0]:.1f}; medians of {options.rounds}\n")
+    load.append(os.getloadavg()[0])
+    run = (
+        f"Medians of {options.rounds} rounds of {options.seconds:g} s, alternating; load average "
+        f"{load[0]:.1f} at the start, {load[1]:.1f} at the end, on {os.cpu_count()} CPUs."
+    )
 
     rows = [
         ("JointState, there and back, p50, us", joint, (1, "p50_us")),
@@ -305,16 +313,22 @@ def main():
         ("  CPU of the subscriber, us each", image, (1, "cpu_us")),
         ("image beside busy processes, p50, us", busy, (1, "p50_us")),
     ]
-    print(f"| | embedded_ros2 | {other} | ratio |\n| --- | --- | --- | --- |")
-    ratios = {}
+    ratios, cells = {}, []
     for title, rounds, path in rows:
         mine, theirs = (_median(rounds[name], *path) for name in sides)
         ratios[title] = mine / theirs
-        print(f"| {title} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} |")
-    lost = [
-        sum(r[1]["lost"] for r in busy[n]) + sum(r[1]["lost"] for r in image[n]) for n in sides
-    ]
-    print(f"| images lost, idle and busy | {lost[0]} | {lost[1]} | |")
+        cells.append((title, f"{mine:.0f}", f"{theirs:.0f}", f"{mine / theirs:.2f}"))
+    lost, sent = (
+        [sum(r[1][key] for r in busy[n]) + sum(r[1][key] for r in image[n]) for n in sides]
+        for key in ("lost", "sent")
+    )
+    of = [f"{one} of {all_}" for one, all_ in zip(lost, sent, strict=True)]
+    cells.append(("images lost, idle and busy", *of, ""))
+    figures = pages.table(("", "embedded_ros2", other, "ratio"), cells)
+    print(f"{run}\n\n{figures}")
+    if options.write:
+        page = pages.DOCS / "embedded_ros2_measured.md"
+        pages.fill(page, {"transport": f"{run}\n\n{figures}"})
     if not setup:
         return 0
     met = (
