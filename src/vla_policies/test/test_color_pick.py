@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+
+from vla_policies import STATE, Observation, PolicyError, check_action, load_policy
 from vla_policies.color_pick import config, motion, vision
 from vla_policies.color_pick.instruction import colour_of
 from vla_policies.kinematics import LOWER, PAN_X, UPPER, HandKinematics
-
-from vla_policies import STATE, Observation, PolicyError, check_action, load_policy
 
 FRONT = "observation.images.front"
 HOME = [0.0, -1.2, 1.0, 1.25, 0.0, 0.1]

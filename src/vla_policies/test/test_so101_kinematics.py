@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
+
 from vla_policies.kinematics import LOWER, PAN_X, UPPER, HandKinematics, forward, link_poses
 
 HOME = np.array([0.0, -1.2, 1.0, 1.25, 0.0])
