@@ -180,6 +180,24 @@ def test_a_chunk_starts_anew_where_the_arm_is_when_it_did_not_follow():
     np.testing.assert_allclose(action.positions[0, :5], elsewhere[:5])
 
 
+def test_an_arm_that_is_late_on_the_way_is_taken_to_follow_but_not_one_that_stands_still():
+    policy = load_policy("color_pick", OPTIONS)
+    image = picture(("red", 0.2, 0.05, 0.2))
+    leads = [policy.infer(seen(image)).positions]
+    for tick in range(1, 8):
+        action = policy.infer(seen(image, stamp_ns=tick * 250_000_000))
+        leads.append(action.positions)
+        ahead = np.max(np.abs(action.positions[0, :5] - HOME[:5]))
+        if tick == 3:
+            assert ahead > 0.21
+            rows = [np.interp(7.5, range(30), column) for column in leads[2].T]
+            np.testing.assert_allclose(action.positions[0, :5], rows[:5], atol=1e-6)
+        if ahead == 0.0:
+            break
+    # It left at about 0.2 s: what stands still is not on the way of the last second for long.
+    assert 5 <= tick <= 7
+
+
 def test_a_cube_that_is_already_in_the_bin_needs_nothing_done():
     policy = load_policy("color_pick", OPTIONS)
     action = policy.infer(seen(picture(("red", 0.16, -0.2, 0.1))))

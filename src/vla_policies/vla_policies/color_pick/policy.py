@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -55,7 +55,8 @@ _OVER_BIN = 0.035  # m, likewise
 _FAR = 0.08  # m from the cube, from which on the hand does not hide it
 _IN_SIGHT = 0.90  # overlap with the expected outline that a cube in full view reaches
 _IN_PART = 0.60  # what has to do when nothing better is to be seen
-_FOLLOWING = 0.2  # rad, how far the arm may lag behind a chunk that it follows
+_FOLLOWING = 0.2  # rad, how far the arm may be off the way that the chunks lead
+_LATE_NS = 1_000_000_000  # how late it may be on that way
 _HOME_TOLERANCE = 0.03  # rad
 _SEARCH_NS = 2_000_000_000
 _DESCENT_NS = 2_500_000_000
@@ -98,6 +99,7 @@ class _Memory:
     opening: float = math.nan
     stamp_ns: int = 0
     chunk: Array | None = None
+    trail: list[tuple[int, Array]] = field(default_factory=list)  # where the chunks led, and when
 
     def turn_to(self, intent: _Intent, now_ns: int) -> None:
         self.intent, self.since_ns, self.closed = intent, now_ns, False
@@ -392,18 +394,24 @@ class ColorPick:
         """Return where the arm should be now (5,), rad, and how fast its fastest joint is, rad/s.
 
         While the arm follows, that is what the previous chunk says. Beginning each chunk where the
-        arm is measured would make a loop of the delay up to the chunk's execution, and swing.
+        arm is measured would make a loop of the delay up to the chunk's execution, and swing. An
+        arm that is late follows too: the slower the inference, the later it is.
         """
-        chunk = self._memory.chunk
+        memory = self._memory
+        chunk = memory.chunk
         if chunk is None:
             return view.joints, 0.0
-        elapsed = (view.now_ns - self._memory.stamp_ns) * 1e-9 / DT_S
-        rows = np.arange(ROWS)
-        now, next_ = (
-            np.array([np.interp(row, rows, column) for column in chunk[:, :5].T])
-            for row in (elapsed, elapsed + 1.0)
-        )
-        if not np.max(np.abs(now - view.joints)) < _FOLLOWING:
+        elapsed = (view.now_ns - memory.stamp_ns) * 1e-9 / DT_S
+        now, next_ = _row(chunk, elapsed), _row(chunk, elapsed + 1.0)
+        late = _LATE_NS * 1e-9 / DT_S
+        memory.trail += [
+            (memory.stamp_ns + round(row * DT_S * 1e9), _row(chunk, row))
+            for row in np.arange(max(0.0, elapsed - late), elapsed).tolist()
+        ]
+        memory.trail = [each for each in memory.trail if each[0] >= view.now_ns - _LATE_NS]
+        way = np.array([now, *(joints for _, joints in memory.trail)])
+        if not np.min(np.max(np.abs(way - view.joints), axis=1)) < _FOLLOWING:
+            memory.trail.clear()
             return view.joints, 0.0
         return now, float(np.max(np.abs(next_ - now))) / DT_S
 
@@ -430,6 +438,11 @@ def _distance(cube: vision.Sighting, here: Array) -> float:
     """Return how far the hand is from a cube along the table, m."""
     x, y = PAN_X + here[1] * math.cos(here[0]), here[1] * math.sin(here[0])
     return math.hypot(cube.x - x, cube.y - y)
+
+
+def _row(chunk: Array, row: float) -> Array:
+    """Return the arm's joints (5,), rad, at a row, between rows by a straight line."""
+    return np.array([np.interp(row, np.arange(ROWS), column) for column in chunk[:, :5].T])
 
 
 def _place(values: Any) -> tuple[float, float, float, float, float]:
