@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of the same chunks under what others do with them, and under this suite.
 
-    python benchmarks/compare_executors.py [--quick] [--write]
+    python benchmarks/compare_executors.py [--quick] [--results FILE] [--write]
 
 Three scenarios: chunks that are the same for everyone; a Panda and an FR3 that reach for places,
 with Franka's checks at 1 kHz; the simulated SO-101 with its cubes. Chunks arrive 0 to 20 rows and
 up to 30 ms late, and two in a hundred never; by seed and number, so the same for everyone.
 `--write` puts tables and a picture into docs/reference; `--quick` runs a few of the delays.
+With `--results` each outcome becomes a line of that file, and what it holds is not run again, but
+for the scenarios named after `--anew`.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from pages import DOCS, fill, machine, table
 JITTER_S, LOSS = 0.03, 0.02
 OURS, THEIRS = "this suite", "LeRobot, lines"
 SHOWN = (0, 4, 10, 20)
+SCENARIOS = ("replay", "FER", "FR3", "cubes")
 COLOURS = {
     "naive replacement": "#b9a44c",
     "temporal ensembling": "#5b8c5a",
@@ -64,28 +67,74 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
     )
 
 
-def every(delays: list[int], run: Callable[[str, Delay], Outcome], scenario: str) -> Results:
-    """Run every executor at every delay."""
+class Record:
+    """Outcomes that are there already, and a file in which they stay."""
+
+    def __init__(self, path: Path | None, seeds: int, anew: Iterable[str]) -> None:
+        """Read the file, if there is one, but for some scenarios."""
+        self._path, self._seeds = path, seeds
+        self._lines: list[dict] = []
+        if path is not None and path.exists():
+            text = path.read_text(encoding="utf-8").splitlines()
+            self._lines = [json.loads(line) for line in text]
+            self._lines = [line for line in self._lines if line["scenario"] not in set(anew)]
+
+    @property
+    def seconds(self) -> float:
+        """Computing time of all outcomes."""
+        return float(sum(line["took_s"] for line in self._lines))
+
+    def find(self, scenario: str, steps: int, name: str) -> Outcome | None:
+        """Return an outcome of as many seeds, if there is one."""
+        wanted = (scenario, steps, name, self._seeds)
+        for line in self._lines:
+            if (line["scenario"], line["delay"], line["executor"], line["seeds"]) == wanted:
+                return Outcome(**line["outcome"])
+        return None
+
+    def add(self, scenario: str, steps: int, name: str, outcome: Outcome, took_s: float) -> None:
+        """Keep an outcome."""
+        self._lines.append(
+            {
+                "scenario": scenario,
+                "delay": steps,
+                "executor": name,
+                "seeds": self._seeds,
+                "took_s": round(took_s, 1),
+                "outcome": asdict(outcome),
+            }
+        )
+        if self._path is not None:
+            text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
+            self._path.write_text(text, encoding="utf-8")
+
+
+def every(
+    delays: list[int], run: Callable[[str, Delay], Outcome], scenario: str, record: Record
+) -> Results:
+    """Run every executor at every delay, but for what is recorded."""
     results: Results = {}
     for steps in delays:
         for name in EXECUTORS:
-            began = time.monotonic()
-            results[name, steps] = run(name, Delay(steps, JITTER_S, LOSS))
-            print(
-                f"{scenario}, {steps} steps, {name}: {time.monotonic() - began:.1f} s, "
-                f"{json.dumps(asdict(results[name, steps]))}",
-                flush=True,
-            )
+            known = record.find(scenario, steps, name)
+            if known is None:
+                began = time.monotonic()
+                known = run(name, Delay(steps, JITTER_S, LOSS))
+                took_s = time.monotonic() - began
+                record.add(scenario, steps, name, known, took_s)
+                print(f"{scenario}, {steps} steps, {name}: {took_s:.1f} s, {known}", flush=True)
+            results[name, steps] = known
     return results
 
 
-def run(delays: list[int], seeds: int) -> dict[str, Results]:
+def run(delays: list[int], seeds: int, record: Record) -> dict[str, Results]:
     """Run the scenarios."""
     results = {
         "replay": every(
             delays,
             lambda name, delay: replay.run(EXECUTORS[name], delay, seed=0, seconds=60.0),
             "replay",
+            record,
         )
     }
     for arm, limits in (("FER", FER), ("FR3", FR3)):
@@ -96,12 +145,14 @@ def run(delays: list[int], seeds: int) -> dict[str, Results]:
                 for seed in range(seeds)
             ),
             arm,
+            record,
         )
     with color_pick.table() as built:
         results["cubes"] = every(
             delays,
             lambda name, delay: color_pick.run(built, EXECUTORS[name], delay, seeds=range(seeds)),
             "cubes",
+            record,
         )
     return results
 
@@ -261,16 +312,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer delays and seeds")
+    parser.add_argument("--results", type=Path, help="file of outcomes, gone on with")
+    parser.add_argument("--anew", nargs="+", choices=SCENARIOS, default=[], metavar="SCENARIO")
     parser.add_argument("--write", action="store_true", help="into docs/reference")
     given = parser.parse_args()
     delays = list(SHOWN) if given.quick else list(range(0, 21, 2))
     seeds = 2 if given.quick else 10
-    began = time.monotonic()
-    results = run(delays, seeds)
+    if given.anew and not given.results:
+        parser.error("--anew needs --results")
+    record = Record(given.results, seeds, given.anew)
+    results = run(delays, seeds, record)
     blocks = tables(results, delays)
     blocks["run"] = (
         f"`python benchmarks/compare_executors.py{' --quick' if given.quick else ''}`: "
-        f"{seeds} seeds, {(time.monotonic() - began) / 60.0:.0f} minutes; {machine()}."
+        f"{seeds} seeds, {record.seconds / 60.0:.0f} minutes; {machine()}."
     )
     if given.write:
         fill(DOCS / "executors.md", blocks)
