@@ -103,6 +103,6 @@ class LadderCalls:
             accepted = bool(getattr(response, verdict))
             # Older controller managers give no message.
             text = getattr(response, "message", "") or ("done" if accepted else "refused")
-            self._report(Answer(request, accepted, text))
+            self._report(Answer(request, accepted, "; ".join(text.splitlines())))
 
         client.call_async(message).add_done_callback(done)

@@ -157,6 +157,15 @@ def test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once(benc
     assert snapshot.locked_out
     assert len([line for line in lines(snapshot) if line.startswith("1 ")]) == 3
 
+    # What it was last seen to do says nothing about what it does once it is activated.
+    assert {"foreign_plan", "command_acceleration"} <= set(snapshot.causes)
+    bench.run(2.0)
+    bench.answers[Request.ACTIVATE] = (True, 10 * MS)
+    assert bench.reset()[0] is None
+    bench.run(0.5)
+    assert [verdict.accepted for verdict in bench.reset_verdicts] == [True]
+    assert bench.state is State.READY
+
 
 def test_a_stall_of_the_monitor_climbs_no_rung(bench):
     """H14."""

@@ -269,9 +269,10 @@ class Monitor:
         """Return what keeps the state in STARTUP, or blocks a reset."""
         if self.state not in (State.STARTUP, State.STOPPED_LATCHED):
             return ()
-        waiting = list(self.detectors.present())
-        if self._stop.lock is Lock.LOCKED:
-            # Its last words do not count; a reset hears it anew.
+        # The last words of a controller that is locked out do not count; a reset hears it anew.
+        locked = self._stop.lock is Lock.LOCKED
+        waiting = list(self.detectors.present(cycles=not locked))
+        if locked:
             pass
         elif self.account.cycle is not None:
             if not self.account.rests:

@@ -143,12 +143,16 @@ class Detectors:
         """Return (name, detail) of each detector that finds something wrong on a tick."""
         return [(d.name, found) for d in self._of_tick if (found := d.on_tick(ages))]
 
-    def present(self) -> tuple[str, ...]:
-        """Return what is wrong now and must not be, one line a detector."""
+    def present(self, *, cycles: bool = True) -> tuple[str, ...]:
+        """Return what is wrong now and must not be, one line a detector.
+
+        Args:
+            cycles: False leaves out what the controller's last cycles were found guilty of.
+        """
         return tuple(
             f"{item.name}: {item.present}"
             for item in self.by_name.values()
-            if item.present and item.trips
+            if item.present and item.trips and (cycles or item not in self._of_cycle)
         )
 
     def clear(self) -> None:
