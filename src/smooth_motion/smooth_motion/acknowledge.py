@@ -9,6 +9,7 @@ the controller follows something that was never sent.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
@@ -87,6 +88,8 @@ class RunningPlan:
         self.plan = hold
         self._acknowledged = False
         self._sent: deque[Plan] = deque(maxlen=HISTORY)
+        self._starts: list[int] = []
+        self._by_start: list[Plan] = []
         self._sent_ns = 0
         self._newest_ran = False
 
@@ -121,6 +124,9 @@ class RunningPlan:
                 f"{2 * self._tolerance_ns} ns and cannot be told apart; send fewer"
             )
         self._sent.append(plan)
+        by_start = {plan.start_ns: plan for plan in reversed(self._sent)}
+        self._starts = sorted(by_start)
+        self._by_start = [by_start[start_ns] for start_ns in self._starts]
         self._sent_ns = now_ns
         self._newest_ran = False
 
@@ -148,9 +154,7 @@ class RunningPlan:
         position = frozen_array(position, "reference.positions", shape)
         velocity = frozen_array(velocity, "reference.velocities", shape)
         start_ns = stamp_ns - time_from_start_ns
-        match = min(self._sent, key=lambda plan: abs(plan.start_ns - start_ns), default=None)
-        if match is not None and abs(match.start_ns - start_ns) > self._tolerance_ns:
-            match = None
+        match = self._started_at(start_ns)
         overdue = bool(self._sent) and now_ns - self._sent_ns > self._timeout_ns
 
         if match is not None:
@@ -170,5 +174,14 @@ class RunningPlan:
                 kind = Acknowledged.LOST
             else:
                 kind = Acknowledged.PENDING if self._sent else Acknowledged.HOLDING
-        deviation = np.asarray(position - self.plan.sample(stamp_ns).position)
+        deviation = np.asarray(position - self.plan.position_at(stamp_ns))
         return Acknowledgement(kind, start_ns, deviation)
+
+    def _started_at(self, start_ns: int) -> Plan | None:
+        """Return the plan sent that starts nearest to a time, None if none is near enough."""
+        at = bisect_left(self._starts, start_ns)
+        near = self._by_start[max(at - 1, 0) : at + 1]
+        match = min(near, key=lambda plan: abs(plan.start_ns - start_ns), default=None)
+        if match is None or abs(match.start_ns - start_ns) > self._tolerance_ns:
+            return None
+        return match

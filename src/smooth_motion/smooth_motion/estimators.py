@@ -46,11 +46,27 @@ class CommandJerk:
         self.joint_names = frozen_names(joint_names)
         self._spacing = _Spacing(min_dt_s, max_dt_s)
         self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=4)
+        self._differences: list[FloatArray] = []
 
     @property
     def filled(self) -> bool:
         """Whether `update` returns jerk."""
         return len(self._samples) == 4
+
+    @property
+    def velocity(self) -> FloatArray | None:
+        """Divided difference of the last two samples, (J,) rad/s; None until there are two."""
+        return self._differences[1] if len(self._differences) > 1 else None
+
+    @property
+    def acceleration(self) -> FloatArray | None:
+        """Twice that of the last three, (J,) rad/s^2; None until there are three."""
+        return self._differences[2] if len(self._differences) > 2 else None
+
+    @property
+    def jerk(self) -> FloatArray | None:
+        """What `update` returned last."""
+        return self._differences[3] if len(self._differences) > 3 else None
 
     def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
         """Take in one sample.
@@ -65,18 +81,21 @@ class CommandJerk:
         Raises:
             MotionError: A position is not finite or the shape is wrong; the estimate restarts.
         """
-        position = _take(self._samples, self._spacing, self.joint_names, t_ns, position)
+        try:
+            position = _take(self._samples, self._spacing, self.joint_names, t_ns, position)
+        except MotionError:
+            self._differences = []
+            raise
+        # Newton's scheme: a sample adds one difference of each order to those of the one before.
+        before = self._differences if self._samples else []
+        differences = [position]
+        for order in range(1, min(len(self._samples), 3) + 1):
+            span_s = (t_ns - self._samples[-order][0]) * 1e-9
+            step = differences[order - 1] - before[order - 1]
+            differences.append(step * (order / span_s))
         self._samples.append((t_ns, position))
-        if not self.filled:
-            return None
-        times = [(t - t_ns) * 1e-9 for t, _ in self._samples]
-        differences = [p for _, p in self._samples]
-        for order in range(1, 4):
-            differences = [
-                (differences[i + 1] - differences[i]) / (times[i + order] - times[i])
-                for i in range(4 - order)
-            ]
-        return np.asarray(6.0 * differences[0])
+        self._differences = differences
+        return self.jerk
 
 
 def command_jerk(
@@ -174,12 +193,15 @@ class SavitzkyGolayJerk:
         ramps = np.maximum(ages - np.arange(window)[::-1], 0.0) ** 3 / 6.0
         self.jerk_gain = float(np.abs(np.diff(ramps @ unit)).sum())
         self._spacing = _Spacing(0.0, max_gap * dt_s)
-        self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=window)
+        self._newest: deque[tuple[int, FloatArray]] = deque(maxlen=1)
+        # Each sample is written twice, a window apart, so that the last ones always lie in a row.
+        self._ring = np.zeros((2 * window, len(self.joint_names)))
+        self._count = 0
 
     @property
     def filled(self) -> bool:
         """Whether `update` returns jerk."""
-        return len(self._samples) == self._samples.maxlen
+        return bool(self._newest) and self._count >= len(self._weights)
 
     def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
         """Take in one sample.
@@ -195,13 +217,18 @@ class SavitzkyGolayJerk:
         Raises:
             MotionError: A position is not finite or the shape is wrong; the estimate restarts.
         """
-        position = _take(self._samples, self._spacing, self.joint_names, t_ns, position)
-        self._samples.append((t_ns, position))
-        if not self.filled:
+        position = _take(self._newest, self._spacing, self.joint_names, t_ns, position)
+        if not self._newest:
+            self._count = 0
+        self._newest.append((t_ns, position))
+        window = len(self._weights)
+        at = self._count % window
+        self._ring[at] = self._ring[at + window] = position
+        self._count += 1
+        if self._count < window:
             return None
-        window = np.array([p for _, p in self._samples])
         # Relative to the newest, so that nothing is lost to the size of the angle.
-        return np.asarray(self._weights @ (window - window[-1]))
+        return np.asarray(self._weights @ (self._ring[at + 1 : at + 1 + window] - position))
 
     def over(self, positions: FloatArray) -> FloatArray:
         """Return what `update` makes of a whole stretch without a gap.

@@ -154,4 +154,4 @@ class Account:
             return None
         if self.foreign:
             return cycle.position
-        return np.asarray(self.running.plan.sample(stamp_ns).position)
+        return self.running.plan.position_at(stamp_ns)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from smoothness_monitor.core.types import ControllerState, FloatArray, JointStates
+from smoothness_monitor.core.types import ControllerState, FloatArray
 
 
 class OwnClock:
@@ -102,47 +102,64 @@ class Standstill:
         return bool((travel <= self._velocity * (now - since) * 1e-9).all())
 
 
-def ordered(
-    names: Sequence[str], columns: Mapping[str, Sequence[float]], wanted: tuple[str, ...]
-) -> tuple[dict[str, FloatArray], str]:
-    """Bring the columns of a message into the robot's joint order.
+class Order:
+    """Brings the columns of messages into the robot's joint order."""
 
-    Args:
-        names: Joints of the message.
-        columns: Values by field name, one for each of `names`.
-        wanted: The robot's joints.
+    def __init__(self, wanted: tuple[str, ...]) -> None:
+        """Begin with nothing known.
 
-    Returns:
-        The columns (J,), and what is wrong with the message, empty when nothing is.
-    """
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        return {}, f"lacks {', '.join(missing)}"
-    index = [names.index(name) for name in wanted]
-    arrays = {}
-    for field, values in columns.items():
-        if len(values) != len(names):
-            return {}, f"has {len(values)} {field} for {len(names)} joints"
-        array = np.array([values[i] for i in index], dtype=np.float64)
-        for name, value in zip(wanted, array, strict=True):
-            if not math.isfinite(value):
-                return {}, f"{field} of {name} is {value}"
-        arrays[field] = array
-    return arrays, ""
+        Args:
+            wanted: The robot's joints.
+        """
+        self._wanted = wanted
+        # A publisher names the same joints each time.
+        self._names: tuple[str, ...] | None = None
+        self._index: list[int] = []
+        self._missing = ""
+
+    def concerns(self, names: tuple[str, ...]) -> bool:
+        """Return whether any of the robot's joints is among these."""
+        self._look_up(names)
+        return bool(self._index)
+
+    def __call__(
+        self, names: tuple[str, ...], columns: Mapping[str, Sequence[float]]
+    ) -> tuple[dict[str, FloatArray], str]:
+        """Order the columns of a message.
+
+        Args:
+            names: Joints of the message.
+            columns: Values by field name, one for each of `names`.
+
+        Returns:
+            The columns (J,), and what is wrong with the message, empty when nothing is.
+        """
+        self._look_up(names)
+        if self._missing:
+            return {}, f"lacks {self._missing}"
+        for field, values in columns.items():
+            if len(values) != len(names):
+                return {}, f"has {len(values)} {field} for {len(names)} joints"
+        index = self._index
+        table = np.array([[values[i] for i in index] for values in columns.values()], np.float64)
+        arrays = dict(zip(columns, table, strict=True))
+        finite = np.isfinite(table)
+        if np.count_nonzero(finite) != table.size:
+            row, joint = np.argwhere(~finite)[0]
+            return {}, f"{list(columns)[row]} of {self._wanted[joint]} is {table[row, joint]}"
+        return arrays, ""
+
+    def _look_up(self, names: tuple[str, ...]) -> None:
+        if names != self._names:
+            self._names = names
+            self._index = [names.index(name) for name in self._wanted if name in names]
+            self._missing = ", ".join(name for name in self._wanted if name not in names)
 
 
-def arm_reference(
-    message: ControllerState, wanted: tuple[str, ...]
-) -> tuple[dict[str, FloatArray], str]:
-    """Return position, velocity and acceleration of the reference, and what is wrong."""
-    columns = {
+def reference_columns(message: ControllerState) -> dict[str, Sequence[float]]:
+    """Return position, velocity and acceleration of the reference, by field name."""
+    return {
         "positions": message.position,
         "velocities": message.velocity,
         "accelerations": message.acceleration,
     }
-    return ordered(message.joint_names, columns, wanted)
-
-
-def concerns_arm(message: JointStates, wanted: tuple[str, ...]) -> bool:
-    """Return whether a joint_states message is about the arm at all."""
-    return any(name in message.joint_names for name in wanted)

@@ -15,12 +15,11 @@ from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.detectors import Ages, Detectors, Measurement
 from smoothness_monitor.core.inputs import (
+    Order,
     OwnClock,
     Standstill,
     Stream,
-    arm_reference,
-    concerns_arm,
-    ordered,
+    reference_columns,
 )
 from smoothness_monitor.core.stop import Lock, Phase, Sight, Stop
 from smoothness_monitor.core.types import (
@@ -67,6 +66,8 @@ class Monitor:
         self._clock = OwnClock(config.tick_credit_s)
         self._controller, self._joints, self._driver = Stream(), Stream(), Stream()
         self._servos, self._policy = Stream(), Stream()
+        inputs = ("controller_state", "joint_states", "driver_states")
+        self._orders = {source: Order(self.names) for source in inputs}
         window = (config.standstill_velocity_rad_s, config.standstill_window_s)
         self._standstill, self._driver_standstill = Standstill(*window), Standstill(*window)
         self._waiting: Trajectory | None = None
@@ -114,7 +115,8 @@ class Monitor:
 
     def on_controller_state(self, message: ControllerState, now: Now) -> Outputs:
         """Take in a cycle of the arm's controller."""
-        reference, problem = arm_reference(message, self.names)
+        order = self._orders["controller_state"]
+        reference, problem = order(message.joint_names, reference_columns(message))
         stamp_ns = message.stamp_ns
         if not self._usable("controller_state", self._controller, stamp_ns, problem, now):
             return self._out.take()
@@ -346,11 +348,10 @@ class Monitor:
         self, source: str, stream: Stream, message: JointStates, now: Now
     ) -> FloatArray | None:
         """Return the arm's positions, None when the message cannot be used."""
-        if not concerns_arm(message, self.names):
+        order = self._orders[source]
+        if not order.concerns(message.joint_names):
             return None
-        columns, problem = ordered(
-            message.joint_names, {"positions": message.position}, self.names
-        )
+        columns, problem = order(message.joint_names, {"positions": message.position})
         if not self._usable(source, stream, message.stamp_ns, problem, now):
             return None
         return columns["positions"]

@@ -19,6 +19,7 @@ from smoothness_monitor.core.detectors.command import (
     CommandPosition,
     CommandVelocity,
     ForeignPlan,
+    reference_differences,
 )
 from smoothness_monitor.core.detectors.inputs import (
     ClockSkew,
@@ -86,7 +87,8 @@ class Detectors:
         self.stamp_order = StampOrder()
         self.clock_skew = ClockSkew(config.clock_skew_s)
         self.command_position = CommandPosition(limits, config.command_position_tolerance_rad)
-        self.command_jerk = CommandJerkLimit(names, limits.jerk * ratio)
+        self._differences = reference_differences(names)
+        self.command_jerk = CommandJerkLimit(names, limits.jerk * ratio, self._differences)
         self.measured_jerk = MeasuredJerk(names, limits.jerk, robot.ticks_per_turn, config)
         self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
@@ -96,8 +98,8 @@ class Detectors:
             self.stamp_order,
             self.clock_skew,
             self.command_position,
-            CommandVelocity(names, limits.velocity * ratio),
-            CommandAcceleration(names, limits.acceleration * ratio),
+            CommandVelocity(names, limits.velocity * ratio, self._differences),
+            CommandAcceleration(names, limits.acceleration * ratio, self._differences),
             self.command_jerk,
             ForeignPlan(config.foreign_deviation_rad),
             self.measured_jerk,
@@ -129,6 +131,7 @@ class Detectors:
 
     def on_cycle(self, cycle: Cycle) -> Found:
         """Return (name, detail) of each detector that finds something wrong with a cycle."""
+        self._differences.update(cycle.time_ns, cycle.position)
         return [(d.name, found) for d in self._of_cycle if (found := d.on_cycle(cycle))]
 
     def on_measurement(self, seen: Measurement) -> Found:

@@ -91,10 +91,10 @@ class Detector:
     latency: ClassVar[str]
     doc: ClassVar[str]
     trips: ClassVar[bool] = True
+    value: str = ""
 
     def __init__(self) -> None:
         self.present = ""
-        self.value = ""
 
     def on_cycle(self, cycle: Cycle) -> str:
         """Judge a cycle of the controller; return what is wrong, empty when nothing is."""
@@ -128,15 +128,30 @@ class Bound(Detector):
         super().__init__()
         self._names = tuple(names)
         self.threshold = threshold
+        self._judged: FloatArray | None = None
 
-    def _judge(self, values: FloatArray) -> str:
-        """Return which joint is beyond its threshold by most, empty when none is."""
-        size = np.abs(values)
-        # A NaN counts as beyond every threshold.
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """The joint that is nearest to its threshold, or beyond it by most."""
+        # In words only when somebody asks: this is judged at every control cycle.
+        return "" if self._judged is None else self._words(self._judged)
+
+    def _judge(self, size: FloatArray) -> str:
+        """Return which joint is beyond its threshold by most, empty when none is.
+
+        Args:
+            size: Magnitudes, (J,).
+        """
+        self._judged = size
+        # A NaN is not within any threshold.
+        if np.count_nonzero(size <= self.threshold) == size.size:
+            return ""
+        return self._words(size)
+
+    def _words(self, size: FloatArray) -> str:
         excess = np.where(np.isfinite(size), size / self.threshold, np.inf)
         worst = int(np.argmax(excess))
-        self.value = (
+        return (
             f"{self._names[worst]}: {size[worst]:.5g} {self.unit}, threshold "
             f"{self.threshold[worst]:.5g} {self.unit}"
         )
-        return "" if excess[worst] <= 1.0 else self.value

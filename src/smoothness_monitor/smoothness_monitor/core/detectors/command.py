@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +13,12 @@ from smoothness_monitor.core.types import FloatArray
 
 # Cycles closer than this in trajectory time are not differenced: rounding would rule the result.
 MIN_STEP_NS = 500_000
+
+
+def reference_differences(names: Sequence[str]) -> CommandJerk:
+    """Return the estimator that the detectors of this module share: one pass for all orders."""
+    # A gap is bridged, however long: staleness is judged elsewhere, a step in it is not.
+    return CommandJerk(names, min_dt_s=MIN_STEP_NS * 1e-9, max_dt_s=3600.0)
 
 
 class CommandPosition(Detector):
@@ -29,16 +33,25 @@ class CommandPosition(Detector):
 
     def __init__(self, limits: Limits, tolerance_rad: float) -> None:
         super().__init__()
-        self.limits = limits
         self._tolerance_rad = tolerance_rad
+        self.limits = limits
+
+    @property
+    def limits(self) -> Limits:
+        """The limits; they may be widened to where the arm is."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lower = limits.position_lower - self._tolerance_rad
+        self._upper = limits.position_upper + self._tolerance_rad
 
     def on_cycle(self, cycle: Cycle) -> str:
         """Compare the reference with the limits."""
-        lower = self.limits.position_lower - self._tolerance_rad
-        upper = self.limits.position_upper + self._tolerance_rad
-        inside = (lower <= cycle.position) & (cycle.position <= upper)
+        inside = (self._lower <= cycle.position) & (cycle.position <= self._upper)
         detail = ""
-        if not inside.all():
+        if np.count_nonzero(inside) != inside.size:
             joint = int(np.argmin(inside))
             detail = (
                 f"{self.limits.joint_names[joint]}: reference {cycle.position[joint]:.4f} rad, "
@@ -46,7 +59,7 @@ class CommandPosition(Detector):
                 f"{self.limits.position_upper[joint]:.4f} rad"
             )
         # At rest it may stay: a reset lets the arm return from where it is.
-        self.present = detail if cycle.velocity.any() else ""
+        self.present = detail if detail and cycle.velocity.any() else ""
         self.value = detail
         return detail
 
@@ -59,34 +72,19 @@ class _Difference(Bound):
     where messages are missing.
     """
 
-    order: ClassVar[int]
-
-    def __init__(self, names: Sequence[str], threshold: FloatArray) -> None:
+    def __init__(
+        self, names: Sequence[str], threshold: FloatArray, differences: CommandJerk
+    ) -> None:
         super().__init__(names, threshold)
-        self._cycles: deque[Cycle] = deque(maxlen=self.order + 1)
+        self._differences = differences
 
-    def _claimed(self, cycle: Cycle) -> FloatArray:
-        raise NotImplementedError
-
-    def on_cycle(self, cycle: Cycle) -> str:
-        """Compare the newest difference, and what the controller claims, with the limit."""
-        # Closer than this, rounding would rule the difference.
-        if self._cycles and cycle.time_ns - self._cycles[-1].time_ns < MIN_STEP_NS:
-            self._cycles.clear()
-        self._cycles.append(cycle)
-        values = np.abs(self._claimed(cycle))
-        if len(self._cycles) == self.order + 1:
-            values = np.maximum(values, np.abs(self._difference()))
-        self.present = self._judge(values)
+    def _judge_both(self, claimed: FloatArray, difference: FloatArray | None) -> str:
+        """Compare what the controller claims, and the newest difference, with the limit."""
+        size = np.abs(claimed)
+        if difference is not None:
+            size = np.maximum(size, np.abs(difference))
+        self.present = self._judge(size)
         return self.present
-
-    def _difference(self) -> FloatArray:
-        first_ns = self._cycles[0].time_ns
-        times = np.array([cycle.time_ns - first_ns for cycle in self._cycles]) * 1e-9
-        table = np.stack([cycle.position for cycle in self._cycles])
-        for step in range(1, self.order + 1):
-            table = step * np.diff(table, axis=0) / (times[step:] - times[:-step])[:, None]
-        return np.asarray(table[0])
 
 
 class CommandVelocity(_Difference):
@@ -98,10 +96,10 @@ class CommandVelocity(_Difference):
     trips_when = "|velocity| of the reference > limit x (1 + command_tolerance)"
     latency = "1 cycle"
     doc = "First difference of the reference over trajectory time, and the velocity it claims."
-    order = 1
 
-    def _claimed(self, cycle: Cycle) -> FloatArray:
-        return cycle.velocity
+    def on_cycle(self, cycle: Cycle) -> str:
+        """Compare the first difference, and what the controller claims, with the limit."""
+        return self._judge_both(cycle.velocity, self._differences.velocity)
 
 
 class CommandAcceleration(_Difference):
@@ -113,10 +111,10 @@ class CommandAcceleration(_Difference):
     trips_when = "|acceleration| of the reference > limit x (1 + command_tolerance)"
     latency = "1 cycle"
     doc = "Second difference of the reference over trajectory time, and the value it claims."
-    order = 2
 
-    def _claimed(self, cycle: Cycle) -> FloatArray:
-        return cycle.acceleration
+    def on_cycle(self, cycle: Cycle) -> str:
+        """Compare the second difference, and what the controller claims, with the limit."""
+        return self._judge_both(cycle.acceleration, self._differences.acceleration)
 
 
 class CommandJerkLimit(Bound):
@@ -132,22 +130,24 @@ class CommandJerkLimit(Bound):
         "stays below 1e-4 rad/s^3."
     )
 
-    def __init__(self, names: Sequence[str], threshold: FloatArray) -> None:
+    def __init__(
+        self, names: Sequence[str], threshold: FloatArray, differences: CommandJerk
+    ) -> None:
         super().__init__(names, threshold)
-        # A gap is bridged, however long: staleness is judged elsewhere, a step in it is not.
-        self._estimator = CommandJerk(names, min_dt_s=MIN_STEP_NS * 1e-9, max_dt_s=3600.0)
+        self._differences = differences
         self.newest = np.full(len(self._names), np.nan)
         self.peak = np.zeros(len(self._names))
 
     def on_cycle(self, cycle: Cycle) -> str:
         """Compare the newest jerk of the reference with the limit."""
-        jerk = self._estimator.update(cycle.time_ns, cycle.position)
+        jerk = self._differences.jerk
         if jerk is None:
             self.present = ""
         else:
+            size = np.abs(jerk)
             self.newest = jerk
-            self.peak = np.maximum(self.peak, np.abs(jerk))
-            self.present = self._judge(jerk)
+            self.peak = np.maximum(self.peak, size)
+            self.present = self._judge(size)
         return self.present
 
     def clear(self) -> None:
@@ -178,7 +178,7 @@ class ForeignPlan(Detector):
     def on_cycle(self, cycle: Cycle) -> str:
         """Judge which trajectory runs."""
         verdict = cycle.verdict
-        deviation = float(np.max(np.abs(verdict.deviation)))
+        deviation = float(np.abs(verdict.deviation).max())
         detail = ""
         if verdict.kind is Acknowledged.FOREIGN:
             detail = f"the trajectory stamped {verdict.start_ns} ns was never forwarded"
@@ -188,6 +188,6 @@ class ForeignPlan(Detector):
                 f"{deviation:.4f} rad, threshold {self._deviation_rad:.4f} rad"
             )
         # At rest it may stay: a reset begins anew from wherever the reference is.
-        self.present = detail if cycle.velocity.any() else ""
+        self.present = detail if detail and cycle.velocity.any() else ""
         self.value = detail
         return detail

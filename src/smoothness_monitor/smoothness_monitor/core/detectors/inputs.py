@@ -24,6 +24,8 @@ class _PerInput(Detector):
 
     def report_input(self, source: str, detail: str) -> str:
         """Take in what is wrong with the newest message of an input, empty when nothing is."""
+        if not detail and not self._of_input.get(source):
+            return ""
         self._of_input[source] = f"{source}: {detail}" if detail else ""
         self.present = "; ".join(text for text in self._of_input.values() if text)
         return self._of_input[source]

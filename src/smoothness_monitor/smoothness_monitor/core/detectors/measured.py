@@ -53,7 +53,7 @@ class MeasuredJerk(Bound):
             self.present = ""
             return ""
         self.newest = jerk
-        self.present = self._judge(jerk)
+        self.present = self._judge(np.abs(jerk))
         self._newest.append(bool(self.present))
         return self.present if self.present and sum(self._newest) >= self._count else ""
 
@@ -98,7 +98,7 @@ class TrackingError(Bound):
             self._newest.clear()
             self.present = ""
             return ""
-        self.present = self._judge(measurement.position - measurement.reference)
+        self.present = self._judge(np.abs(measurement.position - measurement.reference))
         self._newest.append(bool(self.present))
         return self.present if self.present and sum(self._newest) >= self._count else ""
 
@@ -118,6 +118,7 @@ class _Frozen(Detector):
         self._travel_rad = travel_rad
         self._everything: tuple[float, ...] = ()
         self._from: FloatArray | None = None
+        self._travelled: float | None = None
 
     def _judge_repeat(self, measurement: Measurement) -> str:
         """Compare with the message before."""
@@ -127,10 +128,18 @@ class _Frozen(Detector):
             self._from = measurement.reference
             self.present = ""
             return ""
-        travel = float(np.max(np.abs(measurement.reference - self._from)))
-        self.value = f"reference travelled {travel:.3f} rad, threshold {self._travel_rad:.3f} rad"
-        self.present = "" if travel <= self._travel_rad else self.value
+        self._travelled = float(np.abs(measurement.reference - self._from).max())
+        self.present = "" if self._travelled <= self._travel_rad else self.value
         return self.present
+
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """How far the reference got while the input repeated itself last."""
+        if self._travelled is None:
+            return ""
+        return (
+            f"reference travelled {self._travelled:.3f} rad, threshold {self._travel_rad:.3f} rad"
+        )
 
     def clear(self) -> None:
         """Start the travel anew."""
