@@ -20,7 +20,6 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
-    Shutdown,
 )
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
@@ -151,13 +150,13 @@ def activate(context: LaunchContext) -> list[Action]:
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up the controllers, the monitor and, with a contract, the policy node."""
+    # Nothing ends with it: the monitor has to stop the arm then.
     controller_manager = Node(
         package="controller_manager",
         executable="ros2_control_node",
         output="screen",
         parameters=[LaunchConfiguration("controllers_file")],
         remappings=[("~/robot_description", "robot_description")],
-        on_exit=Shutdown(reason="the controller manager ended"),
     )
     return LaunchDescription(
         [
