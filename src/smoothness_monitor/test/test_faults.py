@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from smoothness_monitor.core.types import ControllerState, JointStates, Rung, State, Trajectory
+from smoothness_monitor.faults import __main__ as command
 from smoothness_monitor.faults import operations as op
 from smoothness_monitor.faults import page
 from smoothness_monitor.faults.__main__ import main
-from smoothness_monitor.faults.campaign import run_fault, run_nominal
+from smoothness_monitor.faults.campaign import Hours, run_fault, run_nominal
 from smoothness_monitor.faults.kinds import KINDS
 from smoothness_monitor.faults.processes import siblings
 from smoothness_monitor.faults.schedule import (
@@ -255,6 +256,46 @@ def test_the_command_writes_page_and_runs(tmp_path, capsys):
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 5
     assert "PROBLEM" not in capsys.readouterr().out
     assert main(["--robot", "/no.yaml"]) == 2
+
+
+def test_half_hours_in_a_file_are_not_run_again(tmp_path, monkeypatch, capsys):
+    ran = []
+
+    def run(robot, config, *, seed, seconds):
+        ran.append((seed, seconds))
+        trips = ("60 s: overrun: late",) if seed == 1001 else ()
+        yield Hours(60.0 if trips else seconds, 300, trips, 0.5)
+
+    monkeypatch.setattr(command, "run_nominal", run)
+    monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
+    path = tmp_path / "nominal.csv"
+    files = ["--robot", str(ROOT / "config/robots/so101.yaml")]
+    files += ["--monitor", str(ROOT / "config/monitor/so101.yaml")]
+    again = [*files, "--seeds", "0", "--nominal", str(path), "--hours"]
+    assert main([*again, "0.5"]) == 0
+    assert main([*again, "1.25"]) == 1
+    assert "0.77 simulated hours, 900 plans forwarded, **1 trips**" in capsys.readouterr().out
+    assert main([*again, "1.25"]) == 1
+    assert ran == [(1000, 1800.0), (1001, 1800.0), (1002, 900.0)]
+    path.write_text("fault,seed\n")
+    assert main([*again, "0.5"]) == 2
+    assert "name another one" in capsys.readouterr().err
+
+
+class Here:
+    """A pool of this process."""
+
+    def __init__(self, jobs):
+        assert jobs == 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def map(self, function, jobs, chunksize=1):
+        return map(function, jobs)
 
 
 def test_a_page_without_a_block_is_an_error(tmp_path):

@@ -3,6 +3,9 @@
 
 Every kind of fault happens to a moving arm in simulated time, once a seed; then hours pass in
 which nothing is wrong. The exit code is 1 when anything was not as it must be.
+
+The hours consist of half hours, each with a seed of its own. With ``--nominal FILE`` each becomes
+a line of that file, and what it holds is not run again: what was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from smoothness_monitor.faults.campaign import Hours, Outcome, run_fault, run_no
 from smoothness_monitor.faults.kinds import KINDS, Kind
 from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
 
+NOMINAL_S = 1800.0
+NOMINAL_SEED = 1000
 NAMES = {kind.name: kind for kind in KINDS}
 
 
@@ -34,6 +39,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--hours", type=float, default=0.0, help="simulated hours without a fault (default: 0)"
     )
+    parser.add_argument("--nominal", type=Path, help="CSV file of the half hours, gone on with")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--page", type=Path, help="page whose blocks are written anew")
     parser.add_argument("--runs", type=Path, help="CSV file with one line a run")
@@ -50,14 +56,29 @@ def _one(files: tuple[Path, Path], job: tuple[str, int]) -> Outcome:
 def _hours(files: tuple[Path, Path], job: tuple[int, float]) -> Hours:
     robot, config = _load(files)
     seed, seconds = job
-    newest = None
-    for newest in run_nominal(robot, config, seed=seed, seconds=seconds):
-        if newest.simulated_s % 600.0 < 60.0:
-            print(
-                f"  seed {seed}: {newest.simulated_s / 3600.0:.2f} h", file=sys.stderr, flush=True
-            )
-    assert newest is not None
+    newest = [*run_nominal(robot, config, seed=seed, seconds=seconds)][-1]
+    hours = newest.simulated_s / 3600.0
+    trips = len(newest.trips)
+    print(f"  seed {seed}: {hours:.2f} h, {trips} trips", file=sys.stderr, flush=True)
     return newest
+
+
+def _nominal(
+    files: tuple[Path, Path], hours: float, path: Path | None, pool: ProcessPoolExecutor
+) -> list[Hours]:
+    """Run the half hours that the file does not hold, and add each to it."""
+    left_s = hours * 3600.0
+    wanted: list[tuple[int, float]] = []
+    while left_s > 1e-6:
+        wanted.append((NOMINAL_SEED + len(wanted), min(NOMINAL_S, left_s)))
+        left_s -= NOMINAL_S
+    known = page.read_nominal(path) if path else {}
+    todo = [job for job in wanted if job not in known]
+    for job, result in zip(todo, pool.map(partial(_hours, files), todo), strict=True):
+        known[job] = result
+        if path:
+            page.write_nominal(path, known)
+    return [known[job] for job in wanted]
 
 
 def _load(files: tuple[Path, Path]) -> tuple[Robot, MonitorConfig]:
@@ -86,8 +107,13 @@ def main(argv: list[str] | None = None) -> int:
     files = (arguments.robot, arguments.monitor)
     try:
         _load(files)
-    except (ConfigError, RobotConfigError) as error:
+        if arguments.nominal:
+            page.read_nominal(arguments.nominal)
+    except (ConfigError, RobotConfigError, ValueError) as error:
         print(f"smoothness_monitor.faults: {error}", file=sys.stderr)
+        return 2
+    if arguments.jobs < 1 or arguments.seeds < 0 or not 0.0 <= arguments.hours < float("inf"):
+        print("smoothness_monitor.faults: --jobs: 1 or more; others: 0 or more", file=sys.stderr)
         return 2
     kinds = [NAMES[name] for name in arguments.kinds]
     jobs = [(kind.name, seed) for kind in kinds for seed in range(arguments.seeds)]
@@ -106,9 +132,7 @@ def main(argv: list[str] | None = None) -> int:
             print(blocks["campaign"])
         hours: list[Hours] = []
         if arguments.hours:
-            share_s = arguments.hours * 3600.0 / arguments.jobs
-            seeds = [(1000 + job, share_s) for job in range(arguments.jobs)]
-            hours = list(pool.map(partial(_hours, files), seeds))
+            hours = _nominal(files, arguments.hours, arguments.nominal, pool)
             blocks["nominal"] = page.nominal(hours)
             print(blocks["nominal"])
     if arguments.page:

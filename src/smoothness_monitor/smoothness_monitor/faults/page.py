@@ -57,6 +57,40 @@ def _number(value: float, digits: int) -> str:
     return "" if math.isnan(value) else f"{value:.{digits}f}"
 
 
+NOMINAL_COLUMNS = ("seed", "s", "simulated s", "plans", "trips", "peak jerk ratio")
+
+
+def write_nominal(path: Path, runs: Mapping[tuple[int, float], Hours]) -> None:
+    """Write one line a run without a fault, by seed and length, as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(NOMINAL_COLUMNS)
+        for (seed, seconds), hours in sorted(runs.items()):
+            ratio, trips = f"{hours.jerk_ratio:.9f}", "; ".join(hours.trips)
+            length = (f"{seconds:.9g}", f"{hours.simulated_s:.9g}")
+            writer.writerow((seed, *length, hours.plans, trips, ratio))
+
+
+def read_nominal(path: Path) -> dict[tuple[int, float], Hours]:
+    """Read what `write_nominal` wrote; nothing when there is no such file.
+
+    Raises:
+        ValueError: It is another file.
+    """
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        if tuple(next(reader, ())) != NOMINAL_COLUMNS:
+            raise ValueError(f"{path}: not a file of hours without a fault; name another one")
+        return {
+            (int(seed), float(seconds)): Hours(
+                float(simulated), int(plans), tuple(filter(None, trips.split("; "))), float(ratio)
+            )
+            for seed, seconds, simulated, plans, trips, ratio in reader
+        }
+
+
 def stopping(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
     """Return the table of the faults that must stop the arm."""
     head = (
@@ -140,7 +174,7 @@ def nominal(hours: Sequence[Hours]) -> str:
     text = (
         f"{total_s / 3600.0:.2f} simulated hours, {sum(item.plans for item in hours)} plans "
         f"forwarded, **{len(trips)} trips**, peak jerk of the command "
-        f"{max(item.jerk_ratio for item in hours):.6f} of the limit."
+        f"{max(item.jerk_ratio for item in hours):.6f} of the limit; {len(hours)} runs."
     )
     return "\n".join([text, *(f"- {line}" for line in trips)])
 
