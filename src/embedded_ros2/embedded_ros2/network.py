@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import zenoh
 
+from embedded_ros2 import threads
 from embedded_ros2.graph import Graph
 from embedded_ros2.interfaces import hashes, registry
 from embedded_ros2.session import open_session
@@ -37,8 +38,7 @@ _ROUTE_POLL_S = 0.005
 _RECENT = 32
 
 
-@dataclass(frozen=True)
-class ReceivedMessage:
+class ReceivedMessage(NamedTuple):
     """A payload as it came, with its attachment and the time of its arrival."""
 
     payload: bytes
@@ -248,6 +248,7 @@ class SubscriptionEndpoint(_Endpoint):
 
         def enqueue(sample: zenoh.Sample) -> None:
             on_sample(sample, time.time_ns())
+            threads.keep_state()
 
         handler = zenoh.handlers.Callback(enqueue, indirect=False)
         session = self.network.session

@@ -3,8 +3,8 @@
 """Executors: they run the callbacks of nodes.
 
 Entities put themselves into the executor's queue when work arrives for them, so that a wait is
-one blocking `get` and a message wakes it directly. Timers are the exception: before each wait
-the executor asks them when the next is due.
+one blocking `get` and a message wakes it directly. Timers are the exception: before a wait the
+executor asks them when the next is due, unless it still knows from the last time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy._entity import Entity
 from rclpy.context import Context
+from rclpy.subscription import Subscription
 from rclpy.task import Future, Task
 from rclpy.utilities import get_default_context, timeout_sec_to_nsec
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # A signal that comes just before the wait begins, or on another thread, does not end the wait, and
 # Python runs its handler only when the wait is over: so no wait is longer than this.
 _SIGNAL_LOOK_S = 0.2
+_SIGNAL_LOOK_NS = 200_000_000
 
 
 class TimeoutException(Exception):
@@ -77,6 +79,8 @@ class Executor:
         # Entities whose callback group is busy; they return to the queue when a callback ends.
         self._held: list[Entity] = []
         self._is_shutdown = False
+        # When the timers must be looked at again, on the steady clock.
+        self._look_ns = 0
         # How many handlers each thread is in, by the thread's id.
         self._running: dict[int, int] = {}
         self._idle = threading.Condition(self._lock)
@@ -205,51 +209,59 @@ class Executor:
                 raise ExternalShutdownException()
             if condition():
                 raise ConditionReachedException()
-            wait_ns = self._poll_timers()
             now_ns = time.monotonic_ns()
+            wait_ns = self._look_ns - now_ns
+            if wait_ns <= 0:
+                wait_ns = self._poll_timers(now_ns)
             if deadline_ns is not None:
-                left_ns = max(0, deadline_ns - now_ns)
-                wait_ns = left_ns if wait_ns is None else min(wait_ns, left_ns)
+                wait_ns = min(wait_ns, deadline_ns - now_ns)
             try:
                 item = self._get(wait_ns)
             except queue.Empty:
-                if deadline_ns is not None and time.monotonic_ns() >= deadline_ns:
-                    if self._poll_timers() == 0:
+                now_ns = time.monotonic_ns()
+                if deadline_ns is not None and now_ns >= deadline_ns:
+                    if self._poll_timers(now_ns) == 0:
                         continue
                     raise TimeoutException() from None
                 continue
+            if not isinstance(item, Subscription):
+                # A timer that has run is due anew; a wake may mean that there is a new one.
+                self._look_ns = 0
             if item is None:
                 continue
             handler = self._make_handler(item)
             if handler is not None:
                 return handler
 
-    def _get(self, wait_ns: int | None) -> Entity | Task | None:
-        if wait_ns is None:
-            return self._ready.get(timeout=_SIGNAL_LOOK_S)
+    def _get(self, wait_ns: int) -> Entity | Task | None:
         if wait_ns <= 0:
             return self._ready.get_nowait()
         return self._ready.get(timeout=min(wait_ns * 1e-9, _SIGNAL_LOOK_S))
 
-    def _poll_timers(self) -> int | None:
-        """Enqueue the timers that are due.
+    def _poll_timers(self, now_ns: int) -> int:
+        """Enqueue the timers that are due, and note when to look again.
 
         Returns:
-            Nanoseconds until the next one is; 0 if one was enqueued; None if there is none.
+            Nanoseconds until then; 0 if one was enqueued.
         """
-        soonest: int | None = None
+        soonest_ns = _SIGNAL_LOOK_NS
+        queued = False
         for node in self.get_nodes():
             for timer in list(node._timers):
                 if timer._queued_in is self:
+                    queued = True
                     continue
                 due_ns = timer._due_in_ns()
                 if due_ns is None:
                     continue
                 if due_ns <= 0:
                     timer._notify()
+                    queued = True
                     due_ns = 0
-                soonest = due_ns if soonest is None else min(soonest, due_ns)
-        return soonest
+                soonest_ns = min(soonest_ns, due_ns)
+        # When a timer in the queue is due again is known once it has run.
+        self._look_ns = 0 if queued else now_ns + soonest_ns
+        return soonest_ns
 
     def _make_handler(self, item: Entity | Task) -> Callable[[], Any] | None:
         if isinstance(item, Task):
@@ -290,7 +302,7 @@ class Executor:
             if work is None:
                 return
             result = work()
-            if inspect.iscoroutine(result):
+            if result is not None and inspect.iscoroutine(result):
                 suspended = True
                 self._run_task(Task(self._finish_coroutine(entity, result), executor=self))
         finally:
@@ -332,9 +344,12 @@ class Executor:
             self._running[ident] -= 1
             if not self._running[ident]:
                 del self._running[ident]
-                self._idle.notify_all()
+                if self._is_shutdown:
+                    self._idle.notify_all()
 
     def _release_held(self) -> None:
+        if not self._held:
+            return
         with self._lock:
             held, self._held = self._held, []
         for entity in held:
