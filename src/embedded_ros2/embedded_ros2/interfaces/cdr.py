@@ -2,7 +2,8 @@
 """CDR v1, little-endian: one writer and one reader a type, as Python source made on first use.
 
 Alignment counts from the end of the four-byte header. Runs of fixed-size fields become one
-`struct` call; sequences of numbers are copied whole.
+`struct` call; sequences of numbers are copied whole, sequences of strings that are those of the
+message before (the names of joints) are not read again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ HEADER = b"\x00\x01\x00\x00"
 _FORMATS = ARRAY_CODES | {"bool": "?", "byte": "c"}
 _SIZES = {base: struct.calcsize("<" + code) for base, code in _FORMATS.items()}
 _MAX_DEPTH = 16
+# Bytes of strings that a reader compares with those of the message before.
+_MAX_KNOWN = 4096
 
 Writer = Callable[[Any], bytearray]
 Reader = Callable[[bytes], Any]
@@ -265,17 +268,44 @@ class _ReaderSource(_Source):
         if base in _FORMATS:
             return self._read_numbers(field, count)
         self.flush()
-        target, item = self.fresh("v"), self.fresh("e")
+        if base == "string":
+            return self._read_strings(field, count)
+        target = self.fresh("v")
         self.line(f"{target} = []")
         self.line(f"for _ in range({count}):")
         self.depth += 1
         self.forget_position()
-        if base == "string":
-            self.read_string(item, field_type.string_bound)
-        else:
-            item = self.read_structure(registry.structure(base), depth + 1)
+        item = self.read_structure(registry.structure(base), depth + 1)
         self.flush()
         self.line(f"{target}.append({item})")
+        self.depth -= 1
+        self.forget_position()
+        return target
+
+    def _read_strings(self, field: Field, count: str) -> str:
+        """Emit the reading of strings: most often they are those of the message before."""
+        if field.type.shape == ARRAY:
+            self.align(4)
+        target, item, before = self.fresh("v"), self.fresh("e"), self.fresh("b")
+        known = self.bind("K", [(-1, b"", [])])
+        self.line(f"{before} = {known}[0]")
+        self.line(f"t = at + len({before}[1])")
+        self.line(f"if {count} == {before}[0] and data[at:t] == {before}[1]:")
+        self.line(f"    {target} = {before}[2].copy()")
+        self.line("    at = t")
+        self.line("else:")
+        self.depth += 1
+        self.line("t = at")
+        self.line(f"{target} = []")
+        self.line(f"for _ in range({count}):")
+        self.depth += 1
+        self.forget_position()
+        self.read_string(item, field.type.string_bound)
+        self.flush()
+        self.line(f"{target}.append({item})")
+        self.depth -= 1
+        self.line(f"if at - t <= {_MAX_KNOWN} and at <= end:")
+        self.line(f"    {known}[0] = ({count}, data[t:at], {target}.copy())")
         self.depth -= 1
         self.forget_position()
         return target
@@ -307,9 +337,12 @@ class _ReaderSource(_Source):
         elif fixed:
             dtype = self.bind("T", np.dtype("<" + _FORMATS[base]))
             self.line(f"{target} = frombuffer(data, {dtype}, {count}, at).copy()")
-        else:
+        elif size == 1:
+            # An image: copied once.
             self.line(f"{target} = array('{_FORMATS[base]}')")
             self.line(f"{target}.frombytes(memoryview(data)[at:{stop}])")
+        else:
+            self.line(f"{target} = array('{_FORMATS[base]}', data[at:{stop}])")
         self.line(f"at = {stop}")
         if fixed:
             self.advance(size * field_type.size)
