@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ros2_control is told about the arm, against the robot file and the simulated arm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from smooth_motion import load_robot
+
+TOP = Path(__file__).resolve().parents[3]
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+service = LaunchService(argv=[])
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(sys.argv[1]),
+    launch_arguments=[word.split(":=") for word in sys.argv[2:]])]))
+sys.exit(service.run())
+"""
+ROBOT_FILE = TOP / "config" / "robots" / "so101.yaml"
+
+
+def description(hardware="mock"):
+    xacro = pytest.importorskip("xacro", reason="needs xacro: the description is written in it")
+    path = TOP / "src" / "vla_bringup" / "urdf" / "so101.urdf.xacro"
+    mappings = {"robot_file": str(ROBOT_FILE), "hardware": hardware}
+    return ElementTree.fromstring(xacro.process_file(str(path), mappings=mappings).toxml())
+
+
+def test_every_limit_is_that_of_the_robot_file():
+    robot = load_robot(ROBOT_FILE)
+    limits = {j.get("name"): j.find("limit") for j in description().findall("joint")}
+    for i, name in enumerate(robot.limits.joint_names):
+        limit = limits[name]
+        assert float(limit.get("lower")) == robot.limits.position_lower[i]
+        assert float(limit.get("upper")) == robot.limits.position_upper[i]
+        assert float(limit.get("velocity")) == robot.limits.velocity[i]
+    assert float(limits["gripper"].get("upper")) == robot.gripper.position_upper
+
+
+def test_every_joint_has_the_interfaces_that_the_controllers_use():
+    robot = load_robot(ROBOT_FILE)
+    joints = description().find("ros2_control").findall("joint")
+    names = [joint.get("name") for joint in joints]
+    assert names == [*robot.limits.joint_names, robot.gripper.joint]
+    for joint in joints:
+        assert [each.get("name") for each in joint.findall("command_interface")] == ["position"]
+        states = [each.get("name") for each in joint.findall("state_interface")]
+        assert states == ["position", "velocity"]
+
+
+def test_a_mock_begins_at_home_and_a_real_arm_where_it_is():
+    home = load_robot(ROBOT_FILE).home
+    for joint in description("mock").find("ros2_control").findall("joint"):
+        assert float(joint.find(".//param").text) == home[joint.get("name")]
+    system = description("topic_based").find("ros2_control")
+    assert system.findall("joint//param") == []
+    # At rest too, so that a driver can tell a dead controller from a still arm.
+    parameters = {each.get("name"): each.text for each in system.findall("hardware/param")}
+    assert parameters["trigger_joint_command_threshold"] == "-1"
+
+
+def test_the_controllers_are_those_of_the_robot_file():
+    robot = load_robot(ROBOT_FILE)
+    controllers = yaml.safe_load((TOP / "config" / "controllers" / "so101.yaml").read_text())
+    arm = controllers[robot.arm_controller]["ros__parameters"]
+    assert tuple(arm["joints"]) == robot.limits.joint_names
+    gripper = controllers[robot.gripper.controller]["ros__parameters"]
+    assert gripper["joints"] == [robot.gripper.joint]
+    managed = controllers["controller_manager"]["ros__parameters"]
+    assert {robot.arm_controller, robot.gripper.controller} <= set(managed)
+
+
+def test_the_tip_is_where_the_simulated_arms_is():
+    mujoco = pytest.importorskip("mujoco")
+    world = mujoco.MjModel.from_xml_path(str(TOP / "src/vla_sim/vla_sim/world/so101.xml"))
+    robot = load_robot(ROBOT_FILE)
+    joints = {joint.get("name"): joint for joint in description().findall("joint")}
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        q = random.uniform(robot.limits.position_lower, robot.limits.position_upper)
+        data = mujoco.MjData(world)
+        for name, angle in zip(robot.limits.joint_names, q, strict=True):
+            data.qpos[world.joint(name).qposadr[0]] = angle
+        mujoco.mj_forward(world, data)
+        pose = np.eye(4)
+        angles = dict(zip(robot.limits.joint_names, q, strict=True))
+        for name in (*robot.limits.joint_names, "gripper_frame_joint"):
+            pose = pose @ origin(joints[name]) @ turned(2, angles.get(name, 0.0))
+        site = data.site(robot.tip_frame)
+        assert pose[:3, 3] == pytest.approx(site.xpos, abs=1e-6)
+        assert pose[:3, :3] == pytest.approx(site.xmat.reshape(3, 3), abs=1e-5)
+
+
+def turned(axis, angle):
+    pose = np.eye(4)
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    pose[i, i] = pose[j, j] = np.cos(angle)
+    pose[j, i] = np.sin(angle)
+    pose[i, j] = -pose[j, i]
+    return pose
+
+
+def origin(joint):
+    element = joint.find("origin")
+    roll, pitch, yaw = (float(word) for word in element.get("rpy").split())
+    pose = turned(2, yaw) @ turned(1, pitch) @ turned(0, roll)
+    pose[:3, 3] = [float(word) for word in element.get("xyz").split()]
+    return pose
+
+
+def test_without_ros2_control_the_launch_file_says_what_to_install(domain, monkeypatch):
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    without = [each for each in prefixes if not Path(each, "share/controller_manager").exists()]
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(without))
+    words = [str(TOP / "launch" / "so101_ros2_control.launch.py"), "hardware:=mock"]
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    told = done.stdout + done.stderr
+    lines = [line for line in told.splitlines() if "needs ros2_control" in line]
+    assert len(lines) == 1, told
+    assert "package 'controller_manager' is not installed (apt install" in lines[0]
+    assert "process started" not in told
