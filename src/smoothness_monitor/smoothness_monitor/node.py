@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -253,21 +254,27 @@ def main(args: Sequence[str] | None = None) -> int:
         0 after an orderly end, 2 after a configuration error.
     """
     rclpy.init(args=args)
+    node: SmoothnessMonitor | None = None
     try:
         node = SmoothnessMonitor()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
     except (ConfigError, RobotConfigError, ParameterException) as error:
         print(f"smoothness_monitor: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
         return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         # Nothing to do: every trajectory that was forwarded ends at rest.
         pass
+    except Exception:
+        # Told to end while it starts, or within a callback, a node trips over what is gone.
+        if rclpy.ok():
+            raise
     finally:
-        node.destroy_node()
+        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 
