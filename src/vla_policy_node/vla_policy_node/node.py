@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from functools import partial
@@ -246,7 +247,13 @@ def main() -> int:
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except Exception:
+        # Told to end while it starts, or within a callback, a node trips over what is gone.
+        if rclpy.ok():
+            raise
     finally:
+        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.close()
             node.destroy_node()

@@ -9,6 +9,7 @@ a hobby servo's.
 from __future__ import annotations
 
 import math
+import signal
 import sys
 
 import numpy as np
@@ -88,6 +89,13 @@ def main() -> int:
         rclpy.spin(TrialDriver())
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # Told to end within a callback, a node trips over what is gone.
+        if rclpy.ok():
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        rclpy.try_shutdown()
     return 0
 
 
