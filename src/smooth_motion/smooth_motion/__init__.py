@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Motion whose jerk is bounded by construction. Needs no ROS and reads no clock."""
 
-from smooth_motion.acknowledge import Acknowledged, Acknowledgement, RunningPlan
+from smooth_motion.acknowledge import (
+    Acknowledged,
+    Acknowledgement,
+    RunningPlan,
+    distinct_start,
+)
 from smooth_motion.brake import brake
 from smooth_motion.check import (
     CheckConfig,
@@ -32,8 +37,9 @@ from smooth_motion.metrics import (
     ldlj,
     sparc,
 )
-from smooth_motion.overlap import overlap, splice_ns
+from smooth_motion.overlap import overlap, part_ns, splice_ns
 from smooth_motion.plan import Knots, Plan, Point, Sample
+from smooth_motion.retime import Retimed, retime, within_from_ns
 from smooth_motion.robot import Robot, load_robot
 from smooth_motion.tracker import Chunk, TrackerConfig, track
 
@@ -59,6 +65,7 @@ __all__ = [
     "Plan",
     "Point",
     "RecentJerk",
+    "Retimed",
     "Robot",
     "RobotConfigError",
     "RunningPlan",
@@ -74,14 +81,18 @@ __all__ = [
     "brake",
     "check",
     "command_jerk",
+    "distinct_start",
     "jerk_statistics",
     "ldlj",
     "limit_violations",
     "load_robot",
     "movements",
     "overlap",
+    "part_ns",
+    "retime",
     "sparc",
     "splice_ns",
     "track",
     "track_gripper",
+    "within_from_ns",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,9 +23,19 @@ from smooth_motion.plan import Plan
 
 # A controller adds up its periods, so the difference wanders by a fraction of a millisecond.
 IDENTITY_TOLERANCE_NS = 1_000_000
+# Trajectories whose starts are this far apart are never taken for one another.
+DISTINCT_NS = 2 * IDENTITY_TOLERANCE_NS + 1
 ACKNOWLEDGE_TIMEOUT_NS = 300_000_000
 # Plans older than this many are not remembered; a controller runs one of the last few.
 HISTORY = 64
+
+
+def distinct_start(start_ns: int, plans: Iterable[Plan], *, apart_ns: int = DISTINCT_NS) -> int:
+    """Return a start, that or a little later, that cannot be taken for that of one of `plans`."""
+    for other_ns in sorted(plan.start_ns for plan in plans):
+        if abs(start_ns - other_ns) < apart_ns:
+            start_ns = other_ns + apart_ns
+    return start_ns
 
 
 class Acknowledged(Enum):
@@ -100,11 +111,7 @@ class RunningPlan:
 
     def distinct_start(self, start_ns: int) -> int:
         """Return a start, that or a little later, that no plan sent could be taken for."""
-        apart_ns = 2 * self._tolerance_ns + 1
-        for other_ns in sorted(plan.start_ns for plan in self._sent):
-            if abs(start_ns - other_ns) < apart_ns:
-                start_ns = other_ns + apart_ns
-        return start_ns
+        return distinct_start(start_ns, self._sent, apart_ns=2 * self._tolerance_ns + 1)
 
     def sent(self, plan: Plan, now_ns: int) -> None:
         """Note that a plan was sent to the controller.
@@ -129,6 +136,24 @@ class RunningPlan:
         self._by_start = [by_start[start_ns] for start_ns in self._starts]
         self._sent_ns = now_ns
         self._newest_ran = False
+
+    def heard(self, plan: Plan, now_ns: int) -> None:
+        """Note a plan that was heard on its way to the controller, from whomever it came.
+
+        One with the start of a plan sent takes its place: somebody in between changed it.
+
+        Raises:
+            MotionError: As in `sent`.
+        """
+        for index, sent in enumerate(self._sent):
+            if abs(plan.start_ns - sent.start_ns) <= self._tolerance_ns:
+                if plan.joint_names != sent.joint_names:
+                    break
+                self._sent[index] = plan
+                if self.plan is sent:
+                    self.plan = plan
+                return
+        self.sent(plan, now_ns)
 
     def observe(
         self,

@@ -87,6 +87,25 @@ class Limits:
             if not (low < high):
                 raise MotionError(f"position limits of {name} are empty: [{low}, {high}]")
 
+    def slowed(self, scale: float) -> Limits:
+        """Return the limits of a motion whose time is stretched: `scale` times as fast.
+
+        What keeps these keeps the present ones when it is carried out 1 / `scale` times as fast.
+
+        Raises:
+            MotionError: The scale is not above 0 and at most 1.
+        """
+        if not (0.0 < scale <= 1.0):
+            raise MotionError(f"scale must be above 0 and at most 1, but is {scale}")
+        return Limits(
+            self.joint_names,
+            self.position_lower,
+            self.position_upper,
+            self.velocity * scale,
+            self.acceleration * scale**2,
+            self.jerk * scale**3,
+        )
+
     def widened_to(self, position: FloatArray) -> Limits:
         """Return limits whose position range also holds `position` (J,).
 

@@ -15,6 +15,8 @@ from smooth_motion.plan import Plan
 
 # How far the tail's first knot may lie from the running plan: rounding, nothing else.
 SPLICE_TOLERANCE = 1e-13
+# How far two plans may lie apart where they are the same motion: rad, rad/s, rad/s^2.
+_SAME = 1e-9
 
 
 def splice_ns(running: Plan, earliest_ns: int) -> int:
@@ -83,3 +85,19 @@ def overlap(running: Plan, tail: Plan, *, cut_ns: int) -> Plan:
         np.vstack((at_cut.velocity, running.velocities[kept], tail.velocities)),
         np.vstack((at_cut.acceleration, running.accelerations[kept], tail.accelerations)),
     )
+
+
+def part_ns(new: Plan, old: Plan) -> int:
+    """Return the absolute time until which two plans are the same motion.
+
+    Both are cubics between the knots of the two together, so comparing those is enough.
+    """
+    times = np.union1d(new.knots_ns, old.knots_ns[old.knots_ns >= new.start_ns])
+    ours, theirs = new.sample(times), old.sample(times)
+    same = np.ones(times.size, dtype=bool)
+    for a, b in zip(ours[:3], theirs[:3], strict=True):
+        same &= (np.abs(a - b) <= _SAME).all(axis=1)
+    if same.all():
+        return int(times[-1])
+    first = int(np.argmin(same))
+    return int(times[max(first - 1, 0)])

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from smooth_motion import GripperPlan, Plan, State
+from smooth_motion import GripperPlan, Plan, State, part_ns
 from smoothness_monitor.core import brakes
 from smoothness_monitor.core.types import State as Stop
 
@@ -276,7 +276,7 @@ def test_two_plans_part_where_their_motions_differ(robot):
     hold = Plan.hold(names, start.position, 0)
     rows = np.vstack([start.position] * 3)
     same = Plan(names, 0, np.array([0, S, 2 * S]), rows, 0 * rows, 0 * rows)
-    assert brakes.part_ns(same, hold) == 2 * S
+    assert part_ns(same, hold) == 2 * S
     assert brakes.may_run(hold, hold, 0) is None
     assert brakes.may_run(hold, None, 0) is None
     assert brakes.may_run(hold, same, S) is same

@@ -17,9 +17,11 @@ from smooth_motion import (
     Plan,
     State,
     brake,
+    distinct_start,
     overlap,
+    part_ns,
 )
-from smooth_motion.acknowledge import IDENTITY_TOLERANCE_NS
+from smooth_motion.acknowledge import DISTINCT_NS
 from smooth_motion.plan import cubic_position, cubic_velocity
 from smoothness_monitor.core.types import FloatArray
 
@@ -29,32 +31,6 @@ START_BACK_NS = 20_000_000
 PREDICTION_NS = 20_000_000
 # How long a hold's last point lies ahead: a trajectory that has ended is refused by a controller.
 HOLD_NS = 100_000_000
-# Two trajectories whose starts are further apart than this cannot be taken for one another.
-_DISTINCT_NS = 2 * IDENTITY_TOLERANCE_NS + 1
-
-
-def distinct_start(start_ns: int, sent: Sequence[Plan]) -> int:
-    """Return a start, that or a little later, that cannot be taken for that of a plan sent."""
-    for other_ns in sorted(plan.start_ns for plan in sent):
-        if abs(start_ns - other_ns) < _DISTINCT_NS:
-            start_ns = other_ns + _DISTINCT_NS
-    return start_ns
-
-
-def part_ns(new: Plan, old: Plan) -> int:
-    """Return the absolute time until which two plans are the same motion.
-
-    Both are cubics between the knots of the two together, so comparing those is enough.
-    """
-    times = np.union1d(new.knots_ns, old.knots_ns[old.knots_ns >= new.start_ns])
-    ours, theirs = new.sample(times), old.sample(times)
-    same = np.ones(times.size, dtype=bool)
-    for a, b in zip(ours[:3], theirs[:3], strict=True):
-        same &= (np.abs(a - b) <= 1e-9).all(axis=1)
-    if same.all():
-        return int(times[-1])
-    first = int(np.argmin(same))
-    return int(times[max(first - 1, 0)])
 
 
 def brake_in_plan(
@@ -104,9 +80,9 @@ def brake_from_state(
     Raises:
         MotionError: No stop within the limits exists from there.
     """
-    start = state_ns - _DISTINCT_NS
-    if abs(start - foreign_start_ns) <= _DISTINCT_NS:
-        start = foreign_start_ns - 2 * _DISTINCT_NS
+    start = state_ns - DISTINCT_NS
+    if abs(start - foreign_start_ns) <= DISTINCT_NS:
+        start = foreign_start_ns - 2 * DISTINCT_NS
     splice = max(now_ns, state_ns) + PREDICTION_NS
     first = _continued(state, start - state_ns)
     # Out of the first knot, not out of the state, so that the two knots agree to the last bit.

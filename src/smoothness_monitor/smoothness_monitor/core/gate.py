@@ -25,7 +25,7 @@ from smooth_motion import (
     ViolationKind,
     check,
 )
-from smooth_motion.acknowledge import IDENTITY_TOLERANCE_NS
+from smooth_motion.acknowledge import DISTINCT_NS
 from smoothness_monitor.core.types import Trajectory
 
 
@@ -83,10 +83,6 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
     ),
     Refusal.NOT_READY: Reaction("", "there is no permit; a policy may not have heard of it yet"),
 }
-
-
-# Two trajectories whose starts are closer than this can be taken for one another.
-_DISTINCT_NS = 2 * IDENTITY_TOLERANCE_NS + 1
 
 
 class Verdict(enum.Enum):
@@ -196,8 +192,8 @@ def _settle(
 ) -> Decision:
     if not faults:
         before = expected.newest
-        apart_ns = _DISTINCT_NS if before is None else abs(knots.start_ns - before.start_ns)
-        if apart_ns < _DISTINCT_NS:
+        apart_ns = DISTINCT_NS if before is None else abs(knots.start_ns - before.start_ns)
+        if apart_ns < DISTINCT_NS:
             detail = f"its start is {apart_ns * 1e-6:.1f} ms from that of the last plan"
             return refuse(Refusal.NOT_DISTINCT, detail)
         return Decision(Verdict.FORWARD, _as_plan(knots))
