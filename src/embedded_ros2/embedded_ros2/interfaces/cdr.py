@@ -2,8 +2,8 @@
 """CDR v1, little-endian: one writer and one reader a type, as Python source made on first use.
 
 Alignment counts from the end of the four-byte header. Runs of fixed-size fields become one
-`struct` call; sequences of numbers are copied whole, sequences of strings that are those of the
-message before (the names of joints) are not read again.
+`struct` call; sequences of numbers are copied whole. For a stream whose messages have one layout
+there is a quicker reader (`layouts.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from embedded_ros2.interfaces import registry
+from embedded_ros2.interfaces import layouts, registry
 from embedded_ros2.interfaces.classes import ARRAY_CODES, Message, message_class
 from embedded_ros2.interfaces.parse import ARRAY, SEQUENCE, SINGLE, Field, Structure
 
@@ -24,8 +24,9 @@ HEADER = b"\x00\x01\x00\x00"
 _FORMATS = ARRAY_CODES | {"bool": "?", "byte": "c"}
 _SIZES = {base: struct.calcsize("<" + code) for base, code in _FORMATS.items()}
 _MAX_DEPTH = 16
-# Bytes of strings that a reader compares with those of the message before.
-_MAX_KNOWN = 4096
+# A reader for one layout is made of the message that is the so-maniest of its length.
+_LAYOUT_AFTER = 50
+_MAX_LAYOUTS, _MAX_LAYOUT_TRIALS = 8, 3
 
 Writer = Callable[[Any], bytearray]
 Reader = Callable[[bytes], Any]
@@ -268,44 +269,17 @@ class _ReaderSource(_Source):
         if base in _FORMATS:
             return self._read_numbers(field, count)
         self.flush()
+        target, item = self.fresh("v"), self.fresh("e")
+        self.line(f"{target} = []")
+        self.line(f"for _ in range({count}):")
+        self.depth += 1
+        self.forget_position()
         if base == "string":
-            return self._read_strings(field, count)
-        target = self.fresh("v")
-        self.line(f"{target} = []")
-        self.line(f"for _ in range({count}):")
-        self.depth += 1
-        self.forget_position()
-        item = self.read_structure(registry.structure(base), depth + 1)
+            self.read_string(item, field_type.string_bound)
+        else:
+            item = self.read_structure(registry.structure(base), depth + 1)
         self.flush()
         self.line(f"{target}.append({item})")
-        self.depth -= 1
-        self.forget_position()
-        return target
-
-    def _read_strings(self, field: Field, count: str) -> str:
-        """Emit the reading of strings: most often they are those of the message before."""
-        if field.type.shape == ARRAY:
-            self.align(4)
-        target, item, before = self.fresh("v"), self.fresh("e"), self.fresh("b")
-        known = self.bind("K", [(-1, b"", [])])
-        self.line(f"{before} = {known}[0]")
-        self.line(f"t = at + len({before}[1])")
-        self.line(f"if {count} == {before}[0] and data[at:t] == {before}[1]:")
-        self.line(f"    {target} = {before}[2].copy()")
-        self.line("    at = t")
-        self.line("else:")
-        self.depth += 1
-        self.line("t = at")
-        self.line(f"{target} = []")
-        self.line(f"for _ in range({count}):")
-        self.depth += 1
-        self.forget_position()
-        self.read_string(item, field.type.string_bound)
-        self.flush()
-        self.line(f"{target}.append({item})")
-        self.depth -= 1
-        self.line(f"if at - t <= {_MAX_KNOWN} and at <= end:")
-        self.line(f"    {known}[0] = ({count}, data[t:at], {target}.copy())")
         self.depth -= 1
         self.forget_position()
         return target
@@ -376,8 +350,48 @@ def _make_reader(name: str) -> Reader:
     return source.compile("data", f"<CDR reader of {name}>")  # type: ignore[no-any-return]
 
 
+class _Readers:
+    """Reads the messages of one class."""
+
+    def __init__(self, cls: type[Message]) -> None:
+        self._name = cls._structure.name
+        self._general = _make_reader(self._name)
+        # By the length of the payload.
+        self._of_layout: dict[int, layouts.Reader] = {}
+        self._seen: dict[int, int] = {}
+        self._trials: dict[int, int] = {}
+
+    def read(self, data: bytes) -> Any:
+        quick = self._of_layout.get(len(data))
+        if quick is not None:
+            message = quick(data)
+            if message is not None:
+                return message
+            # Another layout of the same length.
+            self._of_layout.pop(len(data), None)
+        message = self._general(data)
+        if len(data) <= layouts.MAX_SIZE and len(self._of_layout) < _MAX_LAYOUTS:
+            self._note(data)
+        return message
+
+    def _note(self, data: bytes) -> None:
+        """Count messages of a length; make a reader for a layout that stays."""
+        size = len(data)
+        if len(self._seen) > 8 * _MAX_LAYOUTS and size not in self._seen:
+            self._seen.clear()
+        self._seen[size] = seen = self._seen.get(size, 0) + 1
+        trials = self._trials.get(size, 0)
+        if seen < _LAYOUT_AFTER or trials >= _MAX_LAYOUT_TRIALS:
+            return
+        if len(self._trials) < 8 * _MAX_LAYOUTS:
+            self._seen[size], self._trials[size] = 0, trials + 1
+            reader = layouts.make_reader(self._name, data)
+            if reader is not None:
+                self._of_layout[size] = reader
+
+
 _writers: dict[type, Writer] = {}
-_readers: dict[type, Reader] = {}
+_readers: dict[type, _Readers] = {}
 
 
 def serialize(message: Message) -> bytearray:
@@ -396,12 +410,12 @@ def deserialize(data: bytes, cls: type[Message]) -> Any:
     Raises:
         CdrError: If `data` is not little-endian CDR v1, ends early, or exceeds a bound.
     """
-    reader = _readers.get(cls)
-    if reader is None:
-        reader = _readers[cls] = _make_reader(cls._structure.name)
+    readers = _readers.get(cls)
+    if readers is None:
+        readers = _readers[cls] = _Readers(cls)
     if data[:2] != b"\x00\x01":
         raise CdrError("not little-endian CDR version 1")
     try:
-        return reader(data)
+        return readers.read(data)
     except struct.error as error:
         raise CdrError("the payload ends early") from error
