@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # The faults begin while the arm moves and are over before it is reset.
-LOST_COMMANDS = "[{at_s: 0.4, for_s: 4.0, stream: commands, do: drop, probability: 1.0}]"
-INTRUDER = "[{at_s: 0.6, for_s: 3.0, intrude_every_s: 0.02}]"
+LOST_COMMANDS = "[{at_s: 0.8, for_s: 4.0, stream: commands, do: drop, probability: 1.0}]"
+INTRUDER = "[{at_s: 1.0, for_s: 3.0, intrude_every_s: 0.02}]"
 NO_GOALS = (
     "smoothness_monitor:arm_controller/follow_joint_trajectory/_action/send_goal",
     "out_of_reach/send_goal",

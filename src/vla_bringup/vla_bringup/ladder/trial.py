@@ -53,15 +53,16 @@ JOINT_STATES_HZ = 100
 BRAKE_AS_GOAL, PERSON = SafetyState.RUNG_BRAKE_AS_GOAL, SafetyState.RUNG_POWER_CUT
 TRAVEL = (1.6, 0.8, -0.8, -0.8, 1.6)
 TRAVEL_S = 2.4
-SPLICE_NS = 250_000_000
+# Later than a plan would need, so that a loaded host has the time.
+SPLICE_NS = 600_000_000
 PAST_NS = 20_000_000
 # Far enough that the arm is at its speed, and every fault has begun.
-STOP_AT_S = 0.9
+STOP_AT_S = 1.2
 STANDS_RAD = 0.005
 BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
 BRING_UP_S = 60.0
-# Starts of trajectories, as controller_state tells them, wander by less.
-SAME_START_NS = 1_000_000
+# Starts of trajectories, as controller_state tells them, wander by less, and none are this near.
+SAME_START_NS = 20_000_000
 
 
 @dataclass(frozen=True)
