@@ -37,7 +37,7 @@ from vla_msgs.msg import SafetyState
 
 INSTRUCTION = "put the red cube in the bin"
 AT_S, FOR_S = 1.5, 2.5
-READY_S, MOVING_S = 60.0, 20.0
+READY_S, MOVING_S = 60.0, 40.0
 REST_S, WATCHED_S = 4.0, 2.0
 END_S = 15.0
 JOINT = "shoulder_pan"

@@ -258,6 +258,26 @@ def test_the_command_writes_page_and_runs(tmp_path, capsys):
     assert main(["--robot", "/no.yaml"]) == 2
 
 
+def test_nothing_overtakes_a_message_that_is_late_also_not_when_the_fault_is_over():
+    link = op.Link()
+    hold = op.Hold(every_s=0.25)
+    hold.start(0, np.random.default_rng(0))
+    link.operations.append(hold)
+    # The first is a little late on its way through, so its end of the period is past the second's.
+    first = link.due(link.carry("a", 10 * MS), 11 * MS)
+    second = link.due(link.carry("b", 20 * MS), 20 * MS)
+    assert first == [(251 * MS, "a")]
+    assert second == [(251 * MS, "b")]
+    link.operations.clear()
+    assert link.due(link.carry("c", 30 * MS), 30 * MS) == [(251 * MS, "c")]
+    assert link.due(link.carry("d", 300 * MS), 300 * MS) == [(300 * MS, "d")]
+    twice = op.Duplicate(copies=2, apart_s=0.1)
+    link.operations.append(twice)
+    assert link.due(link.carry("e", 310 * MS), 310 * MS) == [(310 * MS, "e"), (410 * MS, "e")]
+    assert link.due(link.carry("f", 320 * MS), 320 * MS) == [(320 * MS, "f"), (420 * MS, "f")]
+    assert link.due([], 330 * MS) == []
+
+
 def test_half_hours_in_a_file_are_not_run_again(tmp_path, monkeypatch, capsys):
     ran = []
 

@@ -112,28 +112,37 @@ class FaultNode(Node):
             if stream == "commands" and self._began_ns is None:
                 self._began_ns = self._now_ns()
                 self.get_logger().info("the arm is commanded; faults are counted from here")
-            if not link.operations:
-                publisher.publish(msg)
-                return
-            for delay_ns, changed in link.carry(from_msg(msg), self._now_ns()):
-                self._after(delay_ns, lambda each=changed: publisher.publish(to_msg(each)))  # type: ignore[misc]
+            now_ns = self._now_ns()
+            if link.operations:
+                passed = link.carry(from_msg(msg), now_ns)
+                passed = [(later_ns, to_msg(changed)) for later_ns, changed in passed]
+            else:
+                passed = [(0, msg)]
+            # What is due comes first, or this would overtake it.
+            self._deliver(now_ns)
+            for due_ns, each in link.due(passed, now_ns):
+                self._at(due_ns, lambda each=each: publisher.publish(each))  # type: ignore[misc]
+            self._deliver(now_ns)
 
         self.create_subscription(kind, source, on_message, profile)
 
     def _now_ns(self) -> int:
         return int(self._steady.now().nanoseconds)
 
-    def _after(self, delay_ns: int, what: Callable[[], None]) -> None:
-        if delay_ns <= 0:
-            what()
-            return
+    def _at(self, due_ns: int, what: Callable[[], None]) -> None:
         self._count += 1
-        heapq.heappush(self._later, (self._now_ns() + delay_ns, self._count, what))
+        heapq.heappush(self._later, (due_ns, self._count, what))
+
+    def _after(self, delay_ns: int, what: Callable[[], None]) -> None:
+        self._at(self._now_ns() + delay_ns, what)
+
+    def _deliver(self, now_ns: int) -> None:
+        while self._later and self._later[0][0] <= now_ns:
+            heapq.heappop(self._later)[2]()
 
     def _on_tick(self) -> None:
         now_ns = self._now_ns()
-        while self._later and self._later[0][0] <= now_ns:
-            heapq.heappop(self._later)[2]()
+        self._deliver(now_ns)
         if self._began_ns is None:
             return
         while self._pending and now_ns - self._began_ns >= nanoseconds(self._pending[0].at_s):

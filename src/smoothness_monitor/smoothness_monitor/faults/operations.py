@@ -482,6 +482,21 @@ class Link:
     def __init__(self) -> None:
         """Let everything pass."""
         self.operations: list[Operation] = []
+        self._newest_ns: dict[int, int] = {}
+
+    def due(self, passed: Passed, now_ns: int) -> list[tuple[int, Any]]:
+        """Return when what came out of `carry` is to be delivered, (time in ns, message) each.
+
+        Nothing overtakes what was sent before it, also not once an operation is over. Copies that
+        come later are in order among their like.
+        """
+        out = []
+        for later_ns, message in passed:
+            copy = later_ns - passed[0][0]
+            at_ns = max(now_ns + later_ns, self._newest_ns.get(copy, 0))
+            self._newest_ns[copy] = at_ns
+            out.append((at_ns, message))
+        return out
 
     def carry(self, message: Any, now_ns: int) -> Passed:
         """Return what comes out, (delay in ns, message) each, in the order of delivery."""
