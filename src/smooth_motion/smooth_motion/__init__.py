@@ -39,7 +39,7 @@ from smooth_motion.metrics import (
 )
 from smooth_motion.overlap import overlap, part_ns, splice_ns
 from smooth_motion.plan import Knots, Plan, Point, Sample
-from smooth_motion.retime import Retimed, retime, within_from_ns
+from smooth_motion.retime import Retimed, retime, stretch, within_from_ns
 from smooth_motion.robot import Robot, load_robot
 from smooth_motion.tracker import Chunk, TrackerConfig, track
 
@@ -92,6 +92,7 @@ __all__ = [
     "retime",
     "sparc",
     "splice_ns",
+    "stretch",
     "track",
     "track_gripper",
     "within_from_ns",

@@ -39,6 +39,9 @@ _CUTOFF_HZ = 8.0
 _TOLERANCE = LIMIT_TOLERANCE / 2.0
 # Largest correction of a jerk that makes an end exact, as a share of the limit.
 _CORRECTION = 1e-4
+# The first correction leaves its own rounding behind, the next ones that of the numbers alone.
+_PASSES = 4
+_LAST = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +180,40 @@ def retime(
     )
 
 
+def stretch(plan: Plan, scale: float, limits: Limits, *, from_ns: int) -> Retimed:
+    """Return a plan with the same start that goes on at another rate from where it rests.
+
+    At rest every rate is the same motion, so it needs no time to change and leaves no path.
+
+    Args:
+        plan: At rest at `from_ns`.
+        scale: The rate from there on, above 0 and at most 1.
+        limits: Of the joints.
+        from_ns: Absolute time.
+
+    Raises:
+        MotionError: The plan moves then, or the scale is out of its range.
+        TrackingError: No motion within the limits was found.
+    """
+    if not (0.0 < scale <= 1.0):
+        raise MotionError(f"scale must be above 0 and at most 1, but is {scale}")
+    state = plan.state(from_ns)
+    if state.velocity.any() or state.acceleration.any():
+        raise MotionError(f"the plan moves at {from_ns} ns; it can be stretched from rest only")
+    jerk, ends = _remainder(plan, _Change(from_ns, 0, scale, scale))
+    if not ends.size:
+        return Retimed(plan, plan, scale, from_ns, from_ns, from_ns, from_ns, scale, 0.0)
+    lengths = np.diff(np.concatenate(([0], ends))) * 1e-9
+    rest = State.at_rest(plan.positions[-1])
+    rows = _arrive(jerk, lengths, state, rest, limits)
+    times = np.concatenate(([0], ends))
+    tail = None if rows is None else Plan(plan.joint_names, from_ns, times, *rows)
+    if tail is None or limit_violations(tail, limits.widened_to(state.position)):
+        raise TrackingError(f"no motion at the rate {scale:g} was found from {from_ns} ns")
+    whole = overlap(plan, tail, cut_ns=plan.start_ns)
+    return Retimed(whole, plan, scale, from_ns, from_ns, from_ns, from_ns, scale, 0.0)
+
+
 @dataclass(frozen=True)
 class _Change:
     """A change of rate: the rate goes from one value to another along 3 x^2 - 2 x^3."""
@@ -187,7 +224,9 @@ class _Change:
     last: float
 
     def passed_ns(self, since_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the path time that has passed."""
+        """Return the path time that has passed, after a time since the start."""
+        if not self.lasts_ns:
+            return np.zeros_like(since_ns)
         x = np.clip(since_ns / self.lasts_ns, 0.0, 1.0)
         mean = self.first * x + (self.last - self.first) * (x**3 - x**4 / 2.0)
         return np.rint(self.lasts_ns * mean).astype(np.int64)
@@ -288,7 +327,8 @@ def _arrive(
         Positions, velocities and accelerations, (N + 1, J) each, or None if more than a trace of
         correction would be needed.
     """
-    for _ in range(2):
+    weights = intervals.copy()
+    for _ in range(_PASSES):
         p, v, a = _integrated(jerk, intervals, state)
         # What the last state gains by a unit of jerk in each interval, (3, N).
         after = np.concatenate((np.cumsum(intervals[::-1])[::-1], [0.0]))
@@ -297,7 +337,7 @@ def _arrive(
         # In units of the whole time the three conditions are of one size.
         unit = float(intervals.sum()) ** np.array([3.0, 2.0, 1.0])[:, None]
         scaled = gains / unit
-        weighted = scaled * intervals
+        weighted = scaled * weights
         try:
             correction = weighted.T @ np.linalg.solve(weighted @ scaled.T, missing / unit)
         except np.linalg.LinAlgError:
@@ -305,6 +345,8 @@ def _arrive(
         if not (np.abs(correction) <= _CORRECTION * limits.jerk).all():
             return None
         jerk = jerk + correction
+        # What is left is rounding, and the last digit of an early jerk moves the end by more.
+        weights[:-_LAST] = 0.0
     p, v, a = _integrated(jerk, intervals, state)
     p[-1], v[-1], a[-1] = end.position, end.velocity, end.acceleration
     return p, v, a

@@ -16,6 +16,8 @@ from smooth_motion import (
     overlap,
     retime,
     splice_ns,
+    stretch,
+    track,
     within_from_ns,
 )
 
@@ -125,6 +127,29 @@ def test_the_jerk_of_the_command_keeps_its_limit_across_slowing_and_speeding_up(
         if jerk is not None:
             peak = max(peak, float((np.abs(jerk) / limits.jerk).max()))
     assert peak <= 1.0 + 2e-6
+
+
+@pytest.mark.parametrize("arm", ["small", "large"])
+@given(seed=seeds, scale=scales)
+def test_a_plan_out_of_rest_is_stretched_exactly(arms, arm, seed, scale):
+    limits = getattr(arms, arm)
+    rng = np.random.default_rng(seed)
+    hold = Plan.hold(limits.joint_names, arms.middle(limits), arms.epoch)
+    now = arms.epoch + arms.second
+    splice = now + 170 * MS
+    chunk = arms.random_chunk(rng, limits, now, arms.middle(limits), wild=True)
+    tail = track(chunk, hold.state(splice), limits, start_ns=splice)
+    plan = overlap(hold, tail, cut_ns=now - 20 * MS)
+    found = stretch(plan, scale, limits, from_ns=splice)
+    assert found.plan.start_ns == plan.start_ns
+    assert [str(v) for v in check(found.plan, hold, limits, now_ns=now)] == []
+    t = np.arange(splice, found.plan.end_ns + 20 * MS, 7 * MS)
+    ours, theirs = found.plan.sample(t), plan.sample(found.path_time_ns(t))
+    np.testing.assert_allclose(ours.position, theirs.position, rtol=0.0, atol=1e-7)
+    assert within_from_ns(found.plan, limits.slowed(scale)) <= splice
+    assert (found.plan.positions[-1] == plan.positions[-1]).all()
+    with pytest.raises(MotionError, match="from rest only"):
+        stretch(plan, scale, limits, from_ns=splice + 100 * MS)
 
 
 def test_a_plan_that_ends_meanwhile_ends_where_it_did(arms):
