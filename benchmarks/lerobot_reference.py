@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from smolvla_scenes import MEAN, STD, TASK
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -26,11 +26,6 @@ from vla_policies.smolvla.shapes import _KNOWN, Shapes, TextShape
 from vla_policies.smolvla.tiny import TINY_SHAPES
 from vla_policies.smolvla.write import train_tokenizer, write_vlm
 
-TASK = "pick up the red cube and put it in the box"
-JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-# Degrees and 0..100, as an SO-101's data has them.
-MEAN = np.array([0.0, -40.0, 35.0, 60.0, 0.0, 20.0], np.float32)
-STD = np.array([25.0, 30.0, 30.0, 20.0, 30.0, 15.0], np.float32)
 SIZES = {"full": "HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "tiny": "tiny"}
 
 
@@ -191,21 +186,3 @@ class Reference:
         }
         batch[STATE] = torch.from_numpy(state.astype(np.float32))
         return self.before({**batch, "task": task})
-
-
-def scene(random: np.random.Generator, cameras: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return images (480, 640, 3) with structure at every scale, and a state (6,)."""
-    images = {}
-    for index in range(cameras):
-        layers = [
-            cv2.resize(
-                random.random((480 // grain, 640 // grain, 3), dtype=np.float32),
-                (640, 480),
-                interpolation=cv2.INTER_CUBIC,
-            )
-            for grain in (120, 40, 10, 2)
-        ]
-        mixed = sum(layers) / len(layers)
-        mixed = (mixed - mixed.min()) / (mixed.max() - mixed.min())
-        images[f"{IMAGES}camera{index + 1}"] = (mixed * 255).astype(np.uint8)
-    return images, MEAN + STD * random.standard_normal(6).astype(np.float32)

@@ -22,6 +22,7 @@ from pathlib import Path
 import lerobot_reference as lerobot
 import numpy as np
 import torch
+from smolvla_scenes import JOINTS, TASK, random_scene
 
 from vla_policies import Observation
 from vla_policies.protocol import STATE
@@ -53,7 +54,7 @@ def main() -> None:
         return
     work = arguments.work or Path(tempfile.mkdtemp(prefix="smolvla_parity_"))
     print(f"LeRobot 0.4.4 against ours, {arguments.size}, random weights, error / std")
-    print(f"{'cameras':>7} {'computed in':<28} {'max':>9}   {'  '.join(lerobot.JOINTS)}")
+    print(f"{'cameras':>7} {'computed in':<28} {'max':>9}   {'  '.join(JOINTS)}")
     rows = []
     try:
         for cameras in arguments.cameras:
@@ -70,7 +71,7 @@ def main() -> None:
 def compare(work: Path, arguments: argparse.Namespace, cameras: int) -> list[dict]:
     random = np.random.default_rng(cameras)
     scenes = [
-        (*lerobot.scene(random, cameras), random.standard_normal((50, 32), dtype=np.float32))
+        (*random_scene(random, cameras), random.standard_normal((50, 32), dtype=np.float32))
         for _ in range(arguments.observations)
     ]
     theirs, ours = {}, {}
@@ -110,13 +111,13 @@ def answers(folder: Path, dtype: str, scenes: list[tuple]) -> list[np.ndarray]:
             "checkpoint": str(folder),
             "dt_s": 1 / 30,
             # The checkpoint's numbers as they are: rad stands for whatever they mean.
-            "joints": dict.fromkeys(lerobot.JOINTS, "rad"),
+            "joints": dict.fromkeys(JOINTS, "rad"),
             "dtype": dtype,
             "patch_positions": "exact",
         }
     )
     found = [
-        policy.infer(Observation(0, images, {STATE: state}, lerobot.TASK), noise=noise).positions
+        policy.infer(Observation(0, images, {STATE: state}, TASK), noise=noise).positions
         for images, state, noise in scenes
     ]
     policy.close()
@@ -126,9 +127,9 @@ def answers(folder: Path, dtype: str, scenes: list[tuple]) -> list[np.ndarray]:
 def report(cameras: int, name: str, ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict:
     errors = [np.abs(a - b).max(axis=0) / b.std(axis=0) for a, b in zip(ours, theirs, strict=True)]
     worst = np.max(errors, axis=0)
-    columns = "  ".join(f"{e:{len(j)}.1e}" for e, j in zip(worst, lerobot.JOINTS, strict=True))
+    columns = "  ".join(f"{e:{len(j)}.1e}" for e, j in zip(worst, JOINTS, strict=True))
     print(f"{cameras:>7} {name:<28} {worst.max():9.1e}   {columns}", flush=True)
-    joints = dict(zip(lerobot.JOINTS, worst.tolist(), strict=True))
+    joints = dict(zip(JOINTS, worst.tolist(), strict=True))
     return {"cameras": cameras, "computed": name, "max": float(worst.max()), **joints}
 
 
@@ -140,10 +141,10 @@ def write(rows: list[dict], arguments: argparse.Namespace) -> None:
         f"transformers {transformers_version()}, torch {torch.__version__}, "
         f"{arguments.observations} observations."
     )
-    header = ["cameras", "", "largest", *lerobot.JOINTS]
+    header = ["cameras", "", "largest", *JOINTS]
     cells = [
         [row["cameras"], row["computed"], f"{row['max']:.1e}",
-         *(f"{row[joint]:.1e}" for joint in lerobot.JOINTS)]
+         *(f"{row[joint]:.1e}" for joint in JOINTS)]
         for row in rows
     ]  # fmt: skip
     blocks = {"parity run": run, "parity": pages.table(header, cells)}

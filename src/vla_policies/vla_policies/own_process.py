@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from vla_policies.cli.bench import MALLOC, PASSIVE
+from vla_policies.environment import ENVIRONMENT
 from vla_policies.protocol import (
     Action,
     Observation,
@@ -35,8 +35,6 @@ from vla_policies.rtc import Committed
 from vla_policies.wire.client import HungError, Server
 
 MODULE = "vla_policies.wire.child"
-# What `vla-policy bench` compares: threads that wait do not spin, large blocks of memory are kept.
-ENVIRONMENT = {**PASSIVE, **MALLOC}
 WATCH_S = 0.1
 HEALTH_S, HEALTH_TIMEOUT_S = 2.0, 3.0
 UNHEALTHY = 3

@@ -15,11 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vla_policies.environment import MALLOC, PASSIVE
 from vla_policies.protocol import PolicyError
 
-# Large blocks are kept for the next layer instead of given back after each. glibc takes no more.
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
 # A setting must gain this much to be recommended, so that noise recommends none.
 WORTH = 0.95
 

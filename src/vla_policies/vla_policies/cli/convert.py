@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=["openvino"], default="openvino")
     parser.add_argument(
         "--precision", choices=["float32", "bfloat16", "mixed", "int8"], default="bfloat16",
-        help="of the computation; mixed is int8 in the vision tower's MLPs (default: bfloat16)",
+        help="of the computation; mixed is int8 where --error allows it (default: bfloat16)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--error", type=float, default=0.02,
+        help="of mixed: largest error over standard deviation of an action (default: 0.02)",
     )  # fmt: skip
     parser.add_argument("--observations", type=Path, help="a folder of observations")
     parser.add_argument("--statistics", type=Path, help="replaces those of the checkpoint")
@@ -35,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert, compare, report."""
     from vla_policies.smolvla import export
-    from vla_policies.smolvla.bundle import QUANTISED, read_bundle
-    from vla_policies.smolvla.calibrate import record
+    from vla_policies.smolvla.bundle import QUANTISED
     from vla_policies.smolvla.checkpoint import read_checkpoint
     from vla_policies.smolvla.loading import load_bundle, load_checkpoint
     from vla_policies.smolvla.parity import answers, compare
     from vla_policies.smolvla.samples import random_samples, read_samples
+
+    if arguments.precision in QUANTISED:
+        from vla_policies.smolvla.quantise import quantise
 
     checkpoint = read_checkpoint(
         arguments.checkpoint,
@@ -48,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         patch_positions=arguments.patch_positions,
     )
     to_quantise = arguments.precision in QUANTISED
+    if not arguments.error > 0.0:
+        raise PolicyError(f"--error {arguments.error:g}: give a number above 0")
     if arguments.observations is not None:
         samples = read_samples(arguments.observations, checkpoint.config)
         report = samples[HELD_OUT - 1 :: HELD_OUT] or samples
@@ -66,8 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     export.convert(checkpoint, arguments.folder, arguments.precision)
     if to_quantise:
         print(f"quantising by {len(calibration)} observations ...", flush=True)
-        inputs = record(read_bundle(arguments.folder), calibration, arguments.threads)
-        export.quantise(arguments.folder, arguments.precision, inputs)
+        quantise(
+            checkpoint, arguments.folder, calibration, threads=arguments.threads,
+            allowed=arguments.error if arguments.precision == "mixed" else None,
+        )  # fmt: skip
     print(f"comparing with torch in float32 on {source} ...", flush=True)
     exact = load_checkpoint(checkpoint, "float32", threads=arguments.threads)
     first = answers(exact, report)

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal."""
+    from vla_policies.environment import settle
     from vla_policies.registry import load_policy
     from vla_policies.wire.address import check_bind, read_token, server_tls
     from vla_policies.wire.codec import Limits
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise PolicyError("--clients and --message-mb: give 1 or more")
     tls = server_tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     name, options = find(arguments.policy, _options(arguments.options))
+    settle()
     config = ServerConfig(
         host=arguments.host,
         port=arguments.port,

@@ -21,7 +21,7 @@ BUNDLE_FILE = "bundle.json"
 HOST_FILE = "host.safetensors"
 FORMAT = 1
 STAGES = ("vision", "prefix", "step")
-# mixed: int8 in the vision tower's MLPs, which are most of the work, bfloat16 elsewhere.
+# mixed: int8 in the parts where an error allows it, bfloat16 elsewhere.
 QUANTISED = ("mixed", "int8")
 PRECISIONS = ("float32", "bfloat16", *QUANTISED)
 # bfloat16 as its upper 16 bits, since numpy has no such type.

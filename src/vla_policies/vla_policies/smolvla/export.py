@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convert a checkpoint to a bundle for OpenVINO, and quantise it."""
+"""Convert a checkpoint to a bundle for OpenVINO."""
 
 from __future__ import annotations
 
 import json
-import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
 from safetensors.numpy import save_file
 
@@ -22,11 +20,11 @@ from vla_policies.smolvla.bundle import (
     EMBEDDING,
     FORMAT,
     HOST_FILE,
-    QUANTISED,
     STAGES,
 )
 from vla_policies.smolvla.checkpoint import Checkpoint
 from vla_policies.smolvla.model import SmolVLA
+from vla_policies.smolvla.openvino_import import openvino
 from vla_policies.smolvla.saving import copy_description
 from vla_policies.smolvla.stages import PrefixStage, StepStage, VisionStage
 from vla_policies.smolvla.torch_backend import load_model
@@ -49,12 +47,12 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     Args:
         checkpoint: What to convert.
         folder: Where to; see `make_folder`.
-        precision: Of the computation. What is to be quantised is float32 until `quantise`.
+        precision: Of the computation; see `quantise` for what is quantised afterwards.
     """
     model = load_model(checkpoint)
     for name, stage in trace(model).items():
         # bfloat16 weights fit into float16 but for their smallest, which become 0.
-        half = precision == "bfloat16"
+        half = precision != "float32"
         openvino.save_model(stage, folder / f"{name}.xml", compress_to_fp16=half)
     host = {
         name: np.ascontiguousarray(values.detach().numpy())
@@ -71,7 +69,7 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     copy_description(checkpoint, folder)
     for key, value in (
         ("format", FORMAT),
-        ("precision", "float32" if precision in QUANTISED else precision),
+        ("precision", precision),
         ("checkpoint", checkpoint.folder.name),
         ("patch_positions", checkpoint.patch_positions),
         ("openvino", openvino.__version__),
@@ -87,8 +85,8 @@ def note(folder: Path, key: str, value: Any) -> None:
     path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def trace(model: SmolVLA) -> dict[str, openvino.Model]:
-    """Return the stages as OpenVINO models, with as many tokens and rows as they are given."""
+def trace(model: SmolVLA, names: Sequence[str] = STAGES) -> dict[str, openvino.Model]:
+    """Return stages as OpenVINO models, with as many tokens and rows as they are given."""
     text, expert = model.shapes.text, model.shapes.expert
     layers, groups, half = text.layers, text.kv_heads, text.head_size // 2
     share = text.heads // groups
@@ -116,7 +114,8 @@ def trace(model: SmolVLA) -> dict[str, openvino.Model]:
     }
     modules = {"vision": VisionStage, "prefix": PrefixStage, "step": StepStage}
     found = {}
-    for name, shape in shapes.items():
+    for name in names:
+        shape = shapes[name]
         fill = [iter(size) for size in sizes.get(name, [[]])]
         example = tuple(
             torch.zeros([next(here) if n == many else n for n in one])
@@ -128,64 +127,3 @@ def trace(model: SmolVLA) -> dict[str, openvino.Model]:
                 modules[name](model), example_input=example, input=shape
             )
     return found
-
-
-def quantise(
-    folder: Path, precision: str, inputs: Mapping[str, Sequence[list[Array32]]]
-) -> None:
-    """Quantise the stages of a bundle, in place.
-
-    Args:
-        folder: A bundle that was converted for this precision.
-        precision: One of `QUANTISED`.
-        inputs: Of each stage, to calibrate it.
-    """
-    import nncf
-
-    nncf.set_log_level(logging.ERROR)
-    for name in STAGES:
-        stage = openvino.Core().read_model(folder / f"{name}.xml")
-        recipe = _recipe(name, precision)
-        if recipe is not None:
-            # Masked scores are statistics too, too large to be summed; nothing is made of them.
-            with np.errstate(over="ignore"):
-                stage = nncf.quantize(
-                    stage,
-                    nncf.Dataset(list(inputs[name])),
-                    model_type=nncf.ModelType.TRANSFORMER,
-                    preset=nncf.QuantizationPreset.MIXED,
-                    subset_size=len(inputs[name]),
-                    **recipe,
-                )
-        # Beside the old file first, since the stage still reads its weights from there.
-        openvino.save_model(stage, folder / "new.xml", compress_to_fp16=True)
-        del stage
-        for end in ("xml", "bin"):
-            (folder / f"new.{end}").replace(folder / f"{name}.{end}")
-    note(folder, "precision", precision)
-    note(folder, "nncf", nncf.__version__)
-    note(folder, "calibration", {name: len(values) for name, values in inputs.items()})
-
-
-def _recipe(stage: str, precision: str) -> dict[str, Any] | None:
-    """Return what a stage needs to keep its accuracy, or None to leave it as it is.
-
-    Measured on random weights; see the README.
-    """
-    import nncf
-
-    if stage == "vision":
-        # The first and the last layer cost little and lose most.
-        patterns, types = [".*connector.*"], ["Convolution"]
-        if precision == "mixed":
-            patterns.append(".*self_attn.*")
-            types.append("ScaledDotProductAttention")
-        return {"ignored_scope": nncf.IgnoredScope(types=types, patterns=patterns)}
-    if precision == "mixed":
-        return None
-    # Smoothing moves outliers into weights, which here costs more than the outliers.
-    rough = nncf.AdvancedQuantizationParameters(
-        smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=-1)
-    )
-    attention = nncf.IgnoredScope(types=["ScaledDotProductAttention"])
-    return {"ignored_scope": attention, "advanced_parameters": rough}

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from vla_policies.environment import give_back
 from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Array32
 from vla_policies.smolvla.bundle import EMBEDDING, HOST_FILE, STAGES, Bundle
 from vla_policies.smolvla.flow import time_embedding
 from vla_policies.smolvla.hardware import drop_mapped_pages, has_bfloat16
+from vla_policies.smolvla.openvino_import import openvino
 
 ROPE_BASE = 10_000.0
 MASKED = np.float32(-1e9)
@@ -99,6 +100,7 @@ class OpenVinoBackend:
         self._warm_up(shapes.vision.image_size, config.max_state_size, config.max_action_size)
         # The library keeps the files mapped after it has packed their weights for itself.
         drop_mapped_pages(bundle.folder / f"{name}.bin" for name in STAGES)
+        give_back()
 
     def encode_image(self, pixels: Array32) -> Array32:
         """Return the tokens (1, I, hidden) of an image (3, S, S) in -1..1."""

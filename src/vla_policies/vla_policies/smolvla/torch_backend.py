@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
+from vla_policies.environment import give_back
 from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Array32
 from vla_policies.smolvla.checkpoint import Checkpoint
@@ -70,6 +71,7 @@ class TorchBackend:
         self.name = f"torch {dtype} on {device}"
         self._device = torch.device(device)
         self.model = load_model(checkpoint, DTYPES[dtype], device)
+        give_back()
 
     @torch.inference_mode()
     def encode_image(self, pixels: Array32) -> Tensor:
