@@ -22,7 +22,6 @@ import argparse
 import json
 import os
 import queue
-import resource
 import shlex
 import signal
 import subprocess
@@ -408,8 +407,9 @@ def watched(options):
 
     seen = {"on_joint_states": [], "on_controller_state": []}
     for name, times in seen.items():
+        judge = getattr(Monitor, name)
 
-        def timed(self, message, now, judge=getattr(Monitor, name), times=times):
+        def timed(self, message, now, judge=judge, times=times):
             outputs = judge(self, message, now)
             times.append((message.stamp_ns, time.time_ns()))
             return outputs
@@ -521,7 +521,10 @@ def _with_monitor(monitor, seconds, measure=None, **options):
     return report, value
 
 
-def load(arguments, seconds, _folder):
+RUNS = ["load", "floor", "ordinary", "trips", "check"]
+
+
+def load(arguments, seconds):
     """Return the CPU share of the node."""
     command = [sys.executable, "-m", "smoothness_monitor.node", *arguments]
     monitor = subprocess.Popen(command)
@@ -572,7 +575,7 @@ def ordinary(arguments, seconds, folder):
     return result
 
 
-def trips(arguments, seconds, _folder):
+def trips(arguments, seconds):
     """Return the times from a bad message to STOPPING, ms."""
     command = [sys.executable, "-m", "smoothness_monitor.node", *arguments]
     monitor = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -640,12 +643,65 @@ def _spread(times_ms):
     }
 
 
+def report(results, seconds):
+    """Write the page of the documentation."""
+    from pages import DOCS, fill, machine, table
+
+    load_, floor_, check_ = results["load"], results["floor"], results["check"]
+    joints, states = (results["ordinary"][name] for name in ("joints", "states"))
+    trips_ = results["trips"]
+    goals = {
+        "cpu": load_["cpu"] <= CPU_GOAL,
+        "decision": max(joints["p99"], states["p99"], trips_["p99"]) <= DECISION_GOAL_MS,
+        "check": check_["p99"] <= CHECK_GOAL_MS,
+    }
+
+    def times(name, what):
+        values = [f"{what[key]:.2f} ms" for key in ("p50", "p99", "max")]
+        return [name, *values, what["count"]]
+
+    cpu = [
+        ["the monitor", f"{load_['cpu']:.1%}"],
+        ["floor: a subscriber that does nothing", f"{floor_['cpu']:.1%}"],
+    ]
+    if "floor_rclpy" in results:
+        cpu.append(["the same with real rclpy", f"{results['floor_rclpy']['cpu']:.1%}"])
+    lost = joints["lost"] + states["lost"]
+    goal_rows = [
+        ["CPU of the monitor", f"<= {CPU_GOAL:.0%} of a core", _met(goals["cpu"])],
+        ["decision, p99", f"<= {DECISION_GOAL_MS:g} ms", _met(goals["decision"])],
+        ["check, p99", f"<= {CHECK_GOAL_MS:g} ms", _met(goals["check"])],
+    ]
+    blocks = [
+        table(["process", "of a core"], cpu),
+        table(
+            ["time", "median", "p99", "largest", "number"],
+            [
+                times("decision, `joint_states`", joints),
+                times("decision, `controller_state`", states),
+                times("decision, trip", trips_),
+                times(f"check, 7 joints x {check_['knots']} knots", check_),
+            ],
+        ),
+        f"{lost} of {joints['count'] + states['count'] + lost} ordinary messages were lost. "
+        f"{load_['plans_per_s']:.1f} plans a second of {load_['knots']:.0f} knots were forwarded.",
+        table(["goal", "", ""], goal_rows),
+    ]
+    run = f"`python benchmarks/monitor_load.py --seconds {seconds:g} --docs`: {machine()}."
+    fill(DOCS / "monitor_load.md", {"run": run, "figures": "\n\n".join(blocks)})
+
+
+def _met(goal):
+    return "met" if goal else "NOT met"
+
+
 def main():
     """Run what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each run")
-    parser.add_argument("--only", nargs="+", default=["load", "floor", "ordinary", "trips", "check"])
+    parser.add_argument("--seconds", type=float, default=45.0, help="of each run")
+    parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS, help="some of the runs")
     parser.add_argument("--ros-setup", help="setup file of a real ROS 2: its floor beside ours")
+    parser.add_argument("--results", type=Path, help="file that keeps the figures of other runs")
     parser.add_argument("--docs", action="store_true", help="write docs/reference/monitor_load.md")
     parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
     parser.add_argument("--sent", help=argparse.SUPPRESS)
@@ -657,22 +713,29 @@ def main():
         return ROLES[options.role](options) or 0
     os.environ.setdefault("ROS_DOMAIN_ID", "77")
     results = {}
+    if options.results and options.results.exists():
+        results = json.loads(options.results.read_text(encoding="utf-8"))
+    seconds, setup = options.seconds, options.ros_setup
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = _files(folder)
+        runs = {
+            "load": lambda: load(arguments, seconds),
+            "floor": lambda: floor(seconds),
+            "ordinary": lambda: ordinary(arguments, seconds, folder),
+            "trips": lambda: trips(arguments, 2 * seconds),
+            "check": lambda: check_times(5000),
+        }
+        if setup and "floor" in options.only:
+            options.only = [*options.only, "floor_rclpy"]
+            runs["floor_rclpy"] = lambda: floor(seconds, setup)
         for run in options.only:
-            if run == "floor":
-                results[run] = floor(options.seconds)
-                if options.ros_setup:
-                    results["floor_rclpy"] = floor(options.seconds, options.ros_setup)
-            elif run == "check":
-                results[run] = check_times(5000)
-            else:
-                measure = {"load": load, "ordinary": ordinary, "trips": trips}[run]
-                results[run] = measure(arguments, options.seconds, folder)
+            results[run] = runs[run]()
             print(run, json.dumps(results[run]), flush=True)
-    if "floor_rclpy" in results:
-        print("floor_rclpy", json.dumps(results["floor_rclpy"]))
+    if options.results:
+        options.results.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    if options.docs:
+        report(results, seconds)
     return 0
 
 
