@@ -37,9 +37,10 @@ from vla_msgs.msg import SafetyState
 
 INSTRUCTION = "put the red cube in the bin"
 AT_S, FOR_S = 1.5, 2.5
-READY_S, MOVING_S = 60.0, 40.0
+READY_S, MOVING_S, ASK_S = 60.0, 40.0, 5.0
 REST_S, WATCHED_S = 4.0, 2.0
 END_S = 15.0
+SAME_START_NS = 1_000_000
 JOINT = "shoulder_pan"
 TRIPPED = (SafetyState.STOPPING, SafetyState.STOPPED_LATCHED, SafetyState.FAULT)
 STATES = ("STARTUP", "READY", "STOPPING", "STOPPED_LATCHED", "FAULT")
@@ -81,7 +82,7 @@ TRIALS = (
     _stream("joint_states", "stuck", True),
     _stream("joint_states", "freeze", True),
     _stream("joint_states", "stamp_shift", True, by_s=-1.0),
-    _stream("joint_states", "not_a_number", True, joint=JOINT, value="nan"),
+    _stream("joint_states", "not_a_number", True, joint=JOINT, value=float("nan")),
     _stream("joint_states", "offset", True, joint=JOINT, by_rad=0.5),
     _stream("joint_states", "drift", True, joint=JOINT, rate_rad_s=0.5),
     _stream("joint_states", "spike", True, joint=JOINT, by_rad=0.3, every=4),
@@ -150,8 +151,10 @@ class Watcher(Node):
         self.heard_s = 0.0
         self.tripped_s: float | None = None
         self.began_s: float | None = None
-        # (s on the steady clock, stamp in ns, time from start in ns, positions, velocities)
-        self.cycles: list[tuple[float, int, int, np.ndarray, np.ndarray]] = []
+        # Starts of the trajectories sent, which the controller's reports give to 0.2 ms only.
+        self.starts: list[int] = []
+        # (s on the steady clock, reported start in ns, time from it in ns, positions)
+        self.cycles: list[tuple[float, int, int, np.ndarray]] = []
         self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_state, latched)
         self.create_subscription(
             JointTrajectoryControllerState, "arm_controller/controller_state", self._on_cycle, 100
@@ -165,21 +168,17 @@ class Watcher(Node):
             self.tripped_s = self.heard_s
 
     def _on_command(self, msg: JointTrajectory) -> None:
+        stamp = msg.header.stamp
+        self.starts.append(stamp.sec * 10**9 + stamp.nanosec)
         if self.began_s is None:
             self.began_s = time.monotonic()
 
     def _on_cycle(self, msg: JointTrajectoryControllerState) -> None:
         stamp = msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec
         since = msg.reference.time_from_start
-        self.cycles.append(
-            (
-                time.monotonic(),
-                stamp,
-                since.sec * 10**9 + since.nanosec,
-                np.array(msg.reference.positions),
-                np.array(msg.reference.velocities),
-            )
-        )
+        since_ns = since.sec * 10**9 + since.nanosec
+        position = np.array(msg.reference.positions)
+        self.cycles.append((time.monotonic(), stamp - since_ns, since_ns, position))
 
     def wait(self, what: object, seconds: float) -> bool:
         """Spin until `what()` holds; return whether it does."""
@@ -195,6 +194,10 @@ class Watcher(Node):
         rows = [row[3] for row in self.cycles if since_s <= row[0] <= until_s]
         return float(np.max(np.ptp(rows, axis=0))) if len(rows) > 1 else 0.0
 
+    def _trajectory_ns(self, row: tuple[float, int, int, np.ndarray]) -> int:
+        near = [start for start in self.starts if abs(start - row[1]) <= SAME_START_NS]
+        return (near[-1] if near else row[1]) + row[2]
+
     def last_motion_s(self, since_s: float) -> float:
         """Return when the command moved last."""
         last = since_s
@@ -204,16 +207,16 @@ class Watcher(Node):
         return last
 
     def jerk(self, since_s: float, limit: np.ndarray) -> float:
-        """Return the largest jerk of the command over its limit: third divided differences."""
+        """Return the largest jerk of the command over its limit: in trajectory time."""
         rows = [row for row in self.cycles if row[0] >= since_s - 0.05]
         worst = 0.0
         for four in zip(rows, rows[1:], rows[2:], rows[3:], strict=False):
-            # The controller's own grid; a cycle that was not heard is no difference.
-            t = np.array([row[1] for row in four], dtype=float) * 1e-9
+            t = np.array([self._trajectory_ns(row) for row in four], dtype=np.int64)
+            t = (t - t[0]) * 1e-9
+            # A cycle that was not heard is no difference.
             if np.min(np.diff(t)) < 0.005 or np.max(np.diff(t)) > 0.015:
                 continue
             table = np.array([row[3] for row in four])
-            t = t - t[0]
             for order in (1, 2, 3):
                 table = (table[1:] - table[:-1]) / (t[order:] - t[:-order])[:, None]
             worst = max(worst, float(np.max(6.0 * np.abs(table[0]) / limit)))
@@ -274,8 +277,12 @@ def watch(trial: Trial, watcher: Watcher, process: subprocess.Popen) -> Seen:
     )
     if not ready:
         return replace(seen, problem="the system did not become ready")
-    watcher.instruction.publish(String(data=INSTRUCTION))
-    if not watcher.wait(lambda: watcher.began_s is not None, MOVING_S):
+    # A policy that is still being loaded does not hear it.
+    for _ in range(round(MOVING_S / ASK_S)):
+        watcher.instruction.publish(String(data=INSTRUCTION))
+        if watcher.wait(lambda: watcher.began_s is not None, ASK_S):
+            break
+    else:
         return replace(seen, problem="the arm was not commanded")
     assert watcher.began_s is not None
     assert watcher.state is not None

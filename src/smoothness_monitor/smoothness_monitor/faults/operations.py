@@ -224,7 +224,7 @@ class NotANumber(Operation):
     name = "not_a_number"
     doc = "replaces a position by NaN or infinity"
     joint: str = _param("Which joint.")
-    value: float = _param("nan, inf or -inf.")
+    value: float = _param("`.nan`, `.inf` or `-.inf`.")
 
     def apply(self, message: Any, now_ns: int) -> Passed:
         """Deliver it spoilt."""
@@ -300,6 +300,26 @@ class Noise(Operation):
             return [float(v) for v in np.array(values) + noise]
 
         return [(0, with_positions(message, change))]
+
+
+@dataclass
+class Rattle(Operation):
+    """Let one joint vibrate for a while, as a loose one does."""
+
+    name = "rattle"
+    doc = "lets one joint vibrate, then sit firmly again"
+    joint: str = _param("Which joint.")
+    by_rad: float = _param("Amplitude.", "rad")
+    rate_hz: float = _param("Frequency.", "Hz")
+    for_s: float = _param("For how long.", "s")
+
+    def apply(self, message: Any, now_ns: int) -> Passed:
+        """Deliver it with the vibration."""
+        t = (now_ns - self._since_ns) * 1e-9
+        if not (t <= self.for_s):
+            return [(0, message)]
+        by = self.by_rad * math.sin(2.0 * math.pi * self.rate_hz * t)
+        return [(0, _one(message, self.joint, lambda v: v + by))]
 
 
 @dataclass
