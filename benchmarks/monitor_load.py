@@ -90,7 +90,6 @@ ROBOT = {
 MONITOR = {
     "joint_states_rate_hz": 1000.0,
     "measured_jerk_window": 41,
-    "tracking_error_rad": 0.1,
     "controller_manager": "",
 }
 

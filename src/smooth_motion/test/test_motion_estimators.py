@@ -33,6 +33,23 @@ def test_the_jerk_of_a_cubic_is_exact_at_any_spacing():
     np.testing.assert_allclose(np.hstack(results[3:]), 7.0, rtol=1e-6)
 
 
+def test_the_lower_differences_of_a_cubic_are_its_means_over_their_samples():
+    estimator = CommandJerk(["joint"])
+    assert estimator.velocity is estimator.acceleration is estimator.jerk is None
+    positions = [cubic(i * 0.001) for i in range(8)]
+    for i, position in enumerate(positions):
+        jerk = estimator.update(i * MS, np.array([position]))
+        if i >= 1:
+            mean = (position - positions[i - 1]) / 1e-3
+            np.testing.assert_allclose(estimator.velocity, mean, rtol=1e-9)
+        if i >= 2:
+            mean = (position - 2.0 * positions[i - 1] + positions[i - 2]) / 1e-6
+            np.testing.assert_allclose(estimator.acceleration, mean, rtol=1e-6)
+        assert estimator.jerk is jerk
+    estimator.update(7 * MS, np.array([0.0]))
+    assert estimator.velocity is estimator.acceleration is estimator.jerk is None
+
+
 @given(
     jerks=st.lists(st.floats(-100.0, 100.0), min_size=6, max_size=20),
     steps=st.lists(st.integers(1 * MS, 60 * MS), min_size=20, max_size=60),

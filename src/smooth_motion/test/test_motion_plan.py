@@ -65,6 +65,14 @@ def test_one_time_gives_one_row_and_many_times_give_many(moving):
     assert moving.sample([]).position.shape == (0, 5)
 
 
+def test_the_position_at_one_time_is_that_of_a_sample_bit_by_bit(moving, arms):
+    hold = Plan.hold(moving.joint_names, moving.positions[0], moving.start_ns)
+    for plan in (moving, hold):
+        times = np.arange(plan.start_ns - 2_000_000, plan.end_ns + 3_000_000, 333_333)
+        for t in (*times.tolist(), *plan.knots_ns.tolist()):
+            np.testing.assert_array_equal(plan.position_at(t), plan.sample(t).position)
+
+
 def test_a_plan_survives_the_way_through_message_points_bit_by_bit(moving):
     copy = Plan.from_points(moving.joint_names, moving.start_ns, moving.points())
     np.testing.assert_array_equal(copy.times_ns, moving.times_ns)
