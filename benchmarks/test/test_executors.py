@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executors do what they are said to do, so that comparing them means something."""
 
+import compare_executors
 import numpy as np
 import pytest
 from executors import EXECUTORS, Delay, Link, Rows, Setup, reach, replay
 from executors.baselines import Ensemble, LeRobot, LeRobotHeld, Naive
 from executors.controllers import LinearPoints, Smooth
 from executors.fci import FER, HOME, aborts
+from executors.outcome import Outcome
 
 MS = 1_000_000
 STEP = 33_333_333
@@ -175,3 +177,26 @@ def test_on_the_very_same_chunks_this_suite_keeps_its_limit():
     assert outcome.peak <= 100.001
     assert outcome.refused == 0
     assert outcome.error < 0.05
+
+
+def test_a_recorded_outcome_is_not_run_again_unless_asked_for(tmp_path):
+    path, ran = tmp_path / "outcomes.jsonl", []
+
+    def run(name, delay):
+        ran.append((name, delay.steps))
+        return Outcome(rms=1.5, peak=2.0, seconds=3.0, aborts={"as sent": 0})
+
+    def results(anew=(), seeds=2):
+        record = compare_executors.Record(path, seeds, anew)
+        return compare_executors.every([4], run, "FER", record)
+
+    first = results()
+    assert len(ran) == len(EXECUTORS)
+    assert results() == first
+    assert len(ran) == len(EXECUTORS)
+    results(anew=["cubes"])
+    assert len(ran) == len(EXECUTORS)
+    results(anew=["FER"])
+    assert len(ran) == 2 * len(EXECUTORS)
+    results(seeds=3)
+    assert len(ran) == 3 * len(EXECUTORS)
