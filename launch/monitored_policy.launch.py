@@ -36,6 +36,11 @@ ARGUMENTS = [
         description="Thresholds of the monitor.",
     ),
     DeclareLaunchArgument(
+        "measured_topic",
+        default_value="joint_states",
+        description="The joints as they were read, for the monitor: where they are stamped then.",
+    ),
+    DeclareLaunchArgument(
         "policy_python",
         default_value="",
         description="Interpreter of the policy's own process, in place of what the contract says.",
@@ -53,11 +58,12 @@ ARGUMENTS = [
 ]
 
 FAULTS = LaunchConfiguration("faults")
+MEASURED = LaunchConfiguration("measured_topic")
 
 
-def through_faults(topic: str, instead: str) -> PythonExpression:
+def through_faults(topic: str | LaunchConfiguration, instead: str) -> PythonExpression:
     """Return a topic's name, or that of the fault node's where there is a fault file."""
-    return PythonExpression([f"'{instead}' if '", FAULTS, f"' else '{topic}'"])
+    return PythonExpression([f"'{instead}' if '", FAULTS, "' else '", topic, "'"])
 
 
 def given(argument: str) -> IfCondition:
@@ -84,7 +90,7 @@ def generate_launch_description() -> LaunchDescription:
                 through_faults("vla_policy_node/joint_trajectory", "faults/plans"),
             ),
             ("~/gripper_trajectory_in", "vla_policy_node/gripper_trajectory"),
-            ("joint_states", through_faults("joint_states", "faults/joint_states")),
+            ("joint_states", through_faults(MEASURED, "faults/joint_states")),
             (
                 "arm_controller/controller_state",
                 through_faults("arm_controller/controller_state", "faults/controller_state"),
@@ -109,7 +115,10 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         condition=given("faults"),
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
-        remappings=[("~/plans_in", "vla_policy_node/joint_trajectory")],
+        remappings=[
+            ("~/plans_in", "vla_policy_node/joint_trajectory"),
+            ("joint_states", MEASURED),
+        ],
     )
     policy = Node(
         package="vla_policy_node",

@@ -5,8 +5,8 @@ r"""An SO-101 behind ros2_control: controllers, the monitor and, with a contract
     ros2 launch vla_bringup so101_ros2_control.launch.py hardware:=topic_based \
         contract_file:=my_contract.yaml monitor_file:=my_monitor.yaml
 
-`topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to be
-at the other end of them.
+`topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to
+be at the other end of them.
 """
 
 from pathlib import Path
@@ -24,20 +24,21 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
 SHARE = FindPackageShare("vla_bringup")
+HARDWARE = LaunchConfiguration("hardware")
 
 ARGUMENTS = [
     DeclareLaunchArgument(
         "hardware",
         default_value="mock",
         choices=["mock", "topic_based"],
-        description="What moves: nothing (every command is reached at once), or a driver by topics.",
+        description="mock: every command is reached at once. topic_based: a driver by topics.",
     ),
     DeclareLaunchArgument(
         "controllers_file",
@@ -48,6 +49,14 @@ ARGUMENTS = [
         "description_file",
         default_value=PathJoinSubstitution([SHARE, "urdf", "so101.urdf.xacro"]),
         description="xacro of the arm; it takes robot_file and hardware.",
+    ),
+    # The broadcaster stamps afresh what a driver may have read up to a period before, or twice.
+    DeclareLaunchArgument(
+        "measured_topic",
+        default_value=PythonExpression(
+            ["'joint_states' if '", HARDWARE, "' == 'mock' else 'joint_states_raw'"]
+        ),
+        description="The joints as they were read, for the monitor: where they are stamped then.",
     ),
     DeclareLaunchArgument(
         "contract_file",
@@ -65,7 +74,9 @@ NEEDED = {
 }
 NEEDED_BY_HARDWARE = {
     "mock": {},
-    "topic_based": {"joint_state_topic_hardware_interface": "joint-state-topic-hardware-interface"},
+    "topic_based": {
+        "joint_state_topic_hardware_interface": "joint-state-topic-hardware-interface"
+    },
 }
 
 
@@ -75,7 +86,7 @@ def find_ros2_control(context: LaunchContext) -> None:
     Raises:
         RuntimeError: A package is missing.
     """
-    hardware = LaunchConfiguration("hardware").perform(context)
+    hardware = HARDWARE.perform(context)
     for package, debian in {**NEEDED, **NEEDED_BY_HARDWARE[hardware]}.items():
         try:
             get_package_prefix(package)
@@ -130,7 +141,7 @@ def activate(context: LaunchContext) -> list[Action]:
             LaunchConfiguration("controllers_file"),
         ],
     )
-    if LaunchConfiguration("hardware").perform(context) == "mock":
+    if HARDWARE.perform(context) == "mock":
         return [spawner]
     words = "--once --field name --qos-reliability best_effort joint_states_raw"
     heard = ExecuteProcess(

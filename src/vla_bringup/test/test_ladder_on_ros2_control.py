@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 

@@ -17,7 +17,7 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
@@ -43,9 +43,11 @@ class TrialDriver(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._last_ns = self._steady.now().nanoseconds
         self._publisher = self.create_publisher(
-            JointState, "joint_states_raw", qos_profile_sensor_data
+            JointState, "joint_states_raw", QoSProfile(depth=10)
         )
-        self.create_subscription(JointState, "joint_commands", self._on_command, QoSProfile(depth=1))
+        self.create_subscription(
+            JointState, "joint_commands", self._on_command, QoSProfile(depth=1)
+        )
         self.create_service(Trigger, "~/hold", self._on_hold)
         self.create_service(Trigger, "~/run_away", self._on_run_away)
         self.create_timer(PERIOD_S, self._on_period, clock=self._steady)

@@ -22,7 +22,7 @@ from builtin_interfaces.msg import Duration, Time
 from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -59,7 +59,6 @@ PAST_NS = 20_000_000
 # Far enough that the arm is at its speed, and every fault has begun.
 STOP_AT_S = 1.2
 STANDS_RAD = 0.005
-BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
 BRING_UP_S = 60.0
 # Starts of trajectories, as controller_state tells them, wander by less, and none are this near.
 SAME_START_NS = 20_000_000
@@ -164,15 +163,11 @@ class Observer(Node):
             QoSProfile(depth=1000),
             raw=True,
         )
-        self.create_subscription(
-            JointState, joints, self._on_joints, QoSProfile(depth=100, reliability=BEST_EFFORT)
-        )
+        self.create_subscription(JointState, joints, self._on_joints, QoSProfile(depth=100))
         for topic in (f"{arm}/joint_trajectory", "faults/commands"):
             self.create_subscription(JointTrajectory, topic, self._on_command, QoSProfile(depth=1))
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(
-            SafetyState, "smoothness_monitor/state", self._on_safety, latched
-        )
+        self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_safety, latched)
         self._plans = self.create_publisher(
             JointTrajectory, "vla_policy_node/joint_trajectory", QoSProfile(depth=1)
         )
@@ -261,9 +256,10 @@ def _child(parent: int, program: str) -> int:
 
 
 def _prefer(process: int) -> None:
-    """Let a process's threads go first, where that is allowed: all of its states are wanted.
+    """Let a process's threads go first, where that is allowed: they are the arm.
 
-    A controller drops a state while its publishing thread waits for a processor.
+    On a loaded host a controller drops states while its publishing thread waits for a processor,
+    and a driver reads its joints at odd times.
     """
     with suppress(PermissionError, ProcessLookupError):
         for thread in Path(f"/proc/{process}/task").iterdir():
@@ -305,7 +301,6 @@ class Trial:
 
         def driver(monitor: Any) -> None:
             if hardware == "topic_based":
-                monitor["driver_states_topic"] = "joint_states_raw"
                 monitor["driver_hold_service"] = "trial_driver/hold"
 
         self.arguments = {
@@ -336,7 +331,8 @@ class Trial:
         with ExitStack() as stack:
             if self.hardware == "topic_based":
                 driver = [sys.executable, "-c", DRIVER, *robot]
-                stack.enter_context(_process(driver, self.folder / "driver.log"))
+                process = stack.enter_context(_process(driver, self.folder / "driver.log"))
+                _prefer(process.pid)
             launched = stack.enter_context(_process(launch, self.folder / "launch.log"))
             rclpy.init()
             stack.callback(rclpy.try_shutdown)
