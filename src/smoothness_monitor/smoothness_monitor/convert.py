@@ -132,6 +132,8 @@ def state_to(snapshot: Snapshot, stamp_ns: int) -> SafetyState:
     msg = SafetyState(
         state=int(snapshot.state),
         permit=snapshot.permit,
+        speed_scaling=snapshot.speed_scaling,
+        slow_reason=snapshot.slow_reason,
         first_cause=snapshot.first_cause,
         first_cause_detail=snapshot.first_cause_detail,
         causes=list(snapshot.causes),

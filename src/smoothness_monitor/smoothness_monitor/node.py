@@ -22,7 +22,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-from vla_msgs.msg import PolicyStatus, SafetyState
+from vla_msgs.msg import PolicyStatus, SafetyState, Smoothness
 
 try:
     from controller_manager_msgs.msg import ControllerManagerActivity
@@ -31,6 +31,7 @@ except ImportError:  # Humble: stale_controller_state has to find an inactive co
 
 from smooth_motion import RobotConfigError, load_robot
 from smoothness_monitor import convert, qos
+from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import Answer, Level, Now, Outputs
 from smoothness_monitor.ladder_calls import LadderCalls
@@ -70,6 +71,7 @@ class SmoothnessMonitor(Node):
             JointTrajectory, f"{gripper}/joint_trajectory", qos.TRAJECTORY
         )
         self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
+        self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_subscription(
             JointTrajectory, "~/joint_trajectory_in", self._on_plan, qos.TRAJECTORY
@@ -95,6 +97,8 @@ class SmoothnessMonitor(Node):
         self.create_service(Trigger, "~/reset", self._on_reset, callback_group=group)
         self.create_timer(TICK_S, self._on_tick, clock=self._steady)
         self.create_timer(GRAPH_S, self._on_graph, clock=self._steady)
+        period_s = 1.0 / config.smoothness_rate_hz
+        self.create_timer(period_s, self._on_smoothness, clock=self._steady)
         self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=self._steady)
         self.get_logger().info(
             f"{robot.name}: {len(robot.limits.joint_names)} joints, thresholds from "
@@ -236,15 +240,18 @@ class SmoothnessMonitor(Node):
         stamp_ns = self.get_clock().now().nanoseconds
         self._state.publish(convert.state_to(self._monitor.snapshot(), stamp_ns))
 
+    def _on_smoothness(self) -> None:
+        window_s = self._monitor.config.smoothness_window_s
+        stamp_ns = self.get_clock().now().nanoseconds
+        self._smoothness.publish(smoothness_to(self._monitor.smoothness(), window_s, stamp_ns))
+
     def _on_diagnostics(self) -> None:
-        self._diagnostics.publish(
-            convert.diagnostics_to(
-                self.get_name(),
-                self._monitor.snapshot(),
-                self._monitor.reports(),
-                self.get_clock().now().nanoseconds,
-            )
-        )
+        name, snapshot = self.get_name(), self._monitor.snapshot()
+        stamp_ns = self.get_clock().now().nanoseconds
+        msg = convert.diagnostics_to(name, snapshot, self._monitor.reports(), stamp_ns)
+        smoothness = self._monitor.smoothness()
+        msg.status.append(smoothness_status(name, smoothness, snapshot.slow_reason))
+        self._diagnostics.publish(msg)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -143,6 +143,52 @@ class MonitorConfig:
     tracking_error_of: int = _param(
         "Number of newest errors that tracking_error_count is counted in.", "", 1, 50
     )
+    slow_jerk_factor: float = _param(
+        "As measured_jerk_factor, for the level beyond which the motion is slowed down.",
+        "",
+        1.0,
+        100.0,
+    )
+    slow_tracking_error_rad: float = _param(
+        "As tracking_error_rad, for the level beyond which the motion is slowed down.",
+        "rad",
+        0.005,
+        3.2,
+    )
+    slow_count: int = _param(
+        "Measurements beyond a level that slow the motion down, out of the newest slow_of.",
+        "",
+        1,
+        200,
+    )
+    slow_of: int = _param(
+        "Number of newest measurements that slow_count is counted in.", "", 1, 200
+    )
+    slow_scale: float = _param(
+        "Share of its speed at which a motion is carried out while it is slowed down; 1: never.",
+        "",
+        0.1,
+        1.0,
+    )
+    slow_change_s: float = _param(
+        "Time in which the speed changes; up to three times as long where the limits demand it.",
+        "s",
+        0.1,
+        2.0,
+    )
+    slow_deviation_rad: float = _param(
+        "Distance of a joint from its path, while the speed changes, above which a longer change "
+        "is preferred.",
+        "rad",
+        1e-4,
+        0.1,
+    )
+    slow_release: float = _param(
+        "Share of the levels below which the measurements count as smooth again.", "", 0.1, 1.0
+    )
+    slow_clear_s: float = _param(
+        "Time for which they must be smooth until the speed comes back.", "s", 0.1, 60.0
+    )
     frozen_travel_rad: float = _param(
         "Travel of the reference during which bit-identical joint_states trip.", "rad", 0.01, 1.0
     )
@@ -206,6 +252,10 @@ class MonitorConfig:
     )
     reset_timeout_s: float = _param(
         "Time in which a reset must have activated the controller and heard of it.", "s", 0.2, 10.0
+    )
+    smoothness_rate_hz: float = _param("Rate of ~/smoothness.", "Hz", 0.1, 100.0)
+    smoothness_window_s: float = _param(
+        "Time over which ~/smoothness takes RMS and peak of the jerk.", "s", 0.1, 60.0
     )
     standstill_velocity_rad_s: float = _param(
         "Speed of a measured joint below which it counts as standing.", "rad/s", 0.01, 1.0
@@ -283,6 +333,19 @@ def _cross_check(path: str | Path, values: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"{path}: stop_goal_s: must lie between stop_resend_s and stop_overlap_s; a goal that "
             "comes after the overlap would step"
+        )
+    for slow, stop in (
+        ("slow_jerk_factor", "measured_jerk_factor"),
+        ("slow_tracking_error_rad", "tracking_error_rad"),
+    ):
+        if not values[slow] <= values[stop]:
+            raise ConfigError(
+                f"{path}: {slow}: is above {stop}, so the arm would stop before it slows down; "
+                "lower it"
+            )
+    if values["slow_count"] > values["slow_of"]:
+        raise ConfigError(
+            f"{path}: slow_count: is larger than slow_of, so it could never slow down; lower it"
         )
     for name in ("measured_jerk", "tracking_error", "overrun"):
         if values[f"{name}_count"] > values[f"{name}_of"]:

@@ -23,6 +23,7 @@ SENSOR = QoSProfile(
 )
 # A late subscriber learns at once what the state is.
 STATE = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
+SMOOTHNESS = _reliable(1)
 DIAGNOSTICS = _reliable(1)
 # Several nodes publish there, each on its own.
 HEALTH = _reliable(10)

@@ -345,6 +345,7 @@ def test_the_diagnostics_have_a_line_for_every_detector(graph):
     assert names == [
         "smoothness_monitor: stop",
         *(f"smoothness_monitor: {detector.name}" for detector in DETECTORS),
+        "smoothness_monitor: smoothness",
     ]
 
 

@@ -35,6 +35,7 @@ class Refusal(enum.Enum):
     NOT_READY = "not_ready"
     SUPERSEDED = "superseded"
     NOT_DISTINCT = "not_distinct"
+    SLOWED = "slowed"
     GRIPPER = "gripper"
 
 
@@ -77,6 +78,9 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
     ),
     Refusal.NOT_DISTINCT: Reaction(
         "", "it starts within 2 ms of the plan before it: nobody could tell which of them runs"
+    ),
+    Refusal.SLOWED: Reaction(
+        "", "the motion is slowed down, and it is too fast or continues a plan from before that"
     ),
     Refusal.GRIPPER: Reaction(
         "", "a gripper trajectory beyond its range or rate; the one before it goes on"
@@ -130,6 +134,8 @@ class Expected:
         recent: Plans that ran or were forwarded before these.
         newest: The plan that was forwarded last, whatever became of it; None when none was.
         since_ns: When plans began to be forwarded, at the start or after a reset.
+        believed: Plans that somebody may continue without knowing that they run no more, or at
+            another speed.
     """
 
     running: Plan
@@ -137,6 +143,7 @@ class Expected:
     recent: Sequence[Plan] = ()
     newest: Plan | None = None
     since_ns: int = 0
+    believed: Sequence[Plan] = ()
 
 
 def refuse(refusal: Refusal, detail: str) -> Decision:
@@ -201,10 +208,14 @@ def _settle(
     if kinds <= _TIMING | {ViolationKind.STEP} and knots.start_ns < expected.since_ns:
         return refuse(Refusal.SUPERSEDED, "it was made before the state became READY")
     if ViolationKind.STEP in kinds and kinds <= _TIMING | {ViolationKind.STEP}:
-        for plan in expected.recent:
+        def continues(plan: Plan) -> bool:
             old = check(knots, plan, limits, now_ns=now_ns, config=config)
-            if {fault.kind for fault in old} <= _TIMING:
-                return refuse(Refusal.SUPERSEDED, "it continues a plan that no longer runs")
+            return {fault.kind for fault in old} <= _TIMING
+
+        if any(continues(plan) for plan in reversed(expected.believed)):
+            return refuse(Refusal.SLOWED, "what it continues is carried out more slowly")
+        if any(continues(plan) for plan in expected.recent):
+            return refuse(Refusal.SUPERSEDED, "it continues a plan that no longer runs")
     worst = max(faults, key=lambda fault: bool(REACTIONS[fault.kind].trips))
     return Decision(Verdict.REJECT, None, str(worst), REACTIONS[worst.kind].trips)
 
@@ -214,6 +225,15 @@ _TIMING = {kind for kind in ViolationKind if not REACTIONS[kind].trips}
 
 def _severity(faults: list[Violation]) -> int:
     return sum(bool(REACTIONS[fault.kind].trips) for fault in faults)
+
+
+def plan_of(trajectory: Trajectory) -> Plan:
+    """Return the plan that a trajectory is.
+
+    Raises:
+        MotionError: It is none.
+    """
+    return Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
 
 
 def _as_plan(knots: Knots) -> Plan:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from smooth_motion import Acknowledged, CheckConfig, Robot
+from smooth_motion import Acknowledged, CheckConfig, MotionError, Robot, part_ns
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.detectors import Ages, Detectors, Measurement
@@ -21,6 +21,8 @@ from smoothness_monitor.core.inputs import (
     Stream,
     reference_columns,
 )
+from smoothness_monitor.core.instrument import Instrument, Smoothness
+from smoothness_monitor.core.slowdown import Slowdown
 from smoothness_monitor.core.stop import Lock, Phase, Sight, Stop
 from smoothness_monitor.core.types import (
     Answer,
@@ -82,6 +84,14 @@ class Monitor:
         self._last_rejection = ""
         self._out = Outbox()
         self._stop = Stop(self.account, config, self._out)
+        self._slowdown = Slowdown(
+            self.account,
+            robot.limits,
+            self.detectors.measured_jerk.level(config.slow_jerk_factor),
+            config,
+            self._out,
+        )
+        self._instrument = Instrument(self.names, config.smoothness_window_s)
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -125,10 +135,14 @@ class Monitor:
         if lost and not self._lost:
             self._out.log(Level.WARN, "the controller does not run the plan forwarded last")
         self._lost = lost
+        command = self.detectors.command_jerk
+        before = command.newest
         self._trip_all(self.detectors.on_cycle(cycle), now)
+        self._instrument.on_cycle(cycle, None if command.newest is before else command.newest)
         if self.state is not State.READY:
             self._stop.watch(self._sight(now))
         self._judge_waiting(now)
+        self._adapt_speed(now)
         self._move_on(now)
         return self._out.take()
 
@@ -139,7 +153,9 @@ class Monitor:
             return self._out.take()
         self._measured = position
         self._standstill.update(message.stamp_ns, position)
-        self._trip_all(self.detectors.on_measurement(self._measurement(message, position)), now)
+        measurement = self._measurement(message, position)
+        self._trip_all(self.detectors.on_measurement(measurement), now)
+        self._look_at_smoothness(measurement, now)
         self._move_on(now)
         return self._out.take()
 
@@ -319,6 +335,20 @@ class Monitor:
             plans_forwarded=self._forwarded,
             plans_rejected=self._rejected,
             last_rejection=self._last_rejection,
+            speed_scaling=self._slowdown.scaling,
+            slow_reason=self._slowdown.why,
+        )
+
+    def smoothness(self) -> Smoothness:
+        """Return the smoothness of the motion as it is published."""
+        estimator = self.detectors.measured_jerk.estimator
+        return self._instrument.report(
+            self._clock.now_ns,
+            limit=self.robot.limits.jerk,
+            noise_floor=estimator.noise_floor,
+            delay_s=estimator.delay_s,
+            speed_scaling=self._slowdown.scaling,
+            deviation=self._slowdown.deviation,
         )
 
     def reports(self) -> tuple[DetectorReport, ...]:
@@ -378,6 +408,7 @@ class Monitor:
                 account.recent,
                 account.newest,
                 self._ready_ns,
+                tuple(self._slowdown.believed),
             ),
             self._limits,
             now_ns=now.ros_ns,
@@ -387,11 +418,30 @@ class Monitor:
             return
         self._waiting = None
         if decision.plan is None:
+            self._believe(trajectory, decision.trips)
             self._refuse(decision.reason, decision.trips, now)
             return
+        own_ns = self._clock.now_ns
+        plan, why = self._slowdown.admit(decision.plan, self._limits, own_ns)
+        if plan is None:
+            refused = gate.refuse(gate.Refusal.SLOWED, why)
+            self._slowdown.believed.append(decision.plan)
+            self._refuse(refused.reason, refused.trips, now)
+            return
         self._forwarded += 1
-        account.sent(decision.plan, self._clock.now_ns)
-        self._out.arm.append(Trajectory.of(decision.plan))
+        self._instrument.on_boundary(part_ns(plan, account.pending or account.running.plan))
+        account.sent(plan, own_ns)
+        self._out.arm.append(Trajectory.of(plan))
+
+    def _believe(self, trajectory: Trajectory, trips: str) -> None:
+        """Remember a sound plan that is refused while others may not know what runs."""
+        if trips or not self._slowdown.believed:
+            return
+        try:
+            self._slowdown.believed.append(gate.plan_of(trajectory))
+        except (MotionError, OverflowError):
+            # Not sound: nothing continues it.
+            return
 
     def _refuse(self, reason: str, trips: str, now: Now) -> None:
         self._rejected += 1
@@ -405,6 +455,33 @@ class Monitor:
 
     def _refuse_without_permit(self, now: Now) -> None:
         self._refuse(f"{gate.Refusal.NOT_READY.value}: the state is {self.state.name}", "", now)
+
+    # -- slower before it stops ------------------------------------------------------------------
+
+    def _look_at_smoothness(self, measurement: Measurement, now: Now) -> None:
+        jerk = self.detectors.measured_jerk.newest
+        self._instrument.on_measured(measurement.stamp_ns, jerk)
+        if self.state is not State.READY:
+            return
+        reference, own_ns = measurement.reference, self._clock.now_ns
+        error = None if reference is None else measurement.position - reference
+        slowdown = self._slowdown
+        if not slowdown.observe(jerk, error, own_ns):
+            return
+        self._out.changed = True
+        if slowdown.why:
+            self._instrument.intervenes(own_ns, f"slowed: {slowdown.why.partition(':')[0]}")
+            text = f"slowed down to {slowdown.scaling:g} of the speed: {slowdown.why}"
+            self._out.log(Level.WARN, text)
+        else:
+            self._instrument.ends(own_ns, slowdown.deviation)
+            text = "at full speed again; the path was left by {:.2g} rad at most"
+            self._out.log(Level.INFO, text.format(slowdown.deviation))
+        self._adapt_speed(now)
+
+    def _adapt_speed(self, now: Now) -> None:
+        if self.state is State.READY and self._waiting is None:
+            self._slowdown.advance(self._limits, now, self._clock.now_ns)
 
     # -- trips and the stop ----------------------------------------------------------------------
 
@@ -429,6 +506,7 @@ class Monitor:
             self._trip_ns = now.ros_ns
         self._out.log(Level.ERROR, f"{name}: {detail}")
         if self.state in (State.STARTUP, State.READY):
+            self._instrument.intervenes(self._clock.now_ns, f"stopped: {name}")
             self._stop.begin(self._sight(now))
             self._follow_stop()
 
@@ -538,6 +616,9 @@ class Monitor:
         self.detectors.command_position.limits = self._limits
         self.detectors.clear()
         self.account.rebase()
+        self._instrument.ends(self._clock.now_ns, self._slowdown.deviation)
+        self._instrument.permitted(self._clock.now_ns)
+        self._slowdown.clear()
         self._ready_ns = now.ros_ns
         self._waiting = None
         self._enter(State.READY)

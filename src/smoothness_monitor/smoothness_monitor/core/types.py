@@ -289,6 +289,8 @@ class Snapshot:
     plans_forwarded: int
     plans_rejected: int
     last_rejection: str
+    speed_scaling: float
+    slow_reason: str
 
 
 @dataclass(frozen=True)

@@ -475,6 +475,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         Drift,
         Spike,
         Noise,
+        Rattle,
         JointStuck,
         Scale,
         SwapJoints,

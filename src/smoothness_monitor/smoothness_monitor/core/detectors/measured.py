@@ -32,12 +32,16 @@ class MeasuredJerk(Bound):
 
     def __init__(self, names: Sequence[str], limit: FloatArray, ticks: int, config: MonitorConfig):
         self.estimator = _estimator(names, ticks, config)
-        nominal = self.estimator.jerk_gain * limit
-        bound = self.estimator.quantisation_bound
-        super().__init__(names, config.measured_jerk_factor * nominal + bound)
+        self._limit = limit
+        super().__init__(names, self.level(config.measured_jerk_factor))
         self._count = config.measured_jerk_count
         self._newest: deque[bool] = deque(maxlen=config.measured_jerk_of)
         self.newest = np.full(len(self._names), np.nan)
+
+    def level(self, factor: float) -> FloatArray:
+        """Return what a jerk of `factor` times the limit can cause, (J,) rad/s^3."""
+        bound = self.estimator.quantisation_bound
+        return factor * self.estimator.jerk_gain * self._limit + bound
 
     @property
     def filled(self) -> bool:

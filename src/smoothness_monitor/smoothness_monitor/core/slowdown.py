@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slower along the same path, while the joints move roughly: the answer before the stop.
+
+Whatever runs is carried out at `slow_scale` of its speed, by a plan that follows the same path,
+and at its own speed again once the joints have been smooth for a while. Whoever plans is told by
+`speed_scaling`. A plan that is slow enough by itself is forwarded as it is, one that begins at
+rest is stretched, and any faster one is refused without a trip: nobody undoes the slowdown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from smooth_motion import (
+    Limits,
+    MotionError,
+    Plan,
+    Retimed,
+    distinct_start,
+    part_ns,
+    retime,
+    splice_ns,
+    stretch,
+    within_from_ns,
+)
+from smoothness_monitor.core.account import Account
+from smoothness_monitor.core.brakes import START_BACK_NS
+from smoothness_monitor.core.types import FloatArray, Level, Now, Outbox, Trajectory, nanoseconds
+from smoothness_monitor.params import MonitorConfig
+
+# Where no slower motion was found along a path, it is looked for again after this long.
+RETRY_NS = 50_000_000
+# A plan that was under way when the slowdown began is still forwarded for this long.
+UNDER_WAY_NS = 300_000_000
+# Plans made here, and plans that others believe to run, that are remembered.
+MEMORY = 8
+
+
+class Roughness:
+    """Whether the measured joints move roughly: below what trips, above what a sound arm does.
+
+    Attributes:
+        why: What was found, in words; empty while nothing was.
+    """
+
+    def __init__(
+        self, names: tuple[str, ...], jerk_level: FloatArray, config: MonitorConfig
+    ) -> None:
+        """Begin smooth.
+
+        Args:
+            names: J names.
+            jerk_level: (J,) rad/s^3; beyond it a joint is rough.
+            config: The rest of the levels.
+        """
+        self.why = ""
+        self._names, self._jerk_level = names, jerk_level
+        self._error_level = config.slow_tracking_error_rad
+        self._count = config.slow_count
+        self._release = config.slow_release
+        self._clear_ns = nanoseconds(config.slow_clear_s)
+        self._newest: deque[bool] = deque(maxlen=config.slow_of)
+        self._unclear_ns = 0
+
+    def update(self, jerk: FloatArray, error: FloatArray | None, own_ns: int) -> None:
+        """Take in a measurement.
+
+        Args:
+            jerk: (J,) rad/s^3, NaN where there is no estimate.
+            error: (J,) rad from the reference, None where that is not known.
+            own_ns: The monitor's own clock.
+        """
+        jerk_share = np.abs(jerk) / self._jerk_level
+        share = float(jerk_share.max())
+        error_share = math.nan if error is None else float(np.abs(error).max()) / self._error_level
+        rough = share > 1.0 or error_share > 1.0
+        self._newest.append(rough)
+        # What is not known is not smooth.
+        if not (share <= self._release and error_share <= self._release):
+            self._unclear_ns = own_ns
+        if self.why:
+            if own_ns - self._unclear_ns >= self._clear_ns:
+                self.clear()
+        elif rough and sum(self._newest) >= self._count:
+            self.why = self._words(jerk, error, share, error_share)
+
+    def _words(
+        self, jerk: FloatArray, error: FloatArray | None, share: float, error_share: float
+    ) -> str:
+        if error is not None and not (share > 1.0 and share >= error_share):
+            joint = int(np.argmax(np.abs(error)))
+            return (
+                f"tracking_error: {self._names[joint]}: {abs(error[joint]):.5g} rad, level "
+                f"{self._error_level:.5g} rad"
+            )
+        joint = int(np.argmax(np.abs(jerk) / self._jerk_level))
+        return (
+            f"measured_jerk: {self._names[joint]}: {abs(jerk[joint]):.5g} rad/s^3, level "
+            f"{self._jerk_level[joint]:.5g} rad/s^3"
+        )
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.why = ""
+        self._newest.clear()
+
+
+class Slowdown:
+    """Retimes what runs while the joints are rough, and judges what may replace it.
+
+    Attributes:
+        scaling: The rate at which plans may be carried out now: `slow_scale`, or 1.
+        why: Why it is not 1, empty when it is.
+        deviation: Largest distance of a joint from the path since the slowdown began, rad.
+        believed: Plans that run only in the belief of who sent them: slowed down or refused here.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        limits: Limits,
+        jerk_level: FloatArray,
+        config: MonitorConfig,
+        outbox: Outbox,
+    ) -> None:
+        """Begin at full speed."""
+        self.scaling = 1.0
+        self.deviation = 0.0
+        self.believed: deque[Plan] = deque(maxlen=MEMORY)
+        self.roughness = Roughness(limits.joint_names, jerk_level, config)
+        self._account, self._config, self._out = account, config, outbox
+        self._slow = limits.slowed(config.slow_scale)
+        self._overlap_ns = nanoseconds(config.plan_overlap_s)
+        self._change_ns = nanoseconds(config.slow_change_s)
+        self._made: deque[Retimed] = deque(maxlen=MEMORY)
+        self._settled_for: Plan | None = None
+        self._retry_ns = 0
+        self._since_ns = 0
+        self._failed_for: Plan | None = None
+
+    @property
+    def why(self) -> str:
+        """Why the motion is slowed down, empty when it is not."""
+        return self.roughness.why
+
+    def clear(self) -> None:
+        """Begin anew at full speed, after a reset."""
+        self.roughness.clear()
+        self.scaling, self.deviation = 1.0, 0.0
+        self.believed.clear()
+        self._made.clear()
+        self._settled_for = self._failed_for = None
+
+    def observe(self, jerk: FloatArray, error: FloatArray | None, own_ns: int) -> bool:
+        """Take in a measurement; return whether the scaling changed. Arguments as `Roughness`."""
+        self.roughness.update(jerk, error, own_ns)
+        scaling = self._config.slow_scale if self.roughness.why else 1.0
+        if scaling == self.scaling:
+            return False
+        self.scaling, self._since_ns = scaling, own_ns
+        self._settled_for = None
+        if scaling < 1.0:
+            self.deviation = 0.0
+        return True
+
+    # -- what runs -------------------------------------------------------------------------------
+
+    def advance(self, limits: Limits, now: Now, own_ns: int) -> None:
+        """Send the plan that changes the rate of what runs, if one is due.
+
+        Args:
+            limits: The arm's.
+            now: The clocks.
+            own_ns: The monitor's own clock.
+        """
+        account = self._account
+        if account.running is None or account.cycle is None:
+            return
+        plan = account.running.plan
+        if plan is self._settled_for or own_ns < self._retry_ns:
+            return
+        if account.foreign or account.pending is not None:
+            return
+        made = next((item for item in self._made if item.plan is plan), None)
+        if made is None and self.scaling == 1.0:
+            # Somebody else's: it has the speed that its sender wants.
+            self._settled_for = plan
+            return
+        splice = splice_ns(plan, now.ros_ns + self._overlap_ns)
+        if splice >= plan.end_ns or (made is not None and made.scale == self.scaling):
+            self._settled_for = plan
+            return
+        if made is not None and splice < made.settled_ns:
+            return
+        if made is None and within_from_ns(plan, self._slow) <= splice:
+            self._settled_for = plan
+            return
+        cut = max(min(now.ros_ns, account.cycle.time_ns) - START_BACK_NS, plan.start_ns)
+        try:
+            found = retime(
+                made or plan,
+                self.scaling,
+                limits,
+                splice_ns=splice,
+                cut_ns=distinct_start(cut, account.known),
+                change_ns=self._change_ns,
+                deviation=self._config.slow_deviation_rad,
+            )
+        except MotionError as error:
+            self._retry_ns = own_ns + RETRY_NS
+            if self._failed_for is not plan:
+                self._failed_for = plan
+                self._out.log(Level.WARN, f"the speed stays as it is for now: {error}")
+            return
+        self.believed.append(plan)
+        self._made.append(found)
+        self.deviation = max(self.deviation, found.deviation)
+        account.sent(found.plan, own_ns)
+        self._out.arm.append(Trajectory.of(found.plan))
+
+    # -- what may replace it ---------------------------------------------------------------------
+
+    def admit(self, plan: Plan, limits: Limits, own_ns: int) -> tuple[Plan | None, str]:
+        """Return what to forward for a plan that passed the gate, None and why when nothing.
+
+        Args:
+            plan: Sound, and continues what runs or is about to.
+            limits: The arm's.
+            own_ns: The monitor's own clock.
+        """
+        if self.scaling == 1.0:
+            self.believed.clear()
+            return plan, ""
+        account = self._account
+        assert account.running is not None
+        base = account.pending or account.running.plan
+        part = max(part_ns(plan, base), plan.start_ns)
+        if within_from_ns(plan, self._slow) <= part:
+            return plan, ""
+        state = plan.state(part)
+        if not (state.velocity.any() or state.acceleration.any()):
+            try:
+                found = stretch(plan, self.scaling, limits, from_ns=part)
+            except MotionError as error:
+                return None, str(error)
+            self.believed.append(plan)
+            self._made.append(found)
+            return found.plan, ""
+        if own_ns - self._since_ns <= UNDER_WAY_NS and not self._is_slow(base):
+            # It was under way when the slowdown began, and is slowed down once it runs.
+            return plan, ""
+        return None, (
+            f"it is faster than speed_scaling {self.scaling:g} allows; plan within the limits "
+            "that this scales, or from rest"
+        )
+
+    def _is_slow(self, plan: Plan) -> bool:
+        made = any(item.plan is plan and item.scale <= self.scaling for item in self._made)
+        return made or plan is self._settled_for
