@@ -193,3 +193,38 @@ def test_a_trained_model_is_saved_as_a_checkpoint_that_reads_back(checkpoint, tm
         assert torch.equal(dict(back.named_parameters())[name], values)
     with pytest.raises(PolicyError, match="holds something already"):
         save_checkpoint(tmp_path / "trained", model, checkpoint)
+
+
+def test_keys_and_values_that_stay_in_place_change_nothing(checkpoint, backend, seen):
+    """As on a GPU, whose recorded computations read and write the same memory each time."""
+    pixels, ids, state = seen
+    replaying = TorchBackend(checkpoint, "float32", "cpu", replay=True)
+    noise = pattern_noise(checkpoint.config)
+    for rows, dark, moved in (
+        (50, False, 0.0),
+        (16, False, 0.5),
+        (16, True, 0.5),
+        (50, True, 0.0),
+    ):
+        images = [image * np.float32(1 - dark) for image in pixels]
+        chunks = []
+        for each in (backend, replaying):
+            prefix = each.prefill(parts(each, (images, ids, state)), state)
+            chunk(each, prefix, noise[:rows])
+            prefix = each.renew(prefix, state + np.float32(moved))
+            chunks.append(chunk(each, prefix, noise[:rows]))
+        np.testing.assert_array_equal(*chunks)
+    replaying.close()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_answers_like_the_processor(checkpoint, backend, seen):
+    state = seen[2]
+    noise = pattern_noise(checkpoint.config)
+    prefix = backend.prefill(parts(backend, seen), state)
+    wanted = chunk(backend, prefix, noise)
+    recorded = TorchBackend(checkpoint, "float32", "cuda")
+    for _ in range(2):
+        prefix = recorded.prefill(parts(recorded, seen), state)
+        np.testing.assert_allclose(chunk(recorded, prefix, noise), wanted, atol=2e-4)
+    recorded.close()

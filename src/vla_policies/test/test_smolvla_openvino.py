@@ -56,9 +56,7 @@ def test_a_new_state_on_the_same_images_gives_what_a_whole_computation_gives(bun
     for state in states:
         observation = Observation(0, sample.images, state, sample.task)
         renewed = used.infer(observation, noise=noise).positions
-    np.testing.assert_allclose(
-        renewed, fresh.infer(observation, noise=noise).positions, atol=1e-5
-    )
+    np.testing.assert_allclose(renewed, fresh.infer(observation, noise=noise).positions, atol=1e-5)
 
 
 def test_a_bundle_is_a_checkpoint_to_the_policy(bundle):

@@ -14,7 +14,6 @@ import torch
 from safetensors.numpy import save_file
 
 from vla_policies.protocol import PolicyError
-from vla_policies.smolvla.backend import Array32
 from vla_policies.smolvla.bundle import (
     BUNDLE_FILE,
     EMBEDDING,

@@ -27,7 +27,7 @@ def fit(image: Image, size: int) -> NDArray[np.float32]:
     exact, new_size = image.astype(np.float32), (new_width, new_height)
     resized = np.asarray(cv2.resize(exact, new_size, interpolation=cv2.INTER_LINEAR))
     square = np.full((3, size, size), np.float32(-1), dtype=np.float32)
-    square[:, size - new_height :, size - new_width :] = (
-        resized.transpose(2, 0, 1) * np.float32(2 / 255) - np.float32(1)
-    )
+    square[:, size - new_height :, size - new_width :] = resized.transpose(2, 0, 1) * np.float32(
+        2 / 255
+    ) - np.float32(1)
     return square

@@ -331,6 +331,20 @@ class Prefix:
         """Number of valid tokens (B,)."""
         return self.valid.sum(dim=1)
 
+    def tensors(self) -> list[Tensor]:
+        """Return all that it holds, in one order."""
+        pairs = [tensor for pair in self.crossed if pair is not None for tensor in pair]
+        return [*self.keys, *self.values, *pairs, self.valid]
+
+    def clone(self) -> Prefix:
+        """Return a copy that shares no memory."""
+        return Prefix(
+            tuple(k.clone() for k in self.keys),
+            tuple(v.clone() for v in self.values),
+            tuple(c and (c[0].clone(), c[1].clone()) for c in self.crossed),
+            self.valid.clone(),
+        )
+
     def first(self, count: int) -> Prefix:
         """Return the first tokens only."""
         return Prefix(
@@ -374,7 +388,7 @@ class SmolVLA(nn.Module):
         """Return tokens (B, I, hidden) of pixels (B, 3, S, S) in -1..1."""
         tokens = self.connector(self.vision(pixels))
         # The factor is rounded to the tokens' type, as it was in training.
-        return tokens * tokens.new_tensor(self.shapes.text.hidden**0.5)
+        return tokens * torch.tensor(self.shapes.text.hidden**0.5, dtype=tokens.dtype).item()
 
     def embed_text(self, ids: Tensor) -> Tensor:
         """Return tokens (B, L, hidden) of token ids (B, L)."""

@@ -298,4 +298,3 @@ def _make(feature: str, size: int, mode: str, found: Statistics, source: Path) -
 
 def _listed(names: Any) -> str:
     return ", ".join(sorted(names))
-

@@ -113,11 +113,12 @@ def quantise(
             continue
         layers = _layers(backend.model, part)
         round_weights(layers, lambda: answers(exact, samples[:ROUND_BY]))
-        stage = _quantised(trace(backend.model, [part.stage])[part.stage], part, inputs[part.stage])
+        plain = trace(backend.model, [part.stage])[part.stage]
+        stage = _quantised(plain, part, inputs[part.stage])
         for end in ENDS:
             (folder / f"{part.stage}.{end}").rename(folder / f"{part.stage}.kept.{end}")
         openvino.save_model(stage, folder / f"{part.stage}.xml", compress_to_fp16=True)
-        del stage
+        del plain, stage
         if allowed is not None:
             error = _error(folder, samples, wanted, threads)
             keeps = error <= MARGIN * allowed

@@ -37,8 +37,7 @@ def round_weights(layers: Mapping[str, nn.Linear], run: Callable[[], object]) ->
     """
     products: dict[str, Tensor] = {}
     hooks = [
-        layer.register_forward_pre_hook(_collect(products, name))
-        for name, layer in layers.items()
+        layer.register_forward_pre_hook(_collect(products, name)) for name, layer in layers.items()
     ]
     try:
         run()

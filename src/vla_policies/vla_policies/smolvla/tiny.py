@@ -32,9 +32,7 @@ TINY_SHAPES = Shapes(
         hidden=96, mlp=256, layers=4, heads=4, image_size=128, patch_size=8, norm_eps=1e-6
     ),
     shuffle=4,
-    text=TextShape(
-        hidden=96, mlp=256, layers=4, heads=4, kv_heads=2, head_size=24, norm_eps=1e-5
-    ),
+    text=TextShape(hidden=96, mlp=256, layers=4, heads=4, kv_heads=2, head_size=24, norm_eps=1e-5),
     vocabulary=512,
     expert=TextShape(
         hidden=72, mlp=256, layers=4, heads=4, kv_heads=2, head_size=24, norm_eps=1e-5

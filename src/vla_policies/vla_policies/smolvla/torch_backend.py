@@ -19,6 +19,7 @@ from vla_policies.smolvla.backend import Array32
 from vla_policies.smolvla.checkpoint import Checkpoint
 from vla_policies.smolvla.hardware import has_bfloat16
 from vla_policies.smolvla.model import Prefix, SmolVLA
+from vla_policies.smolvla.replay import Replay
 from vla_policies.smolvla.weights import file_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -46,16 +47,24 @@ def load_model(
     return model.cast(dtype).eval().requires_grad_(False)
 
 
-class TorchBackend:
-    """Runs the model in torch."""
+# Prefixes of this many lengths keep what was recorded for them: cameras and instructions vary.
+KEPT = 8
 
-    def __init__(self, checkpoint: Checkpoint, dtype: str, device: str) -> None:
+
+class TorchBackend:
+    """Runs the model in torch. On a GPU its computations are recorded and replayed."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, dtype: str, device: str, replay: bool | None = None
+    ) -> None:
         """Load the model.
 
         Args:
             checkpoint: The checkpoint.
             dtype: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device computes it.
             device: As torch names it.
+            replay: Whether to keep inputs where they are and, on a GPU, to record; None for on a
+                GPU.
 
         Raises:
             PolicyError: The device is not there.
@@ -68,15 +77,36 @@ class TorchBackend:
         if dtype == "auto":
             fast = has_bfloat16() if device == "cpu" else True
             dtype = "bfloat16" if fast else "float32"
-        self.name = f"torch {dtype} on {device}"
-        self._device = torch.device(device)
-        self.model = load_model(checkpoint, DTYPES[dtype], device)
+        self._start(load_model(checkpoint, DTYPES[dtype], device), f"torch {dtype}", replay)
         give_back()
+
+    @classmethod
+    def of(cls, model: SmolVLA, replay: bool | None = None) -> TorchBackend:
+        """Return the backend of a model that is in memory."""
+        backend = cls.__new__(cls)
+        backend._start(model, "torch", replay)
+        return backend
+
+    def _start(self, model: SmolVLA, name: str, replay: bool | None) -> None:
+        self.model = model
+        self._device = next(model.parameters()).device
+        self.name = f"{name} on {self._device}"
+        self._record = self._device.type == "cuda"
+        self._replay = self._record if replay is None else replay
+        self._image: Replay[Tensor] | None = None
+        self._steps: dict[tuple[int, int], _Step] = {}
+        self._times: dict[float, Tensor] = {}
 
     @torch.inference_mode()
     def encode_image(self, pixels: Array32) -> Tensor:
         """Return the tokens (1, I, hidden) of an image (3, S, S) in -1..1."""
-        return self.model.encode_image(self._tensor(pixels))
+        image = self._tensor(pixels)
+        if not self._replay:
+            return self.model.encode_image(image)
+        if self._image is None:
+            self._image = Replay(self.model.encode_image, [image.clone()], self._record)
+        # A copy, since the tokens of an unchanged camera are used again.
+        return self._image(image).clone()
 
     @torch.inference_mode()
     def embed_text(self, ids: NDArray[np.int64]) -> Tensor:
@@ -98,13 +128,45 @@ class TorchBackend:
     @torch.inference_mode()
     def velocity(self, prefix: Prefix, x: Array32, t: float) -> Array32:
         """Return the flow's velocity (T, max_action_size) for x at time t."""
-        time = self.model.embed_time(torch.tensor([t]))
-        out = self.model.velocity(prefix, self._tensor(x), time.to(self._device))
-        return out[0].cpu().numpy()
+        if t not in self._times:
+            time = self.model.embed_time(torch.tensor([t]))
+            self._times[t] = time.to(self._device)
+        time = self._times[t]
+        if not self._replay:
+            return self.model.velocity(prefix, self._tensor(x), time)[0].cpu().numpy()
+        key = (prefix.valid.shape[1], len(x))
+        if key not in self._steps:
+            if len(self._steps) == KEPT:
+                del self._steps[next(iter(self._steps))]
+            self._steps[key] = _Step(self.model, prefix, self._tensor(x), time, self._record)
+        return self._steps[key](prefix, self._tensor(x), time)[0].cpu().numpy()
 
     def close(self) -> None:
         """Free the weights."""
+        self._image = None
+        self._steps.clear()
         del self.model
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values))[None].to(self._device)
+
+
+class _Step:
+    """A flow step for a number of tokens and rows, on keys and values that stay in place."""
+
+    def __init__(
+        self, model: SmolVLA, prefix: Prefix, x: Tensor, time: Tensor, record: bool
+    ) -> None:
+        self._prefix = here = prefix.clone()
+        self._of: Prefix | None = None
+        self._run = Replay(
+            lambda x, time: model.velocity(here, x, time), [x.clone(), time.clone()], record
+        )
+
+    def __call__(self, prefix: Prefix, x: Tensor, time: Tensor) -> Tensor:
+        # Once an observation, not once a step.
+        if self._of is not prefix:
+            for place, value in zip(self._prefix.tensors(), prefix.tensors(), strict=True):
+                place.copy_(value)
+            self._of = prefix
+        return self._run(x, time)
