@@ -149,7 +149,7 @@ def summary(kinds: Sequence[Kind], outcomes: Sequence[Outcome], seconds: float) 
     wrong = [o for o in outcomes if o.problems]
     lines = [
         f"- {len(names)} kinds of fault x {seeds} seeds = {len(outcomes)} runs, in "
-        f"{seconds / 60.0:.0f} min of computing time; {len(wrong)} with a problem.",
+        f"{seconds / 60.0:.0f} min; {len(wrong)} with a problem.",
         f"- {sum(bool(o.cause) for o in must)} of {len(must)} faults that must stop the arm were "
         f"detected, {sum(_in_budget(o, names) for o in must)} within their budget.",
         f"- Rest: at most {max((o.rest_ms - o.planned_ms for o in smooth), default=0.0):.0f} ms "
@@ -174,7 +174,7 @@ def nominal(hours: Sequence[Hours]) -> str:
     text = (
         f"{total_s / 3600.0:.2f} simulated hours, {sum(item.plans for item in hours)} plans "
         f"forwarded, **{len(trips)} trips**, peak jerk of the command "
-        f"{max(item.jerk_ratio for item in hours):.6f} of the limit; {len(hours)} runs."
+        f"{max(item.jerk_ratio for item in hours):.6f} of the limit. Seeds: {len(hours)}."
     )
     return "\n".join([text, *(f"- {line}" for line in trips)])
 
