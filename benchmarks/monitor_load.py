@@ -19,6 +19,7 @@ plan three times a second. Each figure comes from a run of its own:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -32,6 +33,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+# The floor is measured with real rclpy too, where the suite need not be installed.
+with contextlib.suppress(ImportError):
+    from smooth_motion import CheckConfig, Chunk, Limits, Plan, check, overlap, splice_ns, track
+    from smoothness_monitor import convert
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -308,8 +314,6 @@ def policy(options):
     from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
     from vla_msgs.msg import PolicyStatus, SafetyState
 
-    from smooth_motion import Chunk, Plan, overlap, splice_ns, track
-
     rclpy, node, executor = _node("vla_policy_node")
     limits = _limits()
     random = np.random.default_rng(1)
@@ -428,16 +432,11 @@ def _spin_for(executor, seconds):
 
 
 def _plan_of(message):
-    from smooth_motion import Plan
-    from smoothness_monitor import convert
-
     trajectory = convert.trajectory_from(message)
     return Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
 
 
 def _limits():
-    from smooth_motion import Limits
-
     rows = [ROBOT["arm"]["limits"][name] for name in JOINTS]
     lower, upper = np.array([row["position"] for row in rows]).T
     rest = (np.array([row[key] for row in rows]) for key in ("velocity", "acceleration", "jerk"))
@@ -584,9 +583,6 @@ def trips(arguments, seconds):
 
 def check_times(count):
     """Return the times of `check` on 7 joints x 90 knots, ms."""
-    from smooth_motion import CheckConfig, Chunk, Plan, overlap, track
-    from smooth_motion import check as judge
-
     limits, config = _limits(), CheckConfig(min_overlap_ns=150 * MS, max_start_ahead_ns=0)
     hold = Plan.hold(JOINTS, HOME, 0)
     t = np.arange(100)[:, None] / 30.0
@@ -603,7 +599,7 @@ def check_times(count):
             plan = _cut_to(overlap(tail, new, cut_ns=now_ns - CUT_NS), 90)
             cut_now_ns = now_ns
         begun_ns = time.perf_counter_ns()
-        found = judge(plan, tail, limits, now_ns=cut_now_ns, config=config)
+        found = check(plan, tail, limits, now_ns=cut_now_ns, config=config)
         times_ms.append((time.perf_counter_ns() - begun_ns) / MS)
         if found:
             sys.exit(f"check refuses: {found[0]}")
@@ -616,8 +612,6 @@ def _cut_to(plan, knots):
     missing = knots - len(plan.times_ns)
     if missing < 0:
         sys.exit(f"the plan has {len(plan.times_ns)} knots, more than {knots}")
-    from smooth_motion import Plan
-
     more = plan.times_ns[-1] + 33_333_333 * np.arange(1, missing + 1)
     zero = np.zeros((missing, len(JOINTS)))
     return Plan(
