@@ -121,14 +121,32 @@ def to_monitor(msg: SafetyState) -> MonitorReport:
     cause = msg.first_cause
     if cause and msg.first_cause_detail:
         cause += f" ({msg.first_cause_detail})"
+    scaling = float(msg.speed_scaling)
+    sound = 0.0 < scaling <= 1.0
+    if not sound:
+        cause = f"speed_scaling is {scaling:g}, not above 0 and at most 1"
     return MonitorReport(
         to_ns(msg.header.stamp),
         MonitorState(msg.state) if known else MonitorState.FAULT,
-        bool(msg.permit),
+        bool(msg.permit) and sound,
         cause or ", ".join(msg.waiting_for),
         int(msg.plans_rejected),
         msg.last_rejection,
+        scaling if sound else 1.0,
     )
+
+
+def to_plan(msg: JointTrajectory) -> Plan:
+    """Return the plan that a trajectory is.
+
+    Raises:
+        MotionError: It is none, as when another node sends positions only.
+    """
+    points = (
+        (to_ns(point.time_from_start), point.positions, point.velocities, point.accelerations)
+        for point in msg.points
+    )
+    return Plan.from_points(msg.joint_names, to_ns(msg.header.stamp), points)
 
 
 def from_plan(plan: Plan) -> JointTrajectory:

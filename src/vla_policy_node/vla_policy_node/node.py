@@ -23,7 +23,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
-from smooth_motion import Plan, RobotConfigError
+from smooth_motion import MotionError, Plan, RobotConfigError
 from vla_policy_node import convert, qos
 from vla_policy_node.core.conductor import Conductor, Level, Outputs
 from vla_policy_node.core.contract import ContractError, ImageSource, StateSource
@@ -116,6 +116,7 @@ class PolicyNode(Node):
         subscribe(SafetyState, "smoothness_monitor/state", self._on_monitor, qos.LATCHED)
         reference = JointTrajectoryControllerState
         subscribe(reference, f"{arm}/controller_state", self._on_arm, qos.STATE)
+        subscribe(JointTrajectory, f"{arm}/joint_trajectory", self._on_command, qos.HEARD)
         subscribe(reference, f"{gripper}/controller_state", self._on_gripper, qos.STATE)
 
     def _check_startup(self) -> None:
@@ -170,6 +171,14 @@ class PolicyNode(Node):
             self._conductor.complain(f"controller_state of the arm: {error}")
         else:
             self._conductor.arm(report, self._now_ns(), time.monotonic_ns())
+
+    def _on_command(self, msg: JointTrajectory) -> None:
+        try:
+            plan = convert.to_plan(msg)
+        except MotionError:
+            # Another node's. If the controller runs it, its state will tell.
+            return
+        self._conductor.heard(plan, self._now_ns())
 
     def _on_gripper(self, msg: JointTrajectoryControllerState) -> None:
         try:

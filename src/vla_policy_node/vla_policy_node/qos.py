@@ -22,6 +22,8 @@ IMAGE = _profile(1, ReliabilityPolicy.BEST_EFFORT)
 STATE = _profile(10)
 # An older plan must never follow a newer one.
 TRAJECTORY = _profile(1)
+# What goes to the controller: each counts, for each is continued.
+HEARD = _profile(10)
 # A late subscriber learns at once what the state is.
 LATCHED = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 INSTRUCTION = _profile(10)

@@ -80,7 +80,7 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
         "", "it starts within 2 ms of the plan before it: nobody could tell which of them runs"
     ),
     Refusal.SLOWED: Reaction(
-        "", "the motion is slowed down, and it is too fast or continues a plan from before that"
+        "", "what it continues is carried out more slowly; the plan that runs goes on"
     ),
     Refusal.GRIPPER: Reaction(
         "", "a gripper trajectory beyond its range or rate; the one before it goes on"

@@ -422,7 +422,7 @@ class Monitor:
             self._refuse(decision.reason, decision.trips, now)
             return
         own_ns = self._clock.now_ns
-        plan, why = self._slowdown.admit(decision.plan, self._limits, own_ns)
+        plan, why = self._slowdown.admit(decision.plan, self._limits, now, own_ns)
         if plan is None:
             refused = gate.refuse(gate.Refusal.SLOWED, why)
             self._slowdown.believed.append(decision.plan)

@@ -3,8 +3,8 @@
 
 Whatever runs is carried out at `slow_scale` of its speed, by a plan that follows the same path,
 and at its own speed again once the joints have been smooth for a while. Whoever plans is told by
-`speed_scaling`. A plan that is slow enough by itself is forwarded as it is, one that begins at
-rest is stretched, and any faster one is refused without a trip: nobody undoes the slowdown.
+`speed_scaling`. A plan that is slow enough by itself is forwarded as it is, any other is slowed
+down too, under the stamp that it came with: nobody undoes the slowdown.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from smoothness_monitor.params import MonitorConfig
 RETRY_NS = 50_000_000
 # A plan that was under way when the slowdown began is still forwarded for this long.
 UNDER_WAY_NS = 300_000_000
+# A plan that speeds up from a slow motion is slowed down in this time, if it can be: the shorter,
+# the less of its speed is reached.
+HURRIED_NS = 200_000_000
 # Plans made here, and plans that others believe to run, that are remembered.
 MEMORY = 8
 
@@ -223,12 +226,13 @@ class Slowdown:
 
     # -- what may replace it ---------------------------------------------------------------------
 
-    def admit(self, plan: Plan, limits: Limits, own_ns: int) -> tuple[Plan | None, str]:
+    def admit(self, plan: Plan, limits: Limits, now: Now, own_ns: int) -> tuple[Plan | None, str]:
         """Return what to forward for a plan that passed the gate, None and why when nothing.
 
         Args:
             plan: Sound, and continues what runs or is about to.
             limits: The arm's.
+            now: The clocks.
             own_ns: The monitor's own clock.
         """
         if self.scaling == 1.0:
@@ -240,22 +244,29 @@ class Slowdown:
         part = max(part_ns(plan, base), plan.start_ns)
         if within_from_ns(plan, self._slow) <= part:
             return plan, ""
-        state = plan.state(part)
-        if not (state.velocity.any() or state.acceleration.any()):
-            try:
-                found = stretch(plan, self.scaling, limits, from_ns=part)
-            except MotionError as error:
-                return None, str(error)
-            self.believed.append(plan)
-            self._made.append(found)
-            return found.plan, ""
         if own_ns - self._since_ns <= UNDER_WAY_NS and not self._is_slow(base):
             # It was under way when the slowdown began, and is slowed down once it runs.
             return plan, ""
-        return None, (
-            f"it is faster than speed_scaling {self.scaling:g} allows; plan within the limits "
-            "that this scales, or from rest"
-        )
+        state = plan.state(part)
+        try:
+            if state.velocity.any() or state.acceleration.any():
+                found = retime(
+                    plan,
+                    self.scaling,
+                    limits,
+                    splice_ns=splice_ns(plan, max(part, now.ros_ns + self._overlap_ns)),
+                    cut_ns=plan.start_ns,
+                    change_ns=min(self._change_ns, HURRIED_NS),
+                    deviation=self._config.slow_deviation_rad,
+                )
+            else:
+                found = stretch(plan, self.scaling, limits, from_ns=part)
+        except MotionError as error:
+            return None, str(error)
+        self.believed.append(plan)
+        self._made.append(found)
+        self.deviation = max(self.deviation, found.deviation)
+        return found.plan, ""
 
     def _is_slow(self, plan: Plan) -> bool:
         made = any(item.plan is plan and item.scale <= self.scaling for item in self._made)

@@ -40,6 +40,11 @@ class Rows:
         """Time of the last row."""
         return self.start_ns + (len(self.positions) - 1) * self.dt_ns
 
+    def rescaled(self, now_ns: int, ratio: float) -> "Rows":
+        """Return the rows as they are passed when time runs `ratio` times as fast from now on."""
+        since_ns = round((now_ns - self.start_ns) / ratio)
+        return Rows(now_ns - since_ns, round(self.dt_ns / ratio), self.positions)
+
     def times_ns(self) -> NDArray[np.int64]:
         """Return the time of each row, (T,)."""
         return self.start_ns + self.dt_ns * np.arange(len(self.positions), dtype=np.int64)
@@ -128,6 +133,12 @@ class Succession:
         self._older.append(rows)
         return merged
 
+    def rescale(self, now_ns: int, ratio: float) -> None:
+        """Note that the chunks are carried out `ratio` times as fast from now on."""
+        self._older = deque((rows.rescaled(now_ns, ratio) for rows in self._older), HISTORY)
+        self._running = self._running and self._running.rescaled(now_ns, ratio)
+        self._sent = self._sent and self._sent.rescaled(now_ns, ratio)
+
     def sent(self, rows: Rows) -> None:
         """Note the chunk behind a plan that is published."""
         self._sent = rows
@@ -141,16 +152,19 @@ class Succession:
         elif event is not Event.NOTHING:
             self._running = self._sent = None
 
-    def committed(self, stamp_ns: int, spec: PolicySpec, delay_ns: int) -> Committed | None:
+    def committed(
+        self, stamp_ns: int, spec: PolicySpec, delay_ns: int, scaling: float = 1.0
+    ) -> Committed | None:
         """Return what the arm carries out anyway, None where the policy is to begin anew.
 
         Args:
             stamp_ns: Of the new observation.
             spec: The policy's.
             delay_ns: From there to where the new chunk will take over.
+            scaling: Share of their speed at which chunks are carried out.
         """
         running = self._sent or self._running
-        dt_ns = round(spec.dt_s * 1e9)
+        dt_ns = round(spec.dt_s * 1e9 / scaling)
         if not self._continues or running is None or delay_ns >= spec.chunk_size * dt_ns:
             return None
         return committed(running, stamp_ns, dt_ns, delay_ns)

@@ -232,6 +232,14 @@ class Conductor:
     def monitor(self, report: MonitorReport, steady_ns: int) -> None:
         """Take in a message of the monitor."""
         self.permit.report(report, steady_ns)
+        if report.speed_scaling != self._planner.scaling:
+            # What is carried out at another speed from now on is continued at that speed.
+            ratio = report.speed_scaling / self._planner.scaling
+            self._planner.scaling = report.speed_scaling
+            self._succession.rescale(report.stamp_ns, ratio)
+            self._pending = None
+            percent = 100.0 * report.speed_scaling
+            self._log(Level.INFO, f"the monitor lets the arm move at {percent:.0f} % of its speed")
         if report.rejections != self._rejections:
             self._rejections, self._rejection = report.rejections, report.rejection
 
@@ -253,6 +261,10 @@ class Conductor:
             self._end(self._session.lost(text, steady_ns))
         if event is not Event.NOTHING:
             self._log(Level.INFO if event is Event.REBASED else Level.WARN, text)
+
+    def heard(self, plan: Plan, now_ns: int) -> None:
+        """Take in a plan on its way to the arm's controller."""
+        self._planner.heard(plan, now_ns)
 
     def gripper(self, report: ControllerReport, steady_ns: int) -> None:
         """Take in a message of the gripper's controller."""
@@ -283,7 +295,8 @@ class Conductor:
             self._take(answer, now_ns, steady_ns)
         # A policy that is away is asked all the same: by its answer it is known to be back.
         if self._session.active and not permit and not waiting_for:
-            if self._pending is not None and not self._planner.in_flight:
+            planner = self._planner
+            if self._pending is not None and not planner.in_flight and not planner.settling:
                 self._plan(*self._pending, now_ns, steady_ns)
             if not self._inference.busy and self._due(now_ns, steady_ns):
                 self._ask(now_ns, steady_ns)
@@ -332,7 +345,9 @@ class Conductor:
                 self._asked_state = before
                 return
         delay_ns = self._pace.delay.p99_ns
-        committed = self._succession.committed(observation.stamp_ns, self._spec, delay_ns)
+        committed = self._succession.committed(
+            observation.stamp_ns, self._spec, delay_ns, self._planner.scaling
+        )
         self._inference.submit(observation, steady_ns, committed)
 
     def _state(self, observation: Observation) -> NDArray[np.float64]:
@@ -400,7 +415,8 @@ class Conductor:
         except PolicyError as error:
             self._refuse(str(error), steady_ns)
             return
-        dt_ns = round(action.dt_s * SECOND_NS)
+        # Carried out more slowly, a chunk takes longer.
+        dt_ns = round(action.dt_s * SECOND_NS / self._planner.scaling)
         rows = Rows(stamp_ns, dt_ns, np.asarray(action.positions, np.float64))
         positions = self._contract.action_unit.to_si(self._succession.merged(rows))
         column = self._gripper_column

@@ -29,6 +29,7 @@ class MonitorReport:
         cause: Why it stopped, or what it waits for; empty when neither.
         rejections: How many trajectories it has rejected since it started.
         rejection: Why it rejected the newest of these.
+        speed_scaling: Share of its speed at which a motion is carried out now, above 0, at most 1.
     """
 
     stamp_ns: int
@@ -37,6 +38,7 @@ class MonitorReport:
     cause: str
     rejections: int = 0
     rejection: str = ""
+    speed_scaling: float = 1.0
 
 
 class Permit:

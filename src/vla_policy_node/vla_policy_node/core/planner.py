@@ -22,10 +22,12 @@ from smooth_motion import (
     Plan,
     Robot,
     RunningPlan,
+    TrackerConfig,
     overlap,
     splice_ns,
     track,
     track_gripper,
+    within_from_ns,
 )
 
 # The first point lies this long before the controller's newest cycle: a controller that lags
@@ -38,6 +40,8 @@ DELIVERY_NS = 10_000_000
 CONTROLLER_STATE_AGE_NS = 200_000_000
 # The controller adds up its periods, so the start that it reports wanders by a fraction of this.
 SAME_START_NS = 1_000_000
+# While the speed changes no plan is made that would leave the running one this much later.
+SETTLING_NS = 50_000_000
 # A gripper's trajectory that runs is one of the last few sent.
 GRIPPER_HISTORY = 8
 
@@ -123,7 +127,12 @@ class Motion:
 
 
 class Planner:
-    """Makes plans of chunks, one under way at a time, from what the controllers report."""
+    """Makes plans of chunks, one under way at a time, from what the controllers report.
+
+    Attributes:
+        scaling: Share of its speed at which a motion is carried out, above 0 and at most 1.
+            Plans are as at full speed, stretched: limits, knots and cutoff follow.
+    """
 
     def __init__(
         self,
@@ -143,6 +152,7 @@ class Planner:
             acknowledge_timeout_ns: After this a plan that does not run is lost.
             with_gripper: Whether the policy commands the gripper.
         """
+        self.scaling = 1.0
         self._robot = robot
         self._overlap_ns = overlap_ns
         self._margin_ns = margin_ns
@@ -150,7 +160,11 @@ class Planner:
         self._running: RunningPlan | None = None
         self._arrival_ns = 0
         self._controller_ns = 0
-        self._in_flight = False
+        # Start of the plan that was sent and does not run yet.
+        self._in_flight: int | None = None
+        self._sent_ns = 0
+        # Another's plan was heard that the controller may not have taken yet.
+        self._overtaken = False
         self._foreign_start_ns: int | None = None
         self._gripper = _GripperAccount(robot.gripper.joint) if with_gripper else None
 
@@ -170,21 +184,37 @@ class Planner:
         )
         self._arrival_ns = steady_ns
         self._controller_ns = report.stamp_ns
+        self._overtaken &= verdict.kind is Acknowledged.PENDING
         if verdict.kind is Acknowledged.FOREIGN:
             return self._observe_foreign(self._running, report)
         self._foreign_start_ns = None
-        if not self._in_flight:
+        if self._in_flight is None:
             return Event.NOTHING
-        if verdict.kind is Acknowledged.RUNNING:
-            self._in_flight = False
+        if self._running.plan.start_ns == self._in_flight:
+            self._in_flight = None
             return Event.ACKNOWLEDGED
-        if verdict.kind is Acknowledged.LOST:
-            self._in_flight = False
+        if now_ns - self._sent_ns > self._timeout_ns:
+            self._in_flight = None
             return Event.LOST
         return Event.NOTHING
 
+    def heard(self, plan: Plan, now_ns: int) -> None:
+        """Take in a plan that went to the controller, from whomever it came.
+
+        The monitor slows motions down: it sends plans of its own, and a plan of this node in
+        another form. The next plan continues those.
+        """
+        if self._running is None:
+            return
+        try:
+            self._running.heard(plan, now_ns)
+        except MotionError:
+            # Other joints, or hardly to be told from the one before: its run will look foreign.
+            return
+        self._overtaken = self._running.newest.start_ns != self._in_flight
+
     def _observe_foreign(self, running: RunningPlan, report: ControllerReport) -> Event:
-        self._in_flight = False
+        self._in_flight = None
         before_ns, self._foreign_start_ns = self._foreign_start_ns, report.start_ns
         if before_ns is None:
             return Event.FOREIGN
@@ -227,7 +257,7 @@ class Planner:
     @property
     def in_flight(self) -> bool:
         """Whether a plan was sent that the controller has not taken yet."""
-        return self._in_flight
+        return self._in_flight is not None
 
     @property
     def budget_ns(self) -> int:
@@ -238,7 +268,7 @@ class Planner:
         """Return how long the newest plan still lasts, 0 when it has ended."""
         if self._running is None:
             return 0
-        plan = self._running.newest if self._in_flight else self._running.plan
+        plan = self._running.newest if self.in_flight else self._running.plan
         return max(0, plan.end_ns - now_ns)
 
     def lead_ns(self, latency_ns: int) -> int:
@@ -249,6 +279,21 @@ class Planner:
         """
         return latency_ns + self._overlap_ns + self._margin_ns
 
+    @property
+    def settling(self) -> bool:
+        """Whether what runs is about to change by itself, so that a plan would be in vain.
+
+        The monitor has sent a plan that does not run yet, or what runs is still faster than
+        `scaling` allows: the monitor slows it down at once.
+        """
+        if self._overtaken:
+            return True
+        if self._running is None or self.scaling == 1.0:
+            return False
+        soon_ns = self._controller_ns + self._overlap_ns + self._margin_ns + SETTLING_NS
+        slow = self._robot.limits.slowed(self.scaling)
+        return within_from_ns(self._running.plan, slow) > soon_ns
+
     def plan(self, targets: Targets, now_ns: int) -> Motion:
         """Make a plan of a chunk. `sent` must be told if it is published.
 
@@ -256,10 +301,19 @@ class Planner:
             RefusalError: The chunk is too old, or no plan within the limits follows it.
             RuntimeError: A plan is under way, or `problems` names something.
         """
-        if self._running is None or self._in_flight or self._foreign_start_ns is not None:
+        if self._running is None or self.in_flight or self._foreign_start_ns is not None:
             raise RuntimeError("no plan can be made now; ask `problems` and `in_flight` first")
         running = self._running.plan
-        splice = splice_ns(running, now_ns + self._overlap_ns + self._margin_ns)
+        earliest_ns = now_ns + self._overlap_ns + self._margin_ns
+        limits, config = self._robot.limits, TrackerConfig()
+        if self.scaling < 1.0:
+            limits = limits.slowed(self.scaling)
+            config = TrackerConfig(
+                knot_dt_ns=round(config.knot_dt_ns / self.scaling),
+                cutoff_hz=config.cutoff_hz * self.scaling,
+            )
+            earliest_ns = max(earliest_ns, within_from_ns(running, limits))
+        splice = splice_ns(running, earliest_ns)
         if not targets.end_ns > splice:
             late_s = (splice - targets.end_ns) / 1e9
             raise RefusalError(
@@ -268,10 +322,9 @@ class Planner:
             )
         cut = max(min(now_ns, self._controller_ns) - START_BACK_NS, running.start_ns)
         cut = self._running.distinct_start(cut)
-        limits = self._robot.limits
         try:
             chunk = Chunk(limits.joint_names, targets.start_ns, targets.dt_ns, targets.arm)
-            tail = track(chunk, running.state(splice), limits, start_ns=splice)
+            tail = track(chunk, running.state(splice), limits, start_ns=splice, config=config)
             arm = overlap(running, tail, cut_ns=cut)
             gripper = None
             if self._gripper is not None and targets.gripper is not None:
@@ -293,7 +346,7 @@ class Planner:
         if self._running is None:
             raise RuntimeError("a plan was sent before the controller was heard")
         self._running.sent(motion.arm, now_ns)
-        self._in_flight = True
+        self._in_flight, self._sent_ns = motion.arm.start_ns, now_ns
         if self._gripper is not None and motion.gripper is not None:
             self._gripper.sent(motion.gripper)
 
