@@ -3,13 +3,13 @@
 
     python benchmarks/fuzz_planner.py [--ticks 100000] [--seed 0] [--jobs 1] [--results FILE]
 
-One tick is a chunk, absurd in one of many ways, or a brake: planned from the running plan,
-overlapped, checked, delivered late within the overlap, and run by an emulated
-joint_trajectory_controller at 100 Hz or 1 kHz. In some ticks the plan is altered on its way, from
-the last bit to a NaN; what the gate lets through is run too. The reference's position and its
-divided differences over trajectory time must keep every limit: the largest ratio allowed is 1.001.
-Every plan of the planner must pass the gate. Nothing may raise but MotionError and TrackingError,
-and those where documented.
+One tick is a chunk, absurd in one of many ways, a brake, or a change of the rate at which the
+running plan is carried out: planned from the running plan, overlapped, checked, delivered late
+within the overlap, and run by an emulated joint_trajectory_controller at 100 Hz or 1 kHz. In some
+ticks the plan is altered on its way, from the last bit to a NaN; what the gate lets through is run
+too. The reference's position and its divided differences over trajectory time must keep every
+limit: the largest ratio allowed is 1.001. Every plan of the planner must pass the gate. Nothing
+may raise but MotionError and TrackingError, and those where documented.
 
 A long run is made of runs of 100,000 ticks with the seeds S, S + 1 and so on. With `--results`
 each adds a line to the file, and those that the file has are passed over: a run that was
@@ -44,13 +44,16 @@ from smooth_motion import (
     Limits,
     MotionError,
     Plan,
+    Retimed,
     TrackerConfig,
     TrackingError,
     brake,
     check,
     limit_violations,
     overlap,
+    retime,
     splice_ns,
+    stretch,
     track,
 )
 from vla_sim.core.trajectory import JointTrajectory, Point
@@ -238,6 +241,7 @@ class Episode:
         self.period_ns = MS if self.fast else 10 * MS
         self.now = EPOCH + int(rng.integers(10**9))
         self.plan = Plan.hold(names, home, self.now)
+        self.slowed: Retimed | None = None
         from_desired = bool(rng.random() < 0.5)
         self.controller = SampledController(
             home, self.period_ns, interpolate_from_desired_state=from_desired
@@ -267,9 +271,13 @@ class Episode:
         splice = splice_ns(self.plan, earliest) if rng.random() < 0.8 else earliest
         state = self.plan.state(splice)
         tail: Plan | None
-        if rng.random() < 0.1:
+        what = rng.random()
+        if what < 0.1:
             counts["brakes"] += 1
             tail = brake(state, self.limits, start_ns=splice)
+        elif what < 0.11:  # few, because they take long
+            tail = None
+            self.change_rate(self.running, splice, None)
         else:
             kind, names, start, dt, q = chunks(rng, self.limits, self.plan, self.now)
             try:
@@ -293,10 +301,64 @@ class Episode:
                     self.result.failures.append(f"a chunk with {kind} was planned")
                 counts["chunks planned"] += 1
         if tail is not None:
-            self.send(overlap(self.plan, tail, cut_ns=self.now - 20 * MS))
+            plan = overlap(self.plan, tail, cut_ns=self.now - 20 * MS)
+            if rng.random() < 0.005:
+                self.change_rate(plan, splice, splice)
+            else:
+                self.send(plan)
         until = self.now + int(rng.integers(1, 20 if self.fast else 100)) * MS
         self.cycles(until)
         self.now = until
+
+    @property
+    def running(self) -> Plan | Retimed:
+        """What runs, as the result of a change of rate if it is one."""
+        if self.slowed is not None and self.slowed.plan is self.plan:
+            return self.slowed
+        return self.plan
+
+    def change_rate(self, plan: Plan | Retimed, splice: int, part: int | None) -> None:
+        """Send a plan, the running one or a new one that leaves it at `part`, at another rate."""
+        rng, counts = self.rng, self.result.counts
+        counts["changes of rate"] += 1
+        scale = float(rng.choice([1.0, 0.5, 0.1, rng.uniform(0.05, 1.0)]))
+        absurd = bool(rng.random() < 0.1)
+        if absurd:
+            scale = float(rng.choice([0.0, -0.5, 1.1, np.nan, np.inf]))
+        early = isinstance(plan, Retimed) and splice < plan.settled_ns
+        try:
+            if part is None:
+                start = self.now - 20 * MS
+            else:
+                assert isinstance(plan, Plan)
+                start, splice = plan.start_ns, splice_ns(plan, splice)
+            state = plan.state(splice) if isinstance(plan, Plan) else None
+            resting = state is not None and not (state.velocity.any() or state.acceleration.any())
+            if part is not None and resting:
+                found = stretch(plan, scale, self.limits, from_ns=splice)
+            else:
+                found = retime(
+                    plan,
+                    scale,
+                    self.limits,
+                    splice_ns=splice,
+                    cut_ns=start,
+                    change_ns=int(rng.integers(100, 1500)) * MS,
+                    deviation=10.0 ** rng.uniform(-6, -1),
+                )
+        except TrackingError:
+            counts["changes of rate without a plan"] += 1
+            return
+        except MotionError:
+            if not (absurd or early):
+                raise
+            counts["changes of rate refused"] += 1
+            return
+        if absurd or early:
+            self.result.failures.append(f"a change of the rate to {scale} was planned")
+            return
+        self.send(found.plan)
+        self.slowed = found
 
     def send(self, plan: Plan) -> None:
         """Pass the plan, or something made of it, through the gate and on to the controller."""
@@ -425,6 +487,7 @@ def run(seed: int, ticks: int, pool: Executor | None = None) -> Result:
 COUNTS = (
     *("ticks", "episodes", "cycles", "cycles compared", "chunks planned", "chunks refused"),
     *("chunks without a plan", "brakes", "altered", "altered, but let through"),
+    *("changes of rate", "changes of rate refused", "changes of rate without a plan"),
     *("refused on the way in", "arrived after their end"),
 )
 HEADER = ("seed", "code", *COUNTS, *KINDS, "failures", "seconds")
@@ -433,7 +496,7 @@ HEADER = ("seed", "code", *COUNTS, *KINDS, "failures", "seconds")
 def code() -> str:
     """Return a short hash of all that is fuzzed."""
     package = Path(inspect.getfile(Plan)).parent
-    names = ("brake", "check", "errors", "limits", "overlap", "plan", "tracker")
+    names = ("brake", "check", "errors", "limits", "overlap", "plan", "retime", "tracker")
     text = b"".join((package / f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(text).hexdigest()[:8]
 

@@ -101,6 +101,29 @@ def test_a_first_knot_ahead_is_approached_as_the_emulation_does():
         assert one.result.failures == []
 
 
+def test_a_change_of_rate_that_leaves_the_plan_too_early_is_noticed(monkeypatch):
+    """The rate changes often and gently, so that every tick finds a plan to slow down."""
+    monkeypatch.setattr(fuzz_planner, "altered", lambda rng, knots: knots)
+    one = fuzz_planner.Episode(0, 1)
+    for _ in range(30):
+        one.tick()
+        one.change_rate(one.running, fuzz_planner.splice_ns(one.plan, one.now + 130_000_000), None)
+    assert one.result.failures == []
+    assert one.result.counts["changes of rate"] >= 30
+    assert one.slowed is not None
+    honest = fuzz_planner.retime
+
+    def hasty(*args, splice_ns, **kwargs):
+        return honest(*args, splice_ns=splice_ns - 90_000_000, **kwargs)
+
+    monkeypatch.setattr(fuzz_planner, "retime", hasty)
+    for _ in range(30):
+        one.tick()
+        one.slowed = None
+        one.change_rate(one.running, fuzz_planner.splice_ns(one.plan, one.now + 130_000_000), None)
+    assert any("splice_too_early" in line for line in one.result.failures)
+
+
 def test_runs_in_a_file_are_not_run_again_and_add_up(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fuzz_planner, "TICKS_A_RUN", 20)
     path = tmp_path / "runs.csv"
