@@ -157,7 +157,32 @@ def race(arguments: argparse.Namespace) -> dict[str, Any]:
     for worker in workers.values():
         worker.close()
     run = f"{arguments.size}, {arguments.threads} thread(s), {arguments.rounds} rounds"
-    return {"run": f"{run}; torch {versions()}", "contenders": found}
+    return {"run": f"{run}; torch {versions()}", "peaks": peaks(arguments), "contenders": found}
+
+
+def peaks(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return what large products reach on this machine, GFLOP/s (int8: GOP/s)."""
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    size = 2048
+    wide = torch.randn(size, size)
+    narrow = torch.randint(-127, 127, (size, size), dtype=torch.int8)
+    half = wide.to(torch.bfloat16)
+    found = {}
+    for name, product in (
+        ("float32", lambda: wide @ wide),
+        ("bfloat16", lambda: half @ half),
+        ("int8", lambda: torch._int_mm(narrow, narrow)),
+    ):
+        product()
+        times = []
+        for _ in range(10):
+            began = time.process_time()
+            product()
+            times.append(time.process_time() - began)
+        found[name] = 2 * size**3 / min(times) / 1e9
+    return found
 
 
 def versions() -> str:
@@ -310,11 +335,18 @@ def rows_of(figures: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def peaks_of(figures: dict[str, Any]) -> str:
+    found = figures["peaks"]
+    each = ", ".join(f"{name} {value:.0f}" for name, value in found.items())
+    return f"Large products on one thread of this machine reach, in GFLOP/s (int8: GOP/s): {each}."
+
+
 HEADER = ["cameras", "", "CPU ms", "x", "wall ms", "x", "unchanged", "x", "error", "MB"]
 
 
 def show(figures: dict[str, Any]) -> None:
     print(figures["run"])
+    print(peaks_of(figures))
     for row in [HEADER, *rows_of(figures)]:
         print(f"{row[0]:>7} {row[1]:<28} " + " ".join(f"{cell:>9}" for cell in row[2:]))
 
@@ -324,7 +356,7 @@ def write(figures: dict[str, Any]) -> None:
 
     header = ["cameras", "", "CPU, ms", "×", "wall, ms", "×", "unchanged images, CPU ms", "×"]
     table = pages.table([*header, "error", "resident, MB"], rows_of(figures))
-    run = f"`python benchmarks/smolvla_speed.py`: {figures['run']}."
+    run = f"`python benchmarks/smolvla_speed.py`: {figures['run']}. {peaks_of(figures)}"
     pages.fill(pages.DOCS / "smolvla.md", {"speed run": run, "speed": table})
 
 

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ import torch
 
 from vla_policies import Observation, PolicyError, load_policy
 from vla_policies.cli import main
-from vla_policies.smolvla import openvino_backend
+from vla_policies.smolvla import openvino_backend, quantise
 from vla_policies.smolvla.checkpoint import read_checkpoint
 from vla_policies.smolvla.export import convert, make_folder
+from vla_policies.smolvla.hardware import has_bfloat16
 from vla_policies.smolvla.loading import load, load_bundle, load_checkpoint
 from vla_policies.smolvla.parity import answers, compare, plain_policy
+from vla_policies.smolvla.quantise import PARTS
 from vla_policies.smolvla.samples import pattern_sample, random_samples, write_sample
 from vla_policies.smolvla.tiny import make_tiny
 
@@ -107,30 +110,59 @@ def test_a_bfloat16_bundle_is_refused_where_the_processor_computes_none(
         load_bundle(copy)
 
 
-@pytest.mark.parametrize("precision", ["mixed", "int8"])
-def test_what_is_quantised_is_calibrated_and_reports_its_error(
-    checkpoint, tmp_path, capsys, precision
-):
+@pytest.fixture(scope="module")
+def observations(checkpoint, tmp_path_factory):
     pytest.importorskip("nncf", reason="nncf is not installed: vla_policies[convert]")
-    observations = tmp_path / "observations"
-    observations.mkdir()
+    folder = tmp_path_factory.mktemp("observations")
     for index, sample in enumerate(random_samples(checkpoint.config, checkpoint.processing, 4)):
-        write_sample(observations / f"{index}.npz", sample)
-    folder = tmp_path / precision
-    code = main(
-        ["convert", str(checkpoint.folder), str(folder), "--precision", precision,
-         "--observations", str(observations), "--threads", "1"]
-    )  # fmt: skip
-    assert code == 0
+        write_sample(folder / f"{index}.npz", sample)
+    return folder
+
+
+def converted(checkpoint, folder, observations, *options):
+    arguments = ["convert", str(checkpoint.folder), str(folder), "--threads", "1"]
+    assert main([*arguments, "--observations", str(observations), *options]) == 0
+    return json.loads((folder / "bundle.json").read_text())
+
+
+def test_what_is_quantised_is_calibrated_and_reports_its_error(
+    checkpoint, observations, tmp_path, capsys
+):
+    about = converted(checkpoint, tmp_path / "int8", observations, "--precision", "int8")
     assert "largest error / standard deviation" in capsys.readouterr().out
-    about = json.loads((folder / "bundle.json").read_text())
-    assert about["precision"] == precision
-    limit = {"mixed": 0.1, "int8": 0.3}[precision]
-    assert 1e-4 < about["parity"]["largest_error_over_std"] < limit
+    assert about["precision"] == "int8"
+    assert list(about["int8"]) == [part.name for part in PARTS]
+    assert 1e-4 < about["parity"]["largest_error_over_std"] < 0.3
     assert len(about["parity"]["rms_error"]) == 6
+    assert not list((tmp_path / "int8").glob("*kept*"))
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="the processor computes no bfloat16")
+@pytest.mark.parametrize(("error", "parts"), [("0.0001", []), ("0.06", ["vision MLPs"])])
+def test_a_part_whose_error_is_not_allowed_stays_as_it_is(
+    checkpoint, observations, tmp_path, monkeypatch, error, parts
+):
+    # The first alone, since each takes a while.
+    monkeypatch.setattr(quantise, "PARTS", PARTS[:1])
+    options = ("--precision", "mixed", "--error", error)
+    about = converted(checkpoint, tmp_path / "mixed", observations, *options)
+    assert list(about["int8"]) == parts
+    assert 1e-4 < about["parity"]["largest_error_over_std"] < 0.06
+    plain = tmp_path / "plain"
+    make_folder(plain)
+    convert(checkpoint, plain, "bfloat16")
+    same = (plain / "vision.bin").read_bytes() == (tmp_path / "mixed/vision.bin").read_bytes()
+    assert same == (not parts)
+    assert not list((tmp_path / "mixed").glob("*kept*"))
 
 
 def test_int8_without_observations_is_refused(checkpoint, tmp_path, capsys):
     arguments = ["convert", str(checkpoint.folder), str(tmp_path / "x"), "--precision", "int8"]
     assert main(arguments) == 2
     assert "--observations" in capsys.readouterr().err
+
+
+def test_no_telemetry_is_sent(bundle):
+    """OpenVINO's would start a process and ask a server, from the robot."""
+    load_bundle(bundle, threads=1)
+    assert sys.modules.get("openvino_telemetry") is None
