@@ -62,7 +62,7 @@ class Table:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or not least <= value <= most:
             raise self.error(key, f"is {value!r}; it must be a whole number, {least} to {most}")
-        return value
+        return int(value)
 
     def number(self, key: str) -> float:
         """Return a finite number above 0.
