@@ -196,7 +196,7 @@ def knock(port: int, data: bytes) -> None:
             pass
 
 
-def run(messages: int, seed: int) -> int:
+def run(messages: int, seed: int, *, to_page: bool = False) -> int:
     trap = Path(tempfile.mkdtemp()) / "code_was_run"
     fuzzer, problems = Fuzzer(seed, trap), []
     server = subprocess.Popen(
@@ -264,17 +264,43 @@ def run(messages: int, seed: int) -> int:
     print(f"resident: {sizes[1]:.1f} MB after a tenth, {sizes[-1]:.1f} MB at the end")
     for problem in problems[:20]:
         print("PROBLEM:", problem)
-    print("no crash, no growth, no code run" if not problems else f"{len(problems)} problems")
+    verdict = "no crash, no growth, no code run" if not problems else f"{len(problems)} problems"
+    print(verdict)
+    if to_page:
+        write(messages, seed, took, counts, sizes, verdict)
     return bool(problems)
+
+
+def write(
+    messages: int, seed: int, took: float, counts: dict[str, int], sizes: list[float], verdict: str
+) -> None:
+    import pages
+
+    rows = [
+        ["messages", f"{messages:,}"],
+        ["handshakes of random bytes", f"{len(range(25, messages, 50)):,}"],
+        ["answered with a chunk", f"{counts['chunk']:,}"],
+        ["refused with a reason", f"{counts['refused']:,}"],
+        ["connection closed with a reason (too long)", f"{counts['closed']:,}"],
+        ["resident after a tenth, at the end", f"{sizes[1]:.1f} MB, {sizes[-1]:.1f} MB"],
+        ["found", verdict],
+    ]
+    command = f"benchmarks/fuzz_policy_server.py --messages {messages} --seed {seed}"
+    run = f"`python {command}`, {took:.0f} s on {os.cpu_count()} processors."
+    blocks = {"fuzz run": run, "fuzz": pages.table(["", ""], rows)}
+    pages.fill(pages.DOCS / "policy_server.md", blocks)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    return serve() if arguments.serve else run(arguments.messages, arguments.seed)
+    if arguments.serve:
+        return serve()
+    return run(arguments.messages, arguments.seed, to_page=arguments.write)
 
 
 if __name__ == "__main__":
