@@ -178,11 +178,12 @@ class ForeignPlan(Detector):
     def on_cycle(self, cycle: Cycle) -> str:
         """Judge which trajectory runs."""
         verdict = cycle.verdict
-        deviation = float(np.abs(verdict.deviation).max())
         detail = ""
+        near = np.abs(verdict.deviation) <= self._deviation_rad
         if verdict.kind is Acknowledged.FOREIGN:
             detail = f"the trajectory stamped {verdict.start_ns} ns was never forwarded"
-        elif not (deviation <= self._deviation_rad):
+        elif np.count_nonzero(near) != near.size:
+            deviation = float(np.abs(verdict.deviation).max())
             detail = (
                 f"the reference departs from the plan stamped {verdict.start_ns} ns by "
                 f"{deviation:.4f} rad, threshold {self._deviation_rad:.4f} rad"
