@@ -34,10 +34,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--hardware", choices=HARDWARE, action="append", help="default: both")
     parser.add_argument("--rate", type=int, action="append", help="Hz; default: 100 and 1000")
     parser.add_argument("--folder", type=Path, help="for the logs; default: a temporary one")
-    parser.add_argument("--results", type=Path, help="JSON lines to append to")
+    parser.add_argument(
+        "--results", type=Path, help="JSON lines to append to; what they have is not run again"
+    )
     parser.add_argument("--page", type=Path, help="page whose table is renewed")
     arguments = parser.parse_args(words)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="ladder_trial_"))
+    known = _known(arguments.results)
     trials: list[Measured] = []
     failed = False
     for hardware in arguments.hardware or HARDWARE:
@@ -45,12 +48,15 @@ def main(words: Sequence[str] | None = None) -> int:
             for name in arguments.case or CASES:
                 if hardware not in CASES[name].rung:
                     continue
+                if (name, hardware, rate_hz) in known:
+                    trials.append(known[name, hardware, rate_hz])
+                    continue
                 place = folder / f"{name}_{hardware}_{rate_hz}"
                 try:
                     measured = Trial(CASES[name], hardware, rate_hz, place).run()
                     wrong = shortcomings(measured, CASES[name])
                     trials.append(measured)
-                    if arguments.results:
+                    if arguments.results and not wrong:
                         with arguments.results.open("a") as stream:
                             stream.write(json.dumps(asdict(measured)) + "\n")
                 except TrialError as error:
@@ -60,6 +66,15 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.page:
         put(arguments.page, trials)
     return int(failed)
+
+
+def _known(results: Path | None) -> dict[tuple[str, str, int], Measured]:
+    """Return the trials of a file by case, hardware and rate."""
+    if results is None or not results.exists():
+        return {}
+    lines = results.read_text().splitlines()
+    trials = [Measured(**json.loads(line)) for line in lines]
+    return {(trial.case, trial.hardware, trial.rate_hz): trial for trial in trials}
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import signal
 import sys
+import time
 
 import numpy as np
 import rclpy
-from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
@@ -30,8 +30,12 @@ LAG_S = 0.03
 class TrialDriver(Node):
     """Joints that follow `joint_commands` and are read on `joint_states_raw`."""
 
-    def __init__(self) -> None:
-        """Begin at the robot file's home."""
+    def __init__(self, reader: Node) -> None:
+        """Begin at the robot file's home.
+
+        Args:
+            reader: A node that nobody spins, to subscribe with.
+        """
         super().__init__("trial_driver")
         robot = load_robot(str(self.declare_parameter("robot_file", "").value))
         self._names = [*robot.limits.joint_names, robot.gripper.joint]
@@ -40,19 +44,23 @@ class TrialDriver(Node):
         self._velocity = np.zeros_like(self._position)
         self._goal = self._position.copy()
         self._held = self._runs_away = False
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._last_ns = self._steady.now().nanoseconds
+        self._last_ns = time.monotonic_ns()
         self._publisher = self.create_publisher(
             JointState, "joint_states_raw", QoSProfile(depth=10)
         )
-        self.create_subscription(
-            JointState, "joint_commands", self._on_command, QoSProfile(depth=1)
+        # Read once a period, as a driver does, and not by an executor: commands may come at 1 kHz.
+        self._commands = reader.create_subscription(
+            JointState, "joint_commands", lambda msg: None, QoSProfile(depth=1)
         )
         self.create_service(Trigger, "~/hold", self._on_hold)
         self.create_service(Trigger, "~/run_away", self._on_run_away)
-        self.create_timer(PERIOD_S, self._on_period, clock=self._steady)
 
-    def _on_command(self, msg: JointState) -> None:
+    def _read_command(self) -> None:
+        with self._commands.handle:
+            taken = self._commands.handle.take_message(self._commands.msg_type, False)
+        if not taken:
+            return
+        msg = taken[0]
         goal = dict(zip(msg.name, msg.position, strict=True))
         if all(math.isfinite(goal.get(name, math.nan)) for name in self._names):
             self._goal = np.array([goal[name] for name in self._names])
@@ -69,8 +77,10 @@ class TrialDriver(Node):
         response.success = True
         return response
 
-    def _on_period(self) -> None:
-        now_ns = self._steady.now().nanoseconds
+    def step(self) -> None:
+        """Do what is due once a period."""
+        self._read_command()
+        now_ns = time.monotonic_ns()
         dt_s, self._last_ns = max((now_ns - self._last_ns) * 1e-9, 1e-6), now_ns
         if self._held:
             self._velocity[:] = 0.0
@@ -88,7 +98,15 @@ def main() -> int:
     """Run the driver."""
     rclpy.init()
     try:
-        rclpy.spin(TrialDriver())
+        driver = TrialDriver(rclpy.create_node("trial_driver_reader"))
+        executor = SingleThreadedExecutor()
+        executor.add_node(driver)
+        due = time.monotonic()
+        while True:
+            executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
+            if time.monotonic() >= due:
+                driver.step()
+                due += PERIOD_S
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
