@@ -79,6 +79,10 @@ def test_what_is_dropped_delayed_held_and_doubled():
 
 def test_what_stays_the_same_and_what_does_not():
     later = JointStates(2000, JOINTS, (5.0, 6.0, 7.0))
+    late = passed(op.Lag("b", 0.1, 9.0), *[STATES] * 3, later, step_ns=1000 * MS)
+    assert late[3][0][1].position[1] == pytest.approx(6.0 - 0.1 * 4.0)
+    loose = passed(op.Rattle("b", 0.5, 0.25, 1.5), *[STATES] * 3, step_ns=1000 * MS)
+    assert [out[0][1].position[1] for out in loose] == [2.0, 2.5, 2.0]
     assert passed(op.Stuck(), STATES, later)[1] == [(0, STATES)]
     frozen = passed(op.Freeze(), STATES, later)[1][0][1]
     assert (frozen.stamp_ns, frozen.position) == (2000, STATES.position)
@@ -204,6 +208,8 @@ def test_the_catalogue_is_large_and_its_names_are_distinct():
         "joint_states_silent",
         "joint_states_collision",
         "joint_states_late",
+        "joint_states_rattle",
+        "joint_states_weak",
         "controller_state_nan",
         "commands_lost",
         "commands_goals_and_manager_lost",
@@ -242,7 +248,7 @@ def test_a_minute_without_faults_is_counted(robot, config):
 
 def test_the_command_writes_page_and_runs(tmp_path, capsys):
     target = tmp_path / "faults.md"
-    blocks = ("campaign", "stopping", "bearable", "nominal", "operations")
+    blocks = ("campaign", "stopping", "slowing", "bearable", "nominal", "operations")
     target.write_text("".join(f"<!-- begin {b} -->\n<!-- end {b} -->\n" for b in blocks))
     files = ["--robot", str(ROOT / "config/robots/so101.yaml")]
     files += ["--monitor", str(ROOT / "config/monitor/so101.yaml")]

@@ -139,6 +139,9 @@ class Slowdown:
         self._overlap_ns = nanoseconds(config.plan_overlap_s)
         self._change_ns = nanoseconds(config.slow_change_s)
         self._made: deque[Retimed] = deque(maxlen=MEMORY)
+        # Plans of others that came while the motion was slow, and were slow by themselves.
+        self._calm: deque[Plan] = deque(maxlen=MEMORY)
+        # What runs, once nothing is left to do about its rate.
         self._settled_for: Plan | None = None
         self._retry_ns = 0
         self._since_ns = 0
@@ -155,6 +158,7 @@ class Slowdown:
         self.scaling, self.deviation = 1.0, 0.0
         self.believed.clear()
         self._made.clear()
+        self._calm.clear()
         self._settled_for = self._failed_for = None
 
     def observe(self, jerk: FloatArray, error: FloatArray | None, own_ns: int) -> bool:
@@ -193,13 +197,11 @@ class Slowdown:
             self._settled_for = plan
             return
         splice = splice_ns(plan, now.ros_ns + self._overlap_ns)
-        if splice >= plan.end_ns or (made is not None and made.scale == self.scaling):
+        slow = made.scale == self.scaling if made is not None else plan in self._calm
+        if splice >= plan.end_ns or slow:
             self._settled_for = plan
             return
         if made is not None and splice < made.settled_ns:
-            return
-        if made is None and within_from_ns(plan, self._slow) <= splice:
-            self._settled_for = plan
             return
         cut = max(min(now.ros_ns, account.cycle.time_ns) - START_BACK_NS, plan.start_ns)
         try:
@@ -241,11 +243,14 @@ class Slowdown:
         account = self._account
         assert account.running is not None
         base = account.pending or account.running.plan
+        rests = base.end_ns <= now.ros_ns
+        under_way = own_ns - self._since_ns <= UNDER_WAY_NS
+        if under_way and not (rests or self._is_slow(base)):
+            # It was under way when the slowdown began, and is slowed down once it runs.
+            return plan, ""
         part = max(part_ns(plan, base), plan.start_ns)
         if within_from_ns(plan, self._slow) <= part:
-            return plan, ""
-        if own_ns - self._since_ns <= UNDER_WAY_NS and not self._is_slow(base):
-            # It was under way when the slowdown began, and is slowed down once it runs.
+            self._calm.append(plan)
             return plan, ""
         state = plan.state(part)
         try:
@@ -270,4 +275,4 @@ class Slowdown:
 
     def _is_slow(self, plan: Plan) -> bool:
         made = any(item.plan is plan and item.scale <= self.scaling for item in self._made)
-        return made or plan is self._settled_for
+        return made or plan in self._calm

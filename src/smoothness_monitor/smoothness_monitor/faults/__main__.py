@@ -85,8 +85,16 @@ def _load(files: tuple[Path, Path]) -> tuple[Robot, MonitorConfig]:
     return load_robot(files[0]), load_config(files[1])
 
 
+def _finding(kind: Kind) -> str:
+    if kind.slows:
+        return f"must slow down for {kind.slows}"
+    return ", ".join(kind.found_by) or "must not trip"
+
+
 def _line(outcome: Outcome, kind: Kind) -> str:
     text = f"{kind.name:32} {outcome.seed:3} {outcome.cause or 'no trip':24}"
+    if kind.slows:
+        text += f" slowed after {outcome.slowed_ms:5.0f} ms, for {outcome.slow_s:4.1f} s,"
     if not kind.benign:
         text += f" after {outcome.found_ms:5.0f} ms, rest after {outcome.rest_ms:5.0f} ms,"
     text += f" jerk {outcome.jerk_ratio:.4f}"
@@ -102,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     if arguments.list:
         for kind in KINDS:
-            print(f"{kind.name:32} {kind.doc}; {', '.join(kind.found_by) or 'must not trip'}")
+            print(f"{kind.name:32} {kind.doc}; {_finding(kind)}")
         return 0
     files = (arguments.robot, arguments.monitor)
     try:
@@ -128,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         if outcomes:
             blocks["campaign"] = page.summary(kinds, outcomes, took_s)
             blocks["stopping"] = page.stopping(kinds, outcomes)
+            blocks["slowing"] = page.slowing(kinds, outcomes)
             blocks["bearable"] = page.bearable(kinds, outcomes)
             print(blocks["campaign"])
         hours: list[Hours] = []

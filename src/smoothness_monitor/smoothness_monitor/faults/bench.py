@@ -141,6 +141,7 @@ class Bench:
         self.references: list[tuple[int, FloatArray]] = []
         self.joints: list[tuple[int, FloatArray]] = []
         self.transitions: list[tuple[int, State]] = []
+        self.slowed: list[tuple[int, float]] = []
         self.log: list[str] = []
         self.every(PERIOD_NS, 0, self._control_cycle)
         self.every(PERIOD_NS, 3 * MS, self._encoders)
@@ -260,6 +261,10 @@ class Bench:
         self.log += [line.text for line in outputs.log]
         if not self.transitions or self.transitions[-1][1] is not self.monitor.state:
             self.transitions.append((self.now_ns, self.monitor.state))
+        if outputs.changed:
+            scaling = self.monitor.snapshot().speed_scaling
+            if scaling != (self.slowed[-1][1] if self.slowed else 1.0):
+                self.slowed.append((self.now_ns, scaling))
 
     def _call(self, call: Call) -> None:
         self.calls.append((self.now_ns, call.request))

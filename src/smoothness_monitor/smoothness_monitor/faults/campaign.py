@@ -22,6 +22,9 @@ REST_GRACE_S = 0.1
 LADDER_GRACE_S = 0.5
 AFTERWARDS_S = 2.0
 BENIGN_S = 4.0
+# What slows the arm down lasts no longer than this, and then the speed must come back.
+SLOWED_S = 15.0
+SPEED_BACK_S = 4.0
 JERK_RATIO = 1.001
 
 
@@ -42,6 +45,9 @@ class Outcome:
         state: The monitor's state in the end.
         moved_rad: How far the command moved in the 2 s after it was at rest.
         problems: What was not as it must be.
+        slowed_ms: From the fault to the slowdown; NaN without one.
+        slow_s: How long the motion was slowed down in all; NaN where it was not.
+        deviation_rad: Largest distance of a joint's command from its path meanwhile.
     """
 
     kind: str
@@ -55,6 +61,9 @@ class Outcome:
     state: State
     moved_rad: float
     problems: tuple[str, ...]
+    slowed_ms: float = float("nan")
+    slow_s: float = float("nan")
+    deviation_rad: float = float("nan")
 
 
 def make_scene(robot: Robot, config: MonitorConfig, *, seed: int, jitter: bool = True) -> Scene:
@@ -117,8 +126,11 @@ def _speed(bench: Bench) -> float:
 
 def _benign(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
     bench.insistent = False
-    bench.run(BENIGN_S)
-    snapshot = bench.monitor.snapshot()
+    if kind.slows:
+        _wait_for_speed(bench)
+    else:
+        bench.run(BENIGN_S)
+    snapshot, counted = bench.monitor.snapshot(), bench.monitor.smoothness().interventions
     ratio = bench.peak_jerk_ratio(onset_ns - 5 * PERIOD_NS)
     problems = []
     if snapshot.causes:
@@ -126,6 +138,14 @@ def _benign(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
     if not (ratio <= JERK_RATIO):
         problems.append(f"the command's jerk reached {ratio:.4f} times its limit")
     nan = float("nan")
+    slowed_ms = (bench.slowed[0][0] - onset_ns) / MS if bench.slowed else nan
+    if kind.slows:
+        if not (slowed_ms <= kind.within_s * 1e3):
+            problems.append(f"slowed down after {slowed_ms:.0f} ms, not {kind.within_s * 1e3:.0f}")
+        if f"slowed: {kind.slows}" not in counted.by_reason:
+            problems.append(f"slowed down for {', '.join(counted.by_reason) or 'nothing'}")
+        if snapshot.speed_scaling != 1.0:
+            problems.append("not at full speed again")
     return Outcome(
         kind.name,
         seed,
@@ -138,7 +158,17 @@ def _benign(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
         snapshot.state,
         nan,
         tuple(problems),
+        slowed_ms,
+        counted.active_s if bench.slowed else nan,
+        counted.path_deviation if bench.slowed else nan,
     )
+
+
+def _wait_for_speed(bench: Bench) -> None:
+    """Let the fault pass, the speed come back, and the arm move on with it."""
+    bench.run(SLOWED_S)
+    bench.run_until(lambda: bench.monitor.snapshot().speed_scaling == 1.0, SPEED_BACK_S)
+    bench.run(2.0)
 
 
 def _stopped(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:

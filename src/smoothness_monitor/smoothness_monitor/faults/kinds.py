@@ -82,6 +82,8 @@ class Kind:
         config: Thresholds that differ from the file's.
         jitter: Whether messages take random times.
         without: Calls of the stop ladder that nobody answers.
+        slows: Quantity for which the motion must be slowed down within `within_s`, to be at full
+            speed again in the end; empty where it need not.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Kind:
     config: Mapping[str, Any] = field(default_factory=dict)
     jitter: bool = True
     without: tuple[Request, ...] = ()
+    slows: str = ""
 
     @property
     def ends(self) -> State:
@@ -279,6 +282,20 @@ def _joint_states() -> list[Kind]:
             lambda s: op.SwapJoints(),
             found_by=wrong,
             within_s=MEASURED,
+        ),
+        kind(
+            "rattle",
+            "the fastest joint becomes loose and vibrates for 4 s, by up to 6 mrad at 6 Hz",
+            lambda s: op.Rattle(s.fastest, 0.006, 6.0, 4.0),
+            slows="measured_jerk",
+            within_s=1.5,
+        ),
+        kind(
+            "weak",
+            "the fastest joint lags behind by up to 0.13 s for 15 s",
+            lambda s: op.Lag(s.fastest, 0.13, 15.0),
+            slows="tracking_error",
+            within_s=14.0,
         ),
         kind("duplicated", "every message three times", lambda s: op.Duplicate(3, 0.0)),
         kind("thinned", "half of the messages lost", lambda s: op.Drop(0.5)),

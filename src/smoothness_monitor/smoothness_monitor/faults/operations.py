@@ -311,15 +311,43 @@ class Rattle(Operation):
     joint: str = _param("Which joint.")
     by_rad: float = _param("Amplitude.", "rad")
     rate_hz: float = _param("Frequency.", "Hz")
-    for_s: float = _param("For how long.", "s")
+    for_s: float = _param("For how long; it grows during the first second.", "s")
 
     def apply(self, message: Any, now_ns: int) -> Passed:
         """Deliver it with the vibration."""
         t = (now_ns - self._since_ns) * 1e-9
         if not (t <= self.for_s):
             return [(0, message)]
-        by = self.by_rad * math.sin(2.0 * math.pi * self.rate_hz * t)
+        by = self.by_rad * min(1.0, t) * math.sin(2.0 * math.pi * self.rate_hz * t)
         return [(0, _one(message, self.joint, lambda v: v + by))]
+
+
+@dataclass
+class Lag(Operation):
+    """Let one joint come later and later, as a weak servo does, and then in time again."""
+
+    name = "lag"
+    doc = "lets one joint lag behind, then follow again"
+    joint: str = _param("Which joint.")
+    by_s: float = _param("Largest lag.", "s")
+    for_s: float = _param("For how long; the lag comes and goes within 1 s.", "s")
+
+    def start(self, now_ns: int, random: np.random.Generator) -> None:
+        """Begin without a past."""
+        super().start(now_ns, random)
+        self._past: list[tuple[float, float]] = []
+
+    def apply(self, message: Any, now_ns: int) -> Passed:
+        """Deliver it with the joint where it was a while ago."""
+        t = (now_ns - self._since_ns) * 1e-9
+        self._past.append((t, message.position[_index(message, self.joint)]))
+        if not (t <= self.for_s):
+            return [(0, message)]
+        x = min(1.0, t, self.for_s - t)
+        lag = self.by_s * x * x * (3.0 - 2.0 * x)
+        times, values = zip(*self._past, strict=True)
+        late = float(np.interp(t - lag, times, values))
+        return [(0, _one(message, self.joint, lambda _: late))]
 
 
 @dataclass
@@ -476,6 +504,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         Spike,
         Noise,
         Rattle,
+        Lag,
         JointStuck,
         Scale,
         SwapJoints,

@@ -26,6 +26,9 @@ COLUMNS = (
     "rung",
     "state",
     "moved 2 s later, rad",
+    "slowed after ms",
+    "slow for s",
+    "path deviation, rad",
     "problems",
 )
 
@@ -48,6 +51,9 @@ def write_runs(path: Path, outcomes: Iterable[Outcome]) -> None:
                     o.rung.value,
                     o.state.name,
                     _number(o.moved_rad, 6),
+                    _number(o.slowed_ms, 0),
+                    _number(o.slow_s, 2),
+                    _number(o.deviation_rad, 6),
                     "; ".join(o.problems),
                 )
             )
@@ -130,12 +136,45 @@ def bearable(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
     rows = []
     for kind in kinds:
         of = [o for o in outcomes if o.kind == kind.name]
-        if not kind.benign or not of:
+        if not kind.benign or kind.slows or not of:
             continue
         trips = sum(bool(o.cause) for o in of)
         ratio = max(o.jerk_ratio for o in of)
         rows.append((f"`{kind.name}`", kind.doc, str(trips), f"{ratio:.4f}"))
     return _table(("fault", "what goes wrong", "trips", "peak jerk ratio"), rows)
+
+
+def slowing(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
+    """Return the table of the faults for which the arm must become slower and not stop."""
+    rows = []
+    for kind in kinds:
+        of = [o for o in outcomes if o.kind == kind.name]
+        if not kind.slows or not of:
+            continue
+        slowed = sorted(o.slowed_ms for o in of)
+        rows.append(
+            (
+                f"`{kind.name}`",
+                kind.doc,
+                f"`{kind.slows}`",
+                f"{slowed[len(slowed) // 2]:.0f}, {slowed[-1]:.0f} ({kind.within_s * 1e3:.0f})",
+                f"{max(o.slow_s for o in of):.1f}",
+                str(sum(bool(o.cause) for o in of)),
+                f"{max(o.jerk_ratio for o in of):.4f}",
+                f"{max(o.deviation_rad for o in of) * 1e3:.2f}",
+            )
+        )
+    head = (
+        "fault",
+        "what goes wrong",
+        "slowed down for",
+        "after, ms: median, max (budget)",
+        "slow for, s: max",
+        "trips",
+        "peak jerk ratio",
+        "off the path, mrad: max",
+    )
+    return _table(head, rows)
 
 
 def summary(kinds: Sequence[Kind], outcomes: Sequence[Outcome], seconds: float) -> str:
