@@ -374,7 +374,7 @@ class Trial:
         return future.result()
 
     def _reset(self, observer: Observer) -> None:
-        """Reset, and again: on a loaded host the joints' messages have gaps, which speak against it."""
+        """Reset, and again: on a loaded host messages have gaps, which speak against it."""
         for _ in range(RESETS):
             self._until(lambda: not observer.safety.waiting_for, 20.0, "what a reset waits for")
             answer = self._call(observer.reset, "an answer to ~/reset")
