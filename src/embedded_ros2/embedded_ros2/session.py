@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import zenoh
 
-from embedded_ros2 import memory, router
+from embedded_ros2 import memory, router, threads
 from embedded_ros2.zenoh_config import local_router_port, session_config
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -21,6 +21,7 @@ def open_session() -> zenoh.Session:
         ValueError: If the configuration in the environment cannot be read.
         RuntimeError: If no router can be reached or started.
     """
+    threads.let_readers_wait()
     zenoh.try_init_log_from_env()  # RUST_LOG shows what Zenoh does
     memory.keep_large_blocks()
     config = session_config()
