@@ -636,7 +636,7 @@ def _spread(times_ms):
     }
 
 
-def report(results, seconds):
+def report(results, arguments):
     """Write the page of the documentation."""
     from pages import DOCS, fill, machine, table
 
@@ -680,7 +680,11 @@ def report(results, seconds):
         f"{load_['plans_per_s']:.1f} plans a second of {load_['knots']:.0f} knots were forwarded.",
         table(["goal", "", ""], goal_rows),
     ]
-    run = f"`python benchmarks/monitor_load.py --seconds {seconds:g} --docs`: {machine()}."
+    load_average = os.getloadavg()[0]
+    run = (
+        f"`python benchmarks/monitor_load.py {arguments}`: {machine()}, "
+        f"load average {load_average:.1f} at the end."
+    )
     fill(DOCS / "monitor_load.md", {"run": run, "figures": "\n\n".join(blocks)})
 
 
@@ -694,6 +698,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=45.0, help="of each run")
     parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS, help="some of the runs")
     parser.add_argument("--ros-setup", help="setup file of a real ROS 2: its floor beside ours")
+    parser.add_argument(
+        "--fifo", action="store_true", help="real-time priority (SCHED_FIFO) for all processes"
+    )
     parser.add_argument("--results", type=Path, help="file that keeps the figures of other runs")
     parser.add_argument("--docs", action="store_true", help="write docs/reference/monitor_load.md")
     parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
@@ -705,6 +712,9 @@ def main():
     if options.role:
         return ROLES[options.role](options) or 0
     os.environ.setdefault("ROS_DOMAIN_ID", "77")
+    if options.fifo:
+        # Inherited by what is started from here.
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
     results = {}
     if options.results and options.results.exists():
         results = json.loads(options.results.read_text(encoding="utf-8"))
@@ -728,7 +738,7 @@ def main():
     if options.results:
         options.results.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if options.docs:
-        report(results, seconds)
+        report(results, " ".join(sys.argv[1:]))
     return 0
 
 
