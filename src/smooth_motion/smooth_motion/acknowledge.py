@@ -131,11 +131,14 @@ class RunningPlan:
                 f"{2 * self._tolerance_ns} ns and cannot be told apart; send fewer"
             )
         self._sent.append(plan)
+        self._sort()
+        self._sent_ns = now_ns
+        self._newest_ran = False
+
+    def _sort(self) -> None:
         by_start = {plan.start_ns: plan for plan in reversed(self._sent)}
         self._starts = sorted(by_start)
         self._by_start = [by_start[start_ns] for start_ns in self._starts]
-        self._sent_ns = now_ns
-        self._newest_ran = False
 
     def heard(self, plan: Plan, now_ns: int) -> None:
         """Note a plan that was heard on its way to the controller, from whomever it came.
@@ -150,6 +153,7 @@ class RunningPlan:
                 if plan.joint_names != sent.joint_names:
                     break
                 self._sent[index] = plan
+                self._sort()
                 if self.plan is sent:
                     self.plan = plan
                 return

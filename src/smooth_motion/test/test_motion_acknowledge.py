@@ -139,3 +139,31 @@ def test_a_start_too_near_to_that_of_a_plan_sent_is_moved_just_far_enough(names,
     moved = running.distinct_start(arms.epoch + 79 * MS)
     assert moved > arms.epoch + 80 * MS
     running.sent(plan_at(names, moved), arms.epoch + 101 * MS)
+
+
+def test_a_plan_that_is_heard_takes_the_place_of_the_one_with_its_start(arms):
+    limits = arms.small
+    hold = Plan.hold(limits.joint_names, arms.middle(limits), arms.epoch)
+    running = RunningPlan(hold)
+    before = Plan.hold(limits.joint_names, arms.middle(limits), arms.epoch + 100 * MS)
+    changed = Plan.hold(limits.joint_names, arms.middle(limits) + 0.1, arms.epoch + 100 * MS)
+    other = Plan.hold(limits.joint_names, arms.middle(limits), arms.epoch + 200 * MS)
+    running.sent(before, 0)
+    running.heard(changed, 1)
+    assert running.newest is changed
+    zero = np.zeros(5)
+
+    def seen(plan):
+        return running.observe(plan.start_ns + 10 * MS, 10 * MS, plan.positions[0], zero, 2)
+
+    found = seen(changed)
+    assert found.kind is Acknowledged.RUNNING
+    assert not found.deviation.any()
+    assert running.plan is changed
+    # While it runs, too; and one that was never sent from here is known from then on.
+    running.heard(before, 3)
+    assert running.plan is before
+    running.heard(other, 4)
+    assert seen(other).kind is Acknowledged.RUNNING
+    with pytest.raises(MotionError, match="cannot be told apart"):
+        running.heard(Plan.hold(limits.joint_names, zero, other.start_ns + 1_500_000), 5)

@@ -35,7 +35,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
-from vla_msgs.msg import SafetyState  # noqa: E402
+from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
 from smoothness_monitor import convert, qos  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
@@ -337,6 +337,30 @@ def test_thresholds_can_be_read_and_not_be_set(graph):
         value = monitor.get_parameter(item.name).value
         result = monitor.set_parameters([Parameter(item.name, value=value)])[0]
         assert not result.successful
+
+
+def test_the_smoothness_of_the_motion_is_published(graph):
+    around = graph.around
+    told = []
+    around.create_subscription(
+        Smoothness, "smoothness_monitor/smoothness", told.append, qos.SMOOTHNESS
+    )
+    graph.until(lambda: told)
+    first = told[-1]
+    joints = len(around.names)
+    assert list(first.joint_names) == list(around.names)
+    assert first.speed_scaling == 1.0
+    assert math.isnan(first.movement_ldlj)
+    for field in ("command_jerk_rms", "measured_jerk_peak", "boundary_jerk_rms", "jerk_limit"):
+        assert len(getattr(first, field)) == joints
+    around.send(around.plan())
+    graph.until(lambda: told[-1].movements == 1, 8.0)
+    newest = told[-1]
+    assert newest.movement_path > 0.1
+    assert -12.0 < newest.movement_ldlj < -5.0
+    assert -3.0 < newest.movement_sparc < -1.3
+    assert newest.boundaries == 1
+    assert newest.interventions_per_minute == 0.0
 
 
 def test_the_diagnostics_have_a_line_for_every_detector(graph):

@@ -91,3 +91,16 @@ def test_the_first_answer_counts_until_there_is_a_second():
     for _ in range(5):
         latency.add(200)
     assert latency.p99_ns == 200
+
+
+def test_what_is_committed_is_carried_out_more_slowly_from_when_that_began(spec):
+    succession = Succession(CONTINUE, continues=True)
+    succession.sent(ramp(0, rows=20))
+    succession.rescale(500 * MS, 0.5)
+    found = succession.committed(600 * MS, spec, 0, 0.5)
+    # After 0.5 s of the chunk and 0.1 s at half speed; the policy's rows are as far apart.
+    assert found.positions[0, 0] == pytest.approx(0.55)
+    assert found.positions[3, 0] == pytest.approx(0.55 + 3 * spec.dt_s)
+    succession.rescale(700 * MS, 2.0)
+    found = succession.committed(800 * MS, spec, 0)
+    assert found.positions[0, 0] == pytest.approx(0.7)

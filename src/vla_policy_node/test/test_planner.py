@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The planner alone, where a closed loop would hide what it does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from smooth_motion import GripperPlan, Plan
+from smooth_motion import (
+    GripperPlan,
+    Plan,
+    check,
+    retime,
+    splice_ns,
+    stretch,
+    within_from_ns,
+)
 from vla_policy_node.core.planner import (
     ControllerReport,
     Event,
@@ -172,3 +182,62 @@ def test_a_reference_of_another_size_is_an_error_of_the_message(ready):
     with pytest.raises(ValueError, match=r"reference\.positions"):
         ready.observe_arm(report(NOW, NOW, HOME * np.nan), NOW, NOW)
     assert isinstance(ready.plan(targets(), NOW).gripper, GripperPlan)
+
+
+def running(planner, motion, now_ns):
+    """Let the controller run a plan."""
+    sample = motion.sample(now_ns)
+    return planner.observe_arm(
+        ControllerReport(now_ns, now_ns - motion.start_ns, *sample[:3]), now_ns, now_ns
+    )
+
+
+def test_the_next_plan_continues_what_the_monitor_made_of_the_last_one(ready, robot):
+    motion = ready.plan(targets(), NOW)
+    ready.sent(motion, NOW)
+    splice = motion.splice_ns
+    slower = stretch(motion.arm, 0.5, robot.limits, from_ns=splice).plan
+    ready.heard(slower, NOW + 5 * MS)
+    now = splice + 300 * MS
+    assert running(ready, slower, now) is Event.ACKNOWLEDGED
+    successor = ready.plan(targets(now), now).arm
+    assert (successor.positions[0] == slower.sample(successor.start_ns).position).all()
+
+
+def test_a_plan_of_the_monitors_own_is_waited_for_and_then_continued(ready, robot):
+    motion = ready.plan(targets(), NOW)
+    ready.sent(motion, NOW)
+    now = motion.splice_ns + 200 * MS
+    running(ready, motion.arm, now)
+    splice = splice_ns(motion.arm, now + 150 * MS)
+    found = retime(
+        motion.arm,
+        0.5,
+        robot.limits,
+        splice_ns=splice,
+        cut_ns=now - 20 * MS,
+        change_ns=300 * MS,
+        deviation=0.01,
+    )
+    ready.scaling = 0.5
+    ready.heard(found.plan, now)
+    assert ready.settling, "it is under way"
+    assert running(ready, found.plan, now + 20 * MS) is Event.NOTHING
+    assert ready.settling, "its speed still changes"
+    now = found.settled_ns
+    running(ready, found.plan, now)
+    assert not ready.settling
+    chunk = replace(targets(now), dt_ns=66 * MS)
+    successor = ready.plan(chunk, now)
+    slow = robot.limits.slowed(0.5)
+    assert within_from_ns(successor.arm, slow) <= successor.splice_ns
+    assert check(successor.arm, found.plan, robot.limits, now_ns=now) == []
+
+
+def test_a_foreign_trajectory_that_is_heard_is_known(ready):
+    plan = ready.plan(targets(), NOW).arm
+    ready.heard(plan, NOW)
+    assert running(ready, plan, NOW + 20 * MS) is Event.NOTHING
+    assert ready.problems(NOW + 20 * MS) == ()
+    ready.heard(Plan.hold(("x",), [0.0], NOW), NOW)
+    assert running(ready, plan, NOW + 30 * MS) is Event.NOTHING

@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import PolicyStatus, SafetyState
 
-from smooth_motion import Chunk, GripperPlan, Plan, track
+from smooth_motion import Chunk, GripperPlan, MotionError, Plan, track
 from smooth_motion import State as Motion
 from vla_policy_node import convert
 from vla_policy_node.core.conductor import RawChunk, RawRows, Status
@@ -197,3 +197,32 @@ def test_percentiles_reach_the_client():
     assert (result.inference_latency_p50, result.inference_latency_p99) == (0.2, 0.3)
     assert (result.plan_time_p50, result.plan_time_p99) == (0.004, 0.006)
     assert (result.chunks, result.plans, result.plans_acknowledged) == (3, 2, 1)
+
+
+def test_a_speed_scaling_that_makes_no_sense_withholds_the_permit():
+    good = SafetyState(state=SafetyState.READY, permit=True, speed_scaling=0.5)
+    assert convert.to_monitor(good).speed_scaling == 0.5
+    assert convert.to_monitor(SafetyState(permit=True)).speed_scaling == 1.0
+    for scaling in (0.0, -1.0, 1.5, float("nan")):
+        report = convert.to_monitor(SafetyState(permit=True, speed_scaling=scaling))
+        assert not report.permit
+        assert "speed_scaling is" in report.cause
+
+
+def test_a_plan_survives_the_wire_and_positions_alone_are_none():
+    zero = np.zeros(3)
+    plan = Plan(
+        NAMES,
+        1_700_000_000_000_000_001,
+        np.array([0, 100_000_000]),
+        np.array([zero, zero]),
+        np.array([zero, zero]),
+        np.array([zero, zero]),
+    )
+    back = convert.to_plan(convert.from_plan(plan))
+    assert (back.start_ns, back.joint_names) == (plan.start_ns, NAMES)
+    assert (back.times_ns == plan.times_ns).all()
+    message = convert.from_plan(plan)
+    message.points[0].velocities = []
+    with pytest.raises(MotionError):
+        convert.to_plan(message)

@@ -35,7 +35,7 @@ class Smoothness:
         delay_s: Of the measured jerk.
         command: RMS and peak jerk of the reference, None before there is any.
         measured: The same of the joints.
-        movements: Movements finished since the start.
+        movements: Movements finished since the start, from rest to rest without a gap.
         movement: The newest of them, None before the first.
         boundaries: Jerk of the reference near the times at which a plan left the one before it.
         speed_scaling: Share of the speed at which plans are carried out now.
@@ -79,7 +79,7 @@ class Instrument:
             return
         self._reference_ns = cycle.time_ns
         ended = self._movements.update(cycle.time_ns, cycle.velocity)
-        if ended is not None:
+        if ended is not None and not ended.undefined:
             self._finished += 1
             self._movement = ended
         if jerk is not None:
