@@ -305,4 +305,22 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_trip_leaves_a_bag_with_everything_but_pictures",
         ),
     ),
+    Hazard(
+        "H23",
+        "A joint wears out, becomes loose or weak: each stop is one too many, and going on at full "
+        "speed makes it worse. Or slowing down itself steps, loses the path or stops the arm.",
+        "Below the thresholds of the stop the motion goes on more slowly along the same path, by "
+        "plans that pass the same checks; it never gets faster than it was planned. Policies that "
+        "know nothing of it are slowed down too and trip nothing. The stop is as it was.",
+        (
+            "test_a_rough_joint_slows_the_motion_down_along_its_path_and_a_smooth_one_lets_it_go",
+            "test_a_joint_that_lags_behind_slows_the_motion_down",
+            "test_a_policy_that_knows_nothing_is_slowed_down_too_and_trips_nothing",
+            "test_a_faster_plan_is_forwarded_more_slowly_under_its_own_stamp",
+            "test_garbage_trips_while_the_motion_is_slowed_down_as_ever",
+            "test_a_stop_in_the_middle_of_a_slowdown_keeps_the_limits",
+            "test_a_slowed_plan_that_the_topic_loses_is_sent_again",
+            "test_a_minute_of_random_plans_is_never_slowed_down",
+        ),
+    ),
 )
