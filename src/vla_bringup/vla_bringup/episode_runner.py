@@ -7,7 +7,7 @@ reset and the monitor's services.
 
 from __future__ import annotations
 
-import contextlib
+import signal
 import sys
 import threading
 import time
@@ -417,18 +417,27 @@ def main() -> int:
     except KeyboardInterrupt:
         code = Exit.EPISODE_FAILED
     finally:
-        executor.shutdown()
+        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ends the spinning; an executor that is shut down meanwhile trips over itself.
+        rclpy.try_shutdown()
         if spinner.is_alive():
             spinner.join(5.0)
+        executor.shutdown()
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
     return int(code)
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
+    try:
         executor.spin()
+    except (ExternalShutdownException, KeyboardInterrupt):
+        pass
+    except Exception:
+        # Told to end within a callback, it trips over what is gone.
+        if rclpy.ok():
+            raise
 
 
 if __name__ == "__main__":
