@@ -87,7 +87,7 @@ TRIALS = (
     _stream("joint_states", "drift", True, joint=JOINT, rate_rad_s=0.5),
     _stream("joint_states", "spike", True, joint=JOINT, by_rad=0.3, every=4),
     _stream("joint_states", "noise", True, sigma_rad=0.02),
-    _stream("joint_states", "joint_stuck", True, joint=JOINT),
+    _stream("joint_states", "joint_stuck", None, joint="shoulder_lift"),
     _stream("joint_states", "scale", True, by=57.3),
     _stream("joint_states", "swap_joints", True),
     _stream("joint_states", "omit_joint", True, joint=JOINT),
@@ -122,6 +122,7 @@ class Seen:
         state: The monitor's last state.
         again_rad: How far the command moved in the 2 s after it was at rest.
         ended: The launch ended everything.
+        log: What the monitor says of the stop, step by step.
         problem: What was not as it must be, or "".
     """
 
@@ -134,6 +135,7 @@ class Seen:
     state: str = ""
     again_rad: float = float("nan")
     ended: bool = False
+    log: str = ""
     problem: str = ""
 
 
@@ -313,14 +315,16 @@ def watch(trial: Trial, watcher: Watcher, process: subprocess.Popen) -> Seen:
         state="silent" if silent else STATES[state.state],
         again_rad=watcher.motion(watched_s),
         ended=ended,
+        log="; ".join(state.rung_log),
     )
     problems = []
     if early:
         problems.append(f"tripped before the fault: {state.first_cause_detail}")
     if trial.stops is True and tripped_s is None:
         problems.append("nothing tripped")
-    if trial.stops is False and tripped_s is not None:
-        problems.append(f"tripped: {state.first_cause_detail}")
+    if trial.stops is False and watcher.tripped_s is not None:
+        late_s = watcher.tripped_s - fault_s
+        problems.append(f"tripped after {late_s:.2f} s: {state.first_cause_detail}")
     if tripped_s is not None and seen.again_rad != 0.0:
         problems.append(f"moved {seen.again_rad:.4f} rad after the stop")
     if ended != trial.launch_ends:
