@@ -311,12 +311,12 @@ class Rattle(Operation):
     joint: str = _param("Which joint.")
     by_rad: float = _param("Amplitude.", "rad")
     rate_hz: float = _param("Frequency.", "Hz")
-    for_s: float = _param("For how long; it grows during the first second.", "s")
+    lasts_s: float = _param("For how long; it grows during the first second.", "s")
 
     def apply(self, message: Any, now_ns: int) -> Passed:
         """Deliver it with the vibration."""
         t = (now_ns - self._since_ns) * 1e-9
-        if not (t <= self.for_s):
+        if not (t <= self.lasts_s):
             return [(0, message)]
         by = self.by_rad * min(1.0, t) * math.sin(2.0 * math.pi * self.rate_hz * t)
         return [(0, _one(message, self.joint, lambda v: v + by))]
@@ -330,7 +330,7 @@ class Lag(Operation):
     doc = "lets one joint lag behind, then follow again"
     joint: str = _param("Which joint.")
     by_s: float = _param("Largest lag.", "s")
-    for_s: float = _param("For how long; the lag comes and goes within 1 s.", "s")
+    lasts_s: float = _param("For how long; the lag comes and goes within 1 s.", "s")
 
     def start(self, now_ns: int, random: np.random.Generator) -> None:
         """Begin without a past."""
@@ -341,9 +341,9 @@ class Lag(Operation):
         """Deliver it with the joint where it was a while ago."""
         t = (now_ns - self._since_ns) * 1e-9
         self._past.append((t, message.position[_index(message, self.joint)]))
-        if not (t <= self.for_s):
+        if not (t <= self.lasts_s):
             return [(0, message)]
-        x = min(1.0, t, self.for_s - t)
+        x = min(1.0, t, self.lasts_s - t)
         lag = self.by_s * x * x * (3.0 - 2.0 * x)
         times, values = zip(*self._past, strict=True)
         late = float(np.interp(t - lag, times, values))
