@@ -307,8 +307,8 @@ HAZARDS: tuple[Hazard, ...] = (
     ),
     Hazard(
         "H23",
-        "A joint wears out, becomes loose or weak: each stop is one too many, and going on at "
-        "full speed makes it worse. Or slowing down itself steps, loses the path or stops the arm.",
+        "A joint becomes loose or weak: each stop is one too many, and going on at full speed "
+        "makes it worse. Or slowing down itself steps, loses the path or stops the arm.",
         "Below the thresholds of the stop the motion goes on more slowly along the same path, by "
         "plans that pass the same checks; it never gets faster than it was planned. Policies that "
         "know nothing of it are slowed down too and trip nothing. The stop is as it was.",
