@@ -15,8 +15,8 @@ from vla_sim.world import Renderer, Snapshot, World
 
 # What a stalled host made late is caught up with, which takes a small part of that time. Ticks
 # that are given up are missing motion: the reference goes on without the joints, and the monitor
-# trips.
-SLIP_NS = 2_000_000_000
+# trips. Later than this, the monitor would take the stamps for those of another clock.
+SLIP_NS = 900_000_000
 _LONGEST_SLEEP_S = 0.1  # so that a stop, or a clock that was set back, is noticed
 
 Picture = NDArray[np.uint8]
