@@ -141,13 +141,13 @@ class Order:
             if len(values) != len(names):
                 return {}, f"has {len(values)} {field} for {len(names)} joints"
         index = self._index
-        table = np.array([[values[i] for i in index] for values in columns.values()], np.float64)
-        arrays = dict(zip(columns, table, strict=True))
-        finite = np.isfinite(table)
-        if np.count_nonzero(finite) != table.size:
-            row, joint = np.argwhere(~finite)[0]
-            return {}, f"{list(columns)[row]} of {self._wanted[joint]} is {table[row, joint]}"
-        return arrays, ""
+        numbers = [values[i] for values in columns.values() for i in index]
+        table = np.array(numbers, np.float64).reshape(len(columns), len(index))
+        # A sum that is finite has finite parts; the other way round it needs a closer look.
+        if not math.isfinite(sum(numbers)):
+            for row, joint in np.argwhere(~np.isfinite(table)):
+                return {}, f"{list(columns)[row]} of {self._wanted[joint]} is {table[row, joint]}"
+        return dict(zip(columns, table, strict=True)), ""
 
     def _look_up(self, names: tuple[str, ...]) -> None:
         if names != self._names:
