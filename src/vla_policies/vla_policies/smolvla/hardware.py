@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
-_PAGE_OUT = 21  # MADV_PAGEOUT, Linux 5.4
+_DONT_NEED = 4  # MADV_DONTNEED: unlike MADV_PAGEOUT, also where another process maps the file
 
 
 def cpu_flags() -> frozenset[str]:
@@ -46,4 +46,4 @@ def drop_mapped_pages(files: Iterable[Path]) -> None:
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and fields[5] in names and "w" not in fields[1]:
             start, _, end = fields[0].partition("-")
-            madvise(int(start, 16), int(end, 16) - int(start, 16), _PAGE_OUT)
+            madvise(int(start, 16), int(end, 16) - int(start, 16), _DONT_NEED)
