@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_bringup.ladder.cases import CASES
+from vla_bringup.ladder.cases import CASES, INTRUDER
 from vla_bringup.ladder.trial import Measured
 
 BEGIN, END = "<!-- table: trials -->", "<!-- end: trials -->"
@@ -39,7 +39,7 @@ def _row(trial: Measured) -> tuple[str, ...]:
         trial.state,
         f"{trial.stands_s:.2f}",
         # Of another's trajectory it says nothing about the stop.
-        "the intruder's" if trial.cause == "foreign_plan" else f"{trial.jerk_ratio:.4f}",
+        "the intruder's" if CASES[trial.case].faults == INTRUDER else f"{trial.jerk_ratio:.4f}",
         f"{trial.speed:.2f}" if trial.speed else "0",
         "" if trial.reset_step is None else f"{trial.reset_step:.1g}",
     )
@@ -51,7 +51,7 @@ def _rungs(log: Sequence[str]) -> str:
     for line in log:
         seconds, _, rest = line.partition(" s: ")
         times.setdefault(rest[0], f"{float(seconds):.2f}")
-    return ", ".join(f"{rung}: {seconds}" for rung, seconds in times.items())
+    return ", ".join(f"{rung}: {seconds}" for rung, seconds in sorted(times.items()))
 
 
 def put(page: Path, trials: Sequence[Measured]) -> None:
