@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, compare, report."""
-    from vla_policies.smolvla import export
     from vla_policies.smolvla.bundle import QUANTISED
     from vla_policies.smolvla.checkpoint import read_checkpoint
+    from vla_policies.smolvla.export import convert, make_folder, note
     from vla_policies.smolvla.loading import load_bundle, load_checkpoint
     from vla_policies.smolvla.parity import answers, compare
     from vla_policies.smolvla.samples import random_samples, read_samples
@@ -69,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         report = random_samples(checkpoint.config, checkpoint.processing, 2)
         source = "2 of noise; give --observations for a report that counts"
-    export.make_folder(arguments.folder)
+    make_folder(arguments.folder)
     print(f"converting {arguments.checkpoint} ...", flush=True)
-    export.convert(checkpoint, arguments.folder, arguments.precision)
+    convert(checkpoint, arguments.folder, arguments.precision)
     if to_quantise:
         print(f"quantising by {len(calibration)} observations ...", flush=True)
         quantise(
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     fast = load_bundle(arguments.folder, threads=arguments.threads)
     parity = compare(first, answers(fast, report))
     fast.backend.close()
-    export.note(arguments.folder, "parity", {"observations": source, **parity.report()})
+    note(arguments.folder, "parity", {"observations": source, **parity.report()})
     print("action column   largest error      rms error   standard deviation")
     for index, (largest, rms, std) in enumerate(
         zip(parity.largest, parity.rms, parity.std, strict=True)
