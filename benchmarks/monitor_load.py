@@ -754,7 +754,8 @@ def main():
     if options.results:
         options.results.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if options.docs:
-        report(results, " ".join(sys.argv[1:]))
+        flags = " --fifo" * options.fifo + " --ros-setup SETUP" * bool(setup)
+        report(results, f"--seconds {seconds:g}{flags} --docs")
     return 0
 
 
