@@ -40,7 +40,8 @@ HEALTH_S, HEALTH_TIMEOUT_S = 2.0, 3.0
 UNHEALTHY = 3
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
 LASTED_S = 60.0
-END_S = 3.0
+# Three waits of this at most end all within the 5 s that a launcher leaves a node.
+END_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class OwnProcessPolicy:
     def close(self) -> None:
         """End the process."""
         self._closed.set()
+        self._child.dismiss()
         self._remote.close()
         self._watcher.join(END_S)
         self._child.end()
@@ -272,10 +274,14 @@ class _Child:
         self._killed = why
         self.process.kill()
 
-    def end(self) -> None:
-        """End the process, in good order if it can."""
+    def dismiss(self) -> None:
+        """Tell the process to end."""
         with suppress(OSError):
             self._stdin.close()
+
+    def end(self) -> None:
+        """End the process, in good order if it can."""
+        self.dismiss()
         try:
             self.process.wait(END_S)
         except subprocess.TimeoutExpired:

@@ -40,6 +40,7 @@ from vla_policies.wire.messages import (
 NAME = "remote"
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2.0
 ATTEMPT_S = 5.0
+END_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ class RemotePolicy:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave()
-        self._keeper.join(ATTEMPT_S)
+        # A daemon: one that is still connecting holds up nothing.
+        self._keeper.join(END_S)
 
     def abandon(self, reason: str) -> None:
         """Give up the connection there is: its server is known to be gone."""
