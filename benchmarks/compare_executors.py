@@ -8,7 +8,7 @@ with Franka's checks at 1 kHz; the simulated SO-101 with its cubes. Chunks arriv
 up to 30 ms late, and two in a hundred never; by seed and number, so the same for everyone.
 `--write` puts tables and a picture into docs/reference; `--quick` runs a few of the delays.
 With `--results` each outcome becomes a line of that file, and what it holds is not run again, but
-for the scenarios named after `--anew`.
+for the scenarios named after `--anew`. `--recorded` runs nothing and shows what the file holds.
 """
 
 import argparse
@@ -70,9 +70,18 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
 class Record:
     """Outcomes that are there already, and a file in which they stay."""
 
-    def __init__(self, path: Path | None, seeds: int, anew: Iterable[str]) -> None:
-        """Read the file, if there is one, but for some scenarios."""
-        self._path, self._seeds = path, seeds
+    def __init__(
+        self, path: Path | None, seeds: int, anew: Iterable[str], *, complete: bool = False
+    ) -> None:
+        """Read the file, if there is one, but for some scenarios.
+
+        Args:
+            path: The file.
+            seeds: How many are wanted.
+            anew: Scenarios of which nothing is read.
+            complete: Nothing is added any more.
+        """
+        self._path, self._seeds, self.complete = path, seeds, complete
         self._lines: list[dict] = []
         if path is not None and path.exists():
             text = path.read_text(encoding="utf-8").splitlines()
@@ -123,6 +132,8 @@ def every(
             if scenario == "cubes" and steps not in SHOWN and name not in (OURS, THEIRS):
                 continue
             known = record.find(scenario, steps, name)
+            if known is None and record.complete:
+                continue
             if known is None:
                 began = time.monotonic()
                 known = run(name, Delay(steps, JITTER_S, LOSS))
@@ -176,6 +187,7 @@ def rows(results: Results, delays: list[int], cells: Callable[[Outcome], list]) 
         [steps, f"**{name}**" if name == OURS else name, *cells(results[name, steps])]
         for steps in shown
         for name in EXECUTORS
+        if (name, steps) in results
     ]
 
 
@@ -320,14 +332,15 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer delays and seeds")
     parser.add_argument("--results", type=Path, help="file of outcomes, gone on with")
+    parser.add_argument("--recorded", action="store_true", help="run nothing")
     parser.add_argument("--anew", nargs="+", choices=SCENARIOS, default=[], metavar="SCENARIO")
     parser.add_argument("--write", action="store_true", help="into docs/reference")
     given = parser.parse_args()
     delays = list(SHOWN) if given.quick else list(range(0, 21, 2))
     seeds = 2 if given.quick else 10
-    if given.anew and not given.results:
-        parser.error("--anew needs --results")
-    record = Record(given.results, seeds, given.anew)
+    if (given.anew or given.recorded) and not given.results:
+        parser.error("--anew and --recorded need --results")
+    record = Record(given.results, seeds, given.anew, complete=given.recorded)
     results = run(delays, seeds, record)
     blocks = tables(results, delays)
     blocks["run"] = (

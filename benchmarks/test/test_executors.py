@@ -194,6 +194,8 @@ def test_a_recorded_outcome_is_not_run_again_unless_asked_for(tmp_path):
     assert len(ran) == len(EXECUTORS)
     assert results() == first
     assert len(ran) == len(EXECUTORS)
+    complete = compare_executors.Record(path, 3, (), complete=True)
+    assert compare_executors.every([4], run, "FER", complete) == {}
     results(anew=["cubes"])
     assert len(ran) == len(EXECUTORS)
     results(anew=["FER"])
