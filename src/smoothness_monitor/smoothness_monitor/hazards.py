@@ -314,7 +314,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "know nothing of it are slowed down too and trip nothing. The stop is as it was.",
         (
             "test_a_rough_joint_slows_the_motion_down_along_its_path_and_a_smooth_one_lets_it_go",
-            "test_a_joint_that_lags_behind_slows_the_motion_down",
+            "test_a_joint_that_lags_behind_slows_the_motion_down_and_one_that_is_held_stops_it",
             "test_a_policy_that_knows_nothing_is_slowed_down_too_and_trips_nothing",
             "test_a_faster_plan_is_forwarded_more_slowly_under_its_own_stamp",
             "test_garbage_trips_while_the_motion_is_slowed_down_as_ever",

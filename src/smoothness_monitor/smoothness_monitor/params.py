@@ -183,6 +183,13 @@ class MonitorConfig:
         1e-4,
         0.1,
     )
+    slow_patience_s: float = _param(
+        "Time for which the tracking error may stay beyond its level while the motion is slowed "
+        "down; then tracking_error trips, for the joint is not late, it is held.",
+        "s",
+        0.2,
+        60.0,
+    )
     slow_release: float = _param(
         "Share of the levels below which the measurements count as smooth again.", "", 0.1, 1.0
     )

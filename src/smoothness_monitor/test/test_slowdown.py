@@ -93,7 +93,7 @@ def test_a_rough_joint_slows_the_motion_down_along_its_path_and_a_smooth_one_let
     assert any("at full speed again; the path was left by" in line for line in bench.log)
 
 
-def test_a_joint_that_lags_behind_slows_the_motion_down(sweeping):
+def test_a_joint_that_lags_behind_slows_the_motion_down_and_one_that_is_held_stops_it(sweeping):
     """H23."""
     bench, _ = sweeping
     began_ns = bench.now_ns
@@ -105,8 +105,23 @@ def test_a_joint_that_lags_behind_slows_the_motion_down(sweeping):
     bench.measured_offset = sag
     until_slow(bench)
     assert bench.monitor.snapshot().slow_reason.startswith("tracking_error: elbow_flex: 0.2")
-    bench.run(1.0)
+    bench.run(0.9)
     assert scaling(bench) < 1.0
+    assert bench.state is State.READY
+    # It does not come closer, so it is held by something.
+    bench.run(0.4)
+    assert bench.first_cause == "tracking_error"
+    assert "although the motion is slowed down" in bench.monitor.snapshot().first_cause_detail
+
+
+def test_a_joint_that_comes_closer_when_it_is_slower_is_waited_for(config):
+    judge = Roughness(("a",), np.array([100.0]), config)
+    for i in range(600):
+        late = 1.2 if i % 50 else 0.9
+        error = np.array([late * config.slow_tracking_error_rad])
+        judge.update(np.zeros(1), error, i * 10 * MS)
+        assert judge.held == ""
+    assert judge.why
 
 
 def test_single_rough_measurements_do_not_slow_the_motion_down(config):

@@ -466,7 +466,11 @@ class Monitor:
         reference, own_ns = measurement.reference, self._clock.now_ns
         error = None if reference is None else measurement.position - reference
         slowdown = self._slowdown
-        if not slowdown.observe(jerk, error, own_ns):
+        changed = slowdown.observe(jerk, error, own_ns)
+        if slowdown.roughness.held:
+            self._trip("tracking_error", slowdown.roughness.held, now)
+            return
+        if not changed:
             return
         self._out.changed = True
         if slowdown.why:

@@ -47,6 +47,8 @@ class Roughness:
 
     Attributes:
         why: What was found, in words; empty while nothing was.
+        held: Which joint stays away from its reference although the motion was slowed down, in
+            words; empty while none does.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Roughness:
             jerk_level: (J,) rad/s^3; beyond it a joint is rough.
             config: The rest of the levels.
         """
-        self.why = ""
+        self.why = self.held = ""
         self._names, self._jerk_level = names, jerk_level
         self._error_level = config.slow_tracking_error_rad
         self._count = config.slow_count
@@ -67,6 +69,8 @@ class Roughness:
         self._clear_ns = nanoseconds(config.slow_clear_s)
         self._newest: deque[bool] = deque(maxlen=config.slow_of)
         self._unclear_ns = 0
+        self._patience_ns = nanoseconds(config.slow_patience_s)
+        self._late_ns: int | None = None
 
     def update(self, jerk: FloatArray, error: FloatArray | None, own_ns: int) -> None:
         """Take in a measurement.
@@ -84,11 +88,30 @@ class Roughness:
         # What is not known is not smooth.
         if not (share <= self._release and error_share <= self._release):
             self._unclear_ns = own_ns
+        self._look_for_a_held_joint(error, error_share, own_ns)
         if self.why:
             if own_ns - self._unclear_ns >= self._clear_ns:
                 self.clear()
         elif rough and sum(self._newest) >= self._count:
             self.why = self._words(jerk, error, share, error_share)
+
+    def _look_for_a_held_joint(
+        self, error: FloatArray | None, error_share: float, own_ns: int
+    ) -> None:
+        """Slower, a joint that is late comes closer. One that is held does not."""
+        self.held = ""
+        if not (self.why and error is not None and error_share > 1.0):
+            self._late_ns = None
+            return
+        if self._late_ns is None:
+            self._late_ns = own_ns
+        if own_ns - self._late_ns > self._patience_ns:
+            joint = int(np.argmax(np.abs(error)))
+            self.held = (
+                f"{self._names[joint]}: {abs(error[joint]):.5g} rad for "
+                f"{self._patience_ns * 1e-9:g} s although the motion is slowed down, level "
+                f"{self._error_level:.5g} rad"
+            )
 
     def _words(
         self, jerk: FloatArray, error: FloatArray | None, share: float, error_share: float
@@ -107,7 +130,8 @@ class Roughness:
 
     def clear(self) -> None:
         """Begin anew."""
-        self.why = ""
+        self.why = self.held = ""
+        self._late_ns = None
         self._newest.clear()
 
 

@@ -233,10 +233,11 @@ def _joint_states() -> list[Kind]:
         ),
         kind(
             "slow_collision",
-            "the same from 0.3 rad/s or more: found once the command is far enough",
+            "the same from 0.3 rad/s or more: slowed down first, then found once the command is "
+            "far enough",
             lambda s: op.JointStuck(s.fastest),
             found_by=wrong,
-            within_s=3.0,
+            within_s=4.5,
         ),
         kind(
             "slipped",

@@ -86,7 +86,8 @@ class TrackingError(Bound):
     watches = "joint_states, controller_state"
     trips_when = (
         "|measured - reference| > tracking_error_rad, in tracking_error_count of "
-        "tracking_error_of messages"
+        "tracking_error_of messages; or > slow_tracking_error_rad for slow_patience_s while the "
+        "motion is slowed down"
     )
     latency = "tracking_error_count periods"
     doc = "A collision, an overload, a servo without torque, a wrong calibration."
