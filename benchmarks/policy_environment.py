@@ -28,7 +28,7 @@ SETTINGS = {
     "plain": {},
     "threads sleep": PASSIVE,
     "memory is kept": MALLOC,
-    "both (own_process, serve)": ENVIRONMENT,
+    "both": ENVIRONMENT,
 }
 
 
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 2], help="processes beside it")
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--dtype", default="bfloat16", help="of a checkpoint")
     parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     arguments = parser.parse_args()
@@ -50,11 +51,11 @@ def main() -> int:
                 loop = stack.enter_context(subprocess.Popen([sys.executable, "-c", BUSY]))
                 stack.callback(loop.kill)
             for threads in arguments.threads:
-                found: dict[str, list[tuple[float, float]]] = {name: [] for name in SETTINGS}
+                found: dict[str, list[tuple[float, float]]] = {name: [] for name in arguments.only}
                 for turn in range(arguments.rounds):
-                    for name in list(SETTINGS)[:: -1 if turn % 2 else 1]:
+                    for name in arguments.only[:: -1 if turn % 2 else 1]:
                         found[name].append(answer(arguments, threads, SETTINGS[name]))
-                plain = np.array(found["plain"])
+                plain = np.array(found[arguments.only[0]])
                 for name, times in found.items():
                     wall, cpu = np.median(times, axis=0)
                     gain = np.median(plain[:, 0] / np.array(times)[:, 0])
