@@ -321,6 +321,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_stop_in_the_middle_of_a_slowdown_keeps_the_limits",
             "test_a_slowed_plan_that_the_topic_loses_is_sent_again",
             "test_a_minute_of_random_plans_is_never_slowed_down",
+            "test_a_loose_joint_slows_the_arm_down_and_a_firm_one_lets_it_go",
         ),
     ),
 )

@@ -62,6 +62,7 @@ class Surroundings(Node):
         self.deaf = False
         self.active = True
         self.refuses_goals = False
+        self.rattle_rad = 0.0
         self.states: list[SafetyState] = []
         self.diagnostics: list[DiagnosticArray] = []
         self.received: list[JointTrajectory] = []
@@ -171,7 +172,8 @@ class Surroundings(Node):
     def _publish_joints(self, position: np.ndarray) -> None:
         joints = JointState(name=[*self.names, "gripper"])
         joints.header.stamp = convert.to_time(self._cycle_ns)
-        joints.position = [*position.tolist(), 0.1]
+        loose = self.rattle_rad * math.sin(2.0 * math.pi * 6.0 * (self._cycle_ns * 1e-9 % 1.0))
+        joints.position = [position[0] + loose, *position[1:].tolist(), 0.1]
         self._joint_states.publish(joints)
 
     def plan(self) -> Plan:
@@ -337,6 +339,37 @@ def test_thresholds_can_be_read_and_not_be_set(graph):
         value = monitor.get_parameter(item.name).value
         result = monitor.set_parameters([Parameter(item.name, value=value)])[0]
         assert not result.successful
+
+
+def test_a_loose_joint_slows_the_arm_down_and_a_firm_one_lets_it_go(graph):
+    """H23."""
+    around = graph.around
+    told = []
+    around.create_subscription(
+        Smoothness, "smoothness_monitor/smoothness", told.append, qos.SMOOTHNESS
+    )
+    assert around.newest.speed_scaling == 1.0
+    around.rattle_rad = 0.0095
+    graph.until(lambda: around.newest.speed_scaling == 0.5)
+    assert around.newest.slow_reason.startswith("measured_jerk: shoulder_pan")
+    plan = around.plan()
+    around.send(plan)
+    graph.until(lambda: around.received)
+    received = convert.trajectory_from(around.received[-1])
+    slow = Plan.from_points(received.joint_names, received.stamp_ns, received.points)
+    assert slow.start_ns == plan.start_ns
+    assert (slow.positions[-1] == plan.positions[-1]).all()
+    assert slow.end_ns - around.time_ns() > 1.7 * (plan.end_ns - around.time_ns())
+    around.rattle_rad = 0.0
+    graph.until(lambda: around.newest.speed_scaling == 1.0)
+    assert around.newest.slow_reason == ""
+    assert around.newest.permit
+    graph.until(lambda: told[-1].speed_scaling == 1.0)
+    assert dict(zip(told[-1].intervention_reasons, told[-1].intervention_counts, strict=True)) == {
+        "slowed: measured_jerk": 1
+    }
+    assert told[-1].intervention_longest >= 2.0
+    assert told[-1].interventions_per_minute > 0.0
 
 
 def test_the_smoothness_of_the_motion_is_published(graph):
