@@ -62,7 +62,7 @@ class Surroundings(Node):
         self.deaf = False
         self.active = True
         self.refuses_goals = False
-        self.rattle_rad = 0.0
+        self.rattle_rad = self._rattles_rad = 0.0
         self.states: list[SafetyState] = []
         self.diagnostics: list[DiagnosticArray] = []
         self.received: list[JointTrajectory] = []
@@ -172,7 +172,9 @@ class Surroundings(Node):
     def _publish_joints(self, position: np.ndarray) -> None:
         joints = JointState(name=[*self.names, "gripper"])
         joints.header.stamp = convert.to_time(self._cycle_ns)
-        loose = self.rattle_rad * math.sin(2.0 * math.pi * 6.0 * (self._cycle_ns * 1e-9 % 1.0))
+        # A step would be more than a loose joint.
+        self._rattles_rad += float(np.clip(self.rattle_rad - self._rattles_rad, -1e-4, 1e-4))
+        loose = self._rattles_rad * math.sin(2.0 * math.pi * 6.0 * (self._cycle_ns * 1e-9 % 1.0))
         joints.position = [position[0] + loose, *position[1:].tolist(), 0.1]
         self._joint_states.publish(joints)
 
