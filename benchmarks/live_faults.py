@@ -340,16 +340,20 @@ def number(value: float, digits: int, scale: float = 1.0) -> str:
 def page(found: list[Seen]) -> str:
     """Return the block of the page."""
     wrong = [seen for seen in found if seen.problem]
+
+    def goes_on(seen: Seen) -> bool:
+        return not seen.cause and seen.again_rad > 0.0
+
     rows = [
         [
             seen.name,
             f"`{seen.cause}`" if seen.cause else "-",
             number(seen.after_s, 0, 1e3),
-            number(seen.rest_s, 2),
+            "goes on" if goes_on(seen) else number(seen.rest_s, 2),
             number(seen.jerk, 3),
             seen.rung or "-",
             "the launch ended" if seen.ended else seen.state,
-            number(seen.again_rad, 4),
+            "goes on" if goes_on(seen) else number(seen.again_rad, 4),
         ]
         for seen in found
     ]
