@@ -87,6 +87,8 @@ TRIALS = (
     _stream("joint_states", "drift", True, joint=JOINT, rate_rad_s=0.5),
     _stream("joint_states", "spike", True, joint=JOINT, by_rad=0.3, every=4),
     _stream("joint_states", "noise", True, sigma_rad=0.02),
+    _stream("joint_states", "rattle", None, joint=JOINT, by_rad=0.02, rate_hz=8.0, lasts_s=2.0),
+    _stream("joint_states", "lag", None, joint=JOINT, by_s=0.3, lasts_s=2.0),
     _stream("joint_states", "joint_stuck", None, joint="shoulder_lift"),
     _stream("joint_states", "scale", True, by=57.3),
     _stream("joint_states", "swap_joints", True),
