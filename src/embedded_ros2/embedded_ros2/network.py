@@ -179,10 +179,10 @@ class PublisherEndpoint(_Endpoint):
         super().__init__(node, tokens.PUBLISHER, name, type_name, qos)
         self._sequence = itertools.count(1)
         self._lock = threading.Lock()
-        reliable = qos.reliability == RELIABLE
-        # Reliable means that a full queue makes the publisher wait: rmw_zenoh's own choice, to
-        # drop after 1 ms, loses reliable messages on a busy machine.
-        congestion = zenoh.CongestionControl.BLOCK if reliable else zenoh.CongestionControl.DROP
+        # As in rmw_zenoh: who keeps all waits for a full connection, who keeps the last does not
+        # wait for ever. How long is a matter of the session (zenoh_config).
+        blocks = qos.reliability == RELIABLE and qos.history == KEEP_ALL
+        congestion = zenoh.CongestionControl.BLOCK if blocks else zenoh.CongestionControl.DROP
         session = self.network.session
         if qos.durability == TRANSIENT_LOCAL:
             # No heartbeat: nothing is lost that it could bring back, and `undeclare` waits for its

@@ -28,6 +28,10 @@ _COMMON: dict[str, Any] = {
     "timestamping/enabled": {"router": True, "peer": True, "client": True},
     "queries_default_timeout": 600000,
     "transport/shared_memory/enabled": True,
+    # How long a message waits for a full connection, us. With Zenoh's 1 ms a busy machine loses
+    # reliable messages. Only the first waits: until the connection is free again, what does not
+    # fit is dropped at once, so a reader that is stuck stalls nobody for longer.
+    "transport/link/tx/queue/congestion_control/drop/wait_before_drop": 100_000,
 }
 _SESSION: dict[str, Any] = {
     **_COMMON,
