@@ -606,9 +606,7 @@ class Continuing:
         return replace(action, positions=positions)
 
 
-def test_a_policy_that_continues_is_told_what_the_arm_carries_out_anyway(
-    make_world, noise_policy
-):
+def test_a_policy_that_continues_is_told_what_the_arm_carries_out_anyway(make_world, noise_policy):
     world = make_world(policy=Continuing(noise_policy()), latency_ms=150)
     world.conductor.begin("anything", 60.0, world.now_ns)
     world.run(6.0)

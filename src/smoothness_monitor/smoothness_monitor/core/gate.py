@@ -208,6 +208,7 @@ def _settle(
     if kinds <= _TIMING | {ViolationKind.STEP} and knots.start_ns < expected.since_ns:
         return refuse(Refusal.SUPERSEDED, "it was made before the state became READY")
     if ViolationKind.STEP in kinds and kinds <= _TIMING | {ViolationKind.STEP}:
+
         def continues(plan: Plan) -> bool:
             old = check(knots, plan, limits, now_ns=now_ns, config=config)
             return {fault.kind for fault in old} <= _TIMING

@@ -53,9 +53,7 @@ class Rows:
         """Return the positions (N, J) at times within the chunk, linear between rows."""
         own_s = (self.times_ns() - self.start_ns) * 1e-9
         wanted_s = (times_ns - self.start_ns) * 1e-9
-        return np.column_stack(
-            [np.interp(wanted_s, own_s, column) for column in self.positions.T]
-        )
+        return np.column_stack([np.interp(wanted_s, own_s, column) for column in self.positions.T])
 
 
 def committed(running: Rows, stamp_ns: int, dt_ns: int, delay_ns: int) -> Committed | None:
