@@ -402,6 +402,17 @@ def until(ready: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None
         time.sleep(0.01)
 
 
+def instruct(robot_node, text: str) -> None:
+    """Say it until it is heard: a publisher may know of a reader that does not know of it."""
+
+    def heard() -> bool:
+        robot_node.instruct.publish(String(data=text))
+        time.sleep(0.5)
+        return robot_node.instruction == text
+
+    until(heard, "instruction")
+
+
 def result(future, what: str):
     until(future.done, what)
     return future.result()
@@ -419,8 +430,7 @@ NAN = "'{factor: .nan}'"
 def test_an_instruction_becomes_plans_that_keep_the_jerk_limit(robot_node, launch):
     launch()
     until(lambda: robot_node.state == PolicyStatus.IDLE, "status")
-    until(lambda: robot_node.instruct.get_subscription_count() > 0, "subscription")
-    robot_node.instruct.publish(String(data="behave badly"))
+    instruct(robot_node, "behave badly")
     until(lambda: len(robot_node.plans) >= 10, "plans")
     status = robot_node.statuses[-1]
     assert status.state == PolicyStatus.RUNNING
@@ -522,8 +532,7 @@ def test_chunks_that_are_not_finite_yield_no_plan_but_are_recorded(robot_node, l
 def test_the_raw_planner_can_be_set_while_the_node_runs_and_nothing_else_can(robot_node, launch):
     launch(policy_options=NAN, max_failures=1000)
     until(robot_node.action.server_is_ready, "action")
-    until(lambda: robot_node.instruct.get_subscription_count() > 0, "subscription")
-    robot_node.instruct.publish(String(data="behave badly"))
+    instruct(robot_node, "behave badly")
     until(lambda: len(robot_node.chunks) > 3, "chunks")
     assert robot_node.raw == []
     text, number = ParameterType.PARAMETER_STRING, ParameterType.PARAMETER_DOUBLE
@@ -551,8 +560,7 @@ def test_a_policy_process_that_is_killed_or_hangs_lets_the_arm_rest_and_comes_ba
 ):
     node = launch(policy_python=sys.executable, inference_timeout_s=2.0)
     until(lambda: robot_node.state == PolicyStatus.IDLE, "status")
-    until(lambda: robot_node.instruct.get_subscription_count() > 0, "subscription")
-    robot_node.instruct.publish(String(data="behave badly"))
+    instruct(robot_node, "behave badly")
     until(lambda: len(robot_node.plans) >= 5, "plans")
     for sent in (signal.SIGKILL, signal.SIGSTOP):
         (child,) = children(node.pid)
