@@ -183,6 +183,24 @@ class RunningPlan:
         position = frozen_array(position, "reference.positions", shape)
         velocity = frozen_array(velocity, "reference.velocities", shape)
         start_ns = stamp_ns - time_from_start_ns
+        kind = self.identify(start_ns, position, velocity, now_ns)
+        deviation = np.asarray(position - self.plan.position_at(stamp_ns))
+        return Acknowledgement(kind, start_ns, deviation)
+
+    def identify(
+        self, start_ns: int, position: FloatArray, velocity: FloatArray, now_ns: int
+    ) -> Acknowledged:
+        """Do what `observe` does, for a caller that knows its arrays to be sound.
+
+        Args:
+            start_ns: The message's stamp minus its reference's time from start.
+            position: Its reference's positions, (J,) rad, finite.
+            velocity: Its reference's velocities, (J,) rad/s, finite.
+            now_ns: The time now, on the clock given to `sent`.
+
+        Returns:
+            What the message says.
+        """
         match = self._started_at(start_ns)
         overdue = bool(self._sent) and now_ns - self._sent_ns > self._timeout_ns
 
@@ -203,8 +221,7 @@ class RunningPlan:
                 kind = Acknowledged.LOST
             else:
                 kind = Acknowledged.PENDING if self._sent else Acknowledged.HOLDING
-        deviation = np.asarray(position - self.plan.position_at(stamp_ns))
-        return Acknowledgement(kind, start_ns, deviation)
+        return kind
 
     def _started_at(self, start_ns: int) -> Plan | None:
         """Return the plan sent that starts nearest to a time, None if none is near enough."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from math import factorial
 
@@ -44,29 +43,33 @@ class CommandJerk:
             max_dt_s: So does a gap longer than this.
         """
         self.joint_names = frozen_names(joint_names)
+        from smooth_motion import kernels
+
         self._spacing = _Spacing(min_dt_s, max_dt_s)
-        self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=4)
-        self._differences: list[FloatArray] = []
+        self._newton = kernels.newton
+        self._times = np.zeros(4, dtype=np.int64)
+        self._differences = np.zeros((4, len(self.joint_names)))
+        self._jerk: FloatArray | None = None
 
     @property
     def filled(self) -> bool:
         """Whether `update` returns jerk."""
-        return len(self._samples) == 4
+        return bool(self._times[0] == 4)
 
     @property
     def velocity(self) -> FloatArray | None:
         """Divided difference of the last two samples, (J,) rad/s; None until there are two."""
-        return self._differences[1] if len(self._differences) > 1 else None
+        return self._differences[1].copy() if self._times[0] > 1 else None
 
     @property
     def acceleration(self) -> FloatArray | None:
         """Twice that of the last three, (J,) rad/s^2; None until there are three."""
-        return self._differences[2] if len(self._differences) > 2 else None
+        return self._differences[2].copy() if self._times[0] > 2 else None
 
     @property
     def jerk(self) -> FloatArray | None:
         """What `update` returned last."""
-        return self._differences[3] if len(self._differences) > 3 else None
+        return self._jerk
 
     def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
         """Take in one sample.
@@ -81,21 +84,17 @@ class CommandJerk:
         Raises:
             MotionError: A position is not finite or the shape is wrong; the estimate restarts.
         """
-        try:
-            position = _take(self._samples, self._spacing, self.joint_names, t_ns, position)
-        except MotionError:
-            self._differences = []
-            raise
-        # Newton's scheme: a sample adds one difference of each order to those of the one before.
-        before = self._differences if self._samples else []
-        differences = [position]
-        for order in range(1, min(len(self._samples), 3) + 1):
-            span_s = (t_ns - self._samples[-order][0]) * 1e-9
-            step = differences[order - 1] - before[order - 1]
-            differences.append(step * (order / span_s))
-        self._samples.append((t_ns, position))
-        self._differences = differences
-        return self.jerk
+        position = _checked(position, self.joint_names, self._times)
+        count = self._newton(
+            t_ns,
+            position,
+            self._spacing.min_ns,
+            self._spacing.max_ns,
+            self._times,
+            self._differences,
+        )
+        self._jerk = self._differences[3].copy() if count == 4 else None
+        return self._jerk
 
 
 def command_jerk(
@@ -192,16 +191,18 @@ class SavitzkyGolayJerk:
         ages = np.arange(window * _PHASES + 1)[:, None] / _PHASES
         ramps = np.maximum(ages - np.arange(window)[::-1], 0.0) ** 3 / 6.0
         self.jerk_gain = float(np.abs(np.diff(ramps @ unit)).sum())
-        self._spacing = _Spacing(0.0, max_gap * dt_s)
-        self._newest: deque[tuple[int, FloatArray]] = deque(maxlen=1)
+        from smooth_motion import kernels
+
+        self._filter = kernels.savitzky_golay
+        self._max_ns = round(max_gap * dt_s * 1e9)
         # Each sample is written twice, a window apart, so that the last ones always lie in a row.
         self._ring = np.zeros((2 * window, len(self.joint_names)))
-        self._count = 0
+        self._clock = np.zeros(2, dtype=np.int64)
 
     @property
     def filled(self) -> bool:
         """Whether `update` returns jerk."""
-        return bool(self._newest) and self._count >= len(self._weights)
+        return bool(self._clock[0] >= len(self._weights))
 
     def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
         """Take in one sample.
@@ -217,18 +218,25 @@ class SavitzkyGolayJerk:
         Raises:
             MotionError: A position is not finite or the shape is wrong; the estimate restarts.
         """
-        position = _take(self._newest, self._spacing, self.joint_names, t_ns, position)
-        if not self._newest:
-            self._count = 0
-        self._newest.append((t_ns, position))
-        window = len(self._weights)
-        at = self._count % window
-        self._ring[at] = self._ring[at + window] = position
-        self._count += 1
-        if self._count < window:
-            return None
-        # Relative to the newest, so that nothing is lost to the size of the angle.
-        return np.asarray(self._weights @ (self._ring[at + 1 : at + 1 + window] - position))
+        position = _checked(position, self.joint_names, self._clock)
+        jerk = np.empty_like(position)
+        return jerk if self.advance(t_ns, position, jerk) else None
+
+    def advance(self, t_ns: int, position: FloatArray, jerk: FloatArray) -> bool:
+        """Do what `update` does, for a caller that knows its arrays to be sound.
+
+        Args:
+            t_ns: As for `update`.
+            position: (J,) rad, finite, contiguous and writable.
+            jerk: Takes the estimate, (J,) rad/s^3.
+
+        Returns:
+            Whether there is one.
+        """
+        found: bool = self._filter(
+            t_ns, position, self._max_ns, self._clock, self._ring, self._weights, jerk
+        )
+        return found
 
     def over(self, positions: FloatArray) -> FloatArray:
         """Return what `update` makes of a whole stretch without a gap.
@@ -321,11 +329,14 @@ class KalmanJerk:
             state = closed @ state + gain[:, None] * ramp_at
             steps.append(state[3])
         self.jerk_gain = float(np.abs(np.diff(np.concatenate(steps))).sum())
-        self._spacing = _Spacing(0.0, max_gap * dt_s)
-        self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=1)
-        self._count = 0
-        self._origin = np.zeros(len(self.joint_names))
-        self._state = np.zeros((4, len(self.joint_names)))
+        from smooth_motion import kernels
+
+        self._filter = kernels.kalman
+        self._max_ns = round(max_gap * dt_s * 1e9)
+        self._clock = np.zeros(2, dtype=np.int64)
+        self._gain_table = np.array(self._gains)
+        # The last row is the first position: relative to it nothing is lost to the angle's size.
+        self._state = np.zeros((5, len(self.joint_names)))
 
     def _design(self, ratio: float) -> tuple[list[FloatArray], int, float, float]:
         """Return the gains in turn, the samples of the run-in, and two norms of the response.
@@ -371,7 +382,7 @@ class KalmanJerk:
     @property
     def filled(self) -> bool:
         """Whether `update` returns jerk."""
-        return bool(self._samples) and self._count >= self._run_in
+        return bool(self._clock[0] >= self._run_in)
 
     def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
         """Take in one sample.
@@ -387,18 +398,34 @@ class KalmanJerk:
         Raises:
             MotionError: A position is not finite or the shape is wrong; the estimate restarts.
         """
-        position = _take(self._samples, self._spacing, self.joint_names, t_ns, position)
-        if not self._samples:
-            # Relative to the first, so that nothing is lost to the size of the angle.
-            self._count, self._origin = 0, position
-            self._state = np.zeros_like(self._state)
-        self._samples.append((t_ns, position))
-        predicted = self._transition @ self._state
-        gain = self._gains[min(self._count, len(self._gains) - 1)]
-        innovation = position - self._origin - predicted[0]
-        self._state = predicted + gain[:, None] * innovation
-        self._count += 1
-        return np.asarray(self._unit * self._state[3]) if self.filled else None
+        position = _checked(position, self.joint_names, self._clock)
+        jerk = np.empty_like(position)
+        return jerk if self.advance(t_ns, position, jerk) else None
+
+    def advance(self, t_ns: int, position: FloatArray, jerk: FloatArray) -> bool:
+        """Do what `update` does, for a caller that knows its arrays to be sound.
+
+        Args:
+            t_ns: As for `update`.
+            position: (J,) rad, finite, contiguous and writable.
+            jerk: Takes the estimate, (J,) rad/s^3.
+
+        Returns:
+            Whether there is one.
+        """
+        found: bool = self._filter(
+            t_ns,
+            position,
+            self._max_ns,
+            self._run_in,
+            self._unit,
+            self._clock,
+            self._transition,
+            self._gain_table,
+            self._state,
+            jerk,
+        )
+        return found
 
 
 class _Spacing:
@@ -407,23 +434,14 @@ class _Spacing:
     def __init__(self, min_dt_s: float, max_dt_s: float) -> None:
         self.min_ns, self.max_ns = max(1, round(min_dt_s * 1e9)), round(max_dt_s * 1e9)
 
-    def holds(self, step_ns: int) -> bool:
-        return self.min_ns <= step_ns <= self.max_ns
 
-
-def _take(
-    samples: deque[tuple[int, FloatArray]],
-    spacing: _Spacing,
-    joint_names: tuple[str, ...],
-    t_ns: int,
-    position: FloatArray,
+def _checked(
+    position: FloatArray, joint_names: tuple[str, ...], counted: IntArray
 ) -> FloatArray:
-    """Return the position checked; empty the samples if this one does not follow them."""
+    """Return the position checked, as the kernels want it; begin anew if it is not sound."""
     try:
-        position = frozen_array(position, "position", (len(joint_names),))
+        checked = frozen_array(position, "position", (len(joint_names),))
     except MotionError:
-        samples.clear()
+        counted[0] = 0
         raise
-    if samples and not spacing.holds(t_ns - samples[-1][0]):
-        samples.clear()
-    return position
+    return checked.copy()

@@ -101,7 +101,7 @@ def test_a_reference_that_goes_back_in_time_is_left_out():
     verdict = Acknowledgement(Acknowledged.RUNNING, 0, np.zeros(1))
     one = np.ones(1)
     for t in (10, 20, 15, 30):
-        cycle = Cycle(t * MS, t * MS, one, one, one, verdict)
+        cycle = Cycle(t * MS, t * MS, one, one, one, verdict, np.ones((3, 1)))
         instrument.on_cycle(cycle, one * t)
     found = instrument.report(
         0, limit=one, noise_floor=0.0, delay_s=0.0, speed_scaling=1.0, deviation=0.0

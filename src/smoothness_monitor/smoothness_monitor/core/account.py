@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from smooth_motion import Acknowledged, Acknowledgement, GripperPlan, Plan, RunningPlan
+from smooth_motion import (
+    Acknowledged,
+    Acknowledgement,
+    GripperPlan,
+    Plan,
+    RunningPlan,
+    kernels,
+)
 from smoothness_monitor.core import brakes
 from smoothness_monitor.core.detectors.base import Cycle
 from smoothness_monitor.core.types import ControllerState, FloatArray
@@ -49,16 +56,16 @@ class Account:
         self.held: Plan | None = None
 
     def observe(
-        self, message: ControllerState, reference: dict[str, FloatArray], now_ns: int
+        self, message: ControllerState, reference: FloatArray, now_ns: int
     ) -> Cycle:
         """Take in a cycle of the controller.
 
         Args:
             message: As received.
-            reference: Its reference, in the robot's joint order.
+            reference: Its position, velocity and acceleration in the robot's joint order, (3, J).
             now_ns: The monitor's own clock.
         """
-        position, velocity = reference["positions"], reference["velocities"]
+        position, velocity, acceleration = reference
         if self.running is None:
             start = message.stamp_ns - message.time_from_start_ns
             hold = Plan.hold(self._names, position, start)
@@ -70,7 +77,7 @@ class Account:
             # reference was evaluated for. The plan's start is exact.
             time_ns = self.running.plan.start_ns + message.time_from_start_ns
         self.cycle = Cycle(
-            message.stamp_ns, time_ns, position, velocity, reference["accelerations"], verdict
+            message.stamp_ns, time_ns, position, velocity, acceleration, verdict, reference
         )
         return self.cycle
 
@@ -82,22 +89,23 @@ class Account:
         velocity: FloatArray,
         now_ns: int,
     ) -> Acknowledgement:
-        times = (message.stamp_ns, message.time_from_start_ns)
-        verdict = running.observe(*times, position, velocity, now_ns)
+        start_ns = message.stamp_ns - message.time_from_start_ns
+        kind = running.identify(start_ns, position, velocity, now_ns)
         plan = running.plan
         if (
-            verdict.kind is Acknowledged.FOREIGN
+            kind is Acknowledged.FOREIGN
             and not velocity.any()
             and message.stamp_ns >= plan.end_ns
             and (np.abs(position - plan.positions[-1]) <= _SAME_PLACE).all()
         ):
             # After an action goal the controller holds by itself, at the goal's end.
-            running.rebase(Plan.hold(self._names, position, verdict.start_ns))
+            running.rebase(Plan.hold(self._names, position, start_ns))
             self.held, self.newest = plan, None
-            return running.observe(*times, position, velocity, now_ns)
-        if verdict.kind is not Acknowledged.HOLDING:
+            kind = running.identify(start_ns, position, velocity, now_ns)
+        elif kind is not Acknowledged.HOLDING:
             self.held = None
-        return verdict
+        deviation = _compared(running.plan, message.stamp_ns, position)[1]
+        return Acknowledgement(kind, start_ns, deviation)
 
     def sent(self, plan: Plan, now_ns: int) -> None:
         """Note that a plan goes to the controller; `now_ns` is of the monitor's own clock."""
@@ -145,13 +153,26 @@ class Account:
             return True
         return self.running is not None and self.running.plan is plan and not self.foreign
 
-    def reference_at(self, stamp_ns: int) -> FloatArray | None:
-        """Return the arm's reference (J,) at a time, None when it is not known."""
+    def compare(
+        self, stamp_ns: int, position: FloatArray
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        """Compare a position (J,) with the arm's reference at a time.
+
+        Returns:
+            The reference (J,), and the position minus it; None twice when it is not known.
+        """
         cycle = self.cycle
         if cycle is None or self.running is None:
-            return None
+            return None, None
         if stamp_ns > cycle.time_ns + REFERENCE_AHEAD_NS:
-            return None
-        if self.foreign:
-            return cycle.position
-        return self.running.plan.position_at(stamp_ns)
+            return None, None
+        if cycle.verdict.kind is Acknowledged.FOREIGN:
+            return cycle.position, position - cycle.position
+        return _compared(self.running.plan, stamp_ns, position)
+
+
+def _compared(plan: Plan, t_ns: int, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return where a plan is at a time, and the position minus that, each (J,) rad."""
+    planned, deviation = np.empty(position.size), np.empty(position.size)
+    kernels.follow(*plan.pieces, t_ns - plan.start_ns, position, planned, deviation)
+    return planned, deviation

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from smoothness_monitor.core.types import ControllerState, FloatArray
+from smooth_motion import kernels
+from smoothness_monitor.core.types import FloatArray
 
 
 class OwnClock:
@@ -49,6 +50,10 @@ class Stream:
     def is_new(self, stamp_ns: int) -> bool:
         """Return whether a stamp differs from the last one."""
         return stamp_ns != self._stamp_ns
+
+    def follows(self, stamp_ns: int) -> bool:
+        """Return whether a stamp is later than the last one."""
+        return self._stamp_ns is None or stamp_ns > self._stamp_ns
 
     def arrived(self, stamp_ns: int, now_ns: int) -> None:
         """Note a message that can be used; `now_ns` is of `OwnClock`."""
@@ -114,52 +119,43 @@ class Order:
         self._wanted = wanted
         # A publisher names the same joints each time.
         self._names: tuple[str, ...] | None = None
-        self._index: list[int] = []
+        self._index = np.zeros(0, np.int64)
         self._missing = ""
 
     def concerns(self, names: tuple[str, ...]) -> bool:
         """Return whether any of the robot's joints is among these."""
         self._look_up(names)
-        return bool(self._index)
+        return self._index.size > 0
 
     def __call__(
-        self, names: tuple[str, ...], columns: Mapping[str, Sequence[float]]
-    ) -> tuple[dict[str, FloatArray], str]:
+        self, names: tuple[str, ...], fields: tuple[str, ...], columns: Sequence[Sequence[float]]
+    ) -> tuple[FloatArray, str]:
         """Order the columns of a message.
 
         Args:
             names: Joints of the message.
-            columns: Values by field name, one for each of `names`.
+            fields: F names of its columns, for words.
+            columns: F columns, each with one value for each of `names`.
 
         Returns:
-            The columns (J,), and what is wrong with the message, empty when nothing is.
+            The columns (F, J), and what is wrong with the message, empty when nothing is.
         """
         self._look_up(names)
+        ordered = np.empty((len(fields), self._index.size))
         if self._missing:
-            return {}, f"lacks {self._missing}"
-        for field, values in columns.items():
+            return ordered, f"lacks {self._missing}"
+        for field, values in zip(fields, columns, strict=True):
             if len(values) != len(names):
-                return {}, f"has {len(values)} {field} for {len(names)} joints"
-        index = self._index
-        numbers = [values[i] for values in columns.values() for i in index]
-        table = np.array(numbers, np.float64).reshape(len(columns), len(index))
-        # A sum that is finite has finite parts; the other way round it needs a closer look.
-        if not math.isfinite(sum(numbers)):
-            for row, joint in np.argwhere(~np.isfinite(table)):
-                return {}, f"{list(columns)[row]} of {self._wanted[joint]} is {table[row, joint]}"
-        return dict(zip(columns, table, strict=True)), ""
+                return ordered, f"has {len(values)} {field} for {len(names)} joints"
+        bad = kernels.gather(np.array(columns, np.float64), self._index, ordered)
+        if bad >= 0:
+            row, joint = divmod(bad, self._index.size)
+            return ordered, f"{fields[row]} of {self._wanted[joint]} is {ordered[row, joint]}"
+        return ordered, ""
 
     def _look_up(self, names: tuple[str, ...]) -> None:
         if names != self._names:
             self._names = names
-            self._index = [names.index(name) for name in self._wanted if name in names]
+            index = [names.index(name) for name in self._wanted if name in names]
+            self._index = np.array(index, np.int64)
             self._missing = ", ".join(name for name in self._wanted if name not in names)
-
-
-def reference_columns(message: ControllerState) -> dict[str, Sequence[float]]:
-    """Return position, velocity and acceleration of the reference, by field name."""
-    return {
-        "positions": message.position,
-        "velocities": message.velocity,
-        "accelerations": message.acceleration,
-    }

@@ -19,7 +19,6 @@ from smoothness_monitor.core.inputs import (
     OwnClock,
     Standstill,
     Stream,
-    reference_columns,
 )
 from smoothness_monitor.core.instrument import Instrument, Smoothness
 from smoothness_monitor.core.slowdown import Slowdown
@@ -44,6 +43,8 @@ from smoothness_monitor.core.types import (
 )
 from smoothness_monitor.params import MonitorConfig
 
+_REFERENCE = ("positions", "velocities", "accelerations")
+_MEASURED = ("positions",)
 _STATES = {
     Phase.STOPPING: State.STOPPING,
     Phase.LATCHED: State.STOPPED_LATCHED,
@@ -126,7 +127,8 @@ class Monitor:
     def on_controller_state(self, message: ControllerState, now: Now) -> Outputs:
         """Take in a cycle of the arm's controller."""
         order = self._orders["controller_state"]
-        reference, problem = order(message.joint_names, reference_columns(message))
+        columns = (message.position, message.velocity, message.acceleration)
+        reference, problem = order(message.joint_names, _REFERENCE, columns)
         stamp_ns = message.stamp_ns
         if not self._usable("controller_state", self._controller, stamp_ns, problem, now):
             return self._out.take()
@@ -327,7 +329,7 @@ class Monitor:
             joint_names=self.names,
             jerk_limit=self.robot.limits.jerk,
             command_jerk=command.newest,
-            command_jerk_peak=command.peak,
+            command_jerk_peak=command.peak.copy(),
             measured_jerk=measured.newest,
             measured_jerk_noise_floor=np.full(len(self.names), estimator.noise_floor),
             measured_jerk_threshold=measured.threshold,
@@ -363,6 +365,9 @@ class Monitor:
     def _usable(self, source: str, stream: Stream, stamp_ns: int, problem: str, now: Now) -> bool:
         """Judge whether a message can be used and is new; trip if it is wrong."""
         finite, order = self.detectors.non_finite, self.detectors.stamp_order
+        if stream.follows(stamp_ns) and not (problem or finite.present or order.present):
+            stream.arrived(stamp_ns, self._clock.now_ns)
+            return True
         if not self._trip_one(finite.name, finite.report_input(source, problem), now):
             return False
         back_s = stream.backwards_s(stamp_ns)
@@ -381,14 +386,14 @@ class Monitor:
         order = self._orders[source]
         if not order.concerns(message.joint_names):
             return None
-        columns, problem = order(message.joint_names, {"positions": message.position})
+        columns, problem = order(message.joint_names, _MEASURED, (message.position,))
         if not self._usable(source, stream, message.stamp_ns, problem, now):
             return None
-        return columns["positions"]
+        return columns[0]
 
     def _measurement(self, message: JointStates, position: FloatArray) -> Measurement:
-        reference = self.account.reference_at(message.stamp_ns)
-        return Measurement(message.stamp_ns, position, message.position, reference)
+        compared = self.account.compare(message.stamp_ns, position)
+        return Measurement(message.stamp_ns, position, message.position, *compared)
 
     # -- gate ------------------------------------------------------------------------------------
 
@@ -463,10 +468,9 @@ class Monitor:
         self._instrument.on_measured(measurement.stamp_ns, jerk)
         if self.state is not State.READY:
             return
-        reference, own_ns = measurement.reference, self._clock.now_ns
-        error = None if reference is None else measurement.position - reference
+        own_ns = self._clock.now_ns
         slowdown = self._slowdown
-        changed = slowdown.observe(jerk, error, own_ns)
+        changed = slowdown.observe(jerk, measurement.error, own_ns)
         if slowdown.roughness.held:
             self._trip("tracking_error", slowdown.roughness.held, now)
             return

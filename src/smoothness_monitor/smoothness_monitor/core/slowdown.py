@@ -20,6 +20,7 @@ from smooth_motion import (
     Plan,
     Retimed,
     distinct_start,
+    kernels,
     part_ns,
     retime,
     splice_ns,
@@ -64,6 +65,7 @@ class Roughness:
         self.why = self.held = ""
         self._names, self._jerk_level = names, jerk_level
         self._error_level = config.slow_tracking_error_rad
+        self._error_levels = np.full(len(names), self._error_level)
         self._count = config.slow_count
         self._release = config.slow_release
         self._clear_ns = nanoseconds(config.slow_clear_s)
@@ -80,9 +82,10 @@ class Roughness:
             error: (J,) rad from the reference, None where that is not known.
             own_ns: The monitor's own clock.
         """
-        jerk_share = np.abs(jerk) / self._jerk_level
-        share = float(jerk_share.max())
-        error_share = math.nan if error is None else float(np.abs(error).max()) / self._error_level
+        share = kernels.largest_share(jerk, self._jerk_level)
+        error_share = math.nan
+        if error is not None:
+            error_share = kernels.largest_share(error, self._error_levels)
         rough = share > 1.0 or error_share > 1.0
         self._newest.append(rough)
         # What is not known is not smooth.

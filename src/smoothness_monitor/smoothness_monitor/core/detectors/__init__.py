@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from smooth_motion import Robot
+from smooth_motion import Acknowledged, Robot
 from smoothness_monitor.core.detectors.base import Ages, Cycle, Detector, Measurement
 from smoothness_monitor.core.detectors.command import (
     CommandAcceleration,
@@ -19,7 +19,7 @@ from smoothness_monitor.core.detectors.command import (
     CommandPosition,
     CommandVelocity,
     ForeignPlan,
-    reference_differences,
+    Reference,
 )
 from smoothness_monitor.core.detectors.inputs import (
     ClockSkew,
@@ -86,9 +86,11 @@ class Detectors:
         self.non_finite = NonFinite()
         self.stamp_order = StampOrder()
         self.clock_skew = ClockSkew(config.clock_skew_s)
-        self.command_position = CommandPosition(limits, config.command_position_tolerance_rad)
-        self._differences = reference_differences(names)
-        self.command_jerk = CommandJerkLimit(names, limits.jerk * ratio, self._differences)
+        self.reference = reference = Reference(len(names))
+        self.command_position = CommandPosition(
+            reference, limits, config.command_position_tolerance_rad
+        )
+        self.command_jerk = CommandJerkLimit(reference, names, limits.jerk * ratio)
         self.measured_jerk = MeasuredJerk(names, limits.jerk, robot.ticks_per_turn, config)
         self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
@@ -98,10 +100,10 @@ class Detectors:
             self.stamp_order,
             self.clock_skew,
             self.command_position,
-            CommandVelocity(names, limits.velocity * ratio, self._differences),
-            CommandAcceleration(names, limits.acceleration * ratio, self._differences),
+            CommandVelocity(reference, names, limits.velocity * ratio),
+            CommandAcceleration(reference, names, limits.acceleration * ratio),
             self.command_jerk,
-            ForeignPlan(config.foreign_deviation_rad),
+            ForeignPlan(reference, config.foreign_deviation_rad),
             self.measured_jerk,
             TrackingError(names, config),
             FrozenJointStates(config.frozen_travel_rad),
@@ -121,6 +123,7 @@ class Detectors:
             LostPolicy(config.policy_silent_s),
         )
         self.by_name: Mapping[str, Detector] = {item.name: item for item in every}
+        self._cycle_was_wrong = False
         # Only those that look at an event are asked about it: this is the hot path.
         self._of_cycle = [d for d in every if type(d).on_cycle is not Detector.on_cycle]
         self._of_measurement = [
@@ -131,7 +134,12 @@ class Detectors:
 
     def on_cycle(self, cycle: Cycle) -> Found:
         """Return (name, detail) of each detector that finds something wrong with a cycle."""
-        self._differences.update(cycle.time_ns, cycle.position)
+        self.reference.judge(cycle)
+        wrong = self.reference.wrong or cycle.verdict.kind is Acknowledged.FOREIGN
+        # For words when something is wrong, and once more to take them back.
+        if not (wrong or self._cycle_was_wrong):
+            return []
+        self._cycle_was_wrong = bool(wrong)
         return [(d.name, found) for d in self._of_cycle if (found := d.on_cycle(cycle))]
 
     def on_measurement(self, seen: Measurement) -> Found:

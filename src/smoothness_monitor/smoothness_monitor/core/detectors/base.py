@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from smooth_motion import Acknowledgement
+from smooth_motion import Acknowledgement, kernels
 from smoothness_monitor.core.types import FloatArray
 
 
-@dataclass(frozen=True)
-class Cycle:
+class Cycle(NamedTuple):
     """One cycle of the controller: finite, in the robot's joint order.
 
     Attributes:
@@ -24,6 +23,7 @@ class Cycle:
         velocity: Reference, (J,) rad/s.
         acceleration: Reference, (J,) rad/s^2.
         verdict: Which plan the controller runs.
+        reference: The three of them, (3, J).
     """
 
     stamp_ns: int
@@ -32,10 +32,10 @@ class Cycle:
     velocity: FloatArray
     acceleration: FloatArray
     verdict: Acknowledgement
+    reference: FloatArray
 
 
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(NamedTuple):
     """One message of joint_states or of the driver: finite, in the robot's joint order.
 
     Attributes:
@@ -43,12 +43,14 @@ class Measurement:
         position: (J,) rad.
         everything: All positions of the message, of whatever joints.
         reference: The arm's reference at that time, (J,) rad; None when it is not known.
+        error: The position minus the reference, (J,) rad; None when it is not known.
     """
 
     stamp_ns: int
     position: FloatArray
-    everything: tuple[float, ...]
+    everything: Sequence[float]
     reference: FloatArray | None
+    error: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -128,27 +130,28 @@ class Bound(Detector):
         super().__init__()
         self._names = tuple(names)
         self.threshold = threshold
-        self._judged: FloatArray | None = None
+        # Magnitudes that were judged last.
+        self._size = np.zeros(len(self._names))
+        self._judged = False
 
     @property
     def value(self) -> str:  # type: ignore[override]
         """The joint that is nearest to its threshold, or beyond it by most."""
         # In words only when somebody asks: this is judged at every control cycle.
-        return "" if self._judged is None else self._words(self._judged)
+        return self._words() if self._judged else ""
 
-    def _judge(self, size: FloatArray) -> str:
+    def _judge(self, values: FloatArray) -> str:
         """Return which joint is beyond its threshold by most, empty when none is.
 
         Args:
-            size: Magnitudes, (J,).
+            values: (J,).
         """
-        self._judged = size
-        # A NaN is not within any threshold.
-        if np.count_nonzero(size <= self.threshold) == size.size:
-            return ""
-        return self._words(size)
+        self._judged = True
+        good = kernels.within(values, self.threshold, self._size)
+        return "" if good else self._words()
 
-    def _words(self, size: FloatArray) -> str:
+    def _words(self) -> str:
+        size = self._size
         excess = np.where(np.isfinite(size), size / self.threshold, np.inf)
         worst = int(np.argmax(excess))
         return (

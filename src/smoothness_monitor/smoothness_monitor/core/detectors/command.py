@@ -4,21 +4,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from smooth_motion import Acknowledged, CommandJerk, Limits
+from smooth_motion import Acknowledged, Limits, kernels
 from smoothness_monitor.core.detectors.base import Bound, Cycle, Detector
 from smoothness_monitor.core.types import FloatArray
 
 # Cycles closer than this in trajectory time are not differenced: rounding would rule the result.
 MIN_STEP_NS = 500_000
+# A gap is bridged, however long: staleness is judged elsewhere, a step in it is not.
+MAX_STEP_NS = 3600 * 1_000_000_000
 
 
-def reference_differences(names: Sequence[str]) -> CommandJerk:
-    """Return the estimator that the detectors of this module share: one pass for all orders."""
-    # A gap is bridged, however long: staleness is judged elsewhere, a step in it is not.
-    return CommandJerk(names, min_dt_s=MIN_STEP_NS * 1e-9, max_dt_s=3600.0)
+class Reference:
+    """What the detectors of this module share: one compiled pass judges a cycle for all of them.
+
+    Attributes:
+        bounds: Lower and upper position, velocity, acceleration, jerk, deviation; (6, J).
+        size: What velocity, acceleration and jerk were judged by, (3, J).
+        wrong: What the newest cycle was found guilty of, bits of `kernels`.
+        newest: Jerk, (J,) rad/s^3; NaN before the first.
+        peak: The largest magnitude of it, (J,) rad/s^3.
+    """
+
+    def __init__(self, joints: int) -> None:
+        """Begin without a cycle.
+
+        Args:
+            joints: How many there are. The detectors write their bounds.
+        """
+        self.bounds = np.zeros((6, joints))
+        self.size = np.zeros((3, joints))
+        self.wrong = 0
+        self.judged = self.has_jerk = False
+        self.newest, self.peak = np.full(joints, np.nan), np.zeros(joints)
+        self._times = np.zeros(4, np.int64)
+        self._differences = np.zeros((4, joints))
+
+    def judge(self, cycle: Cycle) -> None:
+        """Judge a cycle."""
+        jerk = np.empty(self.peak.size)
+        found = kernels.judge_reference(
+            cycle.time_ns,
+            cycle.reference,
+            cycle.verdict.deviation,
+            MIN_STEP_NS,
+            MAX_STEP_NS,
+            self.bounds,
+            self._times,
+            self._differences,
+            self.size,
+            jerk,
+            self.peak,
+        )
+        self.judged = True
+        self.wrong = found & kernels.WRONG
+        self.has_jerk = found >= kernels.HAS_JERK
+        if self.has_jerk:
+            self.newest = jerk
 
 
 class CommandPosition(Detector):
@@ -31,8 +76,9 @@ class CommandPosition(Detector):
     latency = "1 cycle"
     doc = "Limits include the place where the arm woke up, so that it can return from outside."
 
-    def __init__(self, limits: Limits, tolerance_rad: float) -> None:
+    def __init__(self, reference: Reference, limits: Limits, tolerance_rad: float) -> None:
         super().__init__()
+        self._reference = reference
         self._tolerance_rad = tolerance_rad
         self.limits = limits
 
@@ -44,14 +90,15 @@ class CommandPosition(Detector):
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = limits
-        self._lower = limits.position_lower - self._tolerance_rad
-        self._upper = limits.position_upper + self._tolerance_rad
+        self._reference.bounds[0] = limits.position_lower - self._tolerance_rad
+        self._reference.bounds[1] = limits.position_upper + self._tolerance_rad
 
     def on_cycle(self, cycle: Cycle) -> str:
         """Compare the reference with the limits."""
-        inside = (self._lower <= cycle.position) & (cycle.position <= self._upper)
         detail = ""
-        if np.count_nonzero(inside) != inside.size:
+        if self._reference.wrong & kernels.POSITION:
+            lower, upper = self._reference.bounds[:2]
+            inside = (lower <= cycle.position) & (cycle.position <= upper)
             joint = int(np.argmin(inside))
             detail = (
                 f"{self.limits.joint_names[joint]}: reference {cycle.position[joint]:.4f} rad, "
@@ -72,18 +119,23 @@ class _Difference(Bound):
     where messages are missing.
     """
 
-    def __init__(
-        self, names: Sequence[str], threshold: FloatArray, differences: CommandJerk
-    ) -> None:
-        super().__init__(names, threshold)
-        self._differences = differences
+    order: ClassVar[int]
+    broken: ClassVar[int]
 
-    def _judge_both(self, claimed: FloatArray, difference: FloatArray | None) -> str:
-        """Compare what the controller claims, and the newest difference, with the limit."""
-        size = np.abs(claimed)
-        if difference is not None:
-            size = np.maximum(size, np.abs(difference))
-        self.present = self._judge(size)
+    def __init__(self, reference: Reference, names: Sequence[str], threshold: FloatArray) -> None:
+        super().__init__(names, threshold)
+        self._reference = reference
+        self._size = reference.size[self.order - 1]
+        reference.bounds[self.order + 1] = threshold
+
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """The joint that is nearest to its threshold, or beyond it by most."""
+        return self._words() if self._reference.judged else ""
+
+    def on_cycle(self, cycle: Cycle) -> str:
+        """Compare the newest difference, and what the controller claims, with the limit."""
+        self.present = self._words() if self._reference.wrong & self.broken else ""
         return self.present
 
 
@@ -96,10 +148,8 @@ class CommandVelocity(_Difference):
     trips_when = "|velocity| of the reference > limit x (1 + command_tolerance)"
     latency = "1 cycle"
     doc = "First difference of the reference over trajectory time, and the velocity it claims."
-
-    def on_cycle(self, cycle: Cycle) -> str:
-        """Compare the first difference, and what the controller claims, with the limit."""
-        return self._judge_both(cycle.velocity, self._differences.velocity)
+    order = 1
+    broken = kernels.VELOCITY
 
 
 class CommandAcceleration(_Difference):
@@ -111,13 +161,11 @@ class CommandAcceleration(_Difference):
     trips_when = "|acceleration| of the reference > limit x (1 + command_tolerance)"
     latency = "1 cycle"
     doc = "Second difference of the reference over trajectory time, and the value it claims."
-
-    def on_cycle(self, cycle: Cycle) -> str:
-        """Compare the second difference, and what the controller claims, with the limit."""
-        return self._judge_both(cycle.acceleration, self._differences.acceleration)
+    order = 2
+    broken = kernels.ACCELERATION
 
 
-class CommandJerkLimit(Bound):
+class CommandJerkLimit(_Difference):
     """The controller's reference jerks more than allowed."""
 
     name = "command_jerk"
@@ -130,29 +178,27 @@ class CommandJerkLimit(Bound):
         "stays below 1e-4 rad/s^3."
     )
 
-    def __init__(
-        self, names: Sequence[str], threshold: FloatArray, differences: CommandJerk
-    ) -> None:
-        super().__init__(names, threshold)
-        self._differences = differences
-        self.newest = np.full(len(self._names), np.nan)
-        self.peak = np.zeros(len(self._names))
+    order = 3
+    broken = kernels.JERK
 
-    def on_cycle(self, cycle: Cycle) -> str:
-        """Compare the newest jerk of the reference with the limit."""
-        jerk = self._differences.jerk
-        if jerk is None:
-            self.present = ""
-        else:
-            size = np.abs(jerk)
-            self.newest = jerk
-            self.peak = np.maximum(self.peak, size)
-            self.present = self._judge(size)
-        return self.present
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """The joint that is nearest to its threshold, or beyond it by most."""
+        return "" if np.isnan(self.newest).all() else self._words()
+
+    @property
+    def newest(self) -> FloatArray:
+        """The newest jerk, (J,) rad/s^3; NaN before the first."""
+        return self._reference.newest
+
+    @property
+    def peak(self) -> FloatArray:
+        """The largest magnitude of it, (J,) rad/s^3."""
+        return self._reference.peak
 
     def clear(self) -> None:
         """Start the peak anew."""
-        self.peak = np.zeros(len(self._names))
+        self._reference.peak = np.zeros(len(self._names))
 
 
 class ForeignPlan(Detector):
@@ -171,18 +217,19 @@ class ForeignPlan(Detector):
         "after an abort, or its time is scaled."
     )
 
-    def __init__(self, deviation_rad: float) -> None:
+    def __init__(self, reference: Reference, deviation_rad: float) -> None:
         super().__init__()
+        self._reference = reference
         self._deviation_rad = deviation_rad
+        reference.bounds[5] = deviation_rad
 
     def on_cycle(self, cycle: Cycle) -> str:
         """Judge which trajectory runs."""
         verdict = cycle.verdict
         detail = ""
-        near = np.abs(verdict.deviation) <= self._deviation_rad
         if verdict.kind is Acknowledged.FOREIGN:
             detail = f"the trajectory stamped {verdict.start_ns} ns was never forwarded"
-        elif np.count_nonzero(near) != near.size:
+        elif self._reference.wrong & kernels.DEVIATION:
             deviation = float(np.abs(verdict.deviation).max())
             detail = (
                 f"the reference departs from the plan stamped {verdict.start_ns} ns by "

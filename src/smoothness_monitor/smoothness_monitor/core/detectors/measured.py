@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smooth_motion import KalmanJerk, SavitzkyGolayJerk
+from smooth_motion import KalmanJerk, SavitzkyGolayJerk, kernels
 from smoothness_monitor.core.detectors.base import Bound, Detector, Measurement
 from smoothness_monitor.core.types import FloatArray
 from smoothness_monitor.params import MonitorConfig
@@ -50,14 +50,14 @@ class MeasuredJerk(Bound):
 
     def on_measurement(self, measurement: Measurement) -> str:
         """Compare the newest estimate with the threshold."""
-        jerk = self.estimator.update(measurement.stamp_ns, measurement.position)
-        if jerk is None:
+        jerk = np.empty(len(self._names))
+        if not self.estimator.advance(measurement.stamp_ns, measurement.position, jerk):
             self.newest = np.full(len(self._names), np.nan)
             self._newest.clear()
             self.present = ""
             return ""
         self.newest = jerk
-        self.present = self._judge(np.abs(jerk))
+        self.present = self._judge(jerk)
         self._newest.append(bool(self.present))
         return self.present if self.present and sum(self._newest) >= self._count else ""
 
@@ -99,11 +99,11 @@ class TrackingError(Bound):
 
     def on_measurement(self, measurement: Measurement) -> str:
         """Compare the joints with the reference of the same time."""
-        if measurement.reference is None:
+        if measurement.error is None:
             self._newest.clear()
             self.present = ""
             return ""
-        self.present = self._judge(np.abs(measurement.position - measurement.reference))
+        self.present = self._judge(measurement.error)
         self._newest.append(bool(self.present))
         return self.present if self.present and sum(self._newest) >= self._count else ""
 
@@ -121,7 +121,7 @@ class _Frozen(Detector):
     def __init__(self, travel_rad: float) -> None:
         super().__init__()
         self._travel_rad = travel_rad
-        self._everything: tuple[float, ...] = ()
+        self._everything: Sequence[float] = ()
         self._from: FloatArray | None = None
         self._travelled: float | None = None
 
@@ -133,7 +133,7 @@ class _Frozen(Detector):
             self._from = measurement.reference
             self.present = ""
             return ""
-        self._travelled = float(np.abs(measurement.reference - self._from).max())
+        self._travelled = kernels.distance(measurement.reference, self._from)
         self.present = "" if self._travelled <= self._travel_rad else self.value
         return self.present
 
