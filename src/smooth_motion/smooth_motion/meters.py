@@ -8,7 +8,7 @@ refused with an error, and what it would have spoilt starts again.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ from smooth_motion.metrics import (
     sparc,
 )
 
+# Samples that a window holds at first; it grows.
+_ROOM = 1024
 # Spacing that differs less than this, relative, is even.
 _EVEN = 1e-3
 
@@ -45,7 +47,10 @@ class RecentJerk:
         """
         self.joint_names = frozen_names(joint_names)
         self._window_ns = round(_positive(window_s, "window_s") * 1e9)
-        self._samples: deque[tuple[int, FloatArray]] = deque()
+        # The window is the rows from `_first` to `_end`; behind them is room for more.
+        self._times = np.zeros(_ROOM, dtype=np.int64)
+        self._rows = np.zeros((_ROOM, len(self.joint_names)))
+        self._first = self._end = 0
 
     def update(self, t_ns: int, jerk: FloatArray) -> None:
         """Take in one estimate (J,), rad/s^3. A time that does not increase starts anew.
@@ -53,23 +58,53 @@ class RecentJerk:
         Raises:
             MotionError: The estimate is not finite or has the wrong shape.
         """
-        jerk = frozen_array(jerk, "jerk", (len(self.joint_names),))
-        if self._samples and t_ns <= self._samples[-1][0]:
-            self._samples.clear()
-        self._samples.append((t_ns, jerk))
-        while self._samples[0][0] < t_ns - self._window_ns:
-            self._samples.popleft()
+        self.extend([t_ns], [jerk])
+
+    def extend(self, times_ns: Sequence[int], jerks: npt.ArrayLike) -> None:
+        """Take in N estimates (N, J), rad/s^3, as `update` does one by one.
+
+        Raises:
+            MotionError: An estimate is not finite or the shape is wrong; none is taken in.
+        """
+        count = len(times_ns)
+        rows = frozen_array(jerks, "jerk", (count, len(self.joint_names)))
+        if not count:
+            return
+        times = np.array(times_ns, dtype=np.int64)
+        back = np.flatnonzero(times[1:] <= times[:-1])
+        if back.size:
+            times, rows = times[back[-1] + 1 :], rows[back[-1] + 1 :]
+        if back.size or (self._end > self._first and times[0] <= self._times[self._end - 1]):
+            self.clear()
+        self._make_room(len(times))
+        end = self._end + len(times)
+        self._times[self._end : end], self._rows[self._end : end] = times, rows
+        self._end = end
+        since_ns = times[-1] - self._window_ns
+        self._first += int(np.searchsorted(self._times[self._first : end], since_ns))
+
+    def _make_room(self, count: int) -> None:
+        if self._end + count <= len(self._times):
+            return
+        kept = slice(self._first, self._end)
+        times, rows = self._times[kept], self._rows[kept]
+        room = 2 * (len(times) + count)
+        if room > len(self._times):
+            self._times = np.zeros(room, dtype=np.int64)
+            self._rows = np.zeros((room, rows.shape[1]))
+        self._times[: len(times)], self._rows[: len(times)] = times, rows
+        self._first, self._end = 0, len(times)
 
     def clear(self) -> None:
         """Forget every sample."""
-        self._samples.clear()
+        self._first = self._end = 0
 
     def statistics(self) -> JerkStatistics | None:
         """Return RMS and peak over the window, or None before the second sample."""
-        if len(self._samples) < 2:
+        if self._end - self._first < 2:
             return None
-        duration_s = (self._samples[-1][0] - self._samples[0][0]) * 1e-9
-        return jerk_statistics(np.array([jerk for _, jerk in self._samples]), duration_s)
+        duration_s = float(self._times[self._end - 1] - self._times[self._first]) * 1e-9
+        return jerk_statistics(self._rows[self._first : self._end], duration_s)
 
 
 @dataclass(frozen=True)
@@ -154,6 +189,8 @@ class MovementMeter:
         """
         self.joint_names = frozen_names(joint_names)
         self._config = config or Segmentation()
+        self._min_ns = round(self._config.min_dt_s * 1e9)
+        self._max_ns = round(self._config.max_gap_s * 1e9)
         self._restart()
 
     def _restart(self) -> None:
@@ -177,17 +214,33 @@ class MovementMeter:
         Raises:
             MotionError: The velocity is not finite or has the wrong shape; the meter restarts.
         """
+        ended = self.extend([t_ns], [velocity])
+        return ended[0] if ended else None
+
+    def extend(self, times_ns: Sequence[int], velocities: npt.ArrayLike) -> list[Movement]:
+        """Take in N samples (N, J), rad/s, as `update` does one by one.
+
+        Returns:
+            The movements that they end, in order.
+
+        Raises:
+            MotionError: A velocity is not finite or the shape is wrong; the meter restarts.
+        """
         try:
-            velocity = frozen_array(velocity, "velocity", (len(self.joint_names),))
+            rows = frozen_array(velocities, "velocity", (len(times_ns), len(self.joint_names)))
         except MotionError:
             self._restart()
             raise
+        ended = (self._take(t_ns, row) for t_ns, row in zip(times_ns, rows, strict=True))
+        return [movement for movement in ended if movement is not None]
+
+    def _take(self, t_ns: int, velocity: FloatArray) -> Movement | None:
         ended = None
         if self._times:
             step_ns = t_ns - self._times[-1]
-            if 0 < step_ns < round(self._config.min_dt_s * 1e9):
+            if 0 < step_ns < self._min_ns:
                 return None
-            if not (0 < step_ns <= round(self._config.max_gap_s * 1e9)):
+            if not (0 < step_ns <= self._max_ns):
                 ended = self.finish("samples are missing")
                 self._cut = "samples are missing"
         self._times.append(t_ns)
@@ -324,19 +377,38 @@ class BoundaryMeter:
         Raises:
             MotionError: It is not finite, has the wrong shape, or its time does not increase.
         """
-        jerk = frozen_array(jerk, "jerk", (len(self.joint_names),))
-        if self._last_ns is not None and t_ns <= self._last_ns:
-            raise MotionError(f"times must increase, but {t_ns} follows {self._last_ns}")
+        self.extend([t_ns], [jerk])
+
+    def extend(self, times_ns: Sequence[int], jerks: npt.ArrayLike) -> None:
+        """Take in N estimates (N, J), rad/s^3, as `update` does one by one.
+
+        Raises:
+            MotionError: One is not finite, the shape is wrong, or the times do not increase; none
+                is taken in.
+        """
+        rows = frozen_array(jerks, "jerk", (len(times_ns), len(self.joint_names)))
+        before_ns = self._last_ns
+        for t_ns in times_ns:
+            if before_ns is not None and t_ns <= before_ns:
+                raise MotionError(f"times must increase, but {t_ns} follows {before_ns}")
+            before_ns = t_ns
+        near = np.array([self._count_one(t_ns) for t_ns in times_ns], dtype=np.bool_)
+        squares = rows**2
+        self._squares[0] += squares[~near].sum(axis=0)
+        if near.any():
+            self._squares[1] += squares[near].sum(axis=0)
+            self._peak = np.maximum(self._peak, np.abs(rows[near]).max(axis=0))
+
+    def _count_one(self, t_ns: int) -> bool:
+        """Count a sample; return whether it is near a boundary."""
         while self._ahead and self._ahead[0] <= t_ns - self._window_ns:
             self._ahead.popleft()
-        near = int(bool(self._ahead) and self._ahead[0] < t_ns + self._window_ns)
-        self._squares[near] += jerk**2
+        near = bool(self._ahead) and self._ahead[0] < t_ns + self._window_ns
         self._count[near] += 1
         if self._last_ns is not None:
             self._seconds[near] += (t_ns - self._last_ns) * 1e-9
         self._last_ns = t_ns
-        if near:
-            self._peak = np.maximum(self._peak, np.abs(jerk))
+        return near
 
     def result(self) -> BoundaryJerk:
         """Return the comparison up to now."""
