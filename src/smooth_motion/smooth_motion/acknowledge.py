@@ -12,8 +12,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,8 +53,7 @@ class Acknowledged(Enum):
     """Something runs that was never sent from here (or time itself is scaled)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Acknowledgement:
+class Acknowledgement(NamedTuple):
     """The verdict on one message of the controller's state.
 
     Attributes:

@@ -66,10 +66,9 @@ class RecentJerk:
         Raises:
             MotionError: An estimate is not finite or the shape is wrong; none is taken in.
         """
-        count = len(times_ns)
-        rows = frozen_array(jerks, "jerk", (count, len(self.joint_names)))
-        if not count:
+        if not len(times_ns):
             return
+        rows = frozen_array(jerks, "jerk", (len(times_ns), len(self.joint_names)))
         times = np.array(times_ns, dtype=np.int64)
         back = np.flatnonzero(times[1:] <= times[:-1])
         if back.size:
@@ -226,6 +225,8 @@ class MovementMeter:
         Raises:
             MotionError: A velocity is not finite or the shape is wrong; the meter restarts.
         """
+        if not len(times_ns):
+            return []
         try:
             rows = frozen_array(velocities, "velocity", (len(times_ns), len(self.joint_names)))
         except MotionError:
@@ -386,6 +387,8 @@ class BoundaryMeter:
             MotionError: One is not finite, the shape is wrong, or the times do not increase; none
                 is taken in.
         """
+        if not len(times_ns):
+            return
         rows = frozen_array(jerks, "jerk", (len(times_ns), len(self.joint_names)))
         before_ns = self._last_ns
         for t_ns in times_ns:

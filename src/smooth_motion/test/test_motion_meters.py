@@ -197,3 +197,46 @@ def test_a_stream_and_its_measures_agree():
     part = velocities[first : last + 1]
     assert movement.ldlj == pytest.approx(ldlj(part, 0.01), rel=1e-6)
     assert movement.sparc == pytest.approx(sparc(np.linalg.norm(part, axis=1), 0.01), rel=1e-6)
+
+
+def test_many_samples_at_once_measure_what_they_measure_one_by_one():
+    random = np.random.default_rng(2)
+    times = [EPOCH + 10 * MS * k for k in range(900)]
+    swing = np.maximum(0.0, np.sin(np.arange(900) / 60.0))[:, None] * np.array([1.0, 0.4])
+    jerks = random.standard_normal((900, 2))
+    pairs = [(RecentJerk(["a", "b"]), BoundaryMeter(["a", "b"])) for _ in range(2)]
+    found = [MovementMeter(["a", "b"]) for _ in range(2)]
+    for _, boundaries in pairs:
+        for k in (100, 333, 340, 800):
+            boundaries.boundary(times[k])
+    singly = []
+    for t, velocity, jerk in zip(times, swing, jerks, strict=True):
+        singly += [item for item in [found[0].update(t, velocity)] if item is not None]
+        for meter in pairs[0]:
+            meter.update(t, jerk)
+    together, at = [], 0
+    for size in (0, 1, 7, 0, 300, 92, 500):
+        part = slice(at, at + size)
+        together += found[1].extend(times[part], swing[part])
+        for meter in pairs[1]:
+            meter.extend(times[part], jerks[part])
+        at += size
+    assert at == 900
+    assert len(singly) >= 2
+    assert together == singly
+    recent = [pair[0].statistics() for pair in pairs]
+    np.testing.assert_array_equal(recent[0].rms, recent[1].rms)
+    assert recent[0].samples == recent[1].samples == 101
+    near = [pair[1].result() for pair in pairs]
+    np.testing.assert_allclose(near[0].rms_near, near[1].rms_near)
+    np.testing.assert_allclose(near[0].rms_elsewhere, near[1].rms_elsewhere)
+    np.testing.assert_array_equal(near[0].peak_near, near[1].peak_near)
+    assert near[0].near_s == pytest.approx(near[1].near_s)
+
+
+def test_a_time_that_goes_back_within_many_samples_starts_the_window_anew():
+    meter = RecentJerk(["a"])
+    meter.extend([EPOCH, EPOCH + 1, EPOCH + 2], np.full((3, 1), 9.0))
+    meter.extend([EPOCH + 3, EPOCH - 5, EPOCH - 4], [[9.0], [1.0], [2.0]])
+    assert meter.statistics().samples == 2
+    assert meter.statistics().peak == [2.0]

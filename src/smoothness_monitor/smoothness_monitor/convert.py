@@ -74,13 +74,15 @@ def trajectory_to(trajectory: Trajectory) -> JointTrajectory:
 
 def controller_state_from(msg: JointTrajectoryControllerState) -> ControllerState:
     """Return the controller's reference."""
+    # The arrays are the message's own: it is new each time, and nobody changes it.
+    reference = msg.reference
     return ControllerState(
         to_ns(msg.header.stamp),
-        to_ns(msg.reference.time_from_start),
+        to_ns(reference.time_from_start),
         tuple(msg.joint_names),
-        tuple(msg.reference.positions),
-        tuple(msg.reference.velocities),
-        tuple(msg.reference.accelerations),
+        reference.positions,
+        reference.velocities,
+        reference.accelerations,
     )
 
 
@@ -107,7 +109,7 @@ def joint_states_to(states: JointStates) -> JointState:
 
 def joint_states_from(msg: JointState) -> JointStates:
     """Return the measured positions."""
-    return JointStates(to_ns(msg.header.stamp), tuple(msg.name), tuple(msg.position))
+    return JointStates(to_ns(msg.header.stamp), tuple(msg.name), msg.position)
 
 
 def servos_from(msg: DiagnosticArray) -> tuple[ServoStatus, ...]:

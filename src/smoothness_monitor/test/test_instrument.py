@@ -118,3 +118,13 @@ def test_an_estimate_that_is_missing_starts_the_measured_window_anew():
         0, limit=np.ones(1), noise_floor=0.0, delay_s=0.0, speed_scaling=1.0, deviation=0.0
     )
     assert found.measured.peak == [1.0]
+
+
+def test_an_estimate_that_is_missing_last_leaves_no_window():
+    instrument = Instrument(("a",), 1.0)
+    for t, jerk in ((10, 5.0), (20, 5.0), (30, np.nan)):
+        instrument.on_measured(t * MS, np.array([jerk]))
+    found = instrument.report(
+        0, limit=np.ones(1), noise_floor=0.0, delay_s=0.0, speed_scaling=1.0, deviation=0.0
+    )
+    assert found.measured is None

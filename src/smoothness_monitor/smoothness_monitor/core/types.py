@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,8 +67,7 @@ class Request(enum.Enum):
     DRIVER_HOLD = "the driver's hold"
 
 
-@dataclass(frozen=True)
-class Now:
+class Now(NamedTuple):
     """One instant on the two clocks.
 
     Attributes:
@@ -123,9 +124,9 @@ class ControllerState:
     stamp_ns: int
     time_from_start_ns: int
     joint_names: tuple[str, ...]
-    position: tuple[float, ...]
-    velocity: tuple[float, ...]
-    acceleration: tuple[float, ...]
+    position: Sequence[float]
+    velocity: Sequence[float]
+    acceleration: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class JointStates:
 
     stamp_ns: int
     joint_names: tuple[str, ...]
-    position: tuple[float, ...]
+    position: Sequence[float]
 
 
 @dataclass(frozen=True)

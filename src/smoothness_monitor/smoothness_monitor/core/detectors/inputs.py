@@ -70,14 +70,21 @@ class ClockSkew(Detector):
         super().__init__()
         self._threshold_s = threshold_s
         self._in_a_row = 0
+        self._seen = "", 0.0
+
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """Which input's clock is off by most, and by how much."""
+        source, skew_s = self._seen
+        return f"{source}: stamped {-skew_s:.3f} s off this node's clock" if source else ""
 
     def on_tick(self, ages: Ages) -> str:
         """Compare the clocks."""
         source, skew_s = max(ages.skew_s.items(), key=lambda item: abs(item[1]), default=("", 0.0))
+        self._seen = source, skew_s
         off = not (abs(skew_s) <= self._threshold_s)
         # After a stall of this node its inputs wait, old, in their queues, but not for long.
         self._in_a_row = self._in_a_row + 1 if off else 0
-        self.value = f"{source}: stamped {-skew_s:.3f} s off this node's clock" if source else ""
         hint = "; check use_sim_time and the clocks of the hosts"
         self.present = self.value + hint if self._in_a_row >= _SKEWED_TICKS else ""
         return self.present
@@ -92,8 +99,17 @@ class _Stale(Detector):
     def __init__(self, threshold_s: float, *, configured: bool = True) -> None:
         super().__init__()
         self._threshold_s, self._configured = threshold_s, configured
-        self.value = "nothing received yet" if configured else NOT_CONFIGURED
+        self._newest_age_s: float | None = None
         self.present = self.value if configured else ""
+
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """The input's age."""
+        if not self._configured:
+            return NOT_CONFIGURED
+        if self._newest_age_s is None:
+            return "nothing received yet"
+        return f"{self._newest_age_s:.3f} s old, threshold {self._threshold_s:.3f} s"
 
     def _age_s(self, ages: Ages) -> float:
         raise NotImplementedError
@@ -103,7 +119,7 @@ class _Stale(Detector):
         age_s = self._age_s(ages)
         if not self._configured or math.isinf(age_s):
             return self.present
-        self.value = f"{age_s:.3f} s old, threshold {self._threshold_s:.3f} s"
+        self._newest_age_s = age_s
         self.present = "" if age_s <= self._threshold_s else self.value
         return self.present
 
