@@ -224,9 +224,11 @@ class RunningPlan:
 
     def _started_at(self, start_ns: int) -> Plan | None:
         """Return the plan sent that starts nearest to a time, None if none is near enough."""
-        at = bisect_left(self._starts, start_ns)
-        near = self._by_start[max(at - 1, 0) : at + 1]
-        match = min(near, key=lambda plan: abs(plan.start_ns - start_ns), default=None)
-        if match is None or abs(match.start_ns - start_ns) > self._tolerance_ns:
+        starts = self._starts
+        at = bisect_left(starts, start_ns)
+        # The earlier of two that are equally near.
+        if at == len(starts) or (at and start_ns - starts[at - 1] <= starts[at] - start_ns):
+            at -= 1
+        if at < 0 or abs(starts[at] - start_ns) > self._tolerance_ns:
             return None
-        return match
+        return self._by_start[at]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
 from smooth_motion.errors import MotionError
-from smooth_motion.limits import FloatArray, frozen_array, frozen_names
+from smooth_motion.limits import FloatArray, IntArray, frozen_array, frozen_names
 from smooth_motion.metrics import (
     SHORTEST_MOVEMENT,
     BoundaryJerk,
@@ -232,18 +232,20 @@ class MovementMeter:
         except MotionError:
             self._restart()
             raise
-        ended = (self._take(t_ns, row) for t_ns, row in zip(times_ns, rows, strict=True))
-        return [movement for movement in ended if movement is not None]
+        ended = []
+        for t_ns, velocity in zip(times_ns, rows, strict=True):
+            if self._times and 0 < t_ns - self._times[-1] < self._min_ns:
+                continue
+            movement = self._take(t_ns, velocity)
+            if movement is not None:
+                ended.append(movement)
+        return ended
 
     def _take(self, t_ns: int, velocity: FloatArray) -> Movement | None:
         ended = None
-        if self._times:
-            step_ns = t_ns - self._times[-1]
-            if 0 < step_ns < self._min_ns:
-                return None
-            if not (0 < step_ns <= self._max_ns):
-                ended = self.finish("samples are missing")
-                self._cut = "samples are missing"
+        if self._times and not (0 < t_ns - self._times[-1] <= self._max_ns):
+            ended = self.finish("samples are missing")
+            self._cut = "samples are missing"
         self._times.append(t_ns)
         self._velocities.append(velocity)
         self._speeds.append(float(np.sqrt(velocity @ velocity)))
@@ -390,28 +392,31 @@ class BoundaryMeter:
         if not len(times_ns):
             return
         rows = frozen_array(jerks, "jerk", (len(times_ns), len(self.joint_names)))
-        before_ns = self._last_ns
-        for t_ns in times_ns:
-            if before_ns is not None and t_ns <= before_ns:
-                raise MotionError(f"times must increase, but {t_ns} follows {before_ns}")
-            before_ns = t_ns
-        near = np.array([self._count_one(t_ns) for t_ns in times_ns], dtype=np.bool_)
-        squares = rows**2
-        self._squares[0] += squares[~near].sum(axis=0)
+        times = np.array(times_ns, dtype=np.int64)
+        begun_ns = int(times[0]) if self._last_ns is None else self._last_ns
+        steps = np.diff(times, prepend=begun_ns)
+        back = np.flatnonzero(steps[self._last_ns is None :] <= 0)
+        if back.size:
+            at = int(back[0]) + (self._last_ns is None)
+            before_ns = int(times[at] - steps[at])
+            raise MotionError(f"times must increase, but {times[at]} follows {before_ns}")
+        self._last_ns = int(times[-1])
+        near = np.zeros(times.size, dtype=np.bool_)
+        for boundary_ns in self._ahead:
+            near |= abs(times - boundary_ns) < self._window_ns
+        while self._ahead and self._ahead[0] <= self._last_ns - self._window_ns:
+            self._ahead.popleft()
+        self._add(0, ~near, rows, steps)
         if near.any():
-            self._squares[1] += squares[near].sum(axis=0)
+            self._add(1, near, rows, steps)
             self._peak = np.maximum(self._peak, np.abs(rows[near]).max(axis=0))
 
-    def _count_one(self, t_ns: int) -> bool:
-        """Count a sample; return whether it is near a boundary."""
-        while self._ahead and self._ahead[0] <= t_ns - self._window_ns:
-            self._ahead.popleft()
-        near = bool(self._ahead) and self._ahead[0] < t_ns + self._window_ns
-        self._count[near] += 1
-        if self._last_ns is not None:
-            self._seconds[near] += (t_ns - self._last_ns) * 1e-9
-        self._last_ns = t_ns
-        return near
+    def _add(
+        self, kind: int, chosen: npt.NDArray[np.bool_], rows: FloatArray, steps: IntArray
+    ) -> None:
+        self._squares[kind] += (rows[chosen] ** 2).sum(axis=0)
+        self._count[kind] += int(np.count_nonzero(chosen))
+        self._seconds[kind] += float(steps[chosen].sum()) * 1e-9
 
     def result(self) -> BoundaryJerk:
         """Return the comparison up to now."""

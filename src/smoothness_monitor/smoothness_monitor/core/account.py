@@ -65,7 +65,7 @@ class Account:
             reference: Its position, velocity and acceleration in the robot's joint order, (3, J).
             now_ns: The monitor's own clock.
         """
-        position, velocity, acceleration = reference
+        position, velocity, acceleration = reference[0], reference[1], reference[2]
         if self.running is None:
             start = message.stamp_ns - message.time_from_start_ns
             hold = Plan.hold(self._names, position, start)
@@ -173,6 +173,7 @@ class Account:
 
 def _compared(plan: Plan, t_ns: int, position: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return where a plan is at a time, and the position minus that, each (J,) rad."""
-    planned, deviation = np.empty(position.size), np.empty(position.size)
-    kernels.follow(*plan.pieces, t_ns - plan.start_ns, position, planned, deviation)
+    planned, deviation = np.empty_like(position), np.empty_like(position)
+    knots_ns, pieces = plan.pieces
+    kernels.follow(knots_ns, pieces, t_ns - plan.start_ns, position, planned, deviation)
     return planned, deviation

@@ -144,9 +144,11 @@ class Order:
         ordered = np.empty((len(fields), self._index.size))
         if self._missing:
             return ordered, f"lacks {self._missing}"
-        for field, values in zip(fields, columns, strict=True):
-            if len(values) != len(names):
-                return ordered, f"has {len(values)} {field} for {len(names)} joints"
+        joints = len(names)
+        for values in columns:
+            if len(values) != joints:
+                field = fields[next(i for i, each in enumerate(columns) if each is values)]
+                return ordered, f"has {len(values)} {field} for {joints} joints"
         bad = kernels.gather(np.array(columns, np.float64), self._index, ordered)
         if bad >= 0:
             row, joint = divmod(bad, self._index.size)

@@ -103,20 +103,22 @@ class Instrument:
                 if not ended.undefined:
                     self._finished += 1
                     self._movement = ended
-            jerks = [(t, jerk) for t, _, jerk in cycles if jerk is not None]
-            if jerks:
-                times, rows = zip(*jerks, strict=True)
-                self._command.extend(times, rows)
-                self._boundaries.extend(times, rows)
+            known = [(t, jerk) for t, _, jerk in cycles if jerk is not None]
+            if known:
+                times, rows = zip(*known, strict=True)
+                jerks = np.array(rows)
+                self._command.extend(times, jerks)
+                self._boundaries.extend(times, jerks)
         estimates, self._estimates = self._estimates, []
         if estimates:
             stamps, rows = zip(*estimates, strict=True)
-            missing = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-            known = 0
+            jerks = np.array(rows)
+            missing = np.flatnonzero(~np.isfinite(jerks).all(axis=1))
+            first = 0
             if missing.size:
                 self._measured.clear()
-                known = int(missing[-1]) + 1
-            self._measured.extend(stamps[known:], rows[known:])
+                first = int(missing[-1]) + 1
+            self._measured.extend(stamps[first:], jerks[first:])
 
     def on_boundary(self, t_ns: int) -> None:
         """Note when a plan leaves the one before it. One that never runs counts too."""

@@ -334,18 +334,21 @@ class Executor:
             self._ready.put(task)
 
     def _begin(self) -> None:
-        with self._lock:
-            ident = threading.get_ident()
-            self._running[ident] = self._running.get(ident, 0) + 1
+        # Without the lock, at every callback: a thread changes its own entry only.
+        ident = threading.get_ident()
+        self._running[ident] = self._running.get(ident, 0) + 1
 
     def _end(self) -> None:
-        with self._idle:
-            ident = threading.get_ident()
-            self._running[ident] -= 1
-            if not self._running[ident]:
-                del self._running[ident]
-                if self._is_shutdown:
-                    self._idle.notify_all()
+        ident = threading.get_ident()
+        left = self._running[ident] - 1
+        if left:
+            self._running[ident] = left
+            return
+        del self._running[ident]
+        # Whoever shuts down says so before looking at the entries: one of us sees the other.
+        if self._is_shutdown:
+            with self._idle:
+                self._idle.notify_all()
 
     def _release_held(self) -> None:
         if not self._held:
