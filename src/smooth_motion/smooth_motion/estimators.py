@@ -435,9 +435,7 @@ class _Spacing:
         self.min_ns, self.max_ns = max(1, round(min_dt_s * 1e9)), round(max_dt_s * 1e9)
 
 
-def _checked(
-    position: FloatArray, joint_names: tuple[str, ...], counted: IntArray
-) -> FloatArray:
+def _checked(position: FloatArray, joint_names: tuple[str, ...], counted: IntArray) -> FloatArray:
     """Return the position checked, as the kernels want it; begin anew if it is not sound."""
     try:
         checked = frozen_array(position, "position", (len(joint_names),))

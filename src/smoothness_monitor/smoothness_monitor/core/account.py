@@ -55,9 +55,7 @@ class Account:
         self.recent: list[Plan] = []
         self.held: Plan | None = None
 
-    def observe(
-        self, message: ControllerState, reference: FloatArray, now_ns: int
-    ) -> Cycle:
+    def observe(self, message: ControllerState, reference: FloatArray, now_ns: int) -> Cycle:
         """Take in a cycle of the controller.
 
         Args:
