@@ -274,22 +274,23 @@ class SubscriptionEndpoint(_Endpoint):
             )
         self._announce()
 
-    def read(self, sample: zenoh.Sample, received_ns: int) -> ReceivedMessage | None:
-        """Return what a sample carries; None if it is malformed, which counts, or a repetition."""
+    def read(self, sample: zenoh.Sample) -> tuple[bytes, bytes] | None:
+        """Return a sample's payload and its attachment, which is sound but not decoded.
+
+        None if the sample is malformed, which counts, or a repetition.
+        """
         extra = sample.attachment
-        try:
-            if extra is None:
-                raise ValueError("no attachment")
-            decoded = attachment.decode(extra.to_bytes())
-        except ValueError:
+        data = b"" if extra is None else extra.to_bytes()
+        if not attachment.is_sound(data):
             self.network.counters.malformed_samples += 1
             return None
         if self._recent is not None:
+            decoded = attachment.decode(data)
             identity = (decoded.gid, decoded.sequence)
             if identity in self._recent:
                 return None
             self._recent.append(identity)
-        return ReceivedMessage(sample.payload.to_bytes(), decoded, received_ns)
+        return sample.payload.to_bytes(), data
 
     def close(self) -> None:
         """Stop receiving."""

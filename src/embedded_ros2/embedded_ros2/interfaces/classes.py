@@ -60,27 +60,28 @@ class Message:
     __slots__ = ()
 
     _structure: Structure
-    _setters: tuple[tuple[str, Callable[[Any, Any], None], Any, Callable[[], Any] | None], ...]
+    # Of each field: its name, what stores a sound value, and its initial value or what makes one.
+    _initial: tuple[tuple[str, Callable[[Any, Any], None], Any, Callable[[], Any] | None], ...]
+    # Of each field: what the constructor does with a value. As in rclpy, it takes whatever makes
+    # an array of numbers, such as a numpy array or a list of ints; assignment does not.
+    _take: dict[str, Callable[[Any, Any], None]]
     _fields_and_field_types: dict[str, str]
-    # As in rclpy, the constructor takes whatever makes an array of numbers, such as a numpy array
-    # or a list of ints for floats; assignment does not.
-    _coercions: dict[str, Callable[[Any], Any]]
     __hash__ = None  # type: ignore[assignment]  # mutable, as in rclpy
 
     def __init__(self, **kwargs: Any) -> None:
-        for _, write, value, make in self._setters:
-            write(self, value if make is None else make())
+        for name, store, value, make in self._initial:
+            if name not in kwargs:
+                store(self, value if make is None else make())
         for name, value in kwargs.items():
-            if name not in self._fields_and_field_types:
-                # `check_fields` is an argument of newer rclpy; the checks here are always on.
-                if name == "check_fields":
-                    continue
+            take = self._take.get(name)
+            if take is not None:
+                take(self, value)
+            # `check_fields` is an argument of newer rclpy; the checks here are always on.
+            elif name != "check_fields":
                 raise AssertionError(
                     f"{self._structure.name} has no field '{name}' "
-                    f"(its fields: {', '.join(self._fields_and_field_types) or 'none'})"
+                    f"(its fields: {', '.join(self._take) or 'none'})"
                 )
-            coerce = self._coercions.get(name)
-            setattr(self, name, value if coerce is None else coerce(value))
 
     @classmethod
     def get_fields_and_field_types(cls) -> dict[str, str]:
@@ -346,27 +347,32 @@ def _make_class(structure: Structure) -> type[Message]:
     )
     for constant in structure.constants:
         setattr(cls, constant.name, constant.value)
-    setters = []
+    initial, takes = [], {}
     for field in structure.fields:
         slot = getattr(cls, f"_{field.name}")
         convert = _make_convert(structure, field)
-
-        def write(
-            self: Any,
-            value: Any,
-            convert: Callable[[Any], Any] = convert,
-            store: Callable[[Any, Any], None] = slot.__set__,
-        ) -> None:
-            store(self, convert(value))
-
+        write = _make_write(slot.__set__, convert)
         setattr(cls, field.name, property(slot.__get__, write))
         if field.default is not None:
             setattr(cls, f"{field.name.upper()}__DEFAULT", field.default)
-        setters.append((field.name, slot.__set__, *_make_initial(field)))
-    cls._setters = tuple(setters)
-    coercions = {field.name: _make_coercion(structure, field) for field in structure.fields}
-    cls._coercions = {name: coerce for name, coerce in coercions.items() if coerce is not None}
+        initial.append((field.name, slot.__set__, *_make_initial(field)))
+        coerce = _make_coercion(structure, field)
+        takes[field.name] = (
+            write
+            if coerce is None
+            else _make_write(slot.__set__, lambda value, c=convert, k=coerce: c(k(value)))
+        )
+    cls._initial, cls._take = tuple(initial), takes
     return cls  # type: ignore[no-any-return]
+
+
+def _make_write(
+    store: Callable[[Any, Any], None], convert: Callable[[Any], Any]
+) -> Callable[[Any, Any], None]:
+    def write(message: Any, value: Any) -> None:
+        store(message, convert(value))
+
+    return write
 
 
 class _ServiceType(type):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 _LAYOUT = struct.Struct("<qqB16s")
 _GID_SIZE = 16
+_GID_SIZE_AT = 16
 
 
 class Attachment(NamedTuple):
@@ -23,6 +24,11 @@ def encode(sequence: int, time_ns: int, gid: bytes) -> bytes:
     return _LAYOUT.pack(sequence, time_ns, _GID_SIZE, gid)
 
 
+def is_sound(data: bytes) -> bool:
+    """Return whether `decode` can read it."""
+    return len(data) == _LAYOUT.size and data[_GID_SIZE_AT] == _GID_SIZE
+
+
 def decode(data: bytes) -> Attachment:
     """Read an attachment.
 
@@ -31,7 +37,7 @@ def decode(data: bytes) -> Attachment:
     """
     if len(data) != _LAYOUT.size:
         raise ValueError(f"an attachment has {_LAYOUT.size} bytes, this has {len(data)}")
-    sequence, time_ns, size, gid = _LAYOUT.unpack(data)
-    if size != _GID_SIZE:
-        raise ValueError(f"a GID has {_GID_SIZE} bytes, this claims {size}")
+    if not is_sound(data):
+        raise ValueError(f"a GID has {_GID_SIZE} bytes, this claims {data[_GID_SIZE_AT]}")
+    sequence, time_ns, _, gid = _LAYOUT.unpack(data)
     return Attachment(sequence, time_ns, gid)

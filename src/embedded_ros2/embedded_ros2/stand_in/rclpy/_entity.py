@@ -59,10 +59,10 @@ class Entity:
     def _notify(self) -> None:
         """Tell the executor that there is work."""
         node = self._node_reference()
-        executor = None if node is None else node._get_executor()
+        executor = None if node is None else node._executor_reference()
         if executor is not None and self._queued_in is not executor:
             self._queued_in = executor
-            executor._enqueue(self)
+            executor._ready.put(self)
 
     def destroy(self) -> None:
         """Stop offering work."""

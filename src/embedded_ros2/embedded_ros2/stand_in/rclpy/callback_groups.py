@@ -55,22 +55,17 @@ class MutuallyExclusiveCallbackGroup(CallbackGroup):
 
     def __init__(self) -> None:
         super().__init__()
-        self._active: Any = None
-        self._lock = threading.Lock()
+        # Held while a callback runs; a coroutine's may end on another thread than it began on.
+        self._busy = threading.Lock()
 
     def can_execute(self, entity: Any) -> bool:
         """Return whether none of the group runs."""
-        return self._active is None
+        return not self._busy.locked()
 
     def beginning_execution(self, entity: Any) -> bool:
         """Claim permission to run."""
-        with self._lock:
-            if self._active is not None:
-                return False
-            self._active = entity
-            return True
+        return self._busy.acquire(blocking=False)
 
     def ending_execution(self, entity: Any) -> None:
         """Give the permission back."""
-        with self._lock:
-            self._active = None
+        self._busy.release()

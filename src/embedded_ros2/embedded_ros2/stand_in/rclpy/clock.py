@@ -148,7 +148,7 @@ class Clock:
 
     def now(self) -> Time:
         """Return the current time."""
-        return Time(nanoseconds=self._now_ns(), clock_type=self._clock_type)
+        return Time._read(self._now_ns(), self._clock_type)
 
     def create_jump_callback(
         self,

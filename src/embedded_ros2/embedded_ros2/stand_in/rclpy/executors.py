@@ -105,9 +105,6 @@ class Executor:
         self._ready.put(task)
         return task
 
-    def _enqueue(self, entity: Entity) -> None:
-        self._ready.put(entity)
-
     def wake(self) -> None:
         """Make a waiting spin look around."""
         self._ready.put(None)
@@ -151,7 +148,7 @@ class Executor:
         # A callback that shuts its own executor down must not wait for itself.
         own = {threading.get_ident()}
         with self._idle:
-            if not self._idle.wait_for(lambda: not self._running.keys() - own, wait_s):
+            if not self._idle.wait_for(lambda: set(self._running) <= own, wait_s):
                 return False
         for node in self.get_nodes():
             self.remove_node(node)
@@ -190,9 +187,11 @@ class Executor:
     # --- what executors share ---
 
     def _next_ready(
-        self, timeout_sec: float | TimeoutObject | None, condition: Callable[[], bool]
-    ) -> Callable[[], Any]:
-        """Wait for something to run and return a function that runs it.
+        self,
+        timeout_sec: float | TimeoutObject | None,
+        condition: Callable[[], bool] | None = None,
+    ) -> Entity | Task:
+        """Wait for something to run; `_run` runs it, and must.
 
         Raises:
             TimeoutException, ShutdownException, ExternalShutdownException,
@@ -200,14 +199,15 @@ class Executor:
         """
         if isinstance(timeout_sec, TimeoutObject):
             timeout_sec = timeout_sec.timeout
-        timeout_ns = timeout_sec_to_nsec(timeout_sec)
-        deadline_ns = None if timeout_ns < 0 else time.monotonic_ns() + timeout_ns
+        deadline_ns = None
+        if timeout_sec is not None and timeout_sec >= 0:
+            deadline_ns = time.monotonic_ns() + timeout_sec_to_nsec(timeout_sec)
         while True:
             if self._is_shutdown:
                 raise ShutdownException()
             if not self._context.ok():
                 raise ExternalShutdownException()
-            if condition():
+            if condition is not None and condition():
                 raise ConditionReachedException()
             now_ns = time.monotonic_ns()
             wait_ns = self._look_ns - now_ns
@@ -216,7 +216,10 @@ class Executor:
             if deadline_ns is not None:
                 wait_ns = min(wait_ns, deadline_ns - now_ns)
             try:
-                item = self._get(wait_ns)
+                if wait_ns <= 0:
+                    item = self._ready.get_nowait()
+                else:
+                    item = self._ready.get(timeout=min(wait_ns * 1e-9, _SIGNAL_LOOK_S))
             except queue.Empty:
                 now_ns = time.monotonic_ns()
                 if deadline_ns is not None and now_ns >= deadline_ns:
@@ -227,16 +230,8 @@ class Executor:
             if not isinstance(item, Subscription):
                 # A timer that has run is due anew; a wake may mean that there is a new one.
                 self._look_ns = 0
-            if item is None:
-                continue
-            handler = self._make_handler(item)
-            if handler is not None:
-                return handler
-
-    def _get(self, wait_ns: int) -> Entity | Task | None:
-        if wait_ns <= 0:
-            return self._ready.get_nowait()
-        return self._ready.get(timeout=min(wait_ns * 1e-9, _SIGNAL_LOOK_S))
+            if item is not None and (isinstance(item, Task) or self._claim(item)):
+                return item
 
     def _poll_timers(self, now_ns: int) -> int:
         """Enqueue the timers that are due, and note when to look again.
@@ -263,39 +258,47 @@ class Executor:
         self._look_ns = 0 if queued else now_ns + soonest_ns
         return soonest_ns
 
-    def _make_handler(self, item: Entity | Task) -> Callable[[], Any] | None:
-        if isinstance(item, Task):
-            return lambda: self._run_task(item)
-        entity = item
+    def _claim(self, entity: Entity) -> bool:
+        """Return whether an entity from the queue may run now; if so, it must."""
         node = entity._node_reference()
-        if node is None or node._get_executor() is not self:
+        if node is None or node._executor_reference() is not self:
             self._unqueue(entity)
-            return None
+            return False
         if not entity._has_work():
             self._unqueue(entity)
             # What came before that found the entity in the queue and did not put it there again.
             if not entity._has_work():
-                return None
+                return False
             entity._queued_in = self
         group = entity.callback_group
-        if not group.beginning_execution(entity):
-            with self._lock:
-                self._held.append(entity)
-            # The callback that keeps the group may have ended just now.
-            if group.can_execute(entity):
-                self._release_held()
-            return None
-        return lambda: self._run_entity(entity)
+        if group.beginning_execution(entity):
+            return True
+        with self._lock:
+            self._held.append(entity)
+        # The callback that keeps the group may have ended just now.
+        if group.can_execute(entity):
+            self._release_held()
+        return False
 
     def _unqueue(self, entity: Entity) -> None:
         if entity._queued_in is self:
             entity._queued_in = None
 
+    def _run(self, item: Entity | Task) -> None:
+        """Run what `_next_ready` returned."""
+        if isinstance(item, Task):
+            self._run_task(item)
+        else:
+            self._run_entity(item)
+
     def _run_entity(self, entity: Entity) -> None:
+        # All that a message meets on its way is here or in `_next_ready`, at the price of length:
+        # at 1 kHz every call counts.
         self._begin()
         suspended = False
         try:
-            self._unqueue(entity)
+            if entity._queued_in is self:
+                entity._queued_in = None
             work = entity._take()
             if entity._has_work():
                 entity._notify()
@@ -308,7 +311,8 @@ class Executor:
         finally:
             if not suspended:
                 entity.callback_group.ending_execution(entity)
-                self._release_held()
+                if self._held:
+                    self._release_held()
             self._end()
 
     async def _finish_coroutine(self, entity: Entity, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -334,25 +338,21 @@ class Executor:
             self._ready.put(task)
 
     def _begin(self) -> None:
-        # Without the lock, at every callback: a thread changes its own entry only.
+        # Each thread counts for itself, so there is nothing to lock.
         ident = threading.get_ident()
         self._running[ident] = self._running.get(ident, 0) + 1
 
     def _end(self) -> None:
         ident = threading.get_ident()
-        left = self._running[ident] - 1
-        if left:
-            self._running[ident] = left
+        if self._running[ident] > 1:
+            self._running[ident] -= 1
             return
         del self._running[ident]
-        # Whoever shuts down says so before looking at the entries: one of us sees the other.
         if self._is_shutdown:
             with self._idle:
                 self._idle.notify_all()
 
     def _release_held(self) -> None:
-        if not self._held:
-            return
         with self._lock:
             held, self._held = self._held, []
         for entity in held:
@@ -364,23 +364,22 @@ class SingleThreadedExecutor(Executor):
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Run one callback; wait for one until the timeout."""
-        self._spin_once(timeout_sec, lambda: False)
+        try:
+            item = self._next_ready(timeout_sec)
+        except (TimeoutException, ShutdownException):
+            return
+        self._run(item)
 
     def spin_once_until_future_complete(
         self, future: Future, timeout_sec: float | TimeoutObject | None = None
     ) -> None:
         """Run one callback; wait for one until the timeout or until the future is done."""
         future._call_when_finished(self.wake)
-        self._spin_once(timeout_sec, lambda: future.done() or future.cancelled())
-
-    def _spin_once(
-        self, timeout_sec: float | TimeoutObject | None, condition: Callable[[], bool]
-    ) -> None:
         try:
-            handler = self._next_ready(timeout_sec, condition)
+            item = self._next_ready(timeout_sec, lambda: future.done() or future.cancelled())
         except (TimeoutException, ShutdownException, ConditionReachedException):
             return
-        handler()
+        self._run(item)
 
 
 class MultiThreadedExecutor(Executor):
@@ -409,11 +408,11 @@ class MultiThreadedExecutor(Executor):
     ) -> None:
         self._raise_failures()
         try:
-            handler = self._next_ready(timeout_sec, lambda: condition() or self._has_failed())
+            item = self._next_ready(timeout_sec, lambda: condition() or self._has_failed())
         except (TimeoutException, ShutdownException, ConditionReachedException):
             self._raise_failures()
             return
-        future = self._pool.submit(handler)
+        future = self._pool.submit(self._run, item)
         self._pending.append(future)
         future.add_done_callback(lambda done: self.wake() if done.exception() else None)
         self._raise_failures()

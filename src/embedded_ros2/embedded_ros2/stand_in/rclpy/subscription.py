@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import inspect
 from collections.abc import Callable
 from enum import Enum
@@ -11,7 +12,7 @@ from typing import Any
 
 from embedded_ros2.interfaces import cdr
 from embedded_ros2.network import NodeToken, SubscriptionEndpoint
-from embedded_ros2.wire import tokens
+from embedded_ros2.wire import attachment, tokens
 from rclpy._entity import Entity, Work
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import HistoryPolicy, QoSProfile, _to_wire
@@ -97,25 +98,26 @@ class Subscription(Entity):
         endpoint = self._endpoint
         while self._queue and endpoint is not None and not self._destroyed:
             sample, received_ns = self._queue.popleft()
-            message = endpoint.read(sample, received_ns)
-            if message is None:
+            found = endpoint.read(sample)
+            if found is None:
                 continue
-            if self.raw:
-                value: Any = message.payload
-            else:
+            value: Any
+            value, extra = found
+            if not self.raw:
                 try:
-                    value = cdr.deserialize(message.payload, self.msg_type)
+                    value = cdr.deserialize(value, self.msg_type)
                 except cdr.CdrError:
                     endpoint.network.counters.malformed_samples += 1
                     continue
             self._received += 1
             callback = self._callback
             if self._callback_type is Subscription.CallbackType.MessageOnly:
-                return lambda: callback(value)
+                return functools.partial(callback, value)
+            sent = attachment.decode(extra)
             info = {
-                "source_timestamp": message.attachment.time_ns,
-                "received_timestamp": message.received_ns,
-                "publication_sequence_number": message.attachment.sequence,
+                "source_timestamp": sent.time_ns,
+                "received_timestamp": received_ns,
+                "publication_sequence_number": sent.sequence,
                 "reception_sequence_number": self._received,
             }
             return lambda: callback(value, info)
