@@ -64,8 +64,9 @@ def follow(
     """Evaluate a plan and compare a position with it.
 
     Args:
-        knots_ns: `Plan.times_ns`, (K,).
-        pieces: `Plan.pieces`, (K, 4, J).
+        knots_ns: Times of the knots since the plan's start, (K,).
+        pieces: Of each knot position, velocity, half the acceleration, and a sixth of the jerk
+            from there on; (K, 4, J).
         since_ns: Time since the plan's start.
         position: (J,) rad.
         planned: Takes the plan's position, (J,) rad.
@@ -134,7 +135,7 @@ def newton(
             before = kept
     times[3], times[2], times[1] = times[2], times[1], t_ns
     times[0] = min(count + 1, 4)
-    return times[0]
+    return int(times[0])
 
 
 @_compiled(
@@ -245,7 +246,7 @@ def savitzky_golay(
         for row in range(window):
             for joint in range(position.size):
                 jerk[joint] += weights[row] * (ring[at + 1 + row, joint] - position[joint])
-    return filled
+    return bool(filled)
 
 
 @_compiled(
@@ -301,17 +302,37 @@ def kalman(
             state[row, joint] += gain[row] * innovation
         jerk[joint] = unit * state[3, joint]
     clock[0], clock[1] = clock[0] + 1, t_ns
-    return clock[0] >= run_in
+    return bool(clock[0] >= run_in)
 
 
-@_compiled("boolean(float64[::1], float64[::1], float64[::1])")
-def within(values: FloatArray, bounds: FloatArray, size: FloatArray) -> bool:
-    """Write the magnitudes of values, (J,); return whether each is within its bound."""
-    good = True
-    for joint in range(values.size):
-        size[joint] = abs(values[joint])
-        good = good and size[joint] <= bounds[joint]
-    return good
+@_compiled("int64(float64[::1], float64[::1], int64, float64[:, ::1], float64[:, ::1])")
+def judge_measurement(
+    jerk: FloatArray, error: FloatArray, known: int, bounds: FloatArray, size: FloatArray
+) -> int:
+    """Judge one measurement of the joints.
+
+    Args:
+        jerk: Estimate, (J,) rad/s^3.
+        error: Distance from the reference, (J,) rad.
+        known: Which of the two there are: `JERK`, `DEVIATION`, both or neither.
+        bounds: Of their magnitudes, (2, J).
+        size: Takes the magnitudes, (2, J); those that are not known stay.
+
+    Returns:
+        Which bounds are broken, of what is known.
+    """
+    found = 0
+    for joint in range(jerk.size):
+        # All comparisons are such that a NaN is beyond any bound.
+        if known & JERK:
+            size[0, joint] = abs(jerk[joint])
+            if not (size[0, joint] <= bounds[0, joint]):
+                found |= JERK
+        if known & DEVIATION:
+            size[1, joint] = abs(error[joint])
+            if not (size[1, joint] <= bounds[1, joint]):
+                found |= DEVIATION
+    return found
 
 
 @_compiled("float64(float64[::1], float64[::1])")

@@ -210,15 +210,6 @@ class Plan(Knots):
         rows = (self.positions, self.velocities, self.accelerations / 2.0, self._jerk / 6.0)
         return self.times_ns.tolist(), list(zip(*rows, strict=True))
 
-    @cached_property
-    def pieces(self) -> tuple[IntArray, FloatArray]:
-        """The plan as `kernels.follow` wants it: (K,) times, and (K, 4, J) of its polynomials.
-
-        Of each knot position, velocity, half the acceleration and a sixth of the jerk.
-        """
-        rows = (self.positions, self.velocities, self.accelerations / 2.0, self._jerk / 6.0)
-        return self.times_ns.copy(), np.ascontiguousarray(np.stack(rows, axis=1))
-
     def segment_jerk(self) -> FloatArray:
         """Return the constant jerk of each interval, (K - 1, J), rad/s^3, read-only."""
         return self._jerk[:-1]

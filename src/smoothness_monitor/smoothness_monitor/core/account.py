@@ -24,6 +24,26 @@ RECENT_PLANS = 4
 _SAME_PLACE = 1e-9
 
 
+class _Path:
+    """A plan, as the compiled arithmetic wants it."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Take the plan apart; that is done once for each."""
+        self.plan = plan
+        self._start_ns = plan.start_ns
+        self._knots_ns = plan.times_ns.copy()
+        jerk = np.vstack((plan.segment_jerk(), np.zeros((1, len(plan.joint_names)))))
+        rows = (plan.positions, plan.velocities, plan.accelerations / 2.0, jerk / 6.0)
+        self._pieces = np.ascontiguousarray(np.stack(rows, axis=1))
+
+    def compare(self, t_ns: int, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return where the plan is at a time, and a position minus that, each (J,) rad."""
+        planned, deviation = np.empty_like(position), np.empty_like(position)
+        since_ns = t_ns - self._start_ns
+        kernels.follow(self._knots_ns, self._pieces, since_ns, position, planned, deviation)
+        return planned, deviation
+
+
 class Account:
     """What was sent to the controller, and what it says that it runs.
 
@@ -45,6 +65,7 @@ class Account:
         """
         self._names, self._timeout_ns = names, timeout_ns
         self.gripper: GripperPlan | None = None
+        self._path: _Path | None = None
         self.forget()
 
     def forget(self) -> None:
@@ -102,7 +123,7 @@ class Account:
             kind = running.identify(start_ns, position, velocity, now_ns)
         elif kind is not Acknowledged.HOLDING:
             self.held = None
-        deviation = _compared(running.plan, message.stamp_ns, position)[1]
+        deviation = self._path_of(running.plan).compare(message.stamp_ns, position)[1]
         return Acknowledgement(kind, start_ns, deviation)
 
     def sent(self, plan: Plan, now_ns: int) -> None:
@@ -166,12 +187,9 @@ class Account:
             return None, None
         if cycle.verdict.kind is Acknowledged.FOREIGN:
             return cycle.position, position - cycle.position
-        return _compared(self.running.plan, stamp_ns, position)
+        return self._path_of(self.running.plan).compare(stamp_ns, position)
 
-
-def _compared(plan: Plan, t_ns: int, position: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return where a plan is at a time, and the position minus that, each (J,) rad."""
-    planned, deviation = np.empty_like(position), np.empty_like(position)
-    knots_ns, pieces = plan.pieces
-    kernels.follow(knots_ns, pieces, t_ns - plan.start_ns, position, planned, deviation)
-    return planned, deviation
+    def _path_of(self, plan: Plan) -> _Path:
+        if self._path is None or self._path.plan is not plan:
+            self._path = _Path(plan)
+        return self._path

@@ -70,6 +70,8 @@ class Roughness:
         self._release = config.slow_release
         self._clear_ns = nanoseconds(config.slow_clear_s)
         self._newest: deque[bool] = deque(maxlen=config.slow_of)
+        # Whether a further smooth measurement would change nothing.
+        self._settled = False
         self._unclear_ns = 0
         self._patience_ns = nanoseconds(config.slow_patience_s)
         self._late_ns: int | None = None
@@ -86,10 +88,13 @@ class Roughness:
         error_share = math.nan
         if error is not None:
             error_share = kernels.largest_share(error, self._error_levels)
+        # What is not known is not smooth.
+        smooth = share <= self._release and error_share <= self._release
+        if smooth and self._settled:
+            return
         rough = share > 1.0 or error_share > 1.0
         self._newest.append(rough)
-        # What is not known is not smooth.
-        if not (share <= self._release and error_share <= self._release):
+        if not smooth:
             self._unclear_ns = own_ns
         self._look_for_a_held_joint(error, error_share, own_ns)
         if self.why:
@@ -97,6 +102,7 @@ class Roughness:
                 self.clear()
         elif rough and sum(self._newest) >= self._count:
             self.why = self._words(jerk, error, share, error_share)
+        self._settled = not (self.why or self.held or True in self._newest)
 
     def _look_for_a_held_joint(
         self, error: FloatArray | None, error_share: float, own_ns: int
@@ -136,6 +142,7 @@ class Roughness:
         self.why = self.held = ""
         self._late_ns = None
         self._newest.clear()
+        self._settled = False
 
 
 class Slowdown:

@@ -249,7 +249,7 @@ class Outbox:
         """Return what was collected and start anew."""
         if not (self.arm or self.gripper or self.calls or self.lines or self.reset):
             changed, self.changed = self.changed, False
-            return _CHANGED if changed else _NOTHING
+            return _CHANGED if changed else NOTHING
         outputs = Outputs(
             tuple(self.arm),
             tuple(self.gripper),
@@ -262,7 +262,9 @@ class Outbox:
         return outputs
 
 
-_NOTHING, _CHANGED = Outputs(), Outputs(changed=True)
+# What nearly every message leads to.
+NOTHING = Outputs()
+_CHANGED = Outputs(changed=True)
 
 
 @dataclass(frozen=True)

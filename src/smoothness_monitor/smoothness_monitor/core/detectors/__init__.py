@@ -40,8 +40,10 @@ from smoothness_monitor.core.detectors.inputs import (
 from smoothness_monitor.core.detectors.measured import (
     FrozenDriverStates,
     FrozenJointStates,
+    Measured,
     MeasuredJerk,
     TrackingError,
+    make_estimator,
 )
 from smoothness_monitor.params import MonitorConfig
 
@@ -91,7 +93,11 @@ class Detectors:
             reference, limits, config.command_position_tolerance_rad
         )
         self.command_jerk = CommandJerkLimit(reference, names, limits.jerk * ratio)
-        self.measured_jerk = MeasuredJerk(names, limits.jerk, robot.ticks_per_turn, config)
+        estimator = make_estimator(names, robot.ticks_per_turn, config)
+        self.measured = measured = Measured(estimator)
+        self.measured_jerk = MeasuredJerk(measured, names, limits.jerk, config)
+        self._debounced = (self.measured_jerk, TrackingError(measured, names, config))
+        self._frozen = FrozenJointStates(config.frozen_travel_rad)
         self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
         self.servo_health = ServoHealth(configured=bool(config.servo_status))
@@ -104,9 +110,8 @@ class Detectors:
             CommandAcceleration(reference, names, limits.acceleration * ratio),
             self.command_jerk,
             ForeignPlan(reference, config.foreign_deviation_rad),
-            self.measured_jerk,
-            TrackingError(names, config),
-            FrozenJointStates(config.frozen_travel_rad),
+            *self._debounced,
+            self._frozen,
             FrozenDriverStates(config.frozen_travel_rad),
             StaleJointStates(config.joint_states_stale_s),
             StaleControllerState(config.controller_state_stale_s),
@@ -123,12 +128,11 @@ class Detectors:
             LostPolicy(config.policy_silent_s),
         )
         self.by_name: Mapping[str, Detector] = {item.name: item for item in every}
-        self._cycle_was_wrong = False
+        # Whether messages that are right would still change something: the words of the last ones
+        # must be taken back, or the count of them goes on.
+        self._cycle_unsettled = self._measurement_unsettled = True
         # Only those that look at an event are asked about it: this is the hot path.
         self._of_cycle = [d for d in every if type(d).on_cycle is not Detector.on_cycle]
-        self._of_measurement = [
-            d for d in every if type(d).on_measurement is not Detector.on_measurement
-        ]
         self._of_driver = [d for d in every if type(d).on_driver is not Detector.on_driver]
         self._of_tick = [d for d in every if type(d).on_tick is not Detector.on_tick]
 
@@ -136,15 +140,21 @@ class Detectors:
         """Return (name, detail) of each detector that finds something wrong with a cycle."""
         self.reference.judge(cycle)
         wrong = self.reference.wrong or cycle.verdict.kind is Acknowledged.FOREIGN
-        # For words when something is wrong, and once more to take them back.
-        if not (wrong or self._cycle_was_wrong):
+        if not (wrong or self._cycle_unsettled):
             return []
-        self._cycle_was_wrong = bool(wrong)
+        self._cycle_unsettled = bool(wrong)
         return [(d.name, found) for d in self._of_cycle if (found := d.on_cycle(cycle))]
 
     def on_measurement(self, seen: Measurement) -> Found:
         """Return (name, detail) of each detector that finds something wrong with joint_states."""
-        return [(d.name, found) for d in self._of_measurement if (found := d.on_measurement(seen))]
+        self.measured.judge(seen)
+        found: Found = []
+        if self.measured.wrong or self._measurement_unsettled:
+            found = [(d.name, text) for d in self._debounced if (text := d.on_measurement(seen))]
+            self._measurement_unsettled = not all(d.settled for d in self._debounced)
+        if not self._frozen.differs(seen) and (text := self._frozen.judge_repeat(seen)):
+            found.append((self._frozen.name, text))
+        return found
 
     def on_driver(self, seen: Measurement) -> Found:
         """Return (name, detail) of each detector that finds something wrong with the driver."""
@@ -170,3 +180,4 @@ class Detectors:
         """Forget what belongs to before a reset."""
         for item in self.by_name.values():
             item.clear()
+        self._cycle_unsettled = self._measurement_unsettled = True

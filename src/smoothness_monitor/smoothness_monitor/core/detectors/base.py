@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from smooth_motion import Acknowledgement, kernels
+from smooth_motion import Acknowledgement
 from smoothness_monitor.core.types import FloatArray
 
 
@@ -124,33 +124,26 @@ class Detector:
 
 
 class Bound(Detector):
-    """A detector that compares the magnitude of a quantity with a threshold, joint by joint."""
+    """A detector that compares the magnitude of a quantity with a threshold, joint by joint.
 
-    def __init__(self, names: Sequence[str], threshold: FloatArray) -> None:
+    The comparison itself is made in one compiled pass, for all detectors that see an event.
+    """
+
+    def __init__(self, names: Sequence[str], threshold: FloatArray, size: FloatArray) -> None:
+        """Begin with nothing judged.
+
+        Args:
+            names: J joints.
+            threshold: (J,).
+            size: Where the pass leaves the magnitudes that it judged, (J,).
+        """
         super().__init__()
         self._names = tuple(names)
         self.threshold = threshold
-        # Magnitudes that were judged last.
-        self._size = np.zeros(len(self._names))
-        self._judged = False
-
-    @property
-    def value(self) -> str:  # type: ignore[override]
-        """The joint that is nearest to its threshold, or beyond it by most."""
-        # In words only when somebody asks: this is judged at every control cycle.
-        return self._words() if self._judged else ""
-
-    def _judge(self, values: FloatArray) -> str:
-        """Return which joint is beyond its threshold by most, empty when none is.
-
-        Args:
-            values: (J,).
-        """
-        self._judged = True
-        good = kernels.within(values, self.threshold, self._size)
-        return "" if good else self._words()
+        self._size = size
 
     def _words(self) -> str:
+        """Name the joint that is nearest to its threshold, or beyond it by most."""
         size = self._size
         excess = np.where(np.isfinite(size), size / self.threshold, np.inf)
         worst = int(np.argmax(excess))

@@ -123,9 +123,8 @@ class _Difference(Bound):
     broken: ClassVar[int]
 
     def __init__(self, reference: Reference, names: Sequence[str], threshold: FloatArray) -> None:
-        super().__init__(names, threshold)
+        super().__init__(names, threshold, reference.size[self.order - 1])
         self._reference = reference
-        self._size = reference.size[self.order - 1]
         reference.bounds[self.order + 1] = threshold
 
     @property

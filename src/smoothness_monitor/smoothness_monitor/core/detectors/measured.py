@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,7 +15,95 @@ from smoothness_monitor.core.types import FloatArray
 from smoothness_monitor.params import MonitorConfig
 
 
-class MeasuredJerk(Bound):
+class Measured:
+    """What the detectors on joint_states share: one compiled pass judges a message for them.
+
+    Attributes:
+        estimator: Of the jerk.
+        jerk: Newest estimate, (J,) rad/s^3; NaN where there is none.
+        bounds: Of jerk and distance from the reference, (2, J). The detectors write them.
+        size: What they were judged by, (2, J).
+        known: Whether the newest message has a jerk and a distance, bits of `kernels`.
+        wrong: What the newest message was found guilty of, likewise.
+        judged: What was known of any message, likewise.
+    """
+
+    def __init__(self, estimator: SavitzkyGolayJerk | KalmanJerk) -> None:
+        """Begin without a message."""
+        joints = len(estimator.joint_names)
+        self.estimator = estimator
+        self.jerk = np.full(joints, np.nan)
+        self.bounds, self.size = np.zeros((2, joints)), np.zeros((2, joints))
+        self.known = self.wrong = self.judged = 0
+
+    def judge(self, seen: Measurement) -> None:
+        """Judge a message."""
+        jerk = np.empty(self.jerk.size)
+        known = kernels.JERK
+        if not self.estimator.advance(seen.stamp_ns, seen.position, jerk):
+            jerk.fill(np.nan)
+            known = 0
+        error = seen.error
+        if error is None:
+            error = jerk
+        else:
+            known |= kernels.DEVIATION
+        self.jerk, self.known = jerk, known
+        self.judged |= known
+        self.wrong = kernels.judge_measurement(jerk, error, known, self.bounds, self.size)
+
+
+class _Debounced(Bound):
+    """A bound that trips when enough of the newest messages are beyond it."""
+
+    broken: ClassVar[int]
+    row: ClassVar[int]
+
+    def __init__(
+        self, measured: Measured, names: Sequence[str], threshold: FloatArray, count: int, of: int
+    ) -> None:
+        """Begin with nothing judged.
+
+        Args:
+            measured: Judges the messages.
+            names: J joints.
+            threshold: (J,).
+            count: So many messages beyond it trip,
+            of: out of so many.
+        """
+        super().__init__(names, threshold, measured.size[self.row])
+        measured.bounds[self.row] = threshold
+        self._measured = measured
+        self._count = count
+        self._newest: deque[bool] = deque(maxlen=of)
+
+    @property
+    def value(self) -> str:  # type: ignore[override]
+        """The joint that is nearest to its threshold, or beyond it by most."""
+        # In words only when somebody asks.
+        return self._words() if self._measured.judged & self.broken else ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether a further message within the threshold would change nothing."""
+        return not self.present and True not in self._newest
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Count what the pass found."""
+        if not self._measured.known & self.broken:
+            self._newest.clear()
+            self.present = ""
+            return ""
+        self.present = self._words() if self._measured.wrong & self.broken else ""
+        self._newest.append(bool(self.present))
+        return self.present if self.present and sum(self._newest) >= self._count else ""
+
+    def clear(self) -> None:
+        """Count anew."""
+        self._newest.clear()
+
+
+class MeasuredJerk(_Debounced):
     """The measured joints jerk more than any plan can explain."""
 
     name = "measured_jerk"
@@ -30,13 +119,22 @@ class MeasuredJerk(Bound):
         "cannot show whether a jerk limit held."
     )
 
-    def __init__(self, names: Sequence[str], limit: FloatArray, ticks: int, config: MonitorConfig):
-        self.estimator = _estimator(names, ticks, config)
+    broken = kernels.JERK
+    row = 0
+
+    def __init__(
+        self, measured: Measured, names: Sequence[str], limit: FloatArray, config: MonitorConfig
+    ) -> None:
+        """Begin with nothing judged; `limit` is (J,) rad/s^3."""
+        self.estimator = measured.estimator
         self._limit = limit
-        super().__init__(names, self.level(config.measured_jerk_factor))
-        self._count = config.measured_jerk_count
-        self._newest: deque[bool] = deque(maxlen=config.measured_jerk_of)
-        self.newest = np.full(len(self._names), np.nan)
+        super().__init__(
+            measured,
+            names,
+            self.level(config.measured_jerk_factor),
+            config.measured_jerk_count,
+            config.measured_jerk_of,
+        )
 
     def level(self, factor: float) -> FloatArray:
         """Return what a jerk of `factor` times the limit can cause, (J,) rad/s^3."""
@@ -48,37 +146,13 @@ class MeasuredJerk(Bound):
         """Whether there is an estimate."""
         return self.estimator.filled
 
-    def on_measurement(self, measurement: Measurement) -> str:
-        """Compare the newest estimate with the threshold."""
-        jerk = np.empty(len(self._names))
-        if not self.estimator.advance(measurement.stamp_ns, measurement.position, jerk):
-            self.newest = np.full(len(self._names), np.nan)
-            self._newest.clear()
-            self.present = ""
-            return ""
-        self.newest = jerk
-        self.present = self._judge(jerk)
-        self._newest.append(bool(self.present))
-        return self.present if self.present and sum(self._newest) >= self._count else ""
-
-    def clear(self) -> None:
-        """Count anew."""
-        self._newest.clear()
+    @property
+    def newest(self) -> FloatArray:
+        """The newest estimate, (J,) rad/s^3; NaN where there is none."""
+        return self._measured.jerk
 
 
-def _estimator(
-    names: Sequence[str], ticks: int, config: MonitorConfig
-) -> SavitzkyGolayJerk | KalmanJerk:
-    period_s = 1.0 / config.joint_states_rate_hz
-    # Samples count as evenly spaced, so not one may be missing: a gap restarts the estimate.
-    if config.measured_jerk_estimator == "kalman":
-        density = config.measured_jerk_snap_density
-        return KalmanJerk(names, density, period_s, ticks, max_gap=1.5)
-    window = config.measured_jerk_window
-    return SavitzkyGolayJerk(names, window, period_s, ticks, max_gap=1.5)
-
-
-class TrackingError(Bound):
+class TrackingError(_Debounced):
     """The measured joints are not where the controller's reference is."""
 
     name = "tracking_error"
@@ -92,24 +166,31 @@ class TrackingError(Bound):
     latency = "tracking_error_count periods"
     doc = "A collision, an overload, a servo without torque, a wrong calibration."
 
-    def __init__(self, names: Sequence[str], config: MonitorConfig) -> None:
-        super().__init__(names, np.full(len(names), config.tracking_error_rad))
-        self._count = config.tracking_error_count
-        self._newest: deque[bool] = deque(maxlen=config.tracking_error_of)
+    broken = kernels.DEVIATION
+    row = 1
 
-    def on_measurement(self, measurement: Measurement) -> str:
-        """Compare the joints with the reference of the same time."""
-        if measurement.error is None:
-            self._newest.clear()
-            self.present = ""
-            return ""
-        self.present = self._judge(measurement.error)
-        self._newest.append(bool(self.present))
-        return self.present if self.present and sum(self._newest) >= self._count else ""
+    def __init__(self, measured: Measured, names: Sequence[str], config: MonitorConfig) -> None:
+        """Begin with nothing judged."""
+        super().__init__(
+            measured,
+            names,
+            np.full(len(names), config.tracking_error_rad),
+            config.tracking_error_count,
+            config.tracking_error_of,
+        )
 
-    def clear(self) -> None:
-        """Count anew."""
-        self._newest.clear()
+
+def make_estimator(
+    names: Sequence[str], ticks: int, config: MonitorConfig
+) -> SavitzkyGolayJerk | KalmanJerk:
+    """Return the estimator of the joints' jerk that the configuration asks for."""
+    period_s = 1.0 / config.joint_states_rate_hz
+    # Samples count as evenly spaced, so not one may be missing: a gap restarts the estimate.
+    if config.measured_jerk_estimator == "kalman":
+        density = config.measured_jerk_snap_density
+        return KalmanJerk(names, density, period_s, ticks, max_gap=1.5)
+    window = config.measured_jerk_window
+    return SavitzkyGolayJerk(names, window, period_s, ticks, max_gap=1.5)
 
 
 class _Frozen(Detector):
@@ -125,11 +206,17 @@ class _Frozen(Detector):
         self._from: FloatArray | None = None
         self._travelled: float | None = None
 
-    def _judge_repeat(self, measurement: Measurement) -> str:
-        """Compare with the message before."""
-        same = measurement.everything == self._everything
-        self._everything = measurement.everything
-        if not same or self._from is None or measurement.reference is None:
+    def differs(self, measurement: Measurement) -> bool:
+        """Note a message unless it repeats the one before; return whether it differs."""
+        if measurement.everything == self._everything:
+            return False
+        self._everything, self._from = measurement.everything, measurement.reference
+        self.present = ""
+        return True
+
+    def judge_repeat(self, measurement: Measurement) -> str:
+        """Judge a message that repeats the one before; return what is wrong, if anything is."""
+        if self._from is None or measurement.reference is None:
             self._from = measurement.reference
             self.present = ""
             return ""
@@ -162,7 +249,7 @@ class FrozenJointStates(_Frozen):
 
     def on_measurement(self, measurement: Measurement) -> str:
         """Compare with the message before."""
-        return self._judge_repeat(measurement)
+        return "" if self.differs(measurement) else self.judge_repeat(measurement)
 
 
 class FrozenDriverStates(_Frozen):
@@ -175,4 +262,4 @@ class FrozenDriverStates(_Frozen):
 
     def on_driver(self, measurement: Measurement) -> str:
         """Compare with the message before."""
-        return self._judge_repeat(measurement)
+        return "" if self.differs(measurement) else self.judge_repeat(measurement)
