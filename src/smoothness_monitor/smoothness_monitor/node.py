@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
@@ -29,16 +26,17 @@ try:
 except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
     ControllerManagerActivity = None
 
-from smooth_motion import RobotConfigError, load_robot
+from smooth_motion import load_robot
 from smoothness_monitor import convert, qos
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import Answer, Level, Now, Outputs
+from smoothness_monitor.core.types import NOTHING, Answer, Level, Now, Outputs
 from smoothness_monitor.ladder_calls import LadderCalls
-from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
+from smoothness_monitor.params import MonitorConfig, NodeParams, load_config
+from smoothness_monitor.run import run
 
 TICK_S = 0.01
-TICKS_PER_STATE = 2
+TICKS_PER_STATE = 4
 GRAPH_S = 1.0
 DIAGNOSTICS_S = 1.0
 
@@ -139,7 +137,8 @@ class SmoothnessMonitor(Node):
             )
 
     def _now(self) -> Now:
-        return Now(self.get_clock().now().nanoseconds, self._steady.now().nanoseconds)
+        # What a `Clock` of STEADY_TIME reads, without a `Time` around it: this runs every message.
+        return Now(self.get_clock().now().nanoseconds, time.monotonic_ns())
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -217,6 +216,8 @@ class SmoothnessMonitor(Node):
     # -- outputs ---------------------------------------------------------------------------------
 
     def _send(self, outputs: Outputs) -> None:
+        if outputs is NOTHING:
+            return
         for trajectory in outputs.arm:
             self._arm.publish(convert.trajectory_to(trajectory))
         for trajectory in outputs.gripper:
@@ -260,30 +261,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         0 after an orderly end, 2 after a configuration error.
     """
-    rclpy.init(args=args)
-    node: SmoothnessMonitor | None = None
-    try:
-        node = SmoothnessMonitor()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except (ConfigError, RobotConfigError, ParameterException) as error:
-        print(f"smoothness_monitor: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        # Nothing to do: every trajectory that was forwarded ends at rest.
-        pass
-    except Exception:
-        # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok():
-            raise
-    finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run("smoothness_monitor", SmoothnessMonitor, args)
 
 
 if __name__ == "__main__":

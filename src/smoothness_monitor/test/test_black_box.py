@@ -278,7 +278,6 @@ def graph(tmp_path):
         yield robot, tmp_path / "bags", until
     finally:
         executor.shutdown()
-        box.close()
         robot.destroy_node()
         box.destroy_node()
         rclpy.shutdown()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -15,12 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -42,6 +38,7 @@ from smoothness_monitor.black_box.ring import Ring
 from smoothness_monitor.black_box.watch import Watch
 from smoothness_monitor.black_box.writer import Cause, Topic, write_bag
 from smoothness_monitor.params import ConfigError
+from smoothness_monitor.run import run
 
 LOOK_S = 0.5
 TICK_S = 0.1
@@ -94,11 +91,12 @@ class BlackBox(Node):
             f"remembering {self._params.seconds:g} s; bags go to {self._directory}"
         )
 
-    def close(self) -> None:
+    def destroy_node(self) -> None:
         """Finish the bag that is being written, if one is, and write no more."""
         self._closing = True
         self._causes.put(None)
         self._writer.join(CLOSE_S)
+        super().destroy_node()
 
     def _declare(self) -> BlackBoxParams:
         values = {}
@@ -238,28 +236,7 @@ def _bag_qos(profile: Any) -> Qos:
 
 def main() -> int:
     """Run the node; return 2 if its configuration cannot be used."""
-    rclpy.init()
-    node: BlackBox | None = None
-    try:
-        node = BlackBox()
-        rclpy.spin(node)
-    except (ConfigError, ParameterException) as error:
-        print(f"black_box: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok():
-            raise
-    finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run("black_box", BlackBox)
 
 
 if __name__ == "__main__":

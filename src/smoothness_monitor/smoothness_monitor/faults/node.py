@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import heapq
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smooth_motion import Point, Robot, RobotConfigError, load_robot
+from smooth_motion import Point, Robot, load_robot
 from smoothness_monitor import convert, qos
 from smoothness_monitor.core.types import Trajectory, nanoseconds
 from smoothness_monitor.faults.operations import FaultError, Link
@@ -38,6 +34,7 @@ from smoothness_monitor.faults.schedule import (
     StreamFault,
     load_schedule,
 )
+from smoothness_monitor.run import run
 
 TICK_S = 0.002
 INTRUSION_S = 0.5
@@ -188,27 +185,7 @@ class FaultNode(Node):
 
 def main() -> int:
     """Run the node; return 2 if its configuration cannot be used."""
-    rclpy.init()
-    node: FaultNode | None = None
-    try:
-        node = FaultNode()
-        rclpy.spin(node)
-    except (FaultError, RobotConfigError, ParameterException) as error:
-        print(f"faults: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok():
-            raise
-    finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run("faults", FaultNode)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 
 from smooth_motion import Point
 from smoothness_monitor.core.types import ControllerState, JointStates, Trajectory
+from smoothness_monitor.params import ConfigError
 
 Message = JointStates | ControllerState | Trajectory
 MessageT = TypeVar("MessageT", JointStates, ControllerState, Trajectory)
@@ -25,7 +26,7 @@ Passed = list[tuple[int, Any]]
 Change = Callable[[list[float]], list[float]]
 
 
-class FaultError(ValueError):
+class FaultError(ConfigError):
     """A fault cannot be used. The message is one line: what, and what to do."""
 
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the start of a node's process to its end, for the nodes of this package."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from smooth_motion import RobotConfigError
+from smoothness_monitor.params import ConfigError
+
+
+def run(name: str, make: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Run a node until it is told to end.
+
+    Args:
+        name: Of the executable, for words about its configuration.
+        make: Makes the node, once there is a context.
+        args: The command line, that of the process by default.
+
+    Returns:
+        0 after an orderly end, 2 after a configuration error.
+    """
+    rclpy.init(args=args)
+    node: Node | None = None
+    try:
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (ConfigError, RobotConfigError, ParameterException) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        # Nothing to do: every trajectory that was forwarded ends at rest.
+        pass
+    except Exception:
+        # Told to end while it starts, or within a callback, a node trips over what is gone.
+        if rclpy.ok():
+            raise
+    finally:
+        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
