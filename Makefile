@@ -89,6 +89,7 @@ $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
 		'./src/embedded_ros2[bag,vision]' $(addprefix ./src/,$(filter-out embedded_ros2,$(PACKAGES)))
 	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
+	$(BIN)/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
 	touch $@
 
 $(VENV)/.tools: $(VENV)/.venv constraints.txt
