@@ -205,7 +205,7 @@ class Executor:
         while True:
             if self._is_shutdown:
                 raise ShutdownException()
-            if not self._context.ok():
+            if not self._context._valid:
                 raise ExternalShutdownException()
             if condition is not None and condition():
                 raise ConditionReachedException()
@@ -292,9 +292,10 @@ class Executor:
             self._run_entity(item)
 
     def _run_entity(self, entity: Entity) -> None:
-        # All that a message meets on its way is here or in `_next_ready`, at the price of length:
+        # What a message meets on its way is here and in `_next_ready`, at the price of length:
         # at 1 kHz every call counts.
-        self._begin()
+        ident = threading.get_ident()
+        self._running[ident] = self._running.get(ident, 0) + 1
         suspended = False
         try:
             if entity._queued_in is self:
@@ -313,7 +314,7 @@ class Executor:
                 entity.callback_group.ending_execution(entity)
                 if self._held:
                     self._release_held()
-            self._end()
+            self._end(ident)
 
     async def _finish_coroutine(self, entity: Entity, coroutine: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -323,11 +324,12 @@ class Executor:
             self._release_held()
 
     def _run_task(self, task: Task) -> None:
-        self._begin()
+        ident = threading.get_ident()
+        self._running[ident] = self._running.get(ident, 0) + 1
         try:
             task()
         finally:
-            self._end()
+            self._end(ident)
         if task.done():
             error = task.exception()
             if error is not None:
@@ -337,17 +339,14 @@ class Executor:
         else:
             self._ready.put(task)
 
-    def _begin(self) -> None:
-        # Each thread counts for itself, so there is nothing to lock.
-        ident = threading.get_ident()
-        self._running[ident] = self._running.get(ident, 0) + 1
-
-    def _end(self) -> None:
-        ident = threading.get_ident()
-        if self._running[ident] > 1:
-            self._running[ident] -= 1
+    def _end(self, ident: int) -> None:
+        """Note that a callback of a thread ended. A thread changes its own entry only."""
+        left = self._running[ident] - 1
+        if left:
+            self._running[ident] = left
             return
         del self._running[ident]
+        # Whoever shuts down says so before looking at the entries: one of us sees the other.
         if self._is_shutdown:
             with self._idle:
                 self._idle.notify_all()

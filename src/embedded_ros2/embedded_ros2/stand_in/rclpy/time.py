@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 
 import builtin_interfaces.msg
 
@@ -37,18 +38,7 @@ class Time:
         self._nanoseconds = total
         self._clock_type = clock_type
 
-    @classmethod
-    def _read(cls, nanoseconds: int, clock_type: ClockType) -> Time:
-        """Return what a clock shows, which need not be checked."""
-        self = cls.__new__(cls)
-        self._nanoseconds = nanoseconds
-        self._clock_type = clock_type
-        return self
-
-    @property
-    def nanoseconds(self) -> int:
-        """Nanoseconds since the clock's epoch."""
-        return self._nanoseconds
+    nanoseconds = property(operator.attrgetter("_nanoseconds"), doc="Since the clock's epoch.")
 
     @property
     def clock_type(self) -> ClockType:
