@@ -8,7 +8,7 @@ at 1 kHz, as a Panda's controllers do, and follows what the gate forwards; a pol
 plan three times a second. Each figure comes from a run of its own:
 
 - `load`: CPU time of the unaltered node, all threads. Beside it what receiving the same messages
-  costs a subscriber that does nothing with them (`floor`).
+  costs a subscriber that does nothing with them (`floor`). The two take turns, `--rounds` times.
 - `ordinary`: from just before a message is published until the monitor has judged it. The node
   runs with a stopwatch behind the two methods that judge.
 - `trips`: from just before a message that must trip is published until the trip is found (same
@@ -529,6 +529,8 @@ def _with_monitor(monitor, seconds, measure=None, **options):
 
 
 RUNS = ["load", "floor", "ordinary", "trips", "check"]
+# Their result is a share of a core, which other work on the machine changes: they take turns.
+SHARES = ("load", "floor", "floor_rclpy")
 
 
 def load(arguments, seconds):
@@ -659,7 +661,7 @@ def report(results, arguments):
     joints, states = (results["ordinary"][name] for name in ("joints", "states"))
     found, braked = results["trips"]["found"], results["trips"]["braked"]
     goals = {
-        "cpu": load_["cpu"] <= CPU_GOAL,
+        "cpu": float(np.median(load_["cpu"])) <= CPU_GOAL,
         "decision": max(joints["p99"], states["p99"], found["p99"]) <= DECISION_GOAL_MS,
         "check": check_["p99"] <= CHECK_GOAL_MS,
     }
@@ -668,20 +670,25 @@ def report(results, arguments):
         values = [f"{what[key]:.2f} ms" for key in ("p50", "p99", "max")]
         return [name, *values, what["count"]]
 
+    def shares(name, result):
+        values = result["cpu"]
+        share = f"{np.median(values):.1%}"
+        return [name, share, f"{min(values):.1%} to {max(values):.1%}", len(values)]
+
     cpu = [
-        ["the monitor", f"{load_['cpu']:.1%}"],
-        ["floor: a subscriber that does nothing", f"{floor_['cpu']:.1%}"],
+        shares("the monitor", load_),
+        shares("floor: a subscriber that does nothing", floor_),
     ]
     if "floor_rclpy" in results:
-        cpu.append(["the same with real rclpy", f"{results['floor_rclpy']['cpu']:.1%}"])
+        cpu.append(shares("the same with real rclpy", results["floor_rclpy"]))
     lost = joints["lost"] + states["lost"]
     goal_rows = [
-        ["CPU of the monitor", f"<= {CPU_GOAL:.0%} of a core", _met(goals["cpu"])],
+        ["CPU of the monitor, median", f"<= {CPU_GOAL:.0%} of a core", _met(goals["cpu"])],
         ["decision, p99", f"<= {DECISION_GOAL_MS:g} ms", _met(goals["decision"])],
         ["check, p99", f"<= {CHECK_GOAL_MS:g} ms", _met(goals["check"])],
     ]
     blocks = [
-        table(["process", "of a core"], cpu),
+        table(["process", "of a core, median", "range", "runs"], cpu),
         table(
             ["time", "median", "p99", "largest", "number"],
             [
@@ -712,6 +719,7 @@ def main():
     """Run what is asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=45.0, help="of each run")
+    parser.add_argument("--rounds", type=int, default=5, help="of the runs that take CPU time")
     parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS, help="some of the runs")
     parser.add_argument("--ros-setup", help="setup file of a real ROS 2: its floor beside ours")
     parser.add_argument(
@@ -735,6 +743,10 @@ def main():
     if options.results and options.results.exists():
         results = json.loads(options.results.read_text(encoding="utf-8"))
     seconds, setup = options.seconds, options.ros_setup
+    for run in options.only:
+        results.pop(run, None)
+    if setup:
+        results.pop("floor_rclpy", None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = _files(folder)
@@ -748,14 +760,22 @@ def main():
         if setup and "floor" in options.only:
             options.only = [*options.only, "floor_rclpy"]
             runs["floor_rclpy"] = lambda: floor(seconds, setup)
+        shared = [run for run in options.only if run in SHARES]
+        for _ in range(options.rounds):
+            for run in shared:
+                found = runs[run]()
+                print(run, json.dumps(found), flush=True)
+                results.setdefault(run, {}).setdefault("cpu", []).append(found.pop("cpu"))
+                results[run].update(found)
         for run in options.only:
-            results[run] = runs[run]()
-            print(run, json.dumps(results[run]), flush=True)
+            if run not in SHARES:
+                results[run] = runs[run]()
+                print(run, json.dumps(results[run]), flush=True)
     if options.results:
         options.results.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if options.docs:
         flags = " --fifo" * options.fifo + " --ros-setup SETUP" * bool(setup)
-        report(results, f"--seconds {seconds:g}{flags} --docs")
+        report(results, f"--seconds {seconds:g} --rounds {options.rounds}{flags} --docs")
     return 0
 
 

@@ -2,6 +2,8 @@
 """CDR against bytes written down by hand, against rosbags, and against noise."""
 
 import contextlib
+import copy
+import pickle
 import struct
 from array import array
 
@@ -97,6 +99,47 @@ def test_a_stream_whose_layout_changes_is_read_all_the_same():
         message = joint_state(name=names, position=position, velocity=velocity)
         message.header.stamp.sec, message.header.frame_id = i, "xyz"[i % 3] * 4
         assert cdr.deserialize(bytes(cdr.serialize(message)), joint_state) == message
+
+
+def _controller_state(sec):
+    cls = classes.message_class("control_msgs/msg/JointTrajectoryControllerState")
+    message = cls(joint_names=["a", "b"])
+    message.header.stamp.sec = sec
+    for k, name in enumerate(("reference", "feedback", "error", "output")):
+        point = getattr(message, name)
+        point.positions, point.velocities = [sec + 0.1 * k, 2.0], [0.5, -0.5]
+        point.time_from_start.sec = k
+    return message
+
+
+def test_a_message_of_many_makes_the_others_when_they_are_asked_for():
+    sent = _controller_state(7)
+    read = layouts.make_reader(sent._structure.name, bytes(cdr.serialize(sent)))
+    got = read(bytes(cdr.serialize(_controller_state(8))))
+    expected = _controller_state(8)
+    assert got.header.stamp.sec == 8
+    assert list(got.reference.positions) == [8.0, 2.0]
+    assert got.reference is got.reference
+    got.reference.positions[0] = 3.0  # is the message's own
+    assert got.reference.positions[0] == 3.0
+    got.error = expected.output  # before it was made
+    assert got.error is expected.output
+    expected.error, expected.reference.positions[0] = expected.output, 3.0
+    assert cdr.serialize(got) == cdr.serialize(expected)
+    assert got == expected
+    with pytest.raises(AttributeError, match="has no attribute 'errors'"):
+        got.errors  # noqa: B018
+    assert not hasattr(_controller_state(1), "errors")
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_a_message_of_many_can_be_copied_before_it_was_read(copied):
+    payload = bytes(cdr.serialize(_controller_state(7)))
+    read = layouts.make_reader("control_msgs/msg/JointTrajectoryControllerState", payload)
+    assert copied(read(payload)) == _controller_state(7)
+    assert copied(_controller_state(7)) == _controller_state(7)
 
 
 def _twin(message, store):

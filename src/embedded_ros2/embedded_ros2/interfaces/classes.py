@@ -57,7 +57,8 @@ Check = Callable[[Any], bool]
 class Message:
     """Base of all generated structures."""
 
-    __slots__ = ()
+    # Received and not read: values, and how each nested message is made of them (`layouts`).
+    __slots__ = ("_unread",)
 
     _structure: Structure
     # Of each field: its name, what stores a sound value, and its initial value or what makes one.
@@ -82,6 +83,23 @@ class Message:
                     f"{self._structure.name} has no field '{name}' "
                     f"(its fields: {', '.join(self._take) or 'none'})"
                 )
+
+    def __getattr__(self, name: str) -> Any:
+        """Make a nested message that was received and is asked for now, for the first time."""
+        if name != "_unread":
+            try:
+                values, later = self._unread
+                slot, make = later[name]
+            except (AttributeError, KeyError):
+                pass
+            else:
+                setattr(self, slot, make(values))
+                return getattr(self, slot)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """Return what a copy or a pickle keeps."""
+        return None, {f"_{name}": getattr(self, name) for name in self._fields_and_field_types}
 
     @classmethod
     def get_fields_and_field_types(cls) -> dict[str, str]:

@@ -4,6 +4,9 @@
 Most streams never change theirs: a robot has the joints that it has. Then each field lies where
 it lay before, and one `struct` call reads them all. The counts are read with the rest and
 compared, so a message with another layout is noticed and left to the general reader.
+
+Some messages hold many others, of which a subscriber wants few: a controller's state has eight
+points. In those a nested message is made when it is asked for (`Message.__getattr__`).
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ from embedded_ros2.interfaces.parse import ARRAY, SEQUENCE, SINGLE, Field, Struc
 # Longer payloads, such as images, gain nothing.
 MAX_SIZE = 4096
 _MAX_ITEMS = 256
+# With more nested messages than this, they are made when they are asked for; but for the header.
+_MAX_NESTED = 8
+_HEADER = "std_msgs/msg/Header"
 _FORMATS = ARRAY_CODES | {"bool": "?", "byte": "c"}
 
 # Returns None for a message of another layout.
@@ -50,15 +56,57 @@ class _Layout:
         }
 
     def compile(self, structure: Structure) -> Reader:
-        result = self._structure(structure)
+        later: dict[str, Callable[[Any], Any]] = {}
+        if self._nested(structure) <= _MAX_NESTED:
+            result = self._structure(structure)
+        else:
+            result = self._message_of_many(structure, later)
         self._names["unpack"] = struct.Struct(self._format).unpack_from
-        source = ["def function(data):", f"    {', '.join(self._items)}, = unpack(data, 4)"]
+        source = ["def function(data):"]
+        if later:
+            source += ["    values = unpack(data, 4)", f"    {', '.join(self._items)}, = values"]
+        else:
+            source.append(f"    {', '.join(self._items)}, = unpack(data, 4)")
         if self._checks:
             source += [f"    if {' or '.join(self._checks)}:", "        return None"]
-        source += [*self._lines, f"    return {result}", ""]
-        code = compile("\n".join(source), f"<CDR layout of {structure.name}>", "exec")
+        return self._function([*source, *self._lines, f"    return {result}"], structure.name)
+
+    def _function(self, source: list[str], name: str) -> Any:
+        code = compile("\n".join([*source, ""]), f"<CDR layout of {name}>", "exec")
         exec(code, self._names)
-        return self._names["function"]  # type: ignore[no-any-return]
+        return self._names["function"]
+
+    @staticmethod
+    def _nested(structure: Structure) -> int:
+        """Return how many messages a message holds, those in lists not counted."""
+        inner = [field.type for field in structure.fields if field.type.shape == SINGLE]
+        names = [each.base for each in inner if not each.is_primitive]
+        return sum(1 + _Layout._nested(registry.structure(name)) for name in names)
+
+    def _message_of_many(self, structure: Structure, later: dict[str, Any]) -> str:
+        """As `_structure`, but only notes how to make the nested messages."""
+        values = []
+        for field in structure.fields:
+            kind = field.type
+            if kind.shape != SINGLE or kind.is_primitive or kind.base == _HEADER:
+                values.append((field.name, self._field(field)))
+                continue
+            before, first = self._lines, len(self._items)
+            self._lines = []
+            result = self._field(field)
+            made, self._lines = self._lines, before
+            source = ["def function(values):"]
+            items = self._items[first:]
+            if items:
+                part = f"values[{first}:{len(self._items)}]"
+                source.append(f"    {', '.join(items)}, = {part}")
+            make = self._function([*source, *made, f"    return {result}"], structure.name)
+            later[field.name] = later[f"_{field.name}"] = (f"_{field.name}", make)
+        target = self._fresh("o")
+        self._lines.append(f"    {target} = new({self._bind(message_class(structure.name))})")
+        self._lines += [f"    {target}._{name} = {value}" for name, value in values]
+        self._lines.append(f"    {target}._unread = values, {self._bind(later)}")
+        return target
 
     def _fresh(self, prefix: str) -> str:
         self._count += 1
