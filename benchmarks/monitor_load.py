@@ -136,8 +136,10 @@ class Stream:
 
     def __init__(self, node):
         from control_msgs.msg import JointTrajectoryControllerState
+        from rclpy.serialization import serialize_message
         from sensor_msgs.msg import JointState
 
+        self._serialize = serialize_message
         self._joints = node.create_publisher(JointState, "joint_states", _reliable(10))
         self._state = node.create_publisher(
             JointTrajectoryControllerState, "arm_controller/controller_state", _reliable(10)
@@ -169,6 +171,8 @@ class Stream:
         state.reference.velocities = velocity
         state.reference.accelerations = acceleration
         state.feedback.positions = measured
+        # Both leave at the end of the cycle, one right after the other, as a controller manager's.
+        joints, state = self._serialize(joints), self._serialize(state)
         first_ns = time.time_ns()
         self._joints.publish(joints)
         second_ns = time.time_ns()
