@@ -120,7 +120,7 @@ def chunks(rng: np.random.Generator, limits: Limits, plan: Plan, now_ns: int) ->
     here = plan.sample(now_ns).position
     rows = int(rng.integers(1, 60 if rng.random() < 0.1 else 16))
     start, dt = now_ns - int(rng.integers(0, 300)) * MS, 33_333_333
-    kind = str(rng.choice(CHUNKS))
+    kind = CHUNKS[rng.integers(len(CHUNKS))]
     steps = np.arange(rows)[:, None]
     if kind == "walk":
         q = (
@@ -169,20 +169,21 @@ def chunks(rng: np.random.Generator, limits: Limits, plan: Plan, now_ns: int) ->
 
 REFUSED = ("nan", "no rows", "other joints", "dt zero")
 CHUNKS = (
-    *("walk",) * 6,
-    *("anything",) * 3,
-    *("from end to end",) * 3,
-    *("full speed",) * 3,
-    *("shake",) * 2,
-    *("at a limit",) * 2,
-    "beyond the limits",
-    "overflow",
-    "nothing new",
-    "dt tiny",
+    *("walk",) * 18,
+    *("anything",) * 9,
+    *("from end to end",) * 9,
+    *("full speed",) * 9,
+    *("shake",) * 6,
+    *("at a limit",) * 6,
+    *("beyond the limits",) * 3,
+    *("overflow",) * 3,
+    *("nothing new",) * 3,
+    *("dt tiny",) * 3,
+    *("stale",) * 3,
+    *REFUSED * 3,
+    # Long ones.
     "dt huge",
-    "stale",
     "of the future",
-    *REFUSED,
 )
 
 
