@@ -27,6 +27,9 @@ def run(name: str, make: Callable[[], Node], args: Sequence[str] | None = None) 
     Returns:
         0 after an orderly end, 2 after a configuration error.
     """
+    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
+    interrupts = iter([signal.default_int_handler])
+    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
     rclpy.init(args=args)
     node: Node | None = None
     try:
@@ -45,9 +48,10 @@ def run(name: str, make: Callable[[], Node], args: Sequence[str] | None = None) 
         if rclpy.ok():
             raise
     finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        list(interrupts)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # The interpreter's own end is deaf to it too.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0

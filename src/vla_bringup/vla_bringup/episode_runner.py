@@ -402,6 +402,9 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """Entry point of the `episode_runner` node; returns an `Exit` code."""
+    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
+    interrupts = iter([signal.default_int_handler])
+    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
     rclpy.init()
     code = Exit.BAD_INPUT
     node: EpisodeRunner | None = None
@@ -417,8 +420,7 @@ def main() -> int:
     except KeyboardInterrupt:
         code = Exit.EPISODE_FAILED
     finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        list(interrupts)
         # Ends the spinning; an executor that is shut down meanwhile trips over itself.
         rclpy.try_shutdown()
         if spinner.is_alive():
@@ -426,6 +428,8 @@ def main() -> int:
         executor.shutdown()
         if node is not None:
             node.destroy_node()
+        # The interpreter's own end is deaf to it too.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return int(code)
 
 

@@ -241,6 +241,9 @@ class PolicyNode(Node):
 
 def main() -> int:
     """Run the node until it is shut down; return 2 if its configuration cannot be used."""
+    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
+    interrupts = iter([signal.default_int_handler])
+    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
     rclpy.init()
     node: PolicyNode | None = None
     try:
@@ -261,12 +264,13 @@ def main() -> int:
         if rclpy.ok():
             raise
     finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        list(interrupts)
         if node is not None:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+        # The interpreter's own end is deaf to it too.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
 
 

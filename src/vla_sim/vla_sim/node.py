@@ -258,6 +258,9 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after a shutdown, 1 after a failure, 2 when the configuration is wrong.
     """
+    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
+    interrupts = iter([signal.default_int_handler])
+    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
     rclpy.init(args=args)
     node = None
     try:
@@ -273,11 +276,12 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():
             raise
     finally:
-        # A launch system passes Ctrl-C on: the second one must not interrupt the clean-up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        list(interrupts)
         if node is not None:
             node.close()
         rclpy.try_shutdown()
+        # The interpreter's own end is deaf to it too.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 1 if node is not None and node.failed else 0
 
 

@@ -96,6 +96,9 @@ class TrialDriver(Node):
 
 def main() -> int:
     """Run the driver."""
+    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
+    interrupts = iter([signal.default_int_handler])
+    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
     rclpy.init()
     try:
         driver = TrialDriver(rclpy.create_node("trial_driver_reader"))
@@ -114,8 +117,10 @@ def main() -> int:
         if rclpy.ok():
             raise
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        list(interrupts)
         rclpy.try_shutdown()
+        # The interpreter's own end is deaf to it too.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
 
 
