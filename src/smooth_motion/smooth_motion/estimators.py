@@ -134,7 +134,46 @@ def command_jerk(
     return ends, np.asarray(table[ends - 3])
 
 
-class SavitzkyGolayJerk:
+class _MeasuredJerk:
+    """What the estimators on measured positions share: the way in."""
+
+    joint_names: tuple[str, ...]
+    # How many samples there are without a gap, and the newest time.
+    _clock: IntArray
+
+    def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
+        """Take in one sample.
+
+        Args:
+            t_ns: Its stamp. Only gaps are judged by it; otherwise samples count as evenly spaced,
+                because stamps of joint states jitter more than the sampling does.
+            position: (J,) rad.
+
+        Returns:
+            (J,) rad/s^3, `delay_s` ago, or None until the estimate is `filled`, without a gap.
+
+        Raises:
+            MotionError: A position is not finite or the shape is wrong; the estimate restarts.
+        """
+        position = _checked(position, self.joint_names, self._clock)
+        jerk = np.empty_like(position)
+        return jerk if self.advance(t_ns, position, jerk) else None
+
+    def advance(self, t_ns: int, position: FloatArray, jerk: FloatArray) -> bool:
+        """Do what `update` does, for a caller that knows its arrays to be sound.
+
+        Args:
+            t_ns: As for `update`.
+            position: (J,) rad, finite, contiguous and writable.
+            jerk: Takes the estimate, (J,) rad/s^3.
+
+        Returns:
+            Whether there is one.
+        """
+        raise NotImplementedError
+
+
+class SavitzkyGolayJerk(_MeasuredJerk):
     """Jerk of measured positions: the third derivative of a cubic fitted to the last N samples.
 
     Causal, with a delay of half the window. Encoders of 4096 ticks a turn at 50-100 Hz cannot
@@ -204,35 +243,8 @@ class SavitzkyGolayJerk:
         """Whether `update` returns jerk."""
         return bool(self._clock[0] >= len(self._weights))
 
-    def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
-        """Take in one sample.
-
-        Args:
-            t_ns: Its stamp. Only gaps are judged by it; within the window samples count as evenly
-                spaced, because stamps of joint states jitter more than the sampling does.
-            position: (J,) rad.
-
-        Returns:
-            (J,) rad/s^3, `delay_s` ago, or None until the window is full without a gap.
-
-        Raises:
-            MotionError: A position is not finite or the shape is wrong; the estimate restarts.
-        """
-        position = _checked(position, self.joint_names, self._clock)
-        jerk = np.empty_like(position)
-        return jerk if self.advance(t_ns, position, jerk) else None
-
     def advance(self, t_ns: int, position: FloatArray, jerk: FloatArray) -> bool:
-        """Do what `update` does, for a caller that knows its arrays to be sound.
-
-        Args:
-            t_ns: As for `update`.
-            position: (J,) rad, finite, contiguous and writable.
-            jerk: Takes the estimate, (J,) rad/s^3.
-
-        Returns:
-            Whether there is one.
-        """
+        """Take in one sample that is known to be sound."""
         found: bool = self._filter(
             t_ns, position, self._max_ns, self._clock, self._ring, self._weights, jerk
         )
@@ -255,7 +267,7 @@ class SavitzkyGolayJerk:
         return np.stack(columns, axis=1)
 
 
-class KalmanJerk:
+class KalmanJerk(_MeasuredJerk):
     """Jerk of measured positions: a Kalman filter of a motion whose jerk wanders.
 
     The model is a chain of integrators from the snap, which is white noise, to the position. For a
@@ -384,35 +396,8 @@ class KalmanJerk:
         """Whether `update` returns jerk."""
         return bool(self._clock[0] >= self._run_in)
 
-    def update(self, t_ns: int, position: FloatArray) -> FloatArray | None:
-        """Take in one sample.
-
-        Args:
-            t_ns: Its stamp. Only gaps are judged by it; samples count as evenly spaced, because
-                stamps of joint states jitter more than the sampling does.
-            position: (J,) rad.
-
-        Returns:
-            (J,) rad/s^3, `delay_s` ago, or None until the filter has settled without a gap.
-
-        Raises:
-            MotionError: A position is not finite or the shape is wrong; the estimate restarts.
-        """
-        position = _checked(position, self.joint_names, self._clock)
-        jerk = np.empty_like(position)
-        return jerk if self.advance(t_ns, position, jerk) else None
-
     def advance(self, t_ns: int, position: FloatArray, jerk: FloatArray) -> bool:
-        """Do what `update` does, for a caller that knows its arrays to be sound.
-
-        Args:
-            t_ns: As for `update`.
-            position: (J,) rad, finite, contiguous and writable.
-            jerk: Takes the estimate, (J,) rad/s^3.
-
-        Returns:
-            Whether there is one.
-        """
+        """Take in one sample that is known to be sound."""
         found: bool = self._filter(
             t_ns,
             position,

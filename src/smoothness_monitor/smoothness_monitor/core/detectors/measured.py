@@ -247,10 +247,6 @@ class FrozenJointStates(_Frozen):
     trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
     doc = "The driver is dead and something goes on stamping its last values afresh."
 
-    def on_measurement(self, measurement: Measurement) -> str:
-        """Compare with the message before."""
-        return "" if self.differs(measurement) else self.judge_repeat(measurement)
-
 
 class FrozenDriverStates(_Frozen):
     """The driver's own topic repeats itself bit by bit while the reference moves."""
