@@ -102,10 +102,6 @@ class Detector:
         """Judge a cycle of the controller; return what is wrong, empty when nothing is."""
         return ""
 
-    def on_measurement(self, measurement: Measurement) -> str:
-        """Judge a measurement; return what is wrong, empty when nothing is."""
-        return ""
-
     def on_driver(self, measurement: Measurement) -> str:
         """Judge a message of the driver; return what is wrong, empty when nothing is."""
         return ""
