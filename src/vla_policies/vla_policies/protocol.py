@@ -157,8 +157,13 @@ def check_observation(observation: Observation, spec: PolicySpec) -> None:
                 raise PolicyError(f"{feature.name}: has values that are not finite: {values}")
 
 
-def check_action(action: Action, spec: PolicySpec) -> None:
+def check_action(action: Action, spec: PolicySpec, *, finite: bool = True) -> None:
     """Judge a chunk against what the policy promises.
+
+    Args:
+        action: The chunk.
+        spec: Of the policy.
+        finite: Every value must be finite. Who follows a part only judges that part instead.
 
     Raises:
         PolicyError: Columns, shape or row spacing differ from the spec, or a value is not finite.
@@ -174,7 +179,7 @@ def check_action(action: Action, spec: PolicySpec) -> None:
         raise PolicyError(f"the action has shape {positions.shape}; it must be (T, {columns})")
     if not (action.dt_s > 0.0 and np.isfinite(action.dt_s)):
         raise PolicyError(f"the action's dt_s is {action.dt_s}; it must be positive and finite")
-    if not np.all(np.isfinite(positions)):
+    if finite and not np.all(np.isfinite(positions)):
         row, column = np.argwhere(~np.isfinite(positions))[0]
         raise PolicyError(
             f"the action's row {row} has {positions[row, column]} for {spec.joint_names[column]}"

@@ -207,6 +207,7 @@ def from_status(status: Status, now_ns: int) -> PolicyStatus:
         policy_id=status.policy_id,
         phase=status.phase,
         waiting_for=list(status.waiting_for),
+        remarks=list(status.remarks),
         chunks=statistics.chunks,
         plans=statistics.plans,
         plans_acknowledged=statistics.plans_acknowledged,

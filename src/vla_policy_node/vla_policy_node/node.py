@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import time
@@ -189,10 +188,7 @@ class PolicyNode(Node):
             self._conductor.gripper(report, time.monotonic_ns())
 
     def _on_instruction(self, msg: String) -> None:
-        if msg.data.strip():
-            self._conductor.begin(msg.data, math.inf, time.monotonic_ns())
-        else:
-            self._conductor.cancel("an empty instruction was given", time.monotonic_ns())
+        self._conductor.instruct(msg.data, time.monotonic_ns())
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
         values = {spec.name: self.get_parameter(spec.name).value for spec in parameter_fields()}

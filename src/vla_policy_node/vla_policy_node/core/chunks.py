@@ -56,6 +56,43 @@ class Rows:
         return np.column_stack([np.interp(wanted_s, own_s, column) for column in self.positions.T])
 
 
+class UnusableError(ValueError):
+    """Nothing of a chunk can be followed. The message says why."""
+
+
+def finite_part(rows: Rows, from_ns: int, names: Sequence[str]) -> tuple[Rows, str]:
+    """Return the part of a chunk that can be followed, and what was cut, empty when nothing was.
+
+    Rows before the last one that is not after `from_ns` are over; what follows a value that is
+    not finite is not to be relied upon. A chunk of finite values is left as it is.
+
+    Args:
+        rows: (T, J), may hold anything.
+        from_ns: From when on the arm can follow it at the earliest.
+        names: J columns.
+
+    Raises:
+        UnusableError: The rows that come next are not finite.
+    """
+    good = np.isfinite(rows.positions)
+    if good.all():
+        return rows, ""
+    first, column = (int(index) for index in np.argwhere(~good)[0])
+    said = f"row {first} has {rows.positions[first, column]} for {names[column]}"
+    over = min(max(0, (from_ns - rows.start_ns) // rows.dt_ns), len(good) - 1)
+    bad = np.flatnonzero(~good[over:].all(axis=1))
+    end = over + int(bad[0]) if len(bad) else len(good)
+    start_ns = rows.start_ns + over * rows.dt_ns
+    part = Rows(start_ns, rows.dt_ns, rows.positions[over:end])
+    if end < len(good) and not part.end_ns > from_ns:
+        row, column = end, int(np.flatnonzero(~good[end])[0])
+        raise UnusableError(
+            f"the action's row {row} has {rows.positions[row, column]} for {names[column]}, and "
+            "no row before it is still to come"
+        )
+    return part, f"{said}: of {len(good)} rows, {over} to {end - 1} are used and the rest is cut"
+
+
 def committed(running: Rows, stamp_ns: int, dt_ns: int, delay_ns: int) -> Committed | None:
     """Return what remains of a chunk, for a policy that continues it.
 

@@ -6,6 +6,7 @@ A step never blocks but for the few milliseconds that planning takes. `now_ns` i
 """
 
 import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,20 +17,29 @@ from numpy.typing import NDArray
 from smooth_motion import GripperPlan, MotionError, Plan, Robot
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
 from vla_policies.rtc import Committed
-from vla_policy_node.core.chunks import Rows, Succession
+from vla_policy_node.core.chunks import Rows, Succession, UnusableError, finite_part
 from vla_policy_node.core.contract import Contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.observation import ObservationBuffer
 from vla_policy_node.core.pace import Pace
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError, Targets
-from vla_policy_node.core.session import Ended, Session, State, Statistics, Termination
+from vla_policy_node.core.session import (
+    Ended,
+    Session,
+    State,
+    Statistics,
+    Termination,
+    same_instruction,
+)
 from vla_policy_node.params import Parameters
 
 # The shortest time between two observations when the running plan is about to end. Not shorter,
 # because a policy that returns nothing usable is asked at this rate.
 MIN_REPLAN_NS = 200_000_000
 SECOND_NS = 1_000_000_000
+# An instruction that is published again within this time is still the same one.
+REPEAT_NS = SECOND_NS
 
 
 class Level(enum.Enum):
@@ -103,12 +113,14 @@ class Status:
     waiting_for: tuple[str, ...]
     statistics: Statistics
     elapsed_s: float
+    remarks: tuple[str, ...] = ()
 
     @property
     def digest(self) -> tuple[object, ...]:
         """What is worth a message of its own when it changes."""
         counts = (self.statistics.plans, self.statistics.plans_refused)
-        return (self.state, self.instruction, self.phase, len(self.waiting_for), counts)
+        said = (len(self.waiting_for), len(self.remarks))
+        return (self.state, self.instruction, self.phase, said, counts)
 
 
 class Asker(Protocol):
@@ -197,9 +209,14 @@ class Conductor:
         self._away = ""
         self._submitted_ns: int | None = None
         self._asked_state: NDArray[np.float64] | None = None
-        self._pending: tuple[Targets, Rows] | None = None
+        # What to follow, the chunk that it came from, and the stamp of that chunk's observation.
+        self._pending: tuple[Targets, Rows, int] | None = None
         self._chunk_id = 0
         self._complaint = ""
+        self._instructed: tuple[str, int] = ("", 0)
+        self._stopped = ""
+        # What does not stop the arm but matters, by its kind; once a run each.
+        self._remarks: dict[str, str] = {}
         self._rejections, self._rejection = 0, ""
         self._outputs = Outputs()
 
@@ -208,22 +225,53 @@ class Conductor:
     def begin(self, instruction: str, max_duration_s: float, steady_ns: int) -> int:
         """Begin an instruction. One that is being carried out ends as preempted.
 
+        The same instruction goes on where it is: what the policy is at work on counts.
+
         Returns:
             The number of the run, as `Ended.run_id` will have it.
 
         Raises:
             ValueError: The instruction is empty, or the duration is not positive.
         """
-        self._end(
-            self._session.end(Termination.PREEMPTED, "a newer instruction took over", steady_ns)
-        )
+        session, pending = self._session, self._pending
+        goes_on = session.active and same_instruction(session.instruction, instruction)
+        message = "a newer instruction took over"
+        if goes_on:
+            message = "the same instruction was given again and goes on under the newer one"
+        self._end(session.end(Termination.PREEMPTED, message, steady_ns))
+        self._stopped = ""
+        run_id = session.begin(instruction, max_duration_s, steady_ns)
+        if goes_on:
+            self._pending = pending
+            return run_id
         self._inference.begin()
-        run_id = self._session.begin(instruction, max_duration_s, steady_ns)
+        self._remarks.clear()
         self._submitted_ns = None
         self._asked_state = None
         self._succession.begin()
         self._log(Level.INFO, f"instruction: {instruction}")
         return run_id
+
+    def instruct(self, text: str, steady_ns: int) -> None:
+        """Take in an instruction without a time limit; an empty one ends what is carried out.
+
+        One that is published again and again is one instruction, also through a stop: a reset of
+        the monitor must never move the arm.
+        """
+        before, self._instructed = self._instructed, (text, steady_ns)
+        repeated = same_instruction(before[0], text) and steady_ns - before[1] <= REPEAT_NS
+        if not text.strip():
+            self._stopped = ""
+            self.cancel("an empty instruction was given", steady_ns)
+        elif self._session.active and same_instruction(self._session.instruction, text):
+            return
+        elif repeated and same_instruction(self._stopped, text):
+            self.complain(
+                f"the instruction is ignored: {text!r} has been published since before the stop; "
+                f"pause for {REPEAT_NS / 1e9:g} s and give it again, or give another"
+            )
+        else:
+            self.begin(text, math.inf, steady_ns)
 
     def cancel(self, message: str, steady_ns: int) -> None:
         """End the instruction, if there is one. The plan that runs ends at rest by itself."""
@@ -314,6 +362,7 @@ class Conductor:
             waiting_for=session.waiting_for,
             statistics=session.statistics,
             elapsed_s=session.elapsed_s(steady_ns),
+            remarks=tuple(self._remarks.values()),
         )
 
     # -- what a step does -------------------------------------------------------------------------
@@ -382,7 +431,7 @@ class Conductor:
         elif self.raw and self._outputs.chunk is not None:
             self._publish_raw(self._outputs.chunk)
         else:
-            self._accept(action, answer.observation_stamp_ns, steady_ns)
+            self._accept(action, answer.observation_stamp_ns, now_ns, steady_ns)
 
     def _record(self, action: Action, stamp_ns: int, latency_s: float) -> RawChunk | None:
         """Return the chunk for the record, None when its numbers are not a table."""
@@ -408,27 +457,36 @@ class Conductor:
             done=bool(action.done),
         )
 
-    def _accept(self, action: Action, stamp_ns: int, steady_ns: int) -> None:
+    def _accept(self, action: Action, stamp_ns: int, now_ns: int, steady_ns: int) -> None:
         """Keep a chunk for planning unless it is not one. It replaces one that still waits."""
         try:
-            check_action(action, self._spec)
+            check_action(action, self._spec, finite=False)
         except PolicyError as error:
             self._refuse(str(error), steady_ns)
             return
         # Carried out more slowly, a chunk takes longer.
         dt_ns = round(action.dt_s * SECOND_NS / self._planner.scaling)
         rows = Rows(stamp_ns, dt_ns, np.asarray(action.positions, np.float64))
+        try:
+            rows, cut = finite_part(rows, self._planner.earliest_ns(now_ns), action.joint_names)
+        except UnusableError as error:
+            self._refuse(str(error), steady_ns)
+            return
+        if cut:
+            self._remark("cut", f"chunk {self._chunk_id}: {cut}")
         positions = self._contract.action_unit.to_si(self._succession.merged(rows))
         column = self._gripper_column
         targets = Targets(
-            start_ns=stamp_ns,
+            start_ns=rows.start_ns,
             dt_ns=dt_ns,
             arm=positions[:, self._arm_columns],
             gripper=positions[:, column] if column is not None else None,
         )
-        self._pending = (targets, rows)
+        self._pending = (targets, rows, stamp_ns)
 
-    def _plan(self, targets: Targets, rows: Rows, now_ns: int, steady_ns: int) -> None:
+    def _plan(
+        self, targets: Targets, rows: Rows, stamp_ns: int, now_ns: int, steady_ns: int
+    ) -> None:
         self._pending = None
         began_ns = self._stopwatch_ns()
         try:
@@ -447,7 +505,7 @@ class Conductor:
             return
         self._planner.sent(motion, now_ns)
         self._succession.sent(rows)
-        self._pace.delay.add(max(0, motion.splice_ns - targets.start_ns))
+        self._pace.delay.add(max(0, motion.splice_ns - stamp_ns))
         self._rejection = ""
         self._session.planned(took_ns / SECOND_NS)
         self._outputs.arm, self._outputs.gripper = motion.arm, motion.gripper
@@ -477,10 +535,18 @@ class Conductor:
             return
         # A chunk for the old instruction is of no use to the next one.
         self._pending = None
+        if ended.termination is Termination.STOPPED:
+            self._stopped = self._instructed[0]
         self._outputs.ended.append(ended)
         good = ended.termination in (Termination.DONE, Termination.CANCELED, Termination.PREEMPTED)
         level = Level.INFO if good else Level.WARN
         self._log(level, f"the instruction ended, {ended.termination.name}: {ended.message}")
+
+    def _remark(self, kind: str, text: str) -> None:
+        """Say something in the log and, until the next instruction, in the status."""
+        if kind not in self._remarks:
+            self._remarks[kind] = text
+            self._log(Level.WARN, text)
 
     def _log(self, level: Level, text: str) -> None:
         self._outputs.log.append((level, text))

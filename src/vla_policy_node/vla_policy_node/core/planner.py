@@ -294,6 +294,10 @@ class Planner:
         slow = self._robot.limits.slowed(self.scaling)
         return within_from_ns(self._running.plan, slow) > soon_ns
 
+    def earliest_ns(self, now_ns: int) -> int:
+        """Return from when on a plan that is made now can follow a chunk, at the earliest."""
+        return now_ns + self._overlap_ns + self._margin_ns
+
     def plan(self, targets: Targets, now_ns: int) -> Motion:
         """Make a plan of a chunk. `sent` must be told if it is published.
 
@@ -304,7 +308,7 @@ class Planner:
         if self._running is None or self.in_flight or self._foreign_start_ns is not None:
             raise RuntimeError("no plan can be made now; ask `problems` and `in_flight` first")
         running = self._running.plan
-        earliest_ns = now_ns + self._overlap_ns + self._margin_ns
+        earliest_ns = self.earliest_ns(now_ns)
         limits, config = self._robot.limits, TrackerConfig()
         if self.scaling < 1.0:
             limits = limits.slowed(self.scaling)

@@ -243,6 +243,11 @@ class Session:
         return self.end(Termination.POLICY_FAILED, message, now_ns)
 
 
+def same_instruction(one: str, other: str) -> bool:
+    """Whether two texts are one instruction."""
+    return one.strip() == other.strip()
+
+
 def goal_problem(instruction: str, max_duration_s: float) -> str:
     """Say why a run cannot be begun with these, empty when it can."""
     if not instruction.strip():
