@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 import vla_sim.evaluate as evaluation
 from executors.base import Array, Executor, Rows, Setup
 from executors.link import Delay, Link
 from executors.outcome import Outcome, jerk, rms
 from smooth_motion import Robot, load_robot
+from smooth_motion.strict_yaml import read_yaml
 from vla_policies import Action, Policy, load_policy
 from vla_sim.world import Renderer, World
 
@@ -48,8 +48,7 @@ class Table:
         self.robot: Robot = load_robot(self._file)
         self.world = World(self._file)
         self.renderer = Renderer(self.world)
-        text = (CONFIG / "policies" / "so101_color_pick.yaml").read_text(encoding="utf-8")
-        contract = yaml.safe_load(text)["policy"]
+        contract = read_yaml(CONFIG / "policies" / "so101_color_pick.yaml")["policy"]
         self.policy: Policy = load_policy(contract["name"], contract["options"])
 
     def close(self) -> None:

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from smooth_motion.errors import RobotConfigError
 from smooth_motion.gripper import GripperLimits
 from smooth_motion.limits import FloatArray, Limits, frozen_array
+from smooth_motion.strict_yaml import StrictYamlError, read_yaml
+
+# No limit of a robot is larger than this, in any unit.
+LARGEST = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,8 @@ class _Section:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    # An integer of any size is one in YAML, and not every one is a float.
+    return type(value) in (int, float) and abs(value) <= LARGEST and math.isfinite(value)
 
 
 def _shown(value: Any) -> str:
@@ -112,21 +115,6 @@ def _shown(value: Any) -> str:
             return f"the text {value!r}"
         return f"the text {value!r}; YAML reads a number without quotes, as in 10.0 or 1.0e+3"
     return "empty" if value is None else repr(value)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that occurs twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                problem = f"key {key!r} occurs twice, again in line {line}"
-                raise yaml.MarkedYAMLError(problem=problem)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def load_robot(path: str | Path) -> Robot:
@@ -141,15 +129,9 @@ def load_robot(path: str | Path) -> Robot:
     """
     file = str(path)
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not text"
-        raise RobotConfigError(f"{file}: the file: cannot be read ({reason})") from None
-    except yaml.YAMLError as error:
-        reason = getattr(error, "problem", None) or "unreadable"
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise RobotConfigError(f"{file}: the file: is not YAML: {reason}{where}") from None
+        values = read_yaml(path)
+    except StrictYamlError as error:
+        raise RobotConfigError(f"{file}: {error.key or 'the file'}: {error.problem}") from None
 
     top = _Section(file, "", values)
     name, base, tip = top.text("robot"), top.text("base_frame"), top.text("tip_frame")

@@ -130,7 +130,7 @@ def test_each_wrong_value_is_named_with_what_it_should_be(tmp_path, path, value,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("robot: a\nrobot: b\n", "key 'robot' occurs twice, again in line 2"),
+        ("robot: a\nrobot: b\n", "key 'robot' is written twice; keep one of them .line 2"),
         ("robot: [", "is not YAML"),
         ("", "the file: must be a mapping, but is empty"),
         ("- robot", "must be a mapping"),

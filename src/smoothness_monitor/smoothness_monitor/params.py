@@ -7,13 +7,12 @@ YAML file that names every one of them. None has a default, none can change whil
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
+from smooth_motion.strict_yaml import StrictYamlError, read_yaml
 
 
 class ConfigError(ValueError):
@@ -285,12 +284,9 @@ def load_config(path: str | Path) -> MonitorConfig:
             the wrong type, out of bounds or contradicts another.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its path") from None
-    except yaml.YAMLError as error:
-        problem = str(error).replace("\n", " ")
-        raise ConfigError(f"{path}: not YAML: {problem}") from None
+        content = read_yaml(path)
+    except StrictYamlError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: empty or not a mapping; one 'key: value' line a threshold")
     known = {item.name: item for item in fields(MonitorConfig)}
@@ -316,7 +312,7 @@ def _value(path: str | Path, item: Field[Any], value: object) -> float | int | s
         raise ConfigError(f"{path}: {item.name}: {value!r} is not {kind}; write {kind}")
     lower, upper = item.metadata["lower"], item.metadata["upper"]
     # Written so that NaN is refused as well.
-    if not (math.isfinite(value) and lower <= value <= upper):
+    if not (lower <= value <= upper):
         raise ConfigError(
             f"{path}: {item.name}: {value!r} is out of bounds; use {lower:g} to {upper:g} "
             f"{item.metadata['unit']}".rstrip()

@@ -160,6 +160,7 @@ def test_a_fault_file_is_read(tmp_path):
         ("- {at_s: 1.0, process: p, signal: USR1}", "signal: 'USR1'"),
         ("- {at_s: a, process: p, signal: KILL}", "at_s: 'a' is not a number"),
         ("[", "not YAML"),
+        ("- {at_s: 1.0, at_s: 2.0, process: a, signal: KILL}", "written twice"),
     ],
 )
 def test_a_wrong_fault_file_is_an_error_of_one_line_that_names_the_place(tmp_path, text, words):

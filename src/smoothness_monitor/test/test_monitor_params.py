@@ -75,6 +75,13 @@ def test_a_wrong_value_is_an_error_that_names_its_key(write, key, value):
     assert f"{key}: " in problem(write(**{key: value}))
 
 
+def test_a_threshold_written_twice_is_an_error_that_names_it(write):
+    """H15."""
+    path = write()
+    path.write_text(path.read_text("utf-8") + "stop_overlap_s: 0.4\n", encoding="utf-8")
+    assert "'stop_overlap_s' is written twice" in problem(path)
+
+
 def test_a_file_that_is_no_mapping_or_is_missing_is_an_error(tmp_path):
     for text in ("", "[1, 2]", "a: b: c"):
         path = tmp_path / "monitor.yaml"

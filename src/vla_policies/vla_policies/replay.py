@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from vla_policies.protocol import (
@@ -28,10 +27,13 @@ from vla_policies.protocol import (
     PolicySpec,
     check_action,
 )
+from vla_policies.strict_yaml import StrictYamlError, read_yaml
 
 Array = NDArray[np.float64]
 
 KEYS = ("joint_names", "dt_s", "positions")
+# Of a recording in YAML, which takes seconds to read at that size; .npz has no such bound.
+MAX_YAML_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +143,13 @@ def _content(path: Path) -> Mapping[str, Any]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return dict(arrays)
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path, max_bytes=MAX_YAML_BYTES)
+    except StrictYamlError as error:
+        raise PolicyError(f"{path}: {error}") from None
     except OSError as error:
         reason = error.strerror or error
         raise PolicyError(f"{path}: cannot be read ({reason}); give a recording") from None
-    except (ValueError, zipfile.BadZipFile, yaml.YAMLError) as error:
+    except (ValueError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise PolicyError(f"{path}: is not a {path.suffix} file: {reason}") from None
     if not isinstance(content, dict):

@@ -49,13 +49,13 @@ MISTAKES = [
         "    max_age_s: 0.25",
         "    max_age_s: .nan",
         "observation.observation.images.front.max_age_s",
-        "above 0",
+        "is not a finite number",
     ),
     (
         "    max_age_s: 0.25",
         "    max_age_s: .inf",
         "observation.observation.images.front.max_age_s",
-        "above 0",
+        "is not a finite number",
     ),
     (
         "sensor_msgs/msg/Image",

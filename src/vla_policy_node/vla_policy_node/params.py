@@ -11,7 +11,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
+from smooth_motion.strict_yaml import StrictYamlError, parse_yaml
 
 TABLE_BEGIN = "<!-- parameters: written by python -m vla_policy_node.params README.md -->"
 TABLE_END = "<!-- end of parameters -->"
@@ -174,9 +174,9 @@ def parse_options(text: str) -> dict[str, Any]:
         ParameterError: The text is not a YAML mapping.
     """
     try:
-        parsed = yaml.safe_load(text) if text.strip() else {}
-    except yaml.YAMLError:
-        parsed = None
+        parsed = parse_yaml(text, finite=False) if text.strip() else {}
+    except StrictYamlError as error:
+        raise ParameterError(f"parameter policy_options: {error}") from None
     if not isinstance(parsed, dict):
         raise ParameterError(
             f"parameter policy_options: {text!r} is not a YAML mapping; write e.g. {{device: cpu}}"

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from smooth_motion import (
@@ -31,6 +30,7 @@ from smooth_motion import (
     track,
     track_gripper,
 )
+from smooth_motion.strict_yaml import StrictYamlError, read_yaml
 from vla_policies import STATE, Action, Observation, Policy, PolicyError, check_action, load_policy
 from vla_sim.world import CUBES, Renderer, RenderError, World, WorldError
 
@@ -285,9 +285,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.seeds < 1:
         parser.error("--seeds: must be 1 or more")
+    contract_file = given.config / "policies" / f"so101_{given.policy}.yaml"
     try:
-        contract_file = given.config / "policies" / f"so101_{given.policy}.yaml"
-        contract = yaml.safe_load(contract_file.read_text(encoding="utf-8"))["policy"]
+        contract = read_yaml(contract_file)["policy"]
         policy = load_policy(contract["name"], contract["options"])
         episodes = []
         for episode in run(
@@ -306,6 +306,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     flush=True,
                 )
         policy.close()
+    except StrictYamlError as error:
+        print(f"vla_sim.evaluate: {contract_file}: {error}", file=sys.stderr)
+        return 2
     except (OSError, PolicyError, WorldError, RenderError) as error:
         print(f"vla_sim.evaluate: {error}", file=sys.stderr)
         return 2

@@ -17,8 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from smooth_motion.strict_yaml import StrictYamlError, read_yaml
 from smoothness_monitor.faults.operations import OPERATIONS, FaultError, Operation
 
 STREAMS = ("joint_states", "controller_state", "plans", "commands")
@@ -106,11 +105,9 @@ def load_schedule(path: str | Path) -> tuple[Fault, ...]:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FaultError(f"{path}: cannot be read ({error.strerror}); check its path") from None
-    except yaml.YAMLError as error:
-        raise FaultError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        content = read_yaml(path)
+    except StrictYamlError as error:
+        raise FaultError(f"{path}: {error}") from None
     if not isinstance(content, list) or not content:
         raise FaultError(f"{path}: must be a list of one or more faults")
     return tuple(_fault(_Entry(path, i, value)) for i, value in enumerate(content, 1))

@@ -30,6 +30,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.msg import SafetyState
 
 from smooth_motion import Chunk, Plan, Robot, command_jerk, load_robot, overlap, track
+from smooth_motion.strict_yaml import read_yaml
 from vla_bringup.ladder.cases import Case
 
 LAUNCH = """
@@ -275,7 +276,7 @@ def _prefer(process: int) -> None:
 
 
 def _edited(source: Path, target: Path, edit: Callable[[Any], None]) -> Path:
-    content = yaml.safe_load(source.read_text())
+    content = read_yaml(source)
     edit(content)
     target.write_text(yaml.safe_dump(content, sort_keys=False))
     return target

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vla_policies.protocol import PolicyError
+from vla_policies.strict_yaml import StrictYamlError, parse_yaml, read_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +87,11 @@ def find(policy: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return kind(path), {"checkpoint": str(path), **options}
     if path.is_file():
         try:
-            section = yaml.safe_load(path.read_text(encoding="utf-8"))["policy"]
+            section = read_yaml(path)["policy"]
             return str(section["name"]), {**section["options"], **options}
-        except (OSError, yaml.YAMLError, KeyError, TypeError):
+        except StrictYamlError as error:
+            raise PolicyError(f"{path}: {error}") from None
+        except (KeyError, TypeError):
             raise PolicyError(f"{path}: is no contract with policy.name and options") from None
     return policy, dict(options)
 
@@ -115,10 +116,11 @@ def _options(text: str) -> dict[str, Any]:
     path = Path(text).expanduser()
     try:
         if text.endswith((".yaml", ".yml")):
-            text = path.read_text(encoding="utf-8")
-        options = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError) as error:
-        raise PolicyError(f"--options: {' '.join(str(error).split())}") from None
+            options = read_yaml(path)
+        else:
+            options = parse_yaml(text, finite=False)
+    except StrictYamlError as error:
+        raise PolicyError(f"--options: {text!r:.80}: {error}") from None
     if not isinstance(options, dict):
         raise PolicyError(f"--options: {text!r:.80} is no YAML mapping; write e.g. {{rows: 16}}")
     return options

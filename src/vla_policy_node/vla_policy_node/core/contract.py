@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from smooth_motion.strict_yaml import StrictYamlError, read_yaml
 from vla_policies import FeatureSpec, Kind, PolicySpec
 from vla_policy_node.core.units import UNITS, Unit
 
@@ -171,24 +170,6 @@ class Contract:
             )
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is written twice, of which YAML would silently keep the last."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in found:
-            line = key_node.start_mark.line + 1
-            raise yaml.YAMLError(f"key {key!r} is written twice (line {line}); keep one")
-        found[key] = loader.construct_object(value_node, deep=True)
-    return found
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -> Contract:
     """Read and check a contract.
 
@@ -202,13 +183,9 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     """
     joints = (*arm, gripper) if gripper is not None else tuple(arm)
     try:
-        document = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise ContractError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a contract file"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ContractError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        document = read_yaml(path)
+    except StrictYamlError as error:
+        raise ContractError(f"{path}: {error}") from None
 
     root = _Table(str(path), "", document)
     root.only("policy", "observation", "action")

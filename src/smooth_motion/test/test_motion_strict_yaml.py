@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+from pathlib import Path
+
+import pytest
+
+from smooth_motion.strict_yaml import MAX_BYTES, StrictYamlError, parse_yaml, read_yaml
+
+SOURCE = Path(__file__).resolve().parents[2]
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("a: 1\na: 2", "", "key 'a' is written twice; keep one of them (line 2)"),
+        ("x:\n  a: 0.15\n  b: 1\n  a: 0.40", "x", "key 'a' is written twice"),
+        ("- {a: 1, a: 2}", "", "key 'a' is written twice"),
+        ("1: a\n1.0: b", "", "is written twice"),
+        (BOMB, "", "anchors and aliases are not read"),
+        ("a: {b: 1}\nc: {<<: {d: 1}}", "c", "'<<' is not read"),
+        ("a: 1:30", "a", "base 60"),
+        ("a: 1:30.5", "a", "base 60"),
+        ("a: 010", "a", "base 8"),
+        ("a:\n  b: .nan", "a.b", "'.nan' is not a finite number"),
+        ("a: [1.0, -.inf]", "a", "'-.inf' is not a finite number"),
+        ("a: 1.0e+999", "a", "is not a finite number"),
+        ("a: " + "9" * 5000, "a", "is no number that can be read"),
+        ("a: !!python/object:os.system x", "a", "is not read; leave it out"),
+        ("a: !!set {x, y}", "a", "is not read; leave it out"),
+        ("? [1, 2]\n: x", "", "cannot be a key"),
+        ("? {a: 1}\n: x", "", "cannot be a key"),
+        ("[" * 5000, "", "nested deeper"),
+        ("a: [", "", "is not YAML"),
+        ("a: 1\n---\nb: 2", "", "is not YAML"),
+        ("a: \x00", "", "is not YAML"),
+        ("x" * (MAX_BYTES + 1), "", "is longer than"),
+    ],
+)
+def test_what_would_be_read_otherwise_than_it_was_meant_is_refused(text, key, words):
+    """H15."""
+    with pytest.raises(StrictYamlError) as caught:
+        parse_yaml(text)
+    assert caught.value.key == key
+    assert words in caught.value.problem
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_meant_is_read():
+    text = "a: 1\nb: [1.5, -2.0e-3, true, null, 'x', 0x1f]\nc: {d: 2026-01-02, e: '010', é: 0}\n"
+    assert parse_yaml(text) == {
+        "a": 1,
+        "b": [1.5, -0.002, True, None, "x", 31],
+        "c": {"d": "2026-01-02", "e": "010", "é": 0},
+    }
+    assert parse_yaml("") is None
+
+
+def written(tmp_path, data):
+    path = tmp_path / "file.yaml"
+    path.write_bytes(data)
+    return path
+
+
+def test_a_file_that_cannot_be_used_is_an_error_and_never_waited_for(tmp_path):
+    """H15."""
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in (
+        (tmp_path / "absent.yaml", "No such file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "pipe", "is not a file"),
+        (Path("/dev/zero"), "is not a file"),
+        (written(tmp_path, b"a: \xff\xfe"), "is not UTF-8"),
+    ):
+        with pytest.raises(StrictYamlError, match=words):
+            read_yaml(path)
+    with pytest.raises(StrictYamlError, match="is larger than"):
+        read_yaml(written(tmp_path, b"#" * (MAX_BYTES + 1)))
+    with pytest.raises(StrictYamlError, match="cannot be read"):
+        read_yaml("a\0b")
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_key(tmp_path):
+    assert read_yaml(written(tmp_path, b"\xef\xbb\xbfa: 1")) == {"a": 1}
+
+
+def test_the_policies_have_the_same_reader():
+    own = SOURCE / "smooth_motion" / "smooth_motion" / "strict_yaml.py"
+    theirs = SOURCE / "vla_policies" / "vla_policies" / "strict_yaml.py"
+    assert own.read_text(encoding="utf-8") == theirs.read_text(encoding="utf-8")
+
+
+def test_no_other_reader_of_yaml_is_left():
+    """Of files that people write; what `embedded_ros2` reads is as ROS 2 defines it."""
+    found = [
+        str(path.relative_to(SOURCE))
+        for package in SOURCE.iterdir()
+        if package.name != "embedded_ros2"
+        for path in sorted(package.glob(f"{package.name}/**/*.py"))
+        if path.name != "strict_yaml.py"
+        and any(call in path.read_text("utf-8") for call in ("yaml.load", "yaml.safe_load"))
+    ]
+    assert found == []
