@@ -4,23 +4,28 @@
     python benchmarks/fuzz_policy_server.py --messages 100000
 
 Messages are random bytes, damaged good ones, well-formed ones of random content, pickles that
-would write a file, and good ones in between, whose answers are checked. Besides, random bytes go
-to the port without a handshake. Exit code 1 when anything is wrong.
+would write a file, what asks for more work than its bytes show, and good ones in between, whose
+answers are checked. Besides, random bytes go to the port without a handshake, tiny frames come in
+floods, and another client asks all the time: its longest wait is measured. Exit code 1 when
+anything is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pickle
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgpack
 import numpy as np
 from websockets.exceptions import ConnectionClosed
@@ -41,6 +46,8 @@ SPEC = PolicySpec(
 )
 LIMIT = 1 << 20
 GROWTH_MB = 8.0
+# Far above what a good client waits for here, far below what a person would notice.
+WAIT_S = 1.0
 
 
 class Echo:
@@ -59,9 +66,12 @@ class Echo:
 
 
 def serve() -> int:
+    from vla_policies.wire import guard
     from vla_policies.wire.process import serve as run
     from vla_policies.wire.server import ServerConfig
 
+    # The fuzzer sends more small messages a second than a client may; floods are tried apart.
+    guard.SMALL_PER_S = 20_000.0
     config = ServerConfig(port=0, limits=Limits(message_bytes=LIMIT))
     return run(Echo, config, lambda server, port: print(port, flush=True))
 
@@ -91,9 +101,13 @@ class Fuzzer:
             encode({**self.good, **own, "committed": rows}),
             encode({**self.good, FRONT: Picture.of(image, 80)}),
         ]
+        self.picture = Picture.of(image, 80).data
+        scans = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+        last = scans.rindex(b"\xff\xda")
+        self.scans = scans[:-2] + scans[last:-2] * 500 + b"\xff\xd9"
 
     def message(self) -> bytes:
-        kind = self.random.integers(6)
+        kind = self.random.integers(7)
         if kind == 0:
             return self.random.bytes(int(self.random.integers(0, 300)))
         if kind == 1:
@@ -104,6 +118,8 @@ class Fuzzer:
             return encode({**self.good, **self.changes()})
         if kind == 4:
             return self.hostile()
+        if kind == 5:
+            return encode({**self.good, FRONT: Picture(SHAPE, self.damaged_picture())})
         return self.seeds[self.random.integers(len(self.seeds))]
 
     def damaged(self) -> bytes:
@@ -114,6 +130,17 @@ class Fuzzer:
             data[edges[self.random.integers(len(edges))]] = int(self.random.integers(256))
         if self.random.random() < 0.2:
             del data[int(self.random.integers(len(data))) :]
+        return bytes(data)
+
+    def damaged_picture(self) -> bytes:
+        data = bytearray(self.picture)
+        for _ in range(int(self.random.integers(1, 6))):
+            # Half of it in the first segments, which say what the rest is.
+            end = len(data) if self.random.random() < 0.5 else 640
+            data[self.random.integers(2, end)] = int(self.random.integers(256))
+        if self.random.random() < 0.2:
+            at = int(self.random.integers(2, len(data)))
+            data[at:at] = data[at : at + int(self.random.integers(2000))] * 20
         return bytes(data)
 
     def changes(self) -> dict[str, Any]:
@@ -138,6 +165,16 @@ class Fuzzer:
             b"\xc9" + head + b"\x01",
             encode({**self.good, FRONT: Picture((60000, 60000, 3), b"\xff\xd8\xff\xc0")}),
             encode({**self.good, STATE: np.full(6, np.nan)}),
+            b"\xdc\x01\x00" * int(self.random.integers(1, 900)) + b"\x80" * 100_000,
+            msgpack.packb([[{}] * 256] * 256),
+            msgpack.packb([[["x"] * 256] * 256] * 2),
+            encode({**self.good, "version": bytes(LIMIT - (1 << 15))}),
+            encode({**self.good, FRONT: Picture(SHAPE, self.scans)}),
+            encode({**self.good, FRONT: Picture(SHAPE, b"\xff\xd8" + b"\xff" * 900_000)}),
+            encode({**self.good, FRONT: Picture(SHAPE, b"\xff\xd8" + b"\xff\xd0" * 450_000)}),
+            encode(
+                {**self.good, FRONT: Picture(SHAPE, self.picture[:-2] + b"\xff\x00" * 450_000)}
+            ),
         )
         return choices[self.random.integers(len(choices))]
 
@@ -196,6 +233,43 @@ def knock(port: int, data: bytes) -> None:
             pass
 
 
+def flood(port: int, random: np.random.Generator) -> None:
+    """Send tiny frames until the server has enough."""
+    opcode = int(random.choice([0x82, 0x89, 0x8A]))
+    with (
+        contextlib.suppress(OSError, ConnectionClosed),
+        connect(f"ws://127.0.0.1:{port}", compression=None, proxy=None, close_timeout=0.2) as one,
+    ):
+        one.socket.sendall(bytes((opcode, 0x80, 0, 0, 0, 0)) * 300_000)
+
+
+class Neighbour:
+    """Another client, which asks all the time."""
+
+    def __init__(self, port: int, message: bytes) -> None:
+        self.longest_s, self.answers, self.problem = 0.0, 0, ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask, args=(port, message), daemon=True)
+        self._thread.start()
+
+    def _ask(self, port: int, message: bytes) -> None:
+        try:
+            with connect(f"ws://127.0.0.1:{port}", compression=None, proxy=None) as one:
+                one.recv(10.0)
+                while not self._stop.wait(0.01):
+                    began = time.monotonic()
+                    one.send(message)
+                    one.recv(60.0)
+                    self.longest_s = max(self.longest_s, time.monotonic() - began)
+                    self.answers += 1
+        except (OSError, ConnectionClosed, TimeoutError) as error:
+            self.problem = f"another client was cut off: {error!r}"
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(61.0)
+
+
 def run(messages: int, seed: int, *, to_page: bool = False) -> int:
     trap = Path(tempfile.mkdtemp()) / "code_was_run"
     fuzzer, problems = Fuzzer(seed, trap), []
@@ -216,12 +290,15 @@ def run(messages: int, seed: int, *, to_page: bool = False) -> int:
         return found
 
     one = open_one()
+    neighbour = Neighbour(port, fuzzer.seeds[0])
     for number in range(messages):
         data = fuzzer.message()
         if number % 1000 == 500:
             data = bytes(LIMIT + 1)
         if number % 50 == 25:
             knock(port, b"GET / HTTP/1.1\r\n" + fuzzer.random.bytes(200))
+        if number % 2000 == 1000:
+            flood(port, fuzzer.random)
         try:
             one.send(data)
             answer = one.recv(10.0)
@@ -248,6 +325,13 @@ def run(messages: int, seed: int, *, to_page: bool = False) -> int:
             sizes.append(resident_mb(server.pid))
             print(f"{number:>8} messages  {sizes[-1]:6.1f} MB  {counts}", flush=True)
     took = time.monotonic() - began
+    neighbour.end()
+    if neighbour.problem:
+        problems.append(neighbour.problem)
+    if not neighbour.longest_s < WAIT_S:
+        problems.append(f"another client waited for {neighbour.longest_s:.2f} s")
+    waited = f"{1e3 * neighbour.longest_s:.0f} ms of {neighbour.answers:,} answers"
+    print(f"longest wait of another client: {waited}")
     if server.poll() is not None:
         problems.append(f"the server ended with {server.returncode}")
     server.terminate()
@@ -264,25 +348,37 @@ def run(messages: int, seed: int, *, to_page: bool = False) -> int:
     print(f"resident: {sizes[1]:.1f} MB after a tenth, {sizes[-1]:.1f} MB at the end")
     for problem in problems[:20]:
         print("PROBLEM:", problem)
-    verdict = "no crash, no growth, no code run" if not problems else f"{len(problems)} problems"
+    verdict = (
+        "no crash, no growth, no code run, nobody kept waiting"
+        if not problems
+        else f"{len(problems)} problems"
+    )
     print(verdict)
     if to_page:
-        write(messages, seed, took, counts, sizes, verdict)
+        write(messages, seed, took, counts, sizes, waited, verdict)
     return bool(problems)
 
 
 def write(
-    messages: int, seed: int, took: float, counts: dict[str, int], sizes: list[float], verdict: str
+    messages: int,
+    seed: int,
+    took: float,
+    counts: dict[str, int],
+    sizes: list[float],
+    waited: str,
+    verdict: str,
 ) -> None:
     import pages
 
     rows = [
         ["messages", f"{messages:,}"],
         ["handshakes of random bytes", f"{len(range(25, messages, 50)):,}"],
+        ["floods of 300,000 tiny frames", f"{len(range(1000, messages, 2000)):,}"],
         ["answered with a chunk", f"{counts['chunk']:,}"],
         ["refused with a reason", f"{counts['refused']:,}"],
         ["connection closed with a reason (too long)", f"{counts['closed']:,}"],
         ["resident after a tenth, at the end", f"{sizes[1]:.1f} MB, {sizes[-1]:.1f} MB"],
+        ["longest wait of another client that asks all the time", waited],
         ["found", verdict],
     ]
     command = f"benchmarks/fuzz_policy_server.py --messages {messages} --seed {seed}"

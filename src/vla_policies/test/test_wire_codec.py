@@ -15,8 +15,8 @@ from vla_policies.wire.codec import (
     WireError,
     decode,
     encode,
-    jpeg_size,
 )
+from vla_policies.wire.jpeg import jpeg_size
 
 LIMITS = Limits()
 
@@ -128,7 +128,7 @@ def test_a_picture_survives_but_for_what_jpeg_loses():
 def test_a_picture_larger_than_announced_is_not_decoded():
     data = Picture.of(np.zeros((64, 64, 3), np.uint8), 90).data
     assert jpeg_size(data) == (64, 64, 3)
-    with pytest.raises(WireError, match="says otherwise"):
+    with pytest.raises(WireError, match="its file says"):
         Picture((8, 8, 3), data).pixels()
 
 

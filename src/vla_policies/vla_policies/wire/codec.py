@@ -19,15 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_policies.protocol import Image, PolicyError
+from vla_policies.wire.jpeg import jpeg_problem
 
 DTYPES = frozenset(
     ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
 )
 MAX_DIMENSIONS = 4
 DAMAGED = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)
-_SOI = b"\xff\xd8"
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers that carry a picture's size
-_BARE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
 
 
 class WireError(PolicyError):
@@ -40,14 +38,17 @@ class Limits:
 
     Attributes:
         message_bytes: Of a message.
-        image_bytes: Of a decoded picture.
+        image_pixels: Of one image, compressed or not; 4K has 8.3 million.
         items: Of one list or map. A list is allocated by its announced length, at every depth.
+        containers: Lists and maps of a message, all together. An array is two of them. A byte can
+            announce one, so that bytes alone bound neither the time nor the memory they take.
         text_bytes: Of one text.
     """
 
     message_bytes: int = 32 << 20
-    image_bytes: int = 48 << 20
+    image_pixels: int = 1 << 23
     items: int = 256
+    containers: int = 512
     text_bytes: int = 1 << 14
 
 
@@ -100,10 +101,12 @@ class Picture:
         """Return (H, W, 3) uint8 RGB.
 
         Raises:
-            WireError: The file is damaged, or of another size than announced.
+            WireError: The file is damaged, of another size than announced, or takes more work than
+                a plain picture of that size.
         """
-        if jpeg_size(self.data) != self.shape:
-            raise WireError(f"a JPEG is announced as {self.shape}, its file says otherwise")
+        problem = jpeg_problem(self.data, self.shape)
+        if problem:
+            raise WireError(problem)
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         try:
             decoded = cv2.imdecode(np.frombuffer(self.data, np.uint8), flags)
@@ -133,10 +136,20 @@ def decode(data: bytes, limits: Limits) -> Any:
         raise WireError(
             f"a message has {len(data)} bytes; at most {limits.message_bytes} are allowed"
         )
+    left = limits.containers
+
+    def container(found: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise WireError(f"a message has more than {limits.containers} lists and maps")
+        return _unpack(found) if isinstance(found, dict) else found
+
     try:
         return msgpack.unpackb(
             data,
-            object_hook=_unpack,
+            object_hook=container,
+            list_hook=container,
             raw=False,
             max_bin_len=limits.message_bytes,
             max_str_len=limits.text_bytes,
@@ -151,30 +164,19 @@ def decode(data: bytes, limits: Limits) -> Any:
         raise WireError(f"a message cannot be read: {reason}") from None
 
 
-def jpeg_size(data: bytes) -> tuple[int, ...] | None:
-    """Return (H, W, channels) that a JPEG announces, None where it is none. Decodes nothing."""
-    if not data.startswith(_SOI):
-        return None
-    at = len(_SOI)
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker in _BARE:
-            at += 2
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _FRAMES:
-            if length < 8 or at + 10 > len(data):
-                return None
-            height = int.from_bytes(data[at + 5 : at + 7], "big")
-            width = int.from_bytes(data[at + 7 : at + 9], "big")
-            return height, width, data[at + 9]
-        if length < 2:
-            return None
-        at += 2 + length
-    return None
+def brief(value: object, length: int = 40) -> str:
+    """Show a stranger's value in a message, at a cost that does not depend on its size."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[:length]) + ("..." if len(value) > length else "")
+    if isinstance(value, (int, float, type(None))):
+        return repr(value)
+    if isinstance(value, list) and len(value) <= MAX_DIMENSIONS + 1:
+        return f"[{', '.join(brief(each, 10) if _plain(each) else '...' for each in value)}]"
+    return f"a {type(value).__name__}"
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, (str, bytes, int, float, type(None)))
 
 
 def _pack(value: object) -> object:
@@ -216,7 +218,9 @@ def _packed(found: dict[Any, Any]) -> Packed:
     if not isinstance(data, bytes):
         raise WireError("an array has no data")
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise WireError(f"an array of type {dtype!r:.40}; allowed are {', '.join(sorted(DTYPES))}")
+        raise WireError(
+            f"an array of type {brief(dtype)}; allowed are {', '.join(sorted(DTYPES))}"
+        )
     size = math.prod(shape) * int(dtype[2:])
     if size != len(data):
         raise WireError(f"an array of {dtype} and shape {shape} has {len(data)} bytes, not {size}")
@@ -225,7 +229,7 @@ def _packed(found: dict[Any, Any]) -> Packed:
 
 def _shape(found: object) -> tuple[int, ...]:
     if not isinstance(found, list) or len(found) > MAX_DIMENSIONS:
-        raise WireError(f"a shape is {found!r:.60}; it must be at most {MAX_DIMENSIONS} lengths")
+        raise WireError(f"a shape is {brief(found)}; it must be at most {MAX_DIMENSIONS} lengths")
     if not all(type(length) is int and 0 <= length < 1 << 32 for length in found):
-        raise WireError(f"a shape is {found!r:.60}; it must be of whole numbers")
+        raise WireError(f"a shape is {brief(found)}; it must be of whole numbers")
     return tuple(found)

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from vla_policies.protocol import (
     check_observation,
 )
 from vla_policies.rtc import Committed, check_committed
-from vla_policies.wire.codec import Limits, Packed, Picture, WireError
+from vla_policies.wire.codec import Limits, Packed, Picture, WireError, brief
 
 VERSION = 1
 PROTOCOL = "vla_policies"
@@ -133,7 +134,7 @@ def read_description(message: object) -> Description | None:
         return None
     if message.get("version") != VERSION:
         raise WireError(
-            f"the server speaks version {message.get('version')!r:.20} of the protocol, this "
+            f"the server speaks version {brief(message.get('version'))} of the protocol, this "
             f"client version {VERSION}; install the same release on both sides"
         )
     spec = PolicySpec(
@@ -155,7 +156,7 @@ def _feature(found: object) -> FeatureSpec:
     if len(shape) != (3 if kind is Kind.IMAGE else 1) or not all(
         length is None or (type(length) is int and length > 0) for length in shape
     ):
-        raise WireError(f"a feature's shape is {shape!r:.60}")
+        raise WireError(f"a feature's shape is {brief(shape)}")
     units = "" if kind is Kind.IMAGE else _one_of(found, "units", UNITS)
     return FeatureSpec(_text(found, "name"), kind, tuple(shape), units)
 
@@ -210,7 +211,7 @@ def read_request(message: object, description: Description, limits: Limits) -> R
     own = "version" in message
     if own and message["version"] != VERSION:
         raise WireError(
-            f"version {message['version']!r:.20} of the protocol is not spoken here, only "
+            f"version {brief(message['version'])} of the protocol is not spoken here, only "
             f"{VERSION}; install the same release on both sides"
         )
     spec = description.spec
@@ -218,7 +219,7 @@ def read_request(message: object, description: Description, limits: Limits) -> R
     known = (*names, PROMPT, *(OWN_KEYS if own else ()))
     for key in message:
         if key not in known:
-            raise WireError(f"{key!r:.60} is not asked for; send {', '.join((*names, PROMPT))}")
+            raise WireError(f"{brief(key)} is not asked for; send {', '.join((*names, PROMPT))}")
     for feature in spec.observation:
         if feature.name not in message:
             raise WireError(f"{feature.name} is missing; send {', '.join((*names, PROMPT))}")
@@ -248,10 +249,10 @@ def _check_feature(feature: FeatureSpec, found: object, limits: Limits) -> None:
     )
     if not fits:
         raise WireError(f"{feature.name} has shape {found.shape}; send {feature.shape}")
-    if isinstance(found, Picture) and int(np.prod(found.shape)) > limits.image_bytes:
+    pixels = math.prod(found.shape[:2])
+    if feature.kind is Kind.IMAGE and not pixels <= limits.image_pixels:
         raise WireError(
-            f"{feature.name} would have {int(np.prod(found.shape))} bytes; at most "
-            f"{limits.image_bytes} are allowed"
+            f"{feature.name} has {pixels} pixels; at most {limits.image_pixels} are allowed"
         )
 
 
@@ -309,7 +310,7 @@ def read_answer(message: object, number: int, spec: PolicySpec) -> Action:
     if not isinstance(message, dict):
         raise WireError("an answer is no map")
     if message.get("id") != number:
-        raise WireError(f"an answer is to {message.get('id')!r:.20}; {number} was asked")
+        raise WireError(f"an answer is to {brief(message.get('id'))}; {number} was asked")
     if "error" in message:
         raise WireError(_text(message, "error"))
     if "overtaken" in message:
@@ -356,21 +357,21 @@ def _text(found: Mapping[Any, Any], key: str, *, empty: bool = False) -> str:
 def _whole(found: Mapping[Any, Any], key: str, low: int, high: int) -> int:
     value = found.get(key)
     if type(value) is not int or not low <= value <= high:
-        raise WireError(f"{key} is {value!r:.40}; it must be a whole number, {low} to {high}")
+        raise WireError(f"{key} is {brief(value)}; it must be a whole number, {low} to {high}")
     return value
 
 
 def _positive(found: Mapping[Any, Any], key: str) -> float:
     value = found.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < 1e6:
-        raise WireError(f"{key} is {value!r:.40}; it must be a positive number")
+        raise WireError(f"{key} is {brief(value)}; it must be a positive number")
     return float(value)
 
 
 def _flag(found: Mapping[Any, Any], key: str) -> bool:
     value = found.get(key)
     if not isinstance(value, bool):
-        raise WireError(f"{key} is {value!r:.40}; it must be true or false")
+        raise WireError(f"{key} is {brief(value)}; it must be true or false")
     return value
 
 
@@ -391,5 +392,5 @@ def _texts(found: Mapping[Any, Any], key: str) -> list[str]:
 def _one_of(found: Mapping[Any, Any], key: str, choices: tuple[str, ...]) -> str:
     value = found.get(key)
     if value not in choices:
-        raise WireError(f"{key} is {value!r:.40}; it must be one of {', '.join(choices)}")
+        raise WireError(f"{key} is {brief(value)}; it must be one of {', '.join(choices)}")
     return str(value)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves a policy to several clients, one observation at a time, the newest of each.
 
-The event loop reads, checks and writes; one thread asks the policy. A client that is slow to read
-or floods the server holds up itself alone. Clients take turns. Nothing that one of them told the
-policy reaches another: it is reset in between.
+The event loop reads, checks and writes; one thread asks the policy, others decode pictures, and
+where each client has a policy of its own, one more loads it. A client that is slow to read or
+floods the server holds up itself alone: whatever its bytes ask for is bounded before it is begun
+(`wire.codec.Limits`, `wire.guard`, `wire.jpeg`). Clients take turns. Nothing that one of them told
+the policy reaches another: it is reset in between.
 """
 
 from __future__ import annotations
@@ -16,20 +18,22 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
-from vla_policies.protocol import Policy, PolicyError
+from vla_policies.protocol import Observation, Policy, PolicyError
 from vla_policies.rtc import continuing
 from vla_policies.wire.codec import Limits, WireError, decode, encode
+from vla_policies.wire.guard import Doorway, GuardedConnection
 from vla_policies.wire.messages import (
     Description,
     Request,
@@ -41,6 +45,8 @@ from vla_policies.wire.messages import (
 HEALTH = "/healthz"
 GRACE_S = 5.0
 TRY_LATER = 1013
+HANDSHAKE_S = 5.0
+DECODERS = 2
 LOG = logging.getLogger("vla_policies.server")
 
 
@@ -56,6 +62,7 @@ class ServerConfig:
         clients: At most this many at a time.
         own_policy: Each client gets a policy of its own.
         hang_s: A call that takes longer makes the server unhealthy, s.
+        idle_s: A client that has not asked for longer makes room for one more than `clients`, s.
         limits: Of what is read.
     """
 
@@ -66,6 +73,7 @@ class ServerConfig:
     clients: int = 8
     own_policy: bool = False
     hang_s: float = 30.0
+    idle_s: float = 60.0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -88,10 +96,15 @@ class PolicyServer:
         self._make_policy, self._config, self._now_ns = make_policy, config, now_ns
         self._policy = make_policy()
         self.description = Description(self._policy.spec, continuing(self._policy) is not None)
-        self._worker = _Worker()
+        self._worker = _Worker("policy")
+        # Loading a policy takes long, and nobody else waits for that.
+        self._loader = _Worker("loader") if config.own_policy else self._worker
+        self._decoders = ThreadPoolExecutor(DECODERS, "decoder")
+        self._doorway = Doorway()
         self._turn = asyncio.Lock()
         self._clients: set[_Client] = set()
         self._owner: _Client | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event, ready: Callable[[int], None]) -> bool:
         """Serve until `stop` is set; then finish the answer under way.
@@ -115,7 +128,13 @@ class PolicyServer:
             # No browser's page may reach the server.
             origins=[None],
             process_request=self._admit,
+            open_timeout=HANDSHAKE_S,
             close_timeout=1.0,
+            # A factory, which is all that is asked of it.
+            create_connection=cast(
+                type[ServerConnection], partial(GuardedConnection, doorway=self._doorway)
+            ),
+            ssl_handshake_timeout=None if config.tls is None else HANDSHAKE_S,
         ) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             ready(port)
@@ -123,7 +142,10 @@ class PolicyServer:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._turn.acquire(), GRACE_S)
             server.close()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
         returned = await self._worker.end(GRACE_S)
+        if self._loader is not self._worker:
+            returned = await self._loader.end(GRACE_S) and returned
         if returned:
             for policy in {self._policy, *(client.policy for client in self._clients)}:
                 policy.close()
@@ -149,16 +171,18 @@ class PolicyServer:
     # -- a client ---------------------------------------------------------------------------------
 
     async def _serve_client(self, connection: ServerConnection) -> None:
-        if len(self._clients) >= self._config.clients:
+        self._doorway.leave(cast(GuardedConnection, connection))
+        now_s = asyncio.get_running_loop().time()
+        if len(self._clients) >= self._config.clients and not self._make_room(now_s):
             await connection.close(TRY_LATER, f"{self._config.clients} clients are served already")
             return
-        client = _Client(connection, self._policy)
+        client = _Client(connection, self._policy, now_s)
         self._clients.add(client)
         LOG.info("%s connected", client.name)
         tasks = []
         try:
             if self._config.own_policy:
-                client.policy = await self._worker.do(self._make_policy)
+                client.policy = await self._loader.do(self._make_policy)
             await connection.send(encode(describe(self.description)))
             tasks = [asyncio.create_task(self._read(client)),
                      asyncio.create_task(self._answer(client))]  # fmt: skip
@@ -177,10 +201,25 @@ class PolicyServer:
             if client.policy is not self._policy:
                 self._worker.send(client.policy.close)
 
+    def _make_room(self, now_s: float) -> bool:
+        """Send away the client that has been idle for longest, if one has been for too long."""
+        client = min(self._clients, key=lambda client: client.asked_s)
+        idle_s = now_s - client.asked_s
+        if not idle_s > self._config.idle_s:
+            return False
+        self._clients.discard(client)
+        reason = f"idle for {idle_s:.0f} s, and another client came"
+        task = asyncio.create_task(client.connection.close(TRY_LATER, reason))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        return True
+
     async def _read(self, client: _Client) -> None:
         """Keep the newest observation; tell the client of those it overtook, and of bad ones."""
         limits = self._config.limits
         async for data in client.connection:
+            # Messages that are there already would else be read without a turn for anybody else.
+            await asyncio.sleep(0)
             try:
                 if isinstance(data, str):
                     raise WireError("texts are not read; send MessagePack")
@@ -188,6 +227,7 @@ class PolicyServer:
             except PolicyError as error:
                 await client.connection.send(str(error))
                 continue
+            client.asked_s = asyncio.get_running_loop().time()
             older = client.offer(request)
             if older is not None:
                 await _reply(client, older, {"overtaken": True}, "overtaken by a newer one")
@@ -195,11 +235,20 @@ class PolicyServer:
     async def _answer(self, client: _Client) -> None:
         while True:
             await client.asked.wait()
+            request = client.take()
+            try:
+                observation = await self._decode(request)
+            # cv2 and memory raise what they like; it is this client's alone.
+            except Exception as error:
+                client.forgo(request)
+                await _reply(client, request, {"error": str(error)}, str(error))
+                continue
             # A fair lock: each client waits for one turn of every other.
             async with self._turn:
-                request = client.take()
                 try:
-                    answer = await self._worker.do(partial(self._infer, client, request))
+                    answer = await self._worker.do(
+                        partial(self._infer, client, request, observation)
+                    )
                 except PolicyError as error:
                     problem = str(error)
                 except Exception as error:
@@ -212,7 +261,12 @@ class PolicyServer:
             else:
                 await client.connection.send(answer)
 
-    def _infer(self, client: _Client, request: Request) -> bytes:
+    async def _decode(self, request: Request) -> Observation:
+        """Decode the pictures, where nobody else's turn waits for it."""
+        job = partial(request.observation, self.description.spec, self._now_ns())
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, job)
+
+    def _infer(self, client: _Client, request: Request, observation: Observation) -> bytes:
         """Ask the policy, in the worker's thread."""
         policy = client.policy
         shared = policy is self._policy
@@ -221,7 +275,6 @@ class PolicyServer:
         client.fresh = False
         if shared:
             self._owner = client
-        observation = request.observation(self.description.spec, self._now_ns())
         began = time.perf_counter()
         follower = continuing(policy)
         if request.committed is None or follower is None:
@@ -236,6 +289,7 @@ class PolicyServer:
 class _Client:
     connection: ServerConnection
     policy: Policy
+    asked_s: float
     fresh: bool = True
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     _newest: Request | None = None
@@ -254,6 +308,10 @@ class _Client:
         self.asked.set()
         return older
 
+    def forgo(self, request: Request) -> None:
+        """Remember what began with an observation that the policy will never see."""
+        self.fresh = self.fresh or request.reset
+
     def take(self) -> Request:
         """Return the newest observation, once."""
         request, self._newest = self._newest, None
@@ -266,10 +324,10 @@ class _Client:
 class _Worker:
     """A thread that does one thing after another. A daemon: a policy may never return."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._began = 0.0
-        self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def busy_s(self) -> float:
