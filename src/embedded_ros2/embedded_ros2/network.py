@@ -36,6 +36,8 @@ _UNLIMITED_S = 10 * 365 * 86400.0
 _ROUTE_S = 2.0
 _ROUTE_POLL_S = 0.005
 _RECENT = 32
+# Bytes of a request or reply that take a tenth of what fits into a connection's queue.
+_LARGE = 100_000
 
 
 class ReceivedMessage(NamedTuple):
@@ -172,6 +174,28 @@ class _Endpoint:
         return True
 
 
+def _delivery(type_name: str, qos: WireQos) -> dict[str, Any]:
+    """Return what a publisher does about a connection whose other end does not keep up.
+
+    Each priority of each connection has a queue of its own, so that what waits for one reader
+    holds up neither other messages to it nor anything to others.
+    """
+    if qos.reliability == RELIABLE and qos.history == KEEP_ALL:
+        # The publisher itself waits, as in rmw_zenoh, until Zenoh closes the connection.
+        return {
+            "congestion_control": zenoh.CongestionControl.BLOCK,
+            "priority": zenoh.Priority.DATA_LOW,
+        }
+    if registry.holds_bytes(type_name):
+        # One of these may fill the queue. One waits beside the publisher's thread; those that
+        # come in the meantime are dropped for this reader.
+        return {
+            "congestion_control": zenoh.CongestionControl.BLOCK_FIRST,
+            "priority": zenoh.Priority.DATA_LOW,
+        }
+    return {"congestion_control": zenoh.CongestionControl.DROP}
+
+
 class PublisherEndpoint(_Endpoint):
     """A topic's publisher."""
 
@@ -179,23 +203,20 @@ class PublisherEndpoint(_Endpoint):
         super().__init__(node, tokens.PUBLISHER, name, type_name, qos)
         self._sequence = itertools.count(1)
         self._lock = threading.Lock()
-        # As in rmw_zenoh: who keeps all waits for a full connection, who keeps the last does not
-        # wait for ever. How long is a matter of the session (zenoh_config).
-        blocks = qos.reliability == RELIABLE and qos.history == KEEP_ALL
-        congestion = zenoh.CongestionControl.BLOCK if blocks else zenoh.CongestionControl.DROP
         session = self.network.session
+        delivery = _delivery(type_name, qos)
         if qos.durability == TRANSIENT_LOCAL:
             # No heartbeat: nothing is lost that it could bring back, and `undeclare` waits for its
             # task, holding the GIL that other tasks may need (10 s, in Zenoh 1.10.2).
             self._publisher: Any = zenoh.ext.declare_advanced_publisher(
                 session,
                 self.key,
-                congestion_control=congestion,
+                **delivery,
                 cache=zenoh.ext.CacheConfig(max(qos.depth, 1)),
                 publisher_detection=True,
             )
         else:
-            self._publisher = session.declare_publisher(self.key, congestion_control=congestion)
+            self._publisher = session.declare_publisher(self.key, **delivery)
         self._announce()
 
     def put(self, payload: bytes | bytearray) -> None:
@@ -300,6 +321,18 @@ class SubscriptionEndpoint(_Endpoint):
                 self._buffer_subscriber.undeclare()
 
 
+def _beside(send: Callable[[], None], payload: bytes | bytearray) -> None:
+    """Send a request or a reply; one that could fill a connection, on a thread of its own.
+
+    These are never dropped: who sends waits until Zenoh closes a connection that stays full. The
+    thread that calls serves others too, who must not wait with it.
+    """
+    if len(payload) < _LARGE:
+        send()
+    else:
+        threading.Thread(target=send, daemon=True).start()
+
+
 class ServiceEndpoint(_Endpoint):
     """A service's server; `on_query` gets each request, on Zenoh's thread."""
 
@@ -338,8 +371,13 @@ class ServiceEndpoint(_Endpoint):
         if self.network.closed:
             return
         extra = attachment.encode(request.sequence, time.time_ns(), request.gid)
-        query.reply(self.key, payload, attachment=extra)
-        query.drop()
+
+        def send() -> None:
+            with contextlib.suppress(zenoh.ZError):  # closed at this very moment
+                query.reply(self.key, payload, attachment=extra)
+            query.drop()
+
+        _beside(send, payload)
 
     def close(self) -> None:
         """Stop serving."""
@@ -367,6 +405,7 @@ class ClientEndpoint(_Endpoint):
             target=zenoh.QueryTarget.ALL_COMPLETE,
             consolidation=zenoh.ConsolidationMode.NONE,
             timeout=timeout_s,
+            priority=zenoh.Priority.INTERACTIVE_LOW,
         )
         self._announce()
 
@@ -401,11 +440,17 @@ class ClientEndpoint(_Endpoint):
                 time.sleep(_ROUTE_POLL_S)
 
     def _send(self, payload: bytes | bytearray, sequence: int) -> None:
-        self._querier.get(
-            zenoh.handlers.Callback(self._receive, indirect=False),
-            payload=payload,
-            attachment=attachment.encode(sequence, time.time_ns(), self.gid),
-        )
+        extra = attachment.encode(sequence, time.time_ns(), self.gid)
+
+        def send() -> None:
+            with contextlib.suppress(zenoh.ZError):  # closed at this very moment
+                self._querier.get(
+                    zenoh.handlers.Callback(self._receive, indirect=False),
+                    payload=payload,
+                    attachment=extra,
+                )
+
+        _beside(send, payload)
 
     def _receive(self, reply: zenoh.Reply) -> None:
         sample = reply.ok

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import zenoh
 
+from embedded_ros2 import links
 from embedded_ros2.zenoh_config import DEFAULT_PORT, router_config
 
 try:
@@ -131,6 +132,7 @@ def available(port: int) -> Iterator[None]:
 def serve(port: int = DEFAULT_PORT, idle_s: float = IDLE_S) -> None:
     """Route until no session has been connected for `idle_s` seconds."""
     router = zenoh.open(router_config(port))
+    links.close_without_waiting(router)
     last_seen = time.monotonic()
     while True:
         time.sleep(0.5)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import zenoh
 
-from embedded_ros2 import memory, router, threads
+from embedded_ros2 import links, memory, router, threads
 from embedded_ros2.zenoh_config import local_router_port, session_config
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -28,6 +28,7 @@ def open_session() -> zenoh.Session:
     port = local_router_port(config)
     with nullcontext() if port is None else router.available(port):
         session = zenoh.open(config)
+        links.close_without_waiting(session)
         if port is not None:
             deadline = time.monotonic() + _CONNECT_TIMEOUT_S
             while not session.info.routers_zid():

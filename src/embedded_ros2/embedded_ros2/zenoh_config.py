@@ -15,6 +15,9 @@ SESSION_CONFIG_VARIABLE = "ZENOH_SESSION_CONFIG_URI"
 ROUTER_CONFIG_VARIABLE = "ZENOH_ROUTER_CONFIG_URI"
 OVERRIDE_VARIABLE = "ZENOH_CONFIG_OVERRIDE"
 _LOCAL_ENDPOINT = re.compile(r"^tcp/(?:localhost|127\.0\.0\.1|\[::1\]):(?P<port>\d+)")
+_QUEUE = "transport/link/tx/queue"
+# Those in use: declarations, services, messages, large messages (network.py).
+_PRIORITIES = ("control", "interactive_low", "data", "data_low")
 
 # Everything stays on the loopback interface unless the user's configuration says otherwise.
 _COMMON: dict[str, Any] = {
@@ -28,10 +31,13 @@ _COMMON: dict[str, Any] = {
     "timestamping/enabled": {"router": True, "peer": True, "client": True},
     "queries_default_timeout": 600000,
     "transport/shared_memory/enabled": True,
-    # How long a message waits for a full connection, us. With Zenoh's 1 ms a busy machine loses
-    # reliable messages. Only the first waits: until the connection is free again, what does not
-    # fit is dropped at once, so a reader that is stuck stalls nobody for longer.
-    "transport/link/tx/queue/congestion_control/drop/wait_before_drop": 100_000,
+    # How long a message waits for a full connection, us: whoever publishes waits with it, and so
+    # does its whole node. A reader that hangs must cost nobody more than that.
+    f"{_QUEUE}/congestion_control/drop/wait_before_drop": 1_000,
+    f"{_QUEUE}/congestion_control/drop/max_wait_before_drop_fragments": 10_000,
+    # Batches of 64 kB a connection and priority, allocated when used; 16 is Zenoh's most. What a
+    # busy machine cannot send at once waits here. With Zenoh's 2, reliable messages are lost.
+    **{f"{_QUEUE}/size/{priority}": 16 for priority in _PRIORITIES},
 }
 _SESSION: dict[str, Any] = {
     **_COMMON,
