@@ -14,7 +14,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import Node, SetParameter
 from launch_ros.parameter_descriptions import ParameterValue
 
 SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
@@ -23,6 +23,18 @@ SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
 def generate_launch_description() -> LaunchDescription:
     """Bring up the simulation, the monitor and the policy node."""
     seed = DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene.")
+    factor = DeclareLaunchArgument(
+        "real_time_factor",
+        default_value="1.0",
+        description="Simulated time over the host's, at most. 0: as fast as the host can.",
+    )
+    patience = DeclareLaunchArgument(
+        "lockstep_timeout_s",
+        default_value="5.0",
+        description="For how long simulated time waits for a node that is late. 0: it does not.",
+    )
+    # Every node below lives in the simulation's time, /clock.
+    simulated = SetParameter("use_sim_time", True)
     # First, for it declares the robot file.
     suite = IncludeLaunchDescription(PythonLaunchDescriptionSource(SUITE))
     simulation = Node(
@@ -34,8 +46,14 @@ def generate_launch_description() -> LaunchDescription:
             {
                 "robot_file": ParameterValue(LaunchConfiguration("robot_file"), value_type=str),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+                "real_time_factor": ParameterValue(
+                    LaunchConfiguration("real_time_factor"), value_type=float
+                ),
+                "lockstep_timeout_s": ParameterValue(
+                    LaunchConfiguration("lockstep_timeout_s"), value_type=float
+                ),
             }
         ],
         on_exit=Shutdown(reason="the simulation ended"),
     )
-    return LaunchDescription([seed, suite, simulation])
+    return LaunchDescription([seed, factor, patience, simulated, suite, simulation])

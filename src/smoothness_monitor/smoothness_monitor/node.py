@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -28,6 +27,7 @@ except ImportError:  # Humble: stale_controller_state has to find an inactive co
 
 from smooth_motion import load_robot
 from smoothness_monitor import convert, qos
+from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import NOTHING, Answer, Level, Now, Outputs
@@ -56,7 +56,8 @@ class SmoothnessMonitor(Node):
         robot, config = load_robot(params.robot_file), load_config(params.monitor_file)
         self._show_config(config)
         self._monitor = Monitor(robot, config)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._motion = MotionClock(self)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = 0
         self._reset: Future | None = None
         self._arm_controller = robot.arm_controller
@@ -93,11 +94,11 @@ class SmoothnessMonitor(Node):
         # In a group of its own: while a reset waits for the controller, all else goes on.
         group = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, "~/reset", self._on_reset, callback_group=group)
-        self.create_timer(TICK_S, self._on_tick, clock=self._steady)
-        self.create_timer(GRAPH_S, self._on_graph, clock=self._steady)
+        self.create_timer(TICK_S, self._on_tick, clock=self._motion.timers)
+        self.create_timer(GRAPH_S, self._on_graph, clock=steady)
         period_s = 1.0 / config.smoothness_rate_hz
-        self.create_timer(period_s, self._on_smoothness, clock=self._steady)
-        self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=self._steady)
+        self.create_timer(period_s, self._on_smoothness, clock=self._motion.timers)
+        self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=steady)
         self.get_logger().info(
             f"{robot.name}: {len(robot.limits.joint_names)} joints, thresholds from "
             f"{params.monitor_file}"
@@ -137,8 +138,7 @@ class SmoothnessMonitor(Node):
             )
 
     def _now(self) -> Now:
-        # What a `Clock` of STEADY_TIME reads, without a `Time` around it: this runs every message.
-        return Now(self.get_clock().now().nanoseconds, time.monotonic_ns())
+        return self._motion.now()
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -197,6 +197,7 @@ class SmoothnessMonitor(Node):
         self._ticks += 1
         if self._ticks % TICKS_PER_STATE == 0:
             self._publish_state()
+        self._motion.acknowledge()
 
     def _on_graph(self) -> None:
         others: list[str] = []

@@ -41,7 +41,7 @@ class LaunchedGraph:
                 start_new_session=True,
             )
 
-    def pid_of(self, executable: str, timeout_s: float = 20.0) -> int:
+    def pid_of(self, executable: str, timeout_s: float = 120.0) -> int:
         """Return the process id of a node started by the launch file."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -59,7 +59,7 @@ class LaunchedGraph:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(20)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
@@ -106,9 +106,12 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def graph(share: Path, domain: int, tmp_path: Path) -> Iterator[LaunchedGraph]:
-    """The simulated SO-101 with the `color_pick` policy."""
+    """The simulated SO-101 with the `color_pick` policy, as fast as the host can."""
     launched = LaunchedGraph(
-        share / "launch" / "so101_sim.launch.py", tmp_path / "launch.log", seed="3"
+        share / "launch" / "so101_sim.launch.py",
+        tmp_path / "launch.log",
+        seed="3",
+        real_time_factor="0.0",
     )
     yield launched
     launched.stop()

@@ -53,6 +53,7 @@ def describe(
             "contract_file": str(contract),
             "robot_file": robot_file,
             "seed": str(arguments.seed),
+            "real_time_factor": str(arguments.real_time_factor),
         }.items(),
     )
     runner = Node(
@@ -62,6 +63,7 @@ def describe(
         output="screen",
         parameters=[
             {
+                "use_sim_time": True,
                 "robot_file": robot_file,
                 "episodes": arguments.episodes,
                 "seed": arguments.seed,
@@ -96,7 +98,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=3, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for results")
+    parser.add_argument(
+        "--real-time-factor",
+        type=float,
+        default=1.0,
+        help="simulated time over the host's, at most; 0: as fast as it can (default: 1)",
+    )
     arguments = parser.parse_args(argv)
+    if not 0.0 <= arguments.real_time_factor <= 100.0:
+        parser.error("--real-time-factor must be between 0 and 100")
     if arguments.episodes < 1:
         parser.error("--episodes must be 1 or more")
     return arguments

@@ -32,6 +32,7 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
 from vla_msgs.srv import ResetScene
 
 from smooth_motion import RobotConfigError, load_robot
+from vla_bringup.clock import Spectator
 from vla_bringup.recording import ChunkArrival, Episode, Recording
 from vla_bringup.video import EpisodeVideo
 
@@ -43,6 +44,9 @@ COLOURS = ("red", "green", "blue")
 ADVERSARY_SMOOTH_S = 12.0
 ADVERSARY_RAW_S = 6.0
 REST_SAMPLES = 20
+# A simulation that stands tells the time all the same. One on a busy host may take long to start.
+NO_SIMULATION_S = 60.0
+START_S = 60.0
 REASONS = {
     getattr(RunPolicy.Result, name): name
     for name in (
@@ -116,6 +120,11 @@ class EpisodeRunner(Node):
             SetParameters, "vla_policy_node/set_parameters"
         )
 
+        self._spectator = Spectator(self)
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
     def _text(self, name: str) -> str:
         return str(self.get_parameter(name).value)
 
@@ -181,7 +190,7 @@ class EpisodeRunner(Node):
         """Carry out the demonstration; returns the exit code."""
         self._await_graph()
         self._filming = True
-        started = time.monotonic()
+        started_s, started_ns = time.monotonic(), self._now_ns()
         try:
             if self.get_parameter("adversary").value:
                 code = self._run_adversary()
@@ -190,20 +199,22 @@ class EpisodeRunner(Node):
         finally:
             self._filming = False
             self.video.close()
-            self._write(time.monotonic() - started)
+            self._write(time.monotonic() - started_s, (self._now_ns() - started_ns) * 1e-9)
         return code
 
     def _await_graph(self) -> None:
-        self._until(lambda: self.reset_scene.service_is_ready(), 30.0, "~/reset of the simulation")
-        self._until(
-            lambda: self.run_policy.server_is_ready(), 30.0, "~/run_policy of the policy node"
-        )
-        self._until(lambda: self.safety.permit, 30.0, "permit of the monitor")
-        self._until(
-            lambda: bool(self.status.policy_id) and not self.status.waiting_for,
-            30.0,
-            "complete inputs at the policy node",
-        )
+        """Wait for processes to start, which takes the host's time and not simulated time."""
+        for ready, what in (
+            (self.reset_scene.service_is_ready, "~/reset of the simulation"),
+            (self.run_policy.server_is_ready, "~/run_policy of the policy node"),
+            (lambda: self._now_ns() > 0, "time on /clock"),
+            (lambda: self.safety.permit, "permit of the monitor"),
+            (self._policy_has_inputs, "complete inputs at the policy node"),
+        ):
+            self._until(ready, START_S, what, lambda: round(time.monotonic() * 1e9))
+
+    def _policy_has_inputs(self) -> bool:
+        return bool(self.status.policy_id) and not self.status.waiting_for
 
     def _run_episodes(self) -> Exit:
         first = int(self.get_parameter("seed").value)
@@ -230,9 +241,9 @@ class EpisodeRunner(Node):
         if not reply.success:
             raise GraphError(f"the simulation refused to lay out seed {seed}: {reply.message}")
         self._until(lambda: self.task is not None and self.task.seed == seed, 5.0, "a new scene")
-        started = time.monotonic()
+        started_ns = self._now_ns()
         result = self._run_instruction(instruction)
-        duration = time.monotonic() - started
+        duration = (self._now_ns() - started_ns) * 1e-9
         self._until(self._at_rest, 10.0, "rest after the episode")
         success = _only_in_bin(self.task, f"{colour}_cube")
         return Episode(
@@ -253,9 +264,10 @@ class EpisodeRunner(Node):
         if not handle.accepted:
             raise GraphError(f"the policy node refused the instruction '{instruction}'")
         ended = handle.get_result_async()
-        deadline = time.monotonic() + limit + 10.0
+        deadline_ns = self._now_ns() + round((limit + 10.0) * 1e9)
         shown = 0.0
-        while not ended.done() and time.monotonic() < deadline:
+        while not ended.done() and self._now_ns() < deadline_ns:
+            self._look_for_the_simulation("the instruction's end")
             if time.monotonic() - shown > 0.5:
                 shown = time.monotonic()
                 self._show()
@@ -271,24 +283,25 @@ class EpisodeRunner(Node):
     def _run_adversary(self) -> Exit:
         """Run a hostile policy behind the planner, then without: the monitor must stop that."""
         _say("act 1: a hostile policy behind the planner; nothing may exceed a limit or trip")
-        end = time.monotonic() + ADVERSARY_SMOOTH_S
-        while time.monotonic() < end and not self.recording.trips:
+        end_ns = self._now_ns() + round(ADVERSARY_SMOOTH_S * 1e9)
+        while self._now_ns() < end_ns and not self.recording.trips:
             # The node gives up after some useless chunks in a row; a hostile operator insists.
-            self._run_instruction("behave badly", until=lambda: time.monotonic() > end)
+            self._run_instruction("behave badly", until=lambda: self._now_ns() > end_ns)
         if self.recording.trips:
             _say(f"tripped behind the planner: {self.recording.trips}")
             return Exit.EPISODE_FAILED
         _say("act 2: in mid-motion its chunks go out raw; the monitor must stop the arm and latch")
-        began = time.monotonic()
+        began_ns = self._now_ns()
         switched = False
 
         def turn() -> bool:
             nonlocal switched
             moving = self._reference_speed() > 0.1
-            if not switched and (moving or time.monotonic() - began > ADVERSARY_RAW_S):
+            since_s = (self._now_ns() - began_ns) * 1e-9
+            if not switched and (moving or since_s > ADVERSARY_RAW_S):
                 switched = True
                 self._set_planner("raw")
-            return time.monotonic() - began > 2 * ADVERSARY_RAW_S
+            return since_s > 2 * ADVERSARY_RAW_S
 
         self._run_instruction("behave badly", until=turn)
         self._until(self._at_rest, 5.0, "rest after the stop")
@@ -327,13 +340,27 @@ class EpisodeRunner(Node):
             np.all(np.ptp(np.stack(recent), axis=0) < 1e-9)
         )
 
-    def _until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
-        deadline = time.monotonic() + timeout_s
+    def _until(
+        self,
+        ready: Callable[[], bool],
+        timeout_s: float,
+        what: str,
+        now_ns: Callable[[], int] | None = None,
+    ) -> None:
+        """Wait for something, no longer than a time of a clock, ROS time as a rule."""
+        now_ns = now_ns or self._now_ns
+        deadline_ns = now_ns() + round(timeout_s * 1e9)
         while not ready():
-            if time.monotonic() > deadline:
+            self._look_for_the_simulation(what)
+            if now_ns() > deadline_ns:
                 detail = list(self.safety.waiting_for) + list(self.status.waiting_for)
                 raise GraphError(f"no {what} after {timeout_s:.0f} s {detail or ''}".rstrip())
             time.sleep(0.02)
+
+    def _look_for_the_simulation(self, what: str) -> None:
+        silent_s = self._spectator.silent_s
+        if silent_s > NO_SIMULATION_S:
+            raise GraphError(f"no {what}: nobody has told the time on /clock for {silent_s:.0f} s")
 
     def _result(self, future: Future, timeout_s: float) -> object:
         self._until(future.done, timeout_s, "answer")
@@ -353,15 +380,17 @@ class EpisodeRunner(Node):
             f"{self.status.plan_time * 1e3:4.1f} ms  permit {self.safety.permit}"
         )
 
-    def _write(self, wall_s: float) -> None:
+    def _write(self, wall_s: float, ros_s: float) -> None:
         # Imported when it is needed: matplotlib takes a second, in which a signal would end in a
         # traceback.
         from vla_bringup.report import write_report
 
+        self._spectator.leave()
         with self._lock:
             summary = self.recording.write_summary(
                 self.output / "summary.json",
                 wall_s=round(wall_s, 1),
+                ros_s=round(ros_s, 1),
                 monitor_state=int(self.safety.state),
                 first_cause=self.safety.first_cause,
                 first_cause_detail=self.safety.first_cause_detail,

@@ -498,12 +498,23 @@ def test_a_chunk_that_is_over_before_it_arrives_yields_no_plan(make_world):
 def test_a_plan_that_took_too_long_is_dropped(make_world):
     world = make_world(latency_ms=0)
     ticks = iter(range(0, 10**12, 80 * MS))
-    world.conductor._stopwatch_ns = lambda: next(ticks)
+    world.conductor._motion_ns = lambda: next(ticks)
     world.conductor.begin("anything", 60.0, world.now_ns)
     world.run(0.5)
     assert world.plans == []
     refusal = world.conductor.status(world.now_ns).statistics.last_refusal
     assert "planning took 80.0 ms" in refusal
+
+
+def test_a_plan_that_took_long_while_simulated_time_stood_is_sent(make_world):
+    world = make_world(latency_ms=0)
+    ticks = iter(range(0, 10**12, 80 * MS))
+    world.conductor._stopwatch_ns = lambda: next(ticks)
+    world.conductor._motion_ns = lambda: 0
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(0.5)
+    assert world.plans != []
+    assert world.conductor.status(world.now_ns).statistics.plan_times_s[0] == 0.08
 
 
 def test_the_raw_planner_publishes_the_rows_as_they_are(make_world, noise_policy):

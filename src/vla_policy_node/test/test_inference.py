@@ -174,3 +174,33 @@ def test_what_is_committed_is_handed_to_a_policy_that_takes_it(spec):
 
 def test_a_policy_that_does_not_take_it_says_so(inference):
     assert not inference.continues
+
+
+def test_an_answer_in_simulated_time_counts_after_the_latency_and_time_waits_for_it(policy):
+    host_ns = [0]
+    worker = Inference(policy, 2 * SECOND, lambda: host_ns[0], latency_ns=50)
+    worker.begin()
+    worker.submit(observe("one"), 100)
+    assert not worker.holds(149)
+    assert worker.holds(150)
+    policy.gate.release()
+    while worker.holds(150):
+        time.sleep(0.001)
+    assert worker.poll(149) is None
+    assert worker.poll(150).action.phase == "one"
+    assert not worker.holds(200)
+    assert worker.close(5.0)
+
+
+def test_a_policy_that_hangs_is_told_by_the_hosts_clock_and_holds_time_no_longer(policy):
+    host_ns = [0]
+    worker = Inference(policy, 2 * SECOND, lambda: host_ns[0], latency_ns=50)
+    worker.begin()
+    worker.submit(observe("one"), 100)
+    assert worker.poll(100 + 90 * SECOND) is None
+    assert worker.holds(100 + 90 * SECOND)
+    host_ns[0] = 2 * SECOND + 1
+    assert "has not answered" in worker.poll(150).failure
+    assert not worker.holds(150)
+    policy.gate.release()
+    assert worker.close(5.0)

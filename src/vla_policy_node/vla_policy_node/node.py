@@ -24,6 +24,7 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
 from smooth_motion import MotionError, Plan, RobotConfigError
 from vla_policy_node import convert, qos
+from vla_policy_node.clock import MotionClock
 from vla_policy_node.core.conductor import Conductor, Level, Outputs
 from vla_policy_node.core.contract import ContractError, ImageSource, StateSource
 from vla_policy_node.core.inference import Inference
@@ -33,6 +34,8 @@ from vla_policy_node.run_policy import RunPolicyServer
 
 TICK_S = 0.01
 STARTUP_CHECK_S = 0.5
+# How often it is looked for an answer while simulated time waits for it.
+HOLD_S = 0.005
 CLOSE_TIMEOUT_S = 2.0
 
 
@@ -55,7 +58,10 @@ class PolicyNode(Node):
         self._gripper_joints = (loaded.robot.gripper.joint,)
         self._policy_id = loaded.policy.spec.policy_id
         timeout_ns = round(loaded.timeout_s * convert.SECOND_NS)
-        self._inference = Inference(loaded.policy, timeout_ns)
+        self._motion = MotionClock(self)
+        latency_s = self._settings.simulated_latency_s if self._motion.simulated else 0.0
+        latency_ns = round(latency_s * convert.SECOND_NS)
+        self._inference = Inference(loaded.policy, timeout_ns, time.monotonic_ns, latency_ns)
         self._conductor = Conductor(
             loaded.robot,
             loaded.contract,
@@ -63,17 +69,20 @@ class PolicyNode(Node):
             self._inference,
             self._settings,
             time.monotonic_ns,
+            self._motion.elapsed_ns,
         )
         self._reported: tuple[object, ...] = ()
         self._publish_to()
         self._subscribe_to(loaded.robot.arm_controller, loaded.robot.gripper.controller)
-        self._action = RunPolicyServer(self, self._conductor)
+        self._action = RunPolicyServer(self, self._conductor, self._motion.elapsed_ns)
         self.add_on_set_parameters_callback(self._on_set)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._began_ns = time.monotonic_ns()
         self._startup = self.create_timer(STARTUP_CHECK_S, self._check_startup, clock=steady)
-        self.create_timer(TICK_S, self._tick, clock=steady)
-        self.create_timer(1.0 / self._settings.status_rate_hz, self._report, clock=steady)
+        self.create_timer(TICK_S, self._tick, clock=self._motion.timers)
+        self._hold = self.create_timer(HOLD_S, self._on_hold, clock=steady)
+        period_s = 1.0 / self._settings.status_rate_hz
+        self.create_timer(period_s, self._report, clock=self._motion.timers)
         self.get_logger().info(f"{self._policy_id} is loaded; give an instruction")
 
     def close(self) -> None:
@@ -142,7 +151,7 @@ class PolicyNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _on_image(self, source: ImageSource, msg: Image) -> None:
-        stamp_ns, steady_ns = convert.to_ns(msg.header.stamp), time.monotonic_ns()
+        stamp_ns, steady_ns = convert.to_ns(msg.header.stamp), self._motion.elapsed_ns()
         observations = self._conductor.observations
         try:
             pixels = convert.to_pixels(msg, source.encoding)
@@ -157,11 +166,11 @@ class PolicyNode(Node):
             msg.name,
             np.array(getattr(msg, source.field), dtype=np.float64),
             convert.to_ns(msg.header.stamp),
-            time.monotonic_ns(),
+            self._motion.elapsed_ns(),
         )
 
     def _on_monitor(self, msg: SafetyState) -> None:
-        self._conductor.monitor(convert.to_monitor(msg), time.monotonic_ns())
+        self._conductor.monitor(convert.to_monitor(msg), self._motion.elapsed_ns())
 
     def _on_arm(self, msg: JointTrajectoryControllerState) -> None:
         try:
@@ -169,7 +178,7 @@ class PolicyNode(Node):
         except convert.MessageError as error:
             self._conductor.complain(f"controller_state of the arm: {error}")
         else:
-            self._conductor.arm(report, self._now_ns(), time.monotonic_ns())
+            self._conductor.arm(report, *self._motion.now())
 
     def _on_command(self, msg: JointTrajectory) -> None:
         try:
@@ -185,10 +194,10 @@ class PolicyNode(Node):
         except convert.MessageError as error:
             self._conductor.complain(f"controller_state of the gripper: {error}")
         else:
-            self._conductor.gripper(report, time.monotonic_ns())
+            self._conductor.gripper(report, self._motion.elapsed_ns())
 
     def _on_instruction(self, msg: String) -> None:
-        self._conductor.instruct(msg.data, time.monotonic_ns())
+        self._conductor.instruct(msg.data, self._motion.elapsed_ns())
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
         values = {spec.name: self.get_parameter(spec.name).value for spec in parameter_fields()}
@@ -203,11 +212,23 @@ class PolicyNode(Node):
 
     def _tick(self) -> None:
         self._action.cancel_where_asked()
-        self._publish(self._conductor.step(self._now_ns(), time.monotonic_ns()))
-        status = self._conductor.status(time.monotonic_ns())
+        self._publish(self._conductor.step(*self._motion.now()))
+        status = self._conductor.status(self._motion.elapsed_ns())
         if status.digest != self._reported:
             self._reported = status.digest
             self._status.publish(convert.from_status(status, self._now_ns()))
+        if not self._motion.simulated:
+            return
+        if self._inference.holds(self._motion.elapsed_ns()):
+            self._hold.reset()
+        else:
+            self._hold.cancel()
+            self._motion.acknowledge()
+
+    def _on_hold(self) -> None:
+        """Look for the answer that simulated time waits for."""
+        self._motion.hold()
+        self._tick()
 
     def _publish(self, outputs: Outputs) -> None:
         # The trajectories first: everything else can wait.
@@ -230,7 +251,7 @@ class PolicyNode(Node):
                 log.info(text)
 
     def _report(self) -> None:
-        status = self._conductor.status(time.monotonic_ns())
+        status = self._conductor.status(self._motion.elapsed_ns())
         self._status.publish(convert.from_status(status, self._now_ns()))
         self._action.feed_back(status)
 

@@ -125,6 +125,14 @@ class Parameters:
         0.1,
         300.0,
     )
+    simulated_latency_s: float = _number(
+        0.05,
+        "With `use_sim_time`: how long the policy takes to answer. Simulated time waits for an "
+        "answer that is not there by then, so a slow computer changes nothing.",
+        "s",
+        0.0,
+        60.0,
+    )
     startup_timeout_s: float = _number(
         15.0,
         "The node exits when a topic of the contract still has no publisher after this long.",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
@@ -19,13 +19,17 @@ from vla_policy_node.core.session import Ended, Termination, goal_problem
 class RunPolicyServer:
     """Begins a run for each goal and hands its end to the client. A newer run preempts."""
 
-    def __init__(self, node: Node, conductor: Conductor) -> None:
+    def __init__(
+        self, node: Node, conductor: Conductor, motion_ns: Callable[[], int]
+    ) -> None:
         """Offer the action.
 
         Args:
             node: Whose action it is.
             conductor: Carries the instructions out.
+            motion_ns: The clock of the motion.
         """
+        self._motion_ns = motion_ns
         self._conductor = conductor
         self._log = node.get_logger()
         self._goals: dict[int, tuple[ServerGoalHandle, Future]] = {}
@@ -41,7 +45,7 @@ class RunPolicyServer:
     def cancel_where_asked(self) -> None:
         """End the run whose client has asked for that."""
         if any(handle.is_cancel_requested for handle, _ in self._goals.values()):
-            self._conductor.cancel("the client asked to stop", time.monotonic_ns())
+            self._conductor.cancel("the client asked to stop", self._motion_ns())
 
     def ended(self, ended: Ended) -> None:
         """Hand the end of a run to its client, if it has one."""
@@ -63,7 +67,7 @@ class RunPolicyServer:
 
     async def _execute(self, handle: ServerGoalHandle) -> RunPolicy.Result:
         goal, future = handle.request, Future()
-        run_id = self._conductor.begin(goal.instruction, goal.max_duration, time.monotonic_ns())
+        run_id = self._conductor.begin(goal.instruction, goal.max_duration, self._motion_ns())
         self._goals[run_id] = (handle, future)
         ended: Ended = await future
         if ended.termination is Termination.DONE:

@@ -52,7 +52,7 @@ def to_ns(stamp):
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def until(ready, timeout_s=15.0):
+def until(ready, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not ready():
         assert time.monotonic() < deadline
@@ -99,6 +99,9 @@ class Observer:
         )
         self.reset_client = self.node.create_client(ResetScene, "vla_sim/reset")
 
+    def now_ns(self):
+        return to_ns(self.newest("joint_states").header.stamp)
+
     def newest(self, topic):
         until(lambda: self.seen[topic])
         return self.seen[topic][-1]
@@ -137,7 +140,7 @@ def observer(domain):
 
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()
-    until(seen.reset_client.service_is_ready, 30.0)
+    until(seen.reset_client.service_is_ready)
     until(seen.follow.server_is_ready)
     until(lambda: seen.arm.get_subscription_count() and seen.gripper.get_subscription_count())
     yield seen
@@ -146,7 +149,7 @@ def observer(domain):
     rclpy.shutdown(context=context)
     thread.join(10)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_every_topic_is_published(observer):
@@ -213,7 +216,7 @@ def test_a_reset_is_refused_while_the_arm_moves(observer):
 
 def test_controller_state_acknowledges_a_stamped_plan(observer):
     states = observer.seen["arm_controller/controller_state"]
-    stamp_ns = time.time_ns() - 20 * MS
+    stamp_ns = observer.now_ns() - 20 * MS
     start = list(observer.newest("arm_controller/controller_state").reference.positions)
     observer.arm.publish(trajectory((0, start), (600, HOME), stamp_ns=stamp_ns))
 
@@ -233,7 +236,7 @@ def test_controller_state_acknowledges_a_stamped_plan(observer):
 
 def test_a_plan_that_begins_later_is_acknowledged_with_a_negative_time(observer):
     states = observer.seen["arm_controller/controller_state"]
-    stamp_ns = time.time_ns() + 400 * MS
+    stamp_ns = observer.now_ns() + 400 * MS
     observer.arm.publish(trajectory((0, HOME), stamp_ns=stamp_ns))
 
     def early(state):
@@ -292,7 +295,8 @@ def test_a_new_goal_aborts_the_running_one(observer):
 def test_a_nan_moves_nothing(observer):
     before = observer.positions()
     observer.arm.publish(trajectory((100, [float("nan")] * 5)))
-    time.sleep(0.5)
+    refused_ns = observer.now_ns()
+    until(lambda: observer.now_ns() > refused_ns + 500 * MS)
     assert observer.positions() == pytest.approx(before, abs=0.01)
     observer.arm.publish(trajectory((300, HOME)))
     until(lambda: np.allclose(observer.positions()[:5], HOME, atol=0.02))
@@ -311,7 +315,7 @@ def test_a_nan_moves_nothing(observer):
 def test_bad_input_ends_the_node_with_one_line(domain, parameters, said):
     words = [word.format(robot=ROBOT) for word in parameters]
     process = launch(*words, stderr=subprocess.PIPE, text=True)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 2, errors
     assert len(errors.strip().splitlines()) == 1, errors
     assert said in errors
@@ -325,6 +329,6 @@ def test_a_node_that_is_told_to_end_ends_cleanly(domain, signals):
     for each in signals:
         process.send_signal(each)
         time.sleep(0.02)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors

@@ -30,6 +30,7 @@ from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
 from vla_sim.params import PHYSICS_RATE_HZ, ParameterError, Parameters, check
+from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
 from vla_sim.world import RenderError, World, WorldError
 
@@ -43,8 +44,9 @@ CONFIGURATION_ERRORS = (
 CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
 WARNING_PERIOD_NS = 5_000_000_000
-COUNTED_PICTURES = 150
-TOLERATED_PICTURES = 30
+# Simulated time begins here: far enough from zero, which means "no time yet" to many a node and
+# "start now" to a controller.
+START_NS = 1_000_000_000_000
 
 
 class SimulationNode(Node):
@@ -62,7 +64,7 @@ class SimulationNode(Node):
         self.failed = False
         self._workers: list[ControlWorker | CameraWorker] = []
         self._warned_ns: dict[str, int] = {}
-        self._offered = self._left_out = 0
+        self._now_ns = START_NS
         parameters = self._read_parameters()
         robot = load_robot(parameters.robot_file)
         self._frame = robot.base_frame
@@ -89,7 +91,7 @@ class SimulationNode(Node):
         self._publish_arm = self._serve(robot.arm_controller, self._simulation.arm)
         self._publish_gripper = self._serve(robot.gripper.controller, self._simulation.gripper)
         self._goals = TrajectoryActionServer(
-            self, robot.arm_controller, self._simulation.arm, self._lock
+            self, robot.arm_controller, self._simulation.arm, self._lock, lambda: self._now_ns
         )
         self.create_service(ResetScene, "~/reset", self._on_reset)
 
@@ -105,9 +107,11 @@ class SimulationNode(Node):
         )
         self._workers.append(self._cameras)
         self._cameras.start_drawing()
-        control = ControlWorker(period_ns, self._tick, self._on_slip, self._on_failure)
-        self._workers.append(control)
-        control.start()
+        self._timekeeper = Timekeeper(
+            self, parameters, START_NS, period_ns, self._tick, self._on_failure
+        )
+        self._workers.append(self._timekeeper.worker)
+        self._timekeeper.worker.start()
         self.get_logger().info(
             f"simulating {robot.name}, scene {self._seed}, controllers at "
             f"{parameters.controller_rate_hz} Hz, cameras {size[0]}x{size[1]} at "
@@ -154,7 +158,7 @@ class SimulationNode(Node):
         def on_trajectory(msg: JointTrajectory) -> None:
             trajectory = convert.to_trajectory(msg)
             with self._lock:
-                rejection = controller.receive(trajectory, time.time_ns())
+                rejection = controller.receive(trajectory, self._now_ns)
             if rejection is not None:
                 self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
 
@@ -174,6 +178,7 @@ class SimulationNode(Node):
     def _tick(self, tick_ns: int) -> None:
         snapshot = objects = None
         with self._lock:
+            self._now_ns = tick_ns
             # Both are of the tick's time, so they come before the physics moves on.
             if self._camera_due.due(tick_ns):
                 snapshot = self._world.snapshot()
@@ -181,6 +186,8 @@ class SimulationNode(Node):
                 objects = self._world.objects()
             tick = self._simulation.tick(tick_ns)
             seed = self._seed
+        # Before what is stamped with it, so that nobody hears from the future.
+        self._timekeeper.announce(tick_ns)
         convert.fill_joints(self._joints, tick)
         self._joint_states.publish(self._joints)
         self._publish_arm(tick.arm)
@@ -189,31 +196,12 @@ class SimulationNode(Node):
         if objects is not None:
             self._task_state.publish(convert.from_objects(tick_ns, self._frame, seed, objects))
         if snapshot is not None:
-            self._count_picture(self._cameras.offer(tick_ns, snapshot))
+            self._cameras.offer(tick_ns, snapshot)
         if tick.not_finite:
             self._warn(
                 f"the command of {', '.join(tick.not_finite)} is not finite; "
                 "the servo keeps its last target"
             )
-
-    def _count_picture(self, in_time: bool) -> None:
-        """Say so when the cameras fall behind for longer than a busy moment."""
-        self._offered += 1
-        self._left_out += not in_time
-        if self._offered < COUNTED_PICTURES:
-            return
-        if self._left_out > TOLERATED_PICTURES:
-            self.get_logger().warning(
-                f"{self._left_out} of the last {self._offered} pictures were left out: this "
-                "computer does not draw them at camera_rate_hz; lower it or the image size"
-            )
-        self._offered = self._left_out = 0
-
-    def _on_slip(self, slipped_ns: int) -> None:
-        self.get_logger().warning(
-            f"the host's clock and the simulation were {slipped_ns / 1e9:.2f} s apart; "
-            "the ticks between are given up"
-        )
 
     # -- the camera thread ------------------------------------------------------------------------
 

@@ -46,6 +46,22 @@ class Parameters:
         100, "Rate of the controllers and of the states; a divisor of 500.", "Hz", 50, 500
     )
     camera_rate_hz: float = _param(30.0, "Rate of each camera.", "Hz", 1.0, 50.0)
+    real_time_factor: float = _param(
+        1.0,
+        "Simulated time over the host's, at most; 0: as fast as the host can. A host that is too "
+        "slow for it only makes a slower simulation.",
+        "",
+        0.0,
+        100.0,
+    )
+    lockstep_timeout_s: float = _param(
+        5.0,
+        "Simulated time waits for the nodes that acknowledge it, for one that says nothing no "
+        "longer than this of the host's time. 0: it waits for nobody, as on a robot.",
+        "s",
+        0.0,
+        600.0,
+    )
     image_width: int = _param(640, "Width of the images.", "px", 32, 1920)
     image_height: int = _param(480, "Height of the images.", "px", 32, 1080)
 

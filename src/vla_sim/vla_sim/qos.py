@@ -14,3 +14,6 @@ STATE = _profile(10, ReliabilityPolicy.RELIABLE)
 # An older plan must never follow a newer one.
 TRAJECTORY = _profile(1, ReliabilityPolicy.RELIABLE)
 TASK_STATE = _profile(1, ReliabilityPolicy.RELIABLE)
+# Some subscribe reliably, those of rclpy and rclcpp do not.
+CLOCK = _profile(10, ReliabilityPolicy.RELIABLE)
+ACKNOWLEDGEMENT = _profile(10, ReliabilityPolicy.RELIABLE)

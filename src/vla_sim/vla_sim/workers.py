@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's two threads: control on its grid, and cameras, which must not delay it."""
+"""The node's two threads: control, tick by tick, and the cameras."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_sim.core.grid import TickGrid
+from vla_sim.core.pace import Lockstep, Pace
 from vla_sim.world import Renderer, Snapshot, World
 
-# What a stalled host made late is caught up with, which takes a small part of that time. Ticks
-# that are given up are missing motion: the reference goes on without the joints, and the monitor
-# trips. Later than this, the monitor would take the stamps for those of another clock.
-SLIP_NS = 900_000_000
-_LONGEST_SLEEP_S = 0.1  # so that a stop, or a clock that was set back, is noticed
+# How often the time is told while it stands, so that a node that lost a message, or comes only
+# now, learns it, and so that a simulation that waits can be told from one that is no more.
+ANNOUNCE_S = 0.05
 
 Picture = NDArray[np.uint8]
 
@@ -49,44 +47,110 @@ class _Worker(threading.Thread):
 
 
 class ControlWorker(_Worker):
-    """Calls `tick` for every multiple of the period in system time, late ones included."""
+    """Calls `tick` for every multiple of the period in simulated time, and leaves none out."""
 
     def __init__(
         self,
+        start_ns: int,
         period_ns: int,
+        pace: Pace,
+        lockstep: Lockstep,
         tick: Callable[[int], None],
-        on_slip: Callable[[int], None],
+        announce: Callable[[int], None],
+        on_left_out: Callable[[tuple[str, ...]], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         """Prepare the thread.
 
         Args:
+            start_ns: Time of the first tick.
             period_ns: Time between ticks.
+            pace: How fast ticks may follow one another.
+            lockstep: The nodes that must have dealt with the ticks before.
             tick: Called with a tick's time.
-            on_slip: Called with the ns by which the grid was moved after a long stall.
+            announce: Called with the newest tick's time, again and again, while time stands.
+            on_left_out: Called with the nodes that are waited for no longer.
             on_failure: Called with what `tick` raised; the thread ends then.
         """
         super().__init__("control", on_failure)
-        self._period_ns = period_ns
-        self._tick = tick
-        self._on_slip = on_slip
+        self._next_ns, self._period_ns = start_ns, period_ns
+        self._pace, self._lockstep = pace, lockstep
+        self._tick, self._announce, self._on_left_out = tick, announce, on_left_out
+        self._changed = threading.Condition()
+        self._paused = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether time stands until it is told to go on."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        with self._changed:
+            self._paused = paused
+            self._changed.notify()
+
+    def heard(self, name: str, stamp_ns: int) -> None:
+        """Take in a node's word that it has dealt with everything up to a time."""
+        with self._changed:
+            self._lockstep.heard(name, stamp_ns)
+            self._changed.notify()
+
+    def keep(self, present: Collection[str]) -> None:
+        """Wait no longer for nodes that are not present any more."""
+        with self._changed:
+            left = self._lockstep.keep(present)
+            self._changed.notify()
+        if left:
+            self._on_left_out(left)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a node is waited for."""
+        with self._changed:
+            return bool(self._lockstep.behind(self._next_ns))
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify()
+        super().stop()
 
     def work(self) -> None:
         """Tick until stopped."""
-        grid = TickGrid(time.time_ns(), self._period_ns, SLIP_NS)
+        while self._await_turn():
+            self._tick(self._next_ns)
+            self._pace.ticked(time.monotonic_ns())
+            self._next_ns += self._period_ns
+
+    def _await_turn(self) -> bool:
+        """Wait until the next tick may be; return False when there is to be none."""
+        told_s = time.monotonic()
         while not self._stopping.is_set():
-            ahead_s = (grid.next_ns - time.time_ns()) / 1e9
-            if ahead_s > 0.0:
-                time.sleep(min(ahead_s, _LONGEST_SLEEP_S))
-            due = grid.due(time.time_ns())
-            if due.slipped_ns:
-                self._on_slip(due.slipped_ns)
-            for tick_ns in due.ticks_ns:
-                self._tick(tick_ns)
+            with self._changed:
+                left_out = self._lockstep.overdue(self._next_ns, time.monotonic_ns())
+                hold_s = self._hold_s()
+                if hold_s > 0.0:
+                    self._changed.wait(min(hold_s, ANNOUNCE_S))
+            if left_out:
+                self._on_left_out(left_out)
+            if hold_s <= 0.0:
+                return True
+            now_s = time.monotonic()
+            if now_s - told_s >= ANNOUNCE_S:
+                told_s = now_s
+                self._announce(self._next_ns - self._period_ns)
+        return False
+
+    def _hold_s(self) -> float:
+        if self._paused or self._lockstep.behind(self._next_ns):
+            return ANNOUNCE_S
+        return self._pace.wait_ns(time.monotonic_ns()) * 1e-9
 
 
 class CameraWorker(_Worker):
-    """Draws the newest snapshot that it was offered, from every camera."""
+    """Draws every snapshot that it is offered, from every camera."""
 
     def __init__(
         self,
@@ -110,6 +174,7 @@ class CameraWorker(_Worker):
         self._publish = publish
         self._offered = threading.Condition()
         self._newest: tuple[int, Snapshot] | None = None
+        self._drawing = False
         self._ready = threading.Event()
         self._problem: Exception | None = None
 
@@ -124,19 +189,24 @@ class CameraWorker(_Worker):
         if self._problem is not None:
             raise self._problem
 
-    def offer(self, stamp_ns: int, snapshot: Snapshot) -> bool:
-        """Hand over a snapshot; False when the one before had not been drawn and is lost."""
+    def offer(self, stamp_ns: int, snapshot: Snapshot) -> None:
+        """Hand over a snapshot; wait while the one before is being drawn.
+
+        So a picture is never left out, nor older than the time between two: on a computer that
+        draws slowly, simulated time is slow.
+        """
         with self._offered:
-            in_time = self._newest is None
+            self._offered.wait_for(
+                lambda: not (self._newest or self._drawing) or self._stopping.is_set()
+            )
             self._newest = (stamp_ns, snapshot)
-            self._offered.notify()
-        return in_time
+            self._offered.notify_all()
 
     def stop(self) -> None:
         """End the thread, which closes its renderer, and wait for it."""
         self._stopping.set()
         with self._offered:
-            self._offered.notify()
+            self._offered.notify_all()
         super().stop()
 
     def work(self) -> None:
@@ -156,10 +226,17 @@ class CameraWorker(_Worker):
                 for camera in self._cameras:
                     self._publish(camera, stamp_ns, renderer.render(camera, snapshot))
         finally:
+            # Nobody must wait for a thread that has ended.
+            self._stopping.set()
+            with self._offered:
+                self._offered.notify_all()
             renderer.close()
 
     def _next(self) -> tuple[int, Snapshot] | None:
         with self._offered:
+            self._drawing = False
+            self._offered.notify_all()
             self._offered.wait_for(lambda: self._newest is not None or self._stopping.is_set())
             newest, self._newest = self._newest, None
+            self._drawing = newest is not None
         return None if self._stopping.is_set() else newest

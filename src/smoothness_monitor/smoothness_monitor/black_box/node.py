@@ -37,6 +37,7 @@ from smoothness_monitor.black_box.params import BlackBoxParams
 from smoothness_monitor.black_box.ring import Ring
 from smoothness_monitor.black_box.watch import Watch
 from smoothness_monitor.black_box.writer import Cause, Topic, write_bag
+from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.params import ConfigError
 from smoothness_monitor.run import run
 
@@ -47,6 +48,7 @@ DIAGNOSTICS_S = 1.0
 SETTLED_S = 0.3
 POLL_S = 0.05
 CLOSE_S = 5.0
+STANDS_S = 20.0
 # Of the thread that writes: whatever else runs on this computer goes first.
 NICENESS = 10
 MEGABYTE = 2**20
@@ -75,7 +77,8 @@ class BlackBox(Node):
         self._watch = Watch(self._params.silent_s)
         self._topics: dict[str, Topic] = {}
         self._left_out: set[str] = set()
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._motion = MotionClock(self)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._state_topic = self.resolve_topic_name("smoothness_monitor/state")
         self._newest = ("nothing has been written", DiagnosticStatus.OK)
         self._causes: queue.SimpleQueue[Cause | None] = queue.SimpleQueue()
@@ -84,9 +87,9 @@ class BlackBox(Node):
         self._writer.start()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self.create_service(Trigger, "~/save", self._on_save)
-        self.create_timer(LOOK_S, self._look, clock=self._steady)
-        self.create_timer(TICK_S, self._on_tick, clock=self._steady)
-        self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=self._steady)
+        self.create_timer(LOOK_S, self._look, clock=steady)
+        self.create_timer(TICK_S, self._on_tick, clock=self._motion.timers)
+        self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=steady)
         self.get_logger().info(
             f"remembering {self._params.seconds:g} s; bags go to {self._directory}"
         )
@@ -156,10 +159,10 @@ class BlackBox(Node):
         msg = deserialize_message(bytes(data), SafetyState)
         trip_ns = convert.to_ns(msg.trip_stamp)
         told = (msg.state, msg.first_cause, msg.first_cause_detail, trip_ns)
-        self._write(self._watch.heard(*told, now_ns, self._steady.now().nanoseconds))
+        self._write(self._watch.heard(*told, now_ns, self._motion.now().steady_ns))
 
     def _on_tick(self) -> None:
-        self._write(self._watch.tick(self._now_ns(), self._steady.now().nanoseconds))
+        self._write(self._watch.tick(*self._motion.now()))
 
     def _on_save(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._write(Cause("save", "~/save was called", self._now_ns()))
@@ -177,7 +180,7 @@ class BlackBox(Node):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (cause := self._causes.get()) is not None:
             began_s = time.monotonic()
-            wait = partial(self._wait, began_s)
+            wait = partial(self._wait, began_s, self._motion.now().steady_ns)
             try:
                 path = write_bag(self._directory, cause, self._topics, self._ring, wait)
             except Exception as error:  # the memory must outlive a bag that fails
@@ -189,9 +192,11 @@ class BlackBox(Node):
                 self._newest = (f"wrote {path}", DiagnosticStatus.OK)
                 self.get_logger().warning(f"wrote {path} within {took_s:.2f} s")
 
-    def _wait(self, began_s: float) -> bool:
+    def _wait(self, began_s: float, began_ns: int) -> bool:
         """Wait for more to come; return False once the stop is over or was waited for enough."""
-        since_s = time.monotonic() - began_s
+        since_s = (self._motion.now().steady_ns - began_ns) * 1e-9
+        if time.monotonic() - began_s >= STANDS_S + self._params.after_s:
+            return False  # simulated time stands, and may for ever
         if self._closing:
             return False
         if since_s >= self._params.after_s or (since_s >= SETTLED_S and not self._watch.stopping):

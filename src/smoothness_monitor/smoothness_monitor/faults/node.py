@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
@@ -24,6 +23,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smooth_motion import Point, Robot, load_robot
 from smoothness_monitor import convert, qos
+from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.core.types import Trajectory, nanoseconds
 from smoothness_monitor.faults.operations import FaultError, Link
 from smoothness_monitor.faults.processes import siblings
@@ -59,13 +59,13 @@ class FaultNode(Node):
         self._home = robot.home_position
         self._names = robot.limits.joint_names
         self._random = np.random.default_rng(0)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._motion = MotionClock(self)
         self._began_ns: int | None = None
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._links: dict[str, Link] = {}
         self._connect(robot)
-        self.create_timer(TICK_S, self._on_tick, clock=self._steady)
+        self.create_timer(TICK_S, self._on_tick, clock=self._motion.timers)
 
     def _path(self, name: str, doc: str) -> str:
         descriptor = ParameterDescriptor(description=doc, read_only=True)
@@ -124,7 +124,7 @@ class FaultNode(Node):
         self.create_subscription(kind, source, on_message, profile)
 
     def _now_ns(self) -> int:
-        return int(self._steady.now().nanoseconds)
+        return self._motion.now().steady_ns
 
     def _at(self, due_ns: int, what: Callable[[], None]) -> None:
         self._count += 1
@@ -140,10 +140,11 @@ class FaultNode(Node):
     def _on_tick(self) -> None:
         now_ns = self._now_ns()
         self._deliver(now_ns)
-        if self._began_ns is None:
-            return
-        while self._pending and now_ns - self._began_ns >= nanoseconds(self._pending[0].at_s):
-            self._start(self._pending.pop(0))
+        if self._began_ns is not None:
+            since_ns = now_ns - self._began_ns
+            while self._pending and since_ns >= nanoseconds(self._pending[0].at_s):
+                self._start(self._pending.pop(0))
+        self._motion.acknowledge()
 
     def _start(self, fault: Fault) -> None:
         self.get_logger().warning(f"fault: {fault}")

@@ -7,6 +7,7 @@ failure too; an answer to a question that no longer matters is dropped by its ge
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vla_policies import Action, Observation, Policy, PolicyUnavailableError
@@ -19,8 +20,8 @@ class Answer:
 
     Attributes:
         observation_stamp_ns: Stamp of the observation, ROS time.
-        submitted_ns: When it was submitted, steady clock.
-        received_ns: When the answer was noticed, steady clock.
+        submitted_ns: When it was submitted, by the clock of the motion.
+        received_ns: When the answer was noticed, likewise.
         action: What the policy returned, or None when it failed.
         failure: Why there is no action, empty when there is one.
         away: The failure is that the policy cannot be reached now, but may be later.
@@ -60,13 +61,24 @@ class Inference:
         continues: The policy can continue what the arm carries out anyway.
     """
 
-    def __init__(self, policy: Policy, timeout_ns: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        timeout_ns: int,
+        stopwatch_ns: Callable[[], int] | None = None,
+        latency_ns: int = 0,
+    ) -> None:
         """Start the thread.
 
         Args:
             policy: Used by this thread alone from now on.
             timeout_ns: A policy that takes longer is reported as hanging.
+            stopwatch_ns: The host's steady clock, by which the timeout counts: whether a policy
+                lives is no matter of simulated time. None: the times that are passed in.
+            latency_ns: An answer does not count earlier after its question than this.
         """
+        self._stopwatch_ns, self._latency_ns = stopwatch_ns, latency_ns
+        self._asked_at_ns = 0
         self._policy = policy
         self._continuing = continuing(policy)
         self.continues = self._continuing is not None
@@ -84,6 +96,13 @@ class Inference:
     def busy(self) -> bool:
         """Whether the policy is still at work, be it on a question that no longer matters."""
         return self._asked is not None
+
+    def holds(self, steady_ns: int) -> bool:
+        """Return whether simulated time must wait: the answer is due, and not there yet."""
+        asked = self._asked
+        if asked is None or self._overdue:
+            return False
+        return steady_ns - asked.submitted_ns >= self._latency_ns and self._replies.empty()
 
     @property
     def overdue(self) -> bool:
@@ -105,6 +124,7 @@ class Inference:
         if self.busy:
             raise RuntimeError("the policy is busy; submit when it is not")
         self._asked = _Question(self._generation, observation, committed, steady_ns)
+        self._asked_at_ns = self._stopwatch(steady_ns)
         self._questions.put(self._asked)
 
     def poll(self, steady_ns: int) -> Answer | None:
@@ -115,11 +135,13 @@ class Inference:
         asked = self._asked
         if asked is None:
             return None
+        if steady_ns - asked.submitted_ns < self._latency_ns:
+            return None
         stamp_ns = asked.observation.stamp_ns
         try:
             reply = self._replies.get_nowait()
         except queue.Empty:
-            waited_ns = steady_ns - asked.submitted_ns
+            waited_ns = self._stopwatch(steady_ns) - self._asked_at_ns
             if self._overdue or waited_ns <= self._timeout_ns:
                 return None
             self._overdue = True
@@ -133,6 +155,9 @@ class Inference:
         return Answer(
             stamp_ns, asked.submitted_ns, steady_ns, reply.action, reply.failure, reply.away
         )
+
+    def _stopwatch(self, steady_ns: int) -> int:
+        return steady_ns if self._stopwatch_ns is None else self._stopwatch_ns()
 
     def close(self, timeout_s: float) -> bool:
         """End the thread and close the policy.

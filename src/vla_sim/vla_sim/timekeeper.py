@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated time on the graph: `/clock`, who is waited for, and pause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock as ClockMsg
+from std_msgs.msg import Header
+from std_srvs.srv import Empty
+
+from vla_sim import convert, qos
+from vla_sim.core.pace import Lockstep, Pace
+from vla_sim.params import Parameters
+from vla_sim.workers import ControlWorker
+
+# How far time may run ahead of a node that lives in it: two of its cycles.
+LEAD_NS = 20_000_000
+GRAPH_S = 0.2
+
+
+class Timekeeper:
+    """Publishes `/clock`, and lets time go on when everybody is done with what was.
+
+    Attributes:
+        worker: The thread that makes the ticks.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: Parameters,
+        start_ns: int,
+        period_ns: int,
+        tick: Callable[[int], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        """Connect; `worker` is to be started when all else is ready.
+
+        Make it after the subscriptions to commands: what a node sent is taken in before its word
+        that it is done.
+
+        Args:
+            node: Whose publisher, subscription and services they are.
+            parameters: Real-time factor and patience.
+            start_ns: Time of the first tick.
+            period_ns: Time between ticks.
+            tick: Called with the time of each tick, in the worker's thread.
+            on_failure: Called with what a tick raised, in that thread.
+        """
+        self._node = node
+        self._clock = node.create_publisher(ClockMsg, "/clock", qos.CLOCK)
+        self.worker = ControlWorker(
+            start_ns,
+            period_ns,
+            Pace(period_ns, parameters.real_time_factor),
+            Lockstep(LEAD_NS, round(parameters.lockstep_timeout_s * 1e9)),
+            tick,
+            self.announce,
+            self._on_left_out,
+            on_failure,
+        )
+        self._acknowledgements = node.create_subscription(
+            Header, "clock_acknowledgement", self._on_acknowledgement, qos.ACKNOWLEDGEMENT
+        )
+        node.create_service(Empty, "~/pause_physics", self._on_pause)
+        node.create_service(Empty, "~/unpause_physics", self._on_unpause)
+        node.create_timer(GRAPH_S, self._on_graph, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def announce(self, now_ns: int) -> None:
+        """Tell the time."""
+        self._clock.publish(ClockMsg(clock=convert.to_time(now_ns)))
+
+    def _on_acknowledgement(self, msg: Header) -> None:
+        self.worker.heard(msg.frame_id, convert.to_ns(msg.stamp))
+
+    def _on_graph(self) -> None:
+        """Find out whether a node that is waited for has ended."""
+        if not self.worker.waits:
+            return
+        publishers = self._node.get_publishers_info_by_topic(self._acknowledgements.topic_name)
+        self.worker.keep(
+            {f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers}
+        )
+
+    def _on_left_out(self, names: tuple[str, ...]) -> None:
+        text = f"time goes on without {', '.join(names)}: ended, or silent for too long"
+        self._node.get_logger().warning(text)
+
+    def _on_pause(self, _: Empty.Request, response: Empty.Response) -> Empty.Response:
+        self.worker.paused = True
+        return response
+
+    def _on_unpause(self, _: Empty.Request, response: Empty.Response) -> Empty.Response:
+        self.worker.paused = False
+        return response
