@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SmolVLA behind the policy protocol: units, caches, noise, and what it refuses."""
 
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed: vla_pol
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_policies[smolvla]")
 
 import torch
+from safetensors.numpy import load_file, save_file
 
 from vla_policies import Observation, PolicyError, check_action, load_policy
 from vla_policies.rtc import Committed, ContinuingPolicy
@@ -244,3 +246,62 @@ def test_options_that_cannot_be_used_are_refused_in_one_line(make, options, says
         make(**options)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("std", [0.0, 1e-3])
+@pytest.mark.parametrize("off", [1e-3, 0.02, 0.5])
+def test_a_joint_that_stood_still_in_training_does_not_drown_the_others(make, tmp_path, std, off):
+    """It weighs no more than any joint within three standard deviations does."""
+    place = tmp_path / "still"
+    make_tiny(place)
+    for path in place.glob("policy_*.safetensors"):
+        tensors = load_file(path)
+        tensors["observation.state.std"][4] = std
+        save_file(tensors, path)
+    mean = np.array([0.0, -1.2, 1.0, 1.25, 0.0, 0.5])
+
+    def influence(policy, off):
+        """Return by how much another joint's 0.3 rad change the chunk."""
+        at = mean + np.eye(6)[4] * off
+        moved = at + np.eye(6)[0] * 0.3
+        one, other = (policy.infer(see(state=each)).positions for each in (at, moved))
+        return np.abs(one - other).max()
+
+    moving, still = make(noise="fixed"), make(noise="fixed", checkpoint=str(place))
+    least = min(influence(moving, 0.4 * z) for z in (-3.0, -1.5, 0.0, 1.5, 3.0))
+    for each in (off, -off):
+        assert influence(still, each) > 0.9 * least > 0.0
+    assert "wrist_roll" in still.spec.notes[0]
+    assert moving.spec.notes == ()
+    assert still.spec.observation[-1].span is not None
+    assert still.spec.observation[-1].names == JOINTS
+
+
+def test_what_is_committed_of_a_joint_that_stands_still_does_not_drown_the_others(tmp_path):
+    place = tmp_path / "still"
+    make_tiny(place)
+    for path in place.glob("policy_*.safetensors"):
+        tensors = load_file(path)
+        tensors["action.std"][4] = 0.0
+        save_file(tensors, path)
+    joints = dict.fromkeys(JOINTS, "deg")
+    options = {"checkpoint": str(place), "dt_s": 1 / 30, "dtype": "float32", "noise": "fixed"}
+    policy = load_policy("smolvla", {**options, "joints": joints})
+    rows = policy.infer(see()).positions
+    again = policy.continue_chunk(see(), Committed(rows + np.eye(6)[4] * 1e-4, 5))
+    assert np.abs(again.positions - rows)[:5].max() < 0.01
+
+
+@pytest.mark.parametrize("key", ["joints", "state_joints"])
+def test_joints_in_another_order_than_the_datasets_are_refused(make, tmp_path, key):
+    mean = {
+        name: {"mean": [0.0] * 6, "std": [1.0] * 6} for name in ("action", "observation.state")
+    }
+    (tmp_path / "stats.json").write_text(json.dumps(mean))
+    names = {name: {"names": [f"{joint}.pos" for joint in JOINTS]} for name in mean}
+    (tmp_path / "info.json").write_text(json.dumps({"features": names}))
+    statistics = str(tmp_path / "stats.json")
+    assert make(statistics=statistics).spec.joint_names == JOINTS
+    shuffled = dict.fromkeys(sorted(JOINTS), "rad")
+    with pytest.raises(PolicyError, match=rf"options\.{key}: elbow_flex stands where the dataset"):
+        make(statistics=statistics, **{key: shuffled})

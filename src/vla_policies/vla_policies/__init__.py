@@ -13,6 +13,7 @@ from vla_policies.protocol import (
     PolicyError,
     PolicySpec,
     PolicyUnavailableError,
+    TrainingSpan,
     check_action,
     check_observation,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "PolicyError",
     "PolicySpec",
     "PolicyUnavailableError",
+    "TrainingSpan",
     "available",
     "check_action",
     "check_observation",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +78,30 @@ class LeRobotPolicy:
         """
         self._model, self._seed = model, seed
         self._action_units, self._state_units = action_units, state_units
+        found = {**_statistics(model.before), ACTION: _statistics(model.after).get(ACTION)}
+        self._still = {}
+        notes: tuple[str, ...] = ()
+        for feature, units in state_units.items():
+            mode, statistics = found.get(feature) or ("IDENTITY", {})
+            self._still[feature] = still = units.still(statistics, mode)
+            notes += units.notes(feature, still)
+        spans = {
+            feature: units.span((found.get(feature) or ("", {}))[1])
+            for feature, units in (*state_units.items(), (ACTION, action_units))
+        }
+        names = {feature: units.names for feature, units in state_units.items()}
         self._spec = PolicySpec(
             policy_id=f"{NAME} {model.config.type} {name}",
-            observation=tuple(_features(model.config)),
+            observation=tuple(
+                replace(each, names=names.get(each.name, ()), span=spans.get(each.name))
+                for each in _features(model.config)
+            ),
             joint_names=action_units.names,
             units="rad",
             dt_s=dt_s,
             chunk_size=_rows(model.config),
+            span=spans[ACTION],
+            notes=notes,
         )
 
     @property
@@ -115,6 +132,8 @@ class LeRobotPolicy:
             batch[name] = pixels.to(torch.float32) / 255.0
         for name, units in self._state_units.items():
             native = units.from_rad(np.asarray(observation.state[name], dtype=np.float64))
+            still = self._still[name]
+            native = native if still is None else still.shown(native)
             batch[name] = torch.from_numpy(native.astype(np.float32))
         with torch.inference_mode():
             chunk = self._chunk(self._model.before(batch))
@@ -260,6 +279,25 @@ def _check_statistics(folder: Path, processor: Any) -> None:
                 f"(it has {', '.join(step.stats or {}) or 'none'}); train it on your data, or put "
                 "your dataset's statistics into the checkpoint"
             )
+
+
+def _statistics(processor: Any) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return how each feature is normalised and by which statistics, from LeRobot's steps."""
+    found = {}
+    for step in getattr(processor, "steps", ()):
+        modes, features = getattr(step, "norm_map", None), getattr(step, "features", None)
+        if not modes or not features:
+            continue
+        for name, feature in features.items():
+            mode, statistics = modes.get(feature.type), (step.stats or {}).get(name)
+            if mode is not None and statistics:
+                # Tensors may lie on a GPU, of which numpy knows nothing.
+                arrays = {
+                    key: np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+                    for key, value in statistics.items()
+                }
+                found[name] = (str(mode.value), arrays)
+    return found
 
 
 def _features(config: Any) -> Iterator[FeatureSpec]:

@@ -37,6 +37,31 @@ class Kind(str, Enum):
 
 
 @dataclass(frozen=True)
+class TrainingSpan:
+    """What the training data of a vector spanned, in the checkpoint's own units.
+
+    A value v is v * factor + zero in the units of the spec that has this span.
+
+    Attributes:
+        low: (N,), above which the bulk of the data lies.
+        high: (N,), below which it lies.
+        least: (N,), the smallest value, or `low` where it is not known.
+        most: (N,), the largest value, or `high` where it is not known.
+        factor: (N,), as the user declared it.
+        zero: (N,), likewise.
+        declared_in: Where the user declared it, as a key of the contract.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    least: tuple[float, ...]
+    most: tuple[float, ...]
+    factor: tuple[float, ...]
+    zero: tuple[float, ...]
+    declared_in: str
+
+
+@dataclass(frozen=True)
 class FeatureSpec:
     """One feature of an observation.
 
@@ -45,12 +70,16 @@ class FeatureSpec:
         kind: Image or state.
         shape: (H, W, 3) or (N,); None where any size will do.
         units: Of a state's elements, ``rad`` or ``deg``; empty for an image.
+        names: N joints of a state in the policy's own words; empty where it has none.
+        span: What a state spanned in training; None where that is not known.
     """
 
     name: str
     kind: Kind
     shape: tuple[int | None, ...]
     units: str = ""
+    names: tuple[str, ...] = ()
+    span: TrainingSpan | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +93,8 @@ class PolicySpec:
         units: Of the columns, ``rad`` or ``deg``.
         dt_s: Time between two rows of an action, s.
         chunk_size: T, the rows of an action.
+        span: What the columns spanned in training; None where that is not known.
+        notes: What its user should know of it, a line each.
     """
 
     policy_id: str
@@ -72,6 +103,8 @@ class PolicySpec:
     units: str
     dt_s: float
     chunk_size: int
+    span: TrainingSpan | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,12 @@ from vla_policy_node.core.units import UNITS
 ARM = ("pan", "lift", "elbow")
 
 MISTAKES = [
+    (
+        "  options: {}",
+        "  options: {}\n  unit_check: off",
+        "policy.unit_check",
+        "one of refuse, warn",
+    ),
     ("  options: {}", "  options: {}\n  process: mine", "policy.process", "one of shared, own"),
     ("  options: {}", "  options: {}\n  python: x", "policy.python", "write process: own, too"),
     (
@@ -170,6 +176,17 @@ def _with_state(spec, **changes):
 SPECS = [
     (_wrist, "observation.observation.images.wrist", "noise 1 needs it"),
     (
+        lambda spec: replace(
+            spec,
+            observation=(
+                FeatureSpec("observation.images.top", Kind.IMAGE, (None, None, 3)),
+                spec.observation[1],
+            ),
+        ),
+        "observation.observation.images.top",
+        "if observation.images.front shows the same, write observation.images.top in its place",
+    ),
+    (
         lambda spec: _with_state(spec, kind=Kind.IMAGE),
         "observation.observation.state.type",
         "needs kind image",
@@ -183,6 +200,23 @@ SPECS = [
         lambda spec: _with_state(spec, units="deg"),
         "observation.observation.state.units",
         "write deg",
+    ),
+    (
+        lambda spec: _with_state(spec, names=("elbow", "gripper", "lift", "pan")),
+        "observation.observation.state.joints",
+        "pan stands where the policy needs elbow; write [elbow, gripper, lift, pan]",
+    ),
+    (
+        lambda spec: _with_state(spec, names=("lift.pos", "pan.pos", "elbow.pos", "gripper.pos")),
+        "observation.observation.state.joints",
+        "pan stands where the policy needs lift; write [lift, pan, elbow, gripper]",
+    ),
+    (
+        lambda spec: replace(
+            spec, joint_names=("main_lift", "main_pan", "main_elbow", "main_gripper")
+        ),
+        "action.joints",
+        "pan stands where the policy returns lift",
     ),
     (lambda spec: replace(spec, units="deg"), "action.units", "write deg"),
     (lambda spec: replace(spec, joint_names=("a", "b")), "action.joints", "returns 2 columns"),

@@ -70,7 +70,10 @@ class PolicyNode(Node):
             self._settings,
             time.monotonic_ns,
             self._motion.elapsed_ns,
+            loaded.remarks,
         )
+        for remark in loaded.remarks:
+            self.get_logger().warn(remark)
         self._reported: tuple[object, ...] = ()
         self._publish_to()
         self._subscribe_to(loaded.robot.arm_controller, loaded.robot.gripper.controller)

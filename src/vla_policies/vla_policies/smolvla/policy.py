@@ -24,11 +24,12 @@ from vla_policies.protocol import (
 )
 from vla_policies.rtc import Committed, Guidance, check_committed, make_guidance
 from vla_policies.smolvla.backend import Array32, Backend
-from vla_policies.smolvla.config import SmolVLAConfig
+from vla_policies.smolvla.config import ACTION, SmolVLAConfig
 from vla_policies.smolvla.flow import integrate, times
 from vla_policies.smolvla.images import fit
 from vla_policies.smolvla.loading import Loaded, load
 from vla_policies.smolvla.units import JointUnits, read_units
+from vla_policies.training import check_dataset_names
 
 NAME = "smolvla"
 FRESH, FIXED = "fresh", "fixed"
@@ -109,7 +110,17 @@ class SmolVLAPolicy:
             self._features = {k: v for k, v in self._features.items() if k in cameras}
         self._state_name = known.get(STATE, STATE)
         images = [FeatureSpec(name, Kind.IMAGE, (None, None, 3)) for name in self._features]
-        state = FeatureSpec(self._state_name, Kind.STATE, (config.state_size,), "rad")
+        processing = loaded.processing
+        self._still = {
+            name: units.still(processing.known[name], processing.normalisation[kind])
+            for name, kind, units in (
+                (STATE, "STATE", state_units), (ACTION, "ACTION", action_units)
+            )
+        }  # fmt: skip
+        state = FeatureSpec(
+            self._state_name, Kind.STATE, (config.state_size,), "rad", state_units.names,
+            state_units.span(processing.known[STATE]),
+        )  # fmt: skip
         self._spec = PolicySpec(
             policy_id=f"{NAME} {loaded.name} ({loaded.backend.name})",
             observation=(*images, state),
@@ -117,6 +128,8 @@ class SmolVLAPolicy:
             units="rad",
             dt_s=dt_s,
             chunk_size=sampling.rows,
+            span=action_units.span(processing.known[ACTION]),
+            notes=state_units.notes(self._state_name, self._still[STATE]),
         )
         self._seen = _Seen({})
         self._random = np.random.default_rng(sampling.seed)
@@ -225,6 +238,8 @@ class SmolVLAPolicy:
 
     def _state(self, rad: np.ndarray[Any, Any]) -> Array32:
         native = self._state_units.from_rad(np.asarray(rad, dtype=np.float64))
+        still = self._still[STATE]
+        native = native if still is None else still.shown(native)
         state = np.zeros(self._config.max_state_size, np.float32)
         state[: self._config.state_size] = self._loaded.processing.state.normalise(native)
         return state
@@ -238,6 +253,8 @@ class SmolVLAPolicy:
                 "ask for more rows or answer faster"
             )
         native = self._action_units.from_rad(np.asarray(committed.positions, dtype=np.float64))
+        still = self._still[ACTION]
+        native = native if still is None else still.shown(native)
         return make_guidance(
             self._loaded.processing.action.normalise(native), committed.delay, committed.horizon,
             shape=(rows, self._config.max_action_size), steps=self._sampling.steps,
@@ -291,6 +308,14 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
             states = read_units(given, "state_joints", config.state_size)
         else:
             states = actions
+        if statistics is not None:
+            for key, feature, units in (
+                ("joints", ACTION, actions),
+                ("state_joints", STATE, states),
+            ):
+                problem = check_dataset_names(Path(statistics).expanduser(), feature, units.names)
+                if problem:
+                    raise given.error(key, problem)
         cameras = None
         if "cameras" in given.values:
             cameras = given.take("cameras")

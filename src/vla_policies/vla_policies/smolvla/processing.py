@@ -87,6 +87,7 @@ class Processing:
         action: Normaliser of the action.
         normalisation: Of ``STATE`` and ``ACTION``, as the processors say.
         statistics: Of which the normalisers were made.
+        known: All statistics of ``STATE`` and ``ACTION`` that there are.
     """
 
     rename: dict[str, str]
@@ -97,6 +98,7 @@ class Processing:
     action: Normaliser
     normalisation: dict[str, str]
     statistics: Statistics
+    known: Statistics
 
 
 def read_processing(
@@ -153,6 +155,7 @@ def read_processing(
         action=_make(ACTION, config.action_size, action_mode, action, source),
         normalisation={"STATE": state_mode, "ACTION": action_mode},
         statistics=used,
+        known={STATE: state.get(STATE, {}), ACTION: action.get(ACTION, {})},
     )  # fmt: skip
 
 

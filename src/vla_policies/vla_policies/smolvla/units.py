@@ -8,11 +8,14 @@ that range, and 0 to 100 for the gripper. Everything outside the policy is in ra
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from vla_policies.protocol import Array, Options
+from vla_policies.protocol import Array, Options, TrainingSpan
+from vla_policies.training import StillJoints, training_span
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +26,13 @@ class JointUnits:
         names: J joints.
         factor: (J,), rad in one unit.
         zero: (J,), rad at the unit's zero.
+        key: The option in which they are declared.
     """
 
     names: tuple[str, ...]
     factor: Array
     zero: Array
+    key: str = "joints"
 
     def to_rad(self, values: Array) -> Array:
         """Return values (..., J) of the checkpoint in rad."""
@@ -36,6 +41,18 @@ class JointUnits:
     def from_rad(self, values: Array) -> Array:
         """Return rad (..., J) in the checkpoint's units."""
         return np.asarray((values - self.zero) / self.factor)
+
+    def span(self, statistics: Mapping[str, Any]) -> TrainingSpan | None:
+        """Return what the training data spanned by statistics in the checkpoint's units."""
+        return training_span(statistics, self.factor, self.zero, f"policy.options.{self.key}")
+
+    def still(self, statistics: Mapping[str, Any], mode: str) -> StillJoints | None:
+        """Return which joints stood still in training; see `StillJoints.of`."""
+        return StillJoints.of(statistics, mode, self.factor)
+
+    def notes(self, feature: str, still: StillJoints | None) -> tuple[str, ...]:
+        """Say which joints of a feature stood still, one line or none."""
+        return () if still is None else still.notes(feature, self.names, self.factor)
 
 
 def read_units(options: Options, key: str, size: int) -> JointUnits:
@@ -76,4 +93,4 @@ def read_units(options: Options, key: str, size: int) -> JointUnits:
         factor = (rad[1] - rad[0]) / (native[1] - native[0])
         factors.append(float(factor))
         zeros.append(float(rad[0] - native[0] * factor))
-    return JointUnits(tuple(section.values), np.array(factors), np.array(zeros))
+    return JointUnits(tuple(section.values), np.array(factors), np.array(zeros), key)

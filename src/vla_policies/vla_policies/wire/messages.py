@@ -25,6 +25,7 @@ from vla_policies.protocol import (
     Kind,
     Observation,
     PolicySpec,
+    TrainingSpan,
     check_observation,
 )
 from vla_policies.rtc import Committed, check_committed
@@ -37,6 +38,7 @@ OWN_KEYS = ("version", "id", "stamp_ns", "reset", "committed")
 MAX_ROWS = 4096
 UNITS = ("rad", "deg")
 FLOATS = ("<f4", "<f8")
+_SPAN = ("low", "high", "least", "most", "factor", "zero")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,10 @@ def describe(description: Description) -> dict[str, object]:
         "version": VERSION,
         "policy_id": spec.policy_id,
         "features": [
-            {"name": f.name, "kind": f.kind.value, "shape": list(f.shape), "units": f.units}
+            {
+                "name": f.name, "kind": f.kind.value, "shape": list(f.shape), "units": f.units,
+                "names": list(f.names), "span": write_span(f.span),
+            }
             for f in spec.observation
         ],
         "joint_names": list(spec.joint_names),
@@ -119,7 +124,9 @@ def describe(description: Description) -> dict[str, object]:
         "dt_s": spec.dt_s,
         "chunk_size": spec.chunk_size,
         "continues": description.continues,
-    }
+        "span": write_span(spec.span),
+        "notes": list(spec.notes),
+    }  # fmt: skip
 
 
 def read_description(message: object) -> Description | None:
@@ -144,6 +151,8 @@ def read_description(message: object) -> Description | None:
         units=_one_of(message, "units", UNITS),
         dt_s=_positive(message, "dt_s"),
         chunk_size=_whole(message, "chunk_size", 1, MAX_ROWS),
+        span=read_span(message.get("span")),
+        notes=_optional_texts(message, "notes"),
     )
     return Description(spec, _flag(message, "continues"))
 
@@ -158,7 +167,40 @@ def _feature(found: object) -> FeatureSpec:
     ):
         raise WireError(f"a feature's shape is {brief(shape)}")
     units = "" if kind is Kind.IMAGE else _one_of(found, "units", UNITS)
-    return FeatureSpec(_text(found, "name"), kind, tuple(shape), units)
+    names, span = _optional_texts(found, "names"), read_span(found.get("span"))
+    if names and len(names) not in shape:
+        raise WireError(f"a feature of shape {shape} has {len(names)} names")
+    return FeatureSpec(_text(found, "name"), kind, tuple(shape), units, names, span)
+
+
+def write_span(span: TrainingSpan | None) -> dict[str, object] | None:
+    """Return the message of what training data spanned."""
+    if span is None:
+        return None
+    numbers: dict[str, object] = {key: list(getattr(span, key)) for key in _SPAN}
+    return {**numbers, "declared_in": span.declared_in}
+
+
+def read_span(found: object) -> TrainingSpan | None:
+    """Return what a server says that its training data spanned; None where it says nothing.
+
+    Raises:
+        WireError: It makes no sense.
+    """
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise WireError("a span is no map")
+    columns = {key: tuple(_finite(each) for each in _list(found, key)) for key in _SPAN}
+    if len({len(values) for values in columns.values()}) != 1:
+        raise WireError("the lists of a span differ in length")
+    return TrainingSpan(**columns, declared_in=_text(found, "declared_in"))
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise WireError("a span has something else than finite numbers")
+    return float(value)
 
 
 # -- an observation -------------------------------------------------------------------------------
@@ -387,6 +429,10 @@ def _texts(found: Mapping[Any, Any], key: str) -> list[str]:
     if not value or not all(isinstance(each, str) and each for each in value):
         raise WireError(f"{key} must be a list of texts")
     return value
+
+
+def _optional_texts(found: Mapping[Any, Any], key: str) -> tuple[str, ...]:
+    return tuple(_texts(found, key)) if found.get(key) else ()
 
 
 def _one_of(found: Mapping[Any, Any], key: str, choices: tuple[str, ...]) -> str:

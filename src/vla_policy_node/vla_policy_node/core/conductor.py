@@ -18,12 +18,13 @@ from smooth_motion import GripperPlan, MotionError, Plan, Robot
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
 from vla_policies.rtc import Committed
 from vla_policy_node.core.chunks import Rows, Succession, UnusableError, finite_part
-from vla_policy_node.core.contract import Contract
+from vla_policy_node.core.contract import REFUSE, Contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.observation import ObservationBuffer
 from vla_policy_node.core.pace import Pace
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError, Targets
+from vla_policy_node.core.plausibility import ChunkCheck
 from vla_policy_node.core.session import (
     Ended,
     Session,
@@ -168,6 +169,7 @@ class Conductor:
         parameters: Parameters,
         stopwatch_ns: Callable[[], int],
         motion_ns: Callable[[], int] | None = None,
+        remarks: tuple[str, ...] = (),
     ) -> None:
         """Begin idle.
 
@@ -180,6 +182,7 @@ class Conductor:
             stopwatch_ns: The host's steady clock, read around planning only: what it costs.
             motion_ns: The clock of the motion, read likewise: whether a plan may be late. It
                 stands in a simulation, which waits. None: as `stopwatch_ns`.
+            remarks: What its user should know from the start, a line each.
         """
         self._robot = robot
         self._contract = contract
@@ -221,6 +224,9 @@ class Conductor:
         self._stopped = ""
         # What does not stop the arm but matters, by its kind; once a run each.
         self._remarks: dict[str, str] = {}
+        self._known = remarks
+        self._check = ChunkCheck(contract, spec, robot)
+        self._first = True
         self._rejections, self._rejection = 0, ""
         self._outputs = Outputs()
 
@@ -250,6 +256,7 @@ class Conductor:
             return run_id
         self._inference.begin()
         self._remarks.clear()
+        self._first = True
         self._submitted_ns = None
         self._asked_state = None
         self._succession.begin()
@@ -366,7 +373,7 @@ class Conductor:
             waiting_for=session.waiting_for,
             statistics=session.statistics,
             elapsed_s=session.elapsed_s(steady_ns),
-            remarks=tuple(self._remarks.values()),
+            remarks=(*self._known, *self._remarks.values()),
         )
 
     # -- what a step does -------------------------------------------------------------------------
@@ -478,6 +485,13 @@ class Conductor:
             return
         if cut:
             self._remark("cut", f"chunk {self._chunk_id}: {cut}")
+        doubt = self._doubt(rows, stamp_ns)
+        if doubt and self._contract.unit_check == REFUSE:
+            self._refuse(doubt, steady_ns)
+            return
+        if doubt:
+            self._remark("units", doubt)
+        self._first = False
         positions = self._contract.action_unit.to_si(self._succession.merged(rows))
         column = self._gripper_column
         targets = Targets(
@@ -487,6 +501,14 @@ class Conductor:
             gripper=positions[:, column] if column is not None else None,
         )
         self._pending = (targets, rows, stamp_ns)
+
+    def _doubt(self, rows: Rows, stamp_ns: int) -> str:
+        """Say why the rows can hardly be this robot's, empty where they can."""
+        positions = self._contract.action_unit.to_si(rows.positions)
+        doubt = self._check.far_out(positions)
+        if doubt or not self._first:
+            return doubt
+        return self._check.elsewhere(positions[0], self._planner.position(stamp_ns))
 
     def _plan(
         self, targets: Targets, rows: Rows, stamp_ns: int, now_ns: int, steady_ns: int

@@ -5,13 +5,14 @@ Nothing in it has a silent default. Every error is one line, ``file: key: proble
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from smooth_motion.strict_yaml import StrictYamlError, read_yaml
 from vla_policies import FeatureSpec, Kind, PolicySpec
+from vla_policies.training import plain_name
 from vla_policy_node.core.units import UNITS, Unit
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -19,6 +20,7 @@ STATE_TYPE = "sensor_msgs/msg/JointState"
 ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 STATE_FIELDS = ("position", "velocity")
 SHARED, OWN = "shared", "own"
+REFUSE, WARN = "refuse", "warn"
 
 
 class ContractError(ValueError):
@@ -76,6 +78,7 @@ class Contract:
         policy_process: `SHARED` with the node, or `OWN`.
         policy_python: Interpreter of its own process; empty for the node's.
         policy_environment: Variables of its own process.
+        unit_check: `REFUSE` numbers that look like another unit or order, or `WARN` of them.
         images: One entry an image feature.
         states: One entry a state feature.
         action_joints: Joints of the robot, in the order of the action's columns.
@@ -88,6 +91,7 @@ class Contract:
     policy_process: str
     policy_python: str
     policy_environment: Mapping[str, str]
+    unit_check: str
     images: tuple[ImageSource, ...]
     states: tuple[StateSource, ...]
     action_joints: tuple[str, ...]
@@ -116,10 +120,7 @@ class Contract:
             source = sources.get(feature.name)
             key = f"observation.{feature.name}"
             if source is None:
-                listed = ", ".join(sources) or "none"
-                raise self.error(
-                    key, f"{spec.policy_id} needs it, the contract has {listed}; add it"
-                )
+                raise self.error(key, self._missing(feature, spec))
             if isinstance(source, ImageSource):
                 self._require_kind(key, feature, Kind.IMAGE, STATE_TYPE)
                 images.append(source)
@@ -129,6 +130,24 @@ class Contract:
                 states.append(source)
         self._require_columns(spec)
         return replace(self, images=tuple(images), states=tuple(states))
+
+    def _missing(self, feature: FeatureSpec, spec: PolicySpec) -> str:
+        """Say what to do about a feature that the contract lacks."""
+        problem = f"{spec.policy_id} needs it, the contract has "
+        problem += ", ".join(source.feature for source in self.sources) or "none"
+        needed = {each.name for each in spec.observation}
+        kind = ImageSource if feature.kind is Kind.IMAGE else StateSource
+        spare = [
+            each.feature
+            for each in self.sources
+            if isinstance(each, kind) and each.feature not in needed
+        ]
+        if not spare:
+            return f"{problem}; add it"
+        return (
+            f"{problem}; if {' or '.join(spare)} shows the same, write {feature.name} in its "
+            "place: the key is the policy's name for it, the topic may have any"
+        )
 
     def _require_kind(self, key: str, feature: FeatureSpec, kind: Kind, other: str) -> None:
         if feature.kind is not kind:
@@ -147,6 +166,7 @@ class Contract:
                 f"{key}.units",
                 f"is {source.unit.name}, the policy needs {feature.units}; write {feature.units}",
             )
+        self._require_order(f"{key}.joints", source.joints, feature.names, "needs")
 
     def _require_columns(self, spec: PolicySpec) -> None:
         if len(spec.joint_names) != len(self.action_joints):
@@ -155,19 +175,23 @@ class Contract:
                 f"are {len(self.action_joints)}, the policy returns {len(spec.joint_names)} "
                 f"columns ({', '.join(spec.joint_names)}); list one joint for each",
             )
-        # A policy may have words of its own for its columns, but must not mean another joint.
-        for ours, theirs in zip(self.action_joints, spec.joint_names, strict=True):
-            if theirs in self.action_joints and theirs != ours:
-                raise self.error(
-                    "action.joints",
-                    f"{ours} stands where the policy returns {theirs}; "
-                    f"write [{', '.join(spec.joint_names)}]",
-                )
+        self._require_order("action.joints", self.action_joints, spec.joint_names, "returns")
         if spec.units != self.action_unit.name:
             raise self.error(
                 "action.units",
                 f"is {self.action_unit.name}, the policy returns {spec.units}; write {spec.units}",
             )
+
+    def _require_order(
+        self, key: str, joints: Sequence[str], names: Sequence[str], what: str
+    ) -> None:
+        # A policy may have words of its own for its joints, but must not mean another joint.
+        for ours, theirs in zip(joints, map(plain_name, names), strict=False):
+            if theirs in joints and theirs != ours:
+                listed = ", ".join(map(plain_name, names))
+                raise self.error(
+                    key, f"{ours} stands where the policy {what} {theirs}; write [{listed}]"
+                )
 
 
 def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -> Contract:
@@ -191,7 +215,8 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     root.only("policy", "observation", "action")
     policy = root.table("policy")
     own = ("python", "environment")
-    policy.only("name", "options", "process", *own, optional=("process", *own))
+    optional = ("process", *own, "unit_check")
+    policy.only("name", "options", *optional, optional=optional)
     process = policy.one_of("process", (SHARED, OWN)) if "process" in policy.keys else SHARED
     for key in own:
         if process == SHARED and key in policy.keys:
@@ -222,6 +247,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
         policy_process=process,
         policy_python=policy.text("python") if "python" in policy.keys else "",
         policy_environment=policy.variables("environment"),
+        unit_check=policy.choice("unit_check", (REFUSE, WARN)),
         images=tuple(images),
         states=tuple(states),
         action_joints=columns,
@@ -307,6 +333,10 @@ class _Table:
         if value not in choices:
             raise self.error(key, f"{value!r} is unknown; write one of {', '.join(choices)}")
         return str(value)
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """Return one of the choices, the first where the key is left out."""
+        return self.one_of(key, choices) if key in self.value else choices[0]
 
     def positive(self, key: str, *, finite: bool = True) -> float:
         value = self.value[key]

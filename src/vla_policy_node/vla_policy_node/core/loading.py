@@ -7,6 +7,7 @@ from smooth_motion import Robot, load_robot
 from vla_policies import Policy, PolicyError, load_policy
 from vla_policies.own_process import Launch, OwnProcessPolicy
 from vla_policy_node.core.contract import OWN, Contract, ContractError, load_contract
+from vla_policy_node.core.plausibility import check_training
 from vla_policy_node.params import Parameters, parse_options
 
 
@@ -19,12 +20,14 @@ class Loaded:
         contract: Narrowed to the features that the policy needs.
         policy: The policy. Whoever loads it must close it.
         timeout_s: After this long a call of the policy does not return any more.
+        remarks: What its user should know, a line each.
     """
 
     robot: Robot
     contract: Contract
     policy: Policy
     timeout_s: float
+    remarks: tuple[str, ...] = ()
 
 
 # A process of its own is given up first, by whoever watches it.
@@ -60,7 +63,9 @@ def load(parameters: Parameters) -> Loaded:
         at = "parameter policy" if parameters.policy else in_contract
         raise ContractError(f"{at}: {error}") from error
     try:
-        return Loaded(robot, contract.narrowed_to(policy.spec), policy, timeout_s)
+        contract = contract.narrowed_to(policy.spec)
+        doubts = check_training(contract, policy.spec, robot)
+        return Loaded(robot, contract, policy, timeout_s, (*doubts, *policy.spec.notes))
     except ContractError:
         policy.close()
         raise

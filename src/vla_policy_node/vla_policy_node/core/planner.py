@@ -294,6 +294,17 @@ class Planner:
         slow = self._robot.limits.slowed(self.scaling)
         return within_from_ns(self._running.plan, slow) > soon_ns
 
+    def position(self, at_ns: int) -> dict[str, float]:
+        """Return where each joint is led at a time, rad; of what was heard of the controllers."""
+        found = {}
+        if self._running is not None:
+            led = self._running.plan.sample(at_ns).position
+            names = self._robot.limits.joint_names
+            found = {name: float(value) for name, value in zip(names, led, strict=True)}
+        if self._gripper is not None:
+            found[self._robot.gripper.joint] = self._gripper.running.position(at_ns)
+        return found
+
     def earliest_ns(self, now_ns: int) -> int:
         """Return from when on a plan that is made now can follow a chunk, at the earliest."""
         return now_ns + self._overlap_ns + self._margin_ns
