@@ -26,6 +26,30 @@ _STAND_INS = frozenset(
         "rclpy",
     )
 )
+# Packages of ROS 2 in Python that programs ask for, and that have no stand-in.
+_REFUSED = frozenset(
+    (
+        "diagnostic_updater",
+        "image_geometry",
+        "image_transport_py",
+        "launch_pytest",
+        "launch_testing",
+        "launch_testing_ros",
+        "launch_xml",
+        "launch_yaml",
+        "laser_geometry",
+        "ros2cli",
+        "rosbag2_py",
+        "rosidl_runtime_py",
+        "rpyutils",
+        "sensor_msgs_py",
+        "tf2_geometry_msgs",
+        "tf2_kdl",
+        "tf2_py",
+        "tf2_ros",
+        "tf2_sensor_msgs",
+    )
+)
 
 
 def _may_have_definitions(package: str) -> bool:
@@ -57,18 +81,29 @@ class NamedFinder:
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec for `fullname` if it is a stand-in's and nobody else's, else None."""
         package, dot, rest = fullname.partition(".")
-        if rest not in _INTERFACE_KINDS if dot else package not in _STAND_INS:
+        if package in _STAND_INS:
+            pass
+        elif not dot or rest not in _INTERFACE_KINDS:
             return None
         from embedded_ros2 import stand_ins
 
+        if dot and package in _STAND_INS:
+            return stand_ins.find_submodule(fullname, path)
         return stand_ins.find(fullname, path, (NamedFinder, LastFinder))
 
 
 class LastFinder:
-    """Finds interface packages, whose names are known only from the definitions installed."""
+    """Finds interface packages, whose names are known only from the definitions installed.
+
+    Of ROS packages that are nowhere and not offered it says so.
+    """
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec for the interface package `fullname`, else None."""
+        if fullname in _REFUSED:
+            from embedded_ros2 import stand_ins
+
+            return stand_ins.find_refused(fullname, (NamedFinder, LastFinder))
         if "." in fullname or not _may_have_definitions(fullname):
             return None
         from embedded_ros2 import stand_ins

@@ -7,13 +7,16 @@ Split from `fallback` so that an interpreter which never imports a ROS name neve
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-_DIRECTORY = os.path.join(os.path.dirname(__file__), "stand_in")
+from embedded_ros2 import refusals
+
+_DIRECTORY = refusals.STAND_INS
 
 
 def _elsewhere(fullname: str, path: Sequence[str] | None, finders: list[Any]) -> bool:
@@ -49,7 +52,38 @@ def find(fullname: str, path: Sequence[str] | None, ours: tuple[type, ...]) -> M
         return None
     if "." in fullname:
         return _interfaces(fullname)
-    return importlib.machinery.PathFinder.find_spec(fullname, [_DIRECTORY])
+    return _stand_in(fullname, [_DIRECTORY])
+
+
+def find_submodule(fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """Return the spec of a stand-in's submodule; None if the package is somebody else's."""
+    if not path or not str(next(iter(path))).startswith(_DIRECTORY + os.sep):
+        return None
+    found = _stand_in(fullname, path)
+    return found or _refused(fullname)
+
+
+def find_refused(fullname: str, ours: tuple[type, ...]) -> ModuleSpec | None:
+    """Return a spec that refuses a ROS package; None where there is a real rclpy."""
+    return None if _elsewhere("rclpy", None, _others(ours)) else _refused(fullname)
+
+
+def _refused(fullname: str) -> ModuleSpec | None:
+    error = refusals.module_refusal(fullname)
+    return None if error is None else ModuleSpec(fullname, refusals.Refuser(error))
+
+
+def _stand_in(fullname: str, path: Sequence[str]) -> ModuleSpec | None:
+    spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+    if spec is None or spec.origin is None:
+        return None
+    loader = refusals.StandInLoader(fullname, spec.origin)
+    return importlib.util.spec_from_file_location(
+        fullname,
+        spec.origin,
+        loader=loader,
+        submodule_search_locations=spec.submodule_search_locations,
+    )
 
 
 def find_interface_package(fullname: str, ours: tuple[type, ...]) -> ModuleSpec | None:

@@ -81,6 +81,18 @@ class CvBridge:
             raise CvBridgeError(str(error)) from None
         return dtype.name, channels
 
+    def dtype_with_channels_to_cvtype2(self, dtype: Any, n_channels: int) -> str:
+        """Return OpenCV's name of a type, `8UC3`."""
+        return encodings.generic_name(np.dtype(dtype), n_channels)
+
+    def cvtype2_to_dtype_with_channels(self, cvtype: int) -> tuple[str, int]:
+        """Return (numpy type name, channels) of one of OpenCV's type numbers."""
+        names = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
+        depth, channels = cvtype % 8, cvtype // 8 + 1
+        if not 0 <= depth < len(names):
+            raise CvBridgeError(f"{cvtype} is no type number of OpenCV's")
+        return names[depth], channels
+
     def imgmsg_to_cv2(self, img_msg: Any, desired_encoding: str = "passthrough") -> np.ndarray:
         """Return a message's image.
 

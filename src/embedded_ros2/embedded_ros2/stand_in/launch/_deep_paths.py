@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
+from embedded_ros2 import refusals
+
 
 def _snake(name: str) -> str:
     """Return a class name in the form of its module, ``IfCondition`` as ``if_condition``."""
@@ -32,4 +34,6 @@ def publish(package: str, names: Iterable[str], also: Mapping[str, str] | None =
         module = sys.modules.get(path)
         if module is None:
             module = sys.modules[path] = ModuleType(path)
+            vars(home).setdefault(module_name, module)
         setattr(module, name, getattr(home, name))
+        refusals.finish(module)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from launch import _deep_paths
 from launch.event import Event
 
+from embedded_ros2 import refusals
+
 if TYPE_CHECKING:
     from .actions import LifecycleNode, Node
 
@@ -105,6 +107,7 @@ class StateTransition(Event):
 def _module(name: str, **members: Any) -> ModuleType:
     module = sys.modules[f"{__name__}.{name}"] = ModuleType(f"{__name__}.{name}")
     vars(module).update(members, __all__=list(members))
+    refusals.finish(module)
     return module
 
 
@@ -116,3 +119,4 @@ lifecycle = _module(
 )
 matchers = _module("matchers", matches_node_name=matches_node_name)
 _deep_paths.publish(lifecycle.__name__, ["ChangeState", "StateTransition"])
+_deep_paths.publish(matchers.__name__, ["matches_node_name"])

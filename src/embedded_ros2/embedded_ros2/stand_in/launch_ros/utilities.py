@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from launch import _deep_paths
 from launch.substitution import Substitution
 from launch.utilities import normalize_to_list_of_substitutions
 
@@ -82,3 +83,22 @@ def add_node_name(context: LaunchContext, node_name: str) -> None:
 def get_node_name_count(context: LaunchContext, node_name: str) -> int:
     """Return how many nodes of this name this launch has started."""
     return _names(context)[node_name]
+
+
+_deep_paths.publish(
+    __name__,
+    [*__all__, "evaluate_parameter_dict", "normalize_parameter_dict"],
+    also={
+        "add_node_name": "track_node_names",
+        "get_node_name_count": "track_node_names",
+        "evaluate_parameter_dict": "evaluate_parameters",
+        "evaluate_parameters_dict": "evaluate_parameters",
+        "normalize_parameter_dict": "normalize_parameters",
+        "normalize_parameters_dict": "normalize_parameters",
+        "normalize_remap_rules": "normalize_remap_rule",
+        "is_namespace_absolute": "namespace_utils",
+        "is_root_namespace": "namespace_utils",
+        "make_namespace_absolute": "namespace_utils",
+        "prefix_namespace": "namespace_utils",
+    },
+)

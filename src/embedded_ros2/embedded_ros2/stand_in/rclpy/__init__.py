@@ -6,6 +6,7 @@ What is not offered raises NotImplementedError with the feature's name.
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rclpy.context import Context
@@ -15,13 +16,9 @@ from rclpy.signals import (
     uninstall_signal_handlers,
 )
 from rclpy.task import Future
-from rclpy.utilities import (
-    get_default_context,
-    get_rmw_implementation_identifier,
-    ok,
-    try_shutdown,
-)
+from rclpy.utilities import get_default_context, get_rmw_implementation_identifier, ok
 from rclpy.utilities import shutdown as _shutdown
+from rclpy.utilities import try_shutdown as _try_shutdown
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from rclpy.parameter import Parameter
 
 __all__ = [
+    "InitContextManager",
     "create_node",
     "get_default_context",
     "get_global_executor",
@@ -45,13 +43,50 @@ __all__ = [
 _executor: Executor | None = None
 
 
+class InitContextManager:
+    """What `init` returns: `with rclpy.init():` shuts down at the end of the block."""
+
+    def __init__(
+        self,
+        args: list[str] | None,
+        context: Context | None,
+        domain_id: int | None,
+        signal_handler_options: SignalHandlerOptions | None,
+    ) -> None:
+        is_default = context is None or context is get_default_context()
+        self.context = get_default_context() if context is None else context
+        if signal_handler_options is None:
+            signal_handler_options = (
+                SignalHandlerOptions.ALL if is_default else SignalHandlerOptions.NO
+            )
+        self.installed_signal_handlers = signal_handler_options != SignalHandlerOptions.NO
+        self.context.init(args, domain_id=domain_id)
+        install_signal_handlers(signal_handler_options)
+
+    def __enter__(self) -> InitContextManager:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        # A context can be initialized once; only without one is the default replaced.
+        is_default = self.context is get_default_context()
+        try_shutdown(
+            context=None if is_default else self.context,
+            uninstall_handlers=self.installed_signal_handlers,
+        )
+
+
 def init(
     *,
     args: list[str] | None = None,
     context: Context | None = None,
     domain_id: int | None = None,
     signal_handler_options: SignalHandlerOptions | None = None,
-) -> None:
+) -> InitContextManager:
     """Initialize a context, the default one unless told otherwise.
 
     Args:
@@ -60,15 +95,11 @@ def init(
         domain_id: The ROS domain; `ROS_DOMAIN_ID` by default.
         signal_handler_options: The signals that shut the context down; by default both for the
             default context and none for others.
+
+    Returns:
+        A context manager that shuts the context down.
     """
-    is_default = context is None or context is get_default_context()
-    context = get_default_context() if context is None else context
-    context.init(args, domain_id=domain_id)
-    if signal_handler_options is None:
-        signal_handler_options = (
-            SignalHandlerOptions.ALL if is_default else SignalHandlerOptions.NO
-        )
-    install_signal_handlers(signal_handler_options)
+    return InitContextManager(args, context, domain_id, signal_handler_options)
 
 
 def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:
@@ -79,6 +110,16 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
     finally:
         if uninstall_handlers or (uninstall_handlers is None and is_default):
             uninstall_signal_handlers()
+
+
+def try_shutdown(
+    *, context: Context | None = None, uninstall_handlers: bool | None = None
+) -> None:
+    """Shut a context down, the default one unless told otherwise, if it is not yet."""
+    is_default = context is None or context is get_default_context()
+    _try_shutdown(context=context)
+    if uninstall_handlers or (uninstall_handlers is None and is_default):
+        uninstall_signal_handlers()
 
 
 def get_global_executor() -> Executor:

@@ -15,7 +15,9 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
 from rclpy.qos import QoSProfile, _to_wire
+from rclpy.service_introspection import ServiceIntrospectionState
 from rclpy.task import Future
+from rclpy.type_support import SrvType, SrvTypeRequest, SrvTypeResponse  # noqa: F401  (exported)
 
 
 class Client(Entity):
@@ -152,9 +154,15 @@ class Client(Entity):
         """The service's fully qualified name, after remapping."""
         return self._full_name
 
-    def configure_introspection(self, *_: Any) -> None:
-        """Refuse: not offered."""
-        raise NotImplementedError("embedded_ros2 does not offer service introspection")
+    def configure_introspection(
+        self,
+        clock: Any,
+        service_event_qos_profile: QoSProfile,
+        introspection_state: ServiceIntrospectionState,
+    ) -> None:
+        """Refuse every state but OFF: service introspection is not offered."""
+        if introspection_state != ServiceIntrospectionState.OFF:
+            raise NotImplementedError("embedded_ros2 does not offer service introspection")
 
     def destroy(self) -> None:
         """Withdraw the client; `Node.destroy_client` calls this."""

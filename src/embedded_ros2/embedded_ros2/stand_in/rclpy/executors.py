@@ -9,6 +9,7 @@ executor asks them when the next is due, unless it still knows from the last tim
 
 from __future__ import annotations
 
+import functools
 import inspect
 import multiprocessing
 import queue
@@ -183,6 +184,38 @@ class Executor:
     ) -> None:
         """Run one callback; wait for one until the timeout or until the future is done."""
         raise NotImplementedError
+
+    def wait_for_ready_callbacks(
+        self,
+        timeout_sec: float | TimeoutObject | None = None,
+        nodes: list[Node] | None = None,
+        condition: Callable[[], bool] = lambda: False,
+    ) -> tuple[Callable[[], None], Entity | None, Node | None]:
+        """Wait for a callback to run, for executors of one's own.
+
+        Args:
+            timeout_sec: How long to wait.
+            nodes: The nodes to wait for; all of this executor's by default, and no others.
+            condition: Ends the wait when it has come true.
+
+        Returns:
+            What runs the callback when called, which must be done once, on whatever thread; the
+            entity whose callback it is, and its node (None for a task).
+
+        Raises:
+            TimeoutException, ShutdownException, ExternalShutdownException,
+            ConditionReachedException
+            NotImplementedError: If only some of the nodes are to be waited for.
+        """
+        if nodes is not None and set(nodes) != set(self.get_nodes()):
+            raise NotImplementedError(
+                "embedded_ros2 does not offer Executor.wait_for_ready_callbacks for some of the "
+                "executor's nodes: give it an executor with these nodes"
+            )
+        item = self._next_ready(timeout_sec, condition)
+        entity = None if isinstance(item, Task) else item
+        node = None if entity is None else entity._node_reference()
+        return functools.partial(self._run, item), entity, node
 
     # --- what executors share ---
 

@@ -14,6 +14,7 @@ from rcl_interfaces.msg import Log, ParameterDescriptor, ParameterEvent
 from embedded_ros2 import arguments, names
 from embedded_ros2.interfaces.classes import Message, interface_name
 from embedded_ros2.network import PublisherEndpoint
+from embedded_ros2.wire import tokens
 from rclpy._entity import Entity
 from rclpy._node_graph import NodeGraph
 from rclpy._parameters import NodeParameters
@@ -27,7 +28,14 @@ from rclpy.client import Client
 from rclpy.clock import Clock, ROSClock
 from rclpy.constants import S_TO_NS
 from rclpy.context import Context
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.event_handler import (
+    PublisherEventCallbacks,
+    QoSPublisherMatchedInfo,
+    QoSSubscriptionMatchedInfo,
+    SubscriptionEventCallbacks,
+    _LostEvent,
+    _MatchedEvent,
+)
 from rclpy.exceptions import InvalidHandle, NotInitializedException
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.rcutils_logger import RcutilsLogger, Record
@@ -44,11 +52,14 @@ from rclpy.qos import (
     qos_profile_rosout_default,
     qos_profile_services_default,
 )
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import _apply as _override_qos
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.time_source import TimeSource
 from rclpy.timer import Rate, Timer
 from rclpy.type_description_service import TypeDescriptionService
+from rclpy.type_support import MsgType, SrvType, SrvTypeRequest, SrvTypeResponse  # noqa: F401  (exported)
 from rclpy.utilities import get_default_context
 from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_node_name import validate_node_name
@@ -117,6 +128,7 @@ class Node(NodeParameters, NodeGraph):
         self._timers: list[Timer] = []
         self._guards: list[GuardCondition] = []
         self._waitables: list[Waitable] = []
+        self._events: list[Any] = []
         self._executor_reference: Callable[[], Executor | None] = lambda: None
         self._default_callback_group = MutuallyExclusiveCallbackGroup()
         self._rate_group = ReentrantCallbackGroup()
@@ -341,6 +353,7 @@ class Node(NodeParameters, NodeGraph):
             list(self._clients),
             list(self._timers),
             list(self._guards),
+            list(self._events),
             (entity for waitable in list(self._waitables) for entity in waitable._entities()),
         )
 
@@ -357,7 +370,7 @@ class Node(NodeParameters, NodeGraph):
         *,
         callback_group: CallbackGroup | None = None,
         event_callbacks: PublisherEventCallbacks | None = None,
-        qos_overriding_options: Any = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         publisher_class: type[Publisher] = Publisher,
     ) -> Publisher:
         """Create a publisher.
@@ -366,22 +379,33 @@ class Node(NodeParameters, NodeGraph):
             msg_type: The class of the messages.
             topic: The topic's name.
             qos_profile: The quality of service, or the depth of a KEEP_LAST history.
-            callback_group: For event callbacks; unused here.
+            callback_group: The group of the events' callbacks.
             event_callbacks: See `rclpy.event_handler`.
-            qos_overriding_options: Not offered.
+            qos_overriding_options: Which policies parameters may set.
             publisher_class: The class to create, a `Publisher`.
         """
         _check_message_class(msg_type)
-        _check_overriding(qos_overriding_options)
+        full_name = self.resolve_topic_name(topic)
         qos_profile = _as_profile(qos_profile)
+        if qos_overriding_options is not None:
+            qos_profile = _override_qos(
+                self, "publisher", full_name, qos_profile, qos_overriding_options
+            )
         endpoint = PublisherEndpoint(
-            self._token,
-            self.resolve_topic_name(topic),
-            interface_name(msg_type),
-            _to_wire(qos_profile),
+            self._token, full_name, interface_name(msg_type), _to_wire(qos_profile)
         )
         publisher = publisher_class(endpoint, msg_type, topic, qos_profile, self._context)
         self._publishers.append(publisher)
+        if event_callbacks is not None and event_callbacks.matched is not None:
+            event = _MatchedEvent(
+                event_callbacks.matched,
+                self._group(callback_group),
+                QoSPublisherMatchedInfo(),
+                self._graph,
+                tokens.SUBSCRIPTION,
+                full_name,
+            )
+            publisher.event_handlers.append(self._add(self._events, event))
         return publisher
 
     def create_subscription(
@@ -393,7 +417,7 @@ class Node(NodeParameters, NodeGraph):
         *,
         callback_group: CallbackGroup | None = None,
         event_callbacks: SubscriptionEventCallbacks | None = None,
-        qos_overriding_options: Any = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         raw: bool = False,
     ) -> Subscription:
         """Create a subscription.
@@ -405,21 +429,38 @@ class Node(NodeParameters, NodeGraph):
             qos_profile: The quality of service, or the depth of a KEEP_LAST history.
             callback_group: The callback's group.
             event_callbacks: See `rclpy.event_handler`.
-            qos_overriding_options: Not offered.
+            qos_overriding_options: Which policies parameters may set.
             raw: Whether the callback gets CDR as bytes.
         """
         _check_message_class(msg_type)
-        _check_overriding(qos_overriding_options)
+        full_name = self.resolve_topic_name(topic)
+        qos_profile = _as_profile(qos_profile)
+        if qos_overriding_options is not None:
+            qos_profile = _override_qos(
+                self, "subscription", full_name, qos_profile, qos_overriding_options
+            )
+        group = self._group(callback_group)
         subscription = Subscription(
-            self._token,
-            msg_type,
-            topic,
-            self.resolve_topic_name(topic),
-            callback,
-            self._group(callback_group),
-            _as_profile(qos_profile),
-            raw,
+            self._token, msg_type, topic, full_name, callback, group, qos_profile, raw
         )
+        events: list[Entity] = []
+        if event_callbacks is not None and event_callbacks.message_lost is not None:
+            subscription._lost = _LostEvent(event_callbacks.message_lost, group)
+            events.append(subscription._lost)
+        if event_callbacks is not None and event_callbacks.matched is not None:
+            events.append(
+                _MatchedEvent(
+                    event_callbacks.matched,
+                    group,
+                    QoSSubscriptionMatchedInfo(),
+                    self._graph,
+                    tokens.PUBLISHER,
+                    full_name,
+                )
+            )
+        subscription.event_handlers.extend(events)
+        for event in events:
+            self._add(self._events, event)
         return self._add(self._subscriptions, subscription)
 
     def create_service(
@@ -524,11 +565,15 @@ class Node(NodeParameters, NodeGraph):
 
     def destroy_publisher(self, publisher: Publisher) -> bool:
         """Destroy a publisher; return False if it is not this node's."""
-        return _destroy(self._publishers, publisher)
+        return self._destroy_with_events(self._publishers, publisher)
 
     def destroy_subscription(self, subscription: Subscription) -> bool:
         """Destroy a subscription; return False if it is not this node's."""
-        return _destroy(self._subscriptions, subscription)
+        return self._destroy_with_events(self._subscriptions, subscription)
+
+    def _destroy_with_events(self, entities: list[Any], entity: Any) -> bool:
+        self._events = [event for event in self._events if event not in entity.event_handlers]
+        return _destroy(entities, entity)
 
     def destroy_service(self, service: Service) -> bool:
         """Destroy a service; return False if it is not this node's."""
@@ -591,11 +636,6 @@ def _as_profile(qos_or_depth: QoSProfile | int) -> QoSProfile:
     if qos_or_depth < 0:
         raise ValueError("history depth must be greater than or equal to zero")
     return QoSProfile(depth=qos_or_depth)
-
-
-def _check_overriding(options: Any) -> None:
-    if options is not None:
-        raise NotImplementedError("embedded_ros2 does not offer qos_overriding_options")
 
 
 def _check_message_class(msg_type: Any) -> None:

@@ -13,6 +13,7 @@ from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
 from rclpy.qos import QoSProfile
+from rclpy.type_support import MsgType  # noqa: F401  (exported)
 
 
 class Publisher:
@@ -32,6 +33,7 @@ class Publisher:
         self.msg_type = msg_type
         self.topic = topic
         self.qos_profile = qos_profile
+        self.event_handlers: list[Any] = []
 
     def publish(self, msg: Any) -> None:
         """Publish a message, or CDR with its header as bytes.
@@ -82,6 +84,8 @@ class Publisher:
         """Withdraw the publisher; `Node.destroy_publisher` calls this."""
         if not self._destroyed:
             self._destroyed = True
+            for event in self.event_handlers:
+                event.destroy()
             self._endpoint.close()
 
     def __enter__(self) -> Publisher:

@@ -14,6 +14,8 @@ from embedded_ros2.wire.attachment import Attachment
 from rclpy._entity import Entity, Work
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile, _to_wire
+from rclpy.service_introspection import ServiceIntrospectionState
+from rclpy.type_support import SrvType, SrvTypeRequest, SrvTypeResponse  # noqa: F401  (exported)
 
 
 class RequestHeader(NamedTuple):
@@ -109,9 +111,15 @@ class Service(Entity):
         """The service's fully qualified name, after remapping."""
         return self._full_name
 
-    def configure_introspection(self, *_: Any) -> None:
-        """Refuse: not offered."""
-        raise NotImplementedError("embedded_ros2 does not offer service introspection")
+    def configure_introspection(
+        self,
+        clock: Any,
+        service_event_qos_profile: QoSProfile,
+        introspection_state: ServiceIntrospectionState,
+    ) -> None:
+        """Refuse every state but OFF: service introspection is not offered."""
+        if introspection_state != ServiceIntrospectionState.OFF:
+            raise NotImplementedError("embedded_ros2 does not offer service introspection")
 
     def destroy(self) -> None:
         """Withdraw the service; `Node.destroy_service` calls this."""

@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, TypedDict
 
 from embedded_ros2.interfaces import cdr
 from embedded_ros2.network import NodeToken, SubscriptionEndpoint
@@ -16,6 +16,16 @@ from embedded_ros2.wire import attachment, tokens
 from rclpy._entity import Entity, Work
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import HistoryPolicy, QoSProfile, _to_wire
+from rclpy.type_support import MsgType  # noqa: F401  (exported)
+
+
+class MessageInfo(TypedDict):
+    """What a callback may get beside a message."""
+
+    source_timestamp: int
+    received_timestamp: int
+    publication_sequence_number: int | None
+    reception_sequence_number: int | None
 
 
 class Subscription(Entity):
@@ -44,6 +54,8 @@ class Subscription(Entity):
         self.callback = callback
         self.qos_profile = qos_profile
         self.raw = raw
+        self.event_handlers: list[Any] = []
+        self._lost: Any = None  # who counts lost messages, if anybody asked
         self._received = 0
         qos = _to_wire(qos_profile)
         keep_all = qos_profile.history == HistoryPolicy.KEEP_ALL
@@ -103,6 +115,9 @@ class Subscription(Entity):
                 continue
             value: Any
             value, extra = found
+            if self._lost is not None:
+                sent = attachment.decode(extra)
+                self._lost._count(sent.gid, sent.sequence)
             if not self.raw:
                 try:
                     value = cdr.deserialize(value, self.msg_type)
@@ -137,6 +152,8 @@ class Subscription(Entity):
         """Withdraw the subscription; `Node.destroy_subscription` calls this."""
         if not self._destroyed:
             super().destroy()
+            for event in self.event_handlers:
+                event.destroy()
             if self._endpoint is not None:
                 self._endpoint.close()
             self._queue.clear()

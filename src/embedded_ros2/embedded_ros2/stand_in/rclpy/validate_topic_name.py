@@ -4,6 +4,8 @@
 from embedded_ros2 import names
 from rclpy.exceptions import InvalidServiceNameException, InvalidTopicNameException
 
+TOPIC_SEPARATOR_STRING = "/"
+
 
 def validate_topic_name(name: str, *, is_service: bool = False) -> bool:
     """Return True for a topic's or service's name.
