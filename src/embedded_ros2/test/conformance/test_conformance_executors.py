@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
 import threading
 import time
 
@@ -9,6 +10,8 @@ from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.task import Future
 from std_msgs.msg import Int64
 from std_srvs.srv import Trigger
+
+DEADLINE_S = 20.0
 
 
 def test_a_timer_calls_back_again_and_again(node, spin_until):
@@ -256,3 +259,32 @@ def test_every_message_wakes_the_executor(ros, node):
     executor.shutdown()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_a_future_can_be_awaited_in_asyncio(ros, node):
+    async def spin():
+        while ros.ok():
+            ros.spin_once(node, timeout_sec=0.01)
+            await asyncio.sleep(0.001)
+
+    async def wait():
+        inner, outer = ros.task.Future(), ros.task.Future()
+
+        async def callback():
+            timer.cancel()
+            outer.set_result(await inner)
+
+        timer = node.create_timer(0.01, callback)
+        second = node.create_timer(
+            0.05,
+            lambda: inner.done() or inner.set_result(7),
+            callback_group=ReentrantCallbackGroup(),  # the other timer's waits for this one
+        )
+        spinning = asyncio.ensure_future(spin())
+        try:
+            return await asyncio.wait_for(outer, DEADLINE_S)
+        finally:
+            spinning.cancel()
+            node.destroy_timer(second)
+
+    assert asyncio.run(wait()) == 7

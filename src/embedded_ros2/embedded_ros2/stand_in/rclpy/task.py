@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import sys
 import threading
@@ -10,6 +12,16 @@ import warnings
 import weakref
 from collections.abc import Callable, Generator
 from typing import Any
+
+# Whether a task below runs on the thread. Such a task may be run within a callback of asyncio's.
+_driven = threading.local()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class Future:
@@ -34,10 +46,27 @@ class Future:
                 file=sys.stderr,
             )
 
-    def __await__(self) -> Generator[Future, None, Any]:
+    def __await__(self) -> Generator[Any, None, Any]:
         while not self._done and not self._cancelled:
-            yield self
+            # Whoever awaits is driven by one of the tasks below, or by asyncio.
+            loop = None if getattr(_driven, "by_task", False) else _running_loop()
+            yield from (self,) if loop is None else self._finished_in(loop)
         return self.result()
+
+    def _finished_in(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Return a future of asyncio's that is done when this one is."""
+        waiter = loop.create_future()
+
+        def finish() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(finish)
+
+        self._call_when_finished(wake)
+        return waiter
 
     def cancel(self) -> None:
         """Ask for cancellation; no effect on a future that is done."""
@@ -168,7 +197,11 @@ class Task(Future):
     def _run(self) -> None:
         try:
             if inspect.iscoroutine(self._handler):
-                waits_for = self._handler.send(None)
+                before, _driven.by_task = getattr(_driven, "by_task", False), True
+                try:
+                    waits_for = self._handler.send(None)
+                finally:
+                    _driven.by_task = before
                 self._waits_for = waits_for if isinstance(waits_for, Future) else None
                 return
             result = self._handler(*self._args, **self._kwargs)
