@@ -30,12 +30,39 @@ ACKNOWLEDGE_TIMEOUT_NS = 300_000_000
 HISTORY = 64
 
 
-def distinct_start(start_ns: int, plans: Iterable[Plan], *, apart_ns: int = DISTINCT_NS) -> int:
-    """Return a start, that or a little later, that cannot be taken for that of one of `plans`."""
-    for other_ns in sorted(plan.start_ns for plan in plans):
-        if abs(start_ns - other_ns) < apart_ns:
-            start_ns = other_ns + apart_ns
-    return start_ns
+def distinct_start(
+    start_ns: int,
+    plans: Iterable[Plan],
+    *,
+    apart_ns: int = DISTINCT_NS,
+    earliest_ns: int | None = None,
+    latest_ns: int | None = None,
+) -> int:
+    """Return a start near to that one which cannot be taken for that of one of `plans`.
+
+    Args:
+        start_ns: The start that is wanted.
+        plans: From whose starts it must be told.
+        apart_ns: By how much.
+        earliest_ns: The first start that will do, where an earlier one will do at all.
+        latest_ns: The last start that will do, if there is one.
+
+    Returns:
+        That or a little later; a little earlier where later is too late. Where neither will do,
+        the later one: told apart it must be.
+    """
+    starts = sorted(plan.start_ns for plan in plans)
+    later_ns = start_ns
+    for other_ns in starts:
+        if abs(later_ns - other_ns) < apart_ns:
+            later_ns = other_ns + apart_ns
+    if latest_ns is None or earliest_ns is None or later_ns <= latest_ns:
+        return later_ns
+    earlier_ns = start_ns
+    for other_ns in reversed(starts):
+        if abs(earlier_ns - other_ns) < apart_ns:
+            earlier_ns = other_ns - apart_ns
+    return earlier_ns if earlier_ns >= earliest_ns else later_ns
 
 
 class Acknowledged(Enum):
@@ -112,19 +139,24 @@ class RunningPlan:
         """Return a start, that or a little later, that no plan sent could be taken for."""
         return distinct_start(start_ns, self._sent, apart_ns=2 * self._tolerance_ns + 1)
 
+    @property
+    def known(self) -> list[Plan]:
+        """The plan that runs and those sent, which a new one must be told from."""
+        return [self.plan, *self._sent]
+
     def sent(self, plan: Plan, now_ns: int) -> None:
         """Note that a plan was sent to the controller.
 
         Raises:
-            MotionError: It has other joints than the hold, or nearly the start of the plan sent
-                before it, so that the two could not be told apart.
+            MotionError: It has other joints than the hold, or nearly the start of another plan
+                sent, so that the two could not be told apart.
         """
         if plan.joint_names != self.plan.joint_names:
             raise MotionError(
                 f"a plan for {', '.join(plan.joint_names)} was sent, but the "
                 f"controller moves {', '.join(self.plan.joint_names)}"
             )
-        if self._sent and abs(plan.start_ns - self._sent[-1].start_ns) <= 2 * self._tolerance_ns:
+        if any(abs(plan.start_ns - s.start_ns) <= 2 * self._tolerance_ns for s in self._sent):
             raise MotionError(
                 "two plans start within "
                 f"{2 * self._tolerance_ns} ns and cannot be told apart; send fewer"

@@ -26,12 +26,20 @@ from smooth_motion.plan import (
 )
 
 LIMIT_TOLERANCE = 1e-6
+# More knots or more time than any plan of this suite needs: a tracker's plan has some 300 knots.
+MAX_KNOTS = 1000
+MAX_DURATION_NS = 600 * 1_000_000_000
+# Each knot may be off by `POSITION_RESIDUAL`, so their number within a control period is bounded
+# too, or the residuals of many add up to a step. A plan needs no more than a few.
+CROWD, CROWD_NS = 64, 10_000_000
 
 
 class ViolationKind(Enum):
     """What is wrong. The values are stable: logs and messages carry them."""
 
     SHAPE = "shape"
+    SIZE = "size"
+    STAMP = "stamp"
     JOINTS = "joints"
     NOT_FINITE = "not_finite"
     TIMES = "times"
@@ -78,6 +86,8 @@ class CheckConfig:
             covers delivery and a control period; 50 ms was too little on a loaded machine.
         max_start_ahead_ns: How far in the future the first knot may lie. A controller draws a line
             of its own to a first point in the future, so this covers clock skew only.
+        max_knots: More of them are not even looked at.
+        max_duration_ns: From the first knot to the last.
         limit_tolerance: Relative; of the range for positions, of the limit for the rest.
         position_step: Largest difference from the running plan, rad.
         velocity_step: Likewise, rad/s.
@@ -86,6 +96,8 @@ class CheckConfig:
 
     min_overlap_ns: int = 100_000_000
     max_start_ahead_ns: int = 2_000_000
+    max_knots: int = MAX_KNOTS
+    max_duration_ns: int = MAX_DURATION_NS
     limit_tolerance: float = LIMIT_TOLERANCE
     position_step: float = 1e-12
     velocity_step: float = 1e-11
@@ -116,7 +128,7 @@ def check(
         its start until `min_overlap_ns` from now.
     """
     config = config or CheckConfig()
-    malformed = _malformed(knots, limits.joint_names)
+    malformed = _malformed(knots, limits.joint_names, config)
     if malformed:
         return malformed
     running_at_start = running.sample(knots.start_ns)
@@ -215,9 +227,17 @@ def _position_range(
     return low, high
 
 
-def _malformed(knots: Knots, joint_names: tuple[str, ...]) -> list[Violation]:
+def _malformed(knots: Knots, joint_names: tuple[str, ...], config: CheckConfig) -> list[Violation]:
     """Find what keeps the numbers from being read as a trajectory at all."""
     whole = ""
+    count = int(np.size(knots.times_ns))
+    if not (count <= config.max_knots):
+        detail = f"it has {count} knots, {config.max_knots} are allowed"
+        return [_violation(ViolationKind.SIZE, whole, count, config.max_knots, detail)]
+    if not (knots.start_ns > 0):
+        # A joint_trajectory_controller takes a stamp of 0 for "start now".
+        detail = f"its stamp is {knots.start_ns * 1e-9:.9f} s; stamp it with the start's ROS time"
+        return [_violation(ViolationKind.STAMP, whole, knots.start_ns * 1e-9, 0.0, detail)]
     if tuple(knots.joint_names) != joint_names:
         detail = f"joints are [{', '.join(knots.joint_names)}], not [{', '.join(joint_names)}]"
         return [
@@ -249,6 +269,18 @@ def _malformed(knots: Knots, joint_names: tuple[str, ...]) -> list[Violation]:
         k = 0 if times[0] != 0 else 1 + int(np.argmin(steps > 0))
         detail = f"times must start at 0 and increase; knot {k} is at {times[k] * 1e-9:.9f} s"
         return [_violation(ViolationKind.TIMES, whole, times[k] * 1e-9, 0.0, detail)]
+    lasts_s, allowed_s = int(times[-1]) * 1e-9, config.max_duration_ns * 1e-9
+    if not (times[-1] <= config.max_duration_ns):
+        detail = f"it lasts {lasts_s:.6g} s, {allowed_s:g} s are allowed"
+        return [_violation(ViolationKind.SIZE, whole, lasts_s, allowed_s, detail)]
+    crowds = times[CROWD:] - times[:-CROWD]
+    if not (crowds >= CROWD_NS).all():
+        k = int(np.argmin(crowds))
+        detail = (
+            f"knots {k} to {k + CROWD} lie within {crowds[k] * 1e-6:.3f} ms, so many need "
+            f"{CROWD_NS * 1e-6:g} ms"
+        )
+        return [_violation(ViolationKind.TIMES, whole, crowds[k] * 1e-9, CROWD_NS * 1e-9, detail)]
     return []
 
 

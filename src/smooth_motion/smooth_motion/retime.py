@@ -363,9 +363,13 @@ def _integrated(
 
 
 def _with_deviation(found: Retimed) -> Retimed:
-    """Return the same with its deviation from the path, seen eight times an interval."""
+    """Return the same with its deviation from the path, seen eight times an interval.
+
+    From `settled_ns` on there is none, so what comes then, which may be hours of rest, costs
+    nothing.
+    """
     step = _INTERVAL_NS // 8
-    t = np.arange(found.splice_ns, max(found.settled_ns, found.plan.end_ns) + step, step)
+    t = np.arange(found.splice_ns, found.settled_ns + step, step)
     on_path = found.origin.sample(found.path_time_ns(t)).position
     away = float(np.abs(found.plan.sample(t).position - on_path).max())
     return Retimed(**{**vars(found), "deviation": away})

@@ -34,6 +34,17 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_malformed_plan_trips_and_names_what_is_wrong",
             "test_an_absurdly_large_finite_plan_is_refused_without_a_warning",
             "test_a_plan_in_the_wrong_joint_order_never_reaches_the_controller",
+            "test_a_plan_without_a_stamp_is_not_forwarded_and_trips",
+            "test_a_plan_that_begins_where_the_controller_was_not_heard_to_be_waits_for_it",
+            "test_a_plan_with_the_start_of_an_older_one_is_not_forwarded",
+            "test_a_plan_must_continue_every_plan_that_may_run",
+            "test_a_plan_of_too_many_knots_is_refused_before_it_is_looked_at",
+            "test_a_plan_with_fields_of_any_length_is_refused_before_it_is_looked_at",
+            "test_a_plan_that_names_any_number_of_joints_is_refused_before_it_is_looked_at",
+            "test_a_plan_that_lasts_for_hours_is_refused",
+            "test_a_crowd_of_knots_is_refused",
+            "test_a_message_that_is_too_large_is_not_even_read_and_trips",
+            "test_bytes_that_are_no_message_are_passed_over",
         ),
     ),
     Hazard(
@@ -122,6 +133,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_second_publisher_on_a_controllers_topic_trips",
             "test_a_second_publisher_on_the_controllers_topic_stops_the_arm",
             "test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once",
+            "test_a_motion_under_a_plans_stamp_is_not_taken_for_that_plan",
         ),
     ),
     Hazard(
@@ -260,6 +272,13 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_gripper_trajectory_beyond_range_or_rate_is_refused_without_a_trip",
             "test_a_gripper_trajectory_that_would_step_is_refused",
             "test_the_gripper_keeps_its_command_through_a_stop",
+            "test_a_gripper_trajectory_that_has_ended_is_refused",
+            "test_the_first_gripper_trajectory_must_start_where_the_gripper_is",
+            "test_a_gripper_trajectory_that_leaves_what_runs_at_once_is_refused",
+            "test_a_gripper_trajectory_without_a_stamp_is_refused",
+            "test_a_gripper_trajectory_continues_every_one_that_may_run",
+            "test_without_word_of_the_grippers_controller_its_trajectories_are_refused",
+            "test_a_gripper_trajectory_of_too_many_points_is_refused",
         ),
     ),
     Hazard(
@@ -274,6 +293,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "`~/stop` works in every state, also before the inputs are complete.",
         (
             "test_a_call_to_stop_trips",
+            "test_a_flood_of_huge_trajectories_leaves_the_stop_its_time",
             "test_a_stop_before_anything_was_heard_latches_and_sends_nothing",
             "test_a_stop_in_startup_brakes_what_moves",
         ),
@@ -323,5 +343,31 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_minute_of_random_plans_is_never_slowed_down",
             "test_a_loose_joint_slows_the_arm_down_and_a_firm_one_lets_it_go",
         ),
+    ),
+    Hazard(
+        "H30",
+        "The controller itself is set so that it steps, whatever it is sent: the newest releases "
+        "begin a plan with a stamp in the past anew on its arrival.",
+        "The parameters on which the bound rests are written out in the controllers file, and "
+        "read from the controllers themselves, again and again. While one is wrong or unknown "
+        "there is no permit; the reason names it and its remedy.",
+        (
+            "test_the_newest_controllers_default_is_wrong_and_named_with_its_remedy",
+            "test_each_other_value_is_named",
+            "test_a_controller_of_other_joints_is_wrong",
+            "test_what_has_no_joints_is_no_trajectory_controller",
+            "test_every_controllers_file_has_them_right",
+            "test_nothing_is_forwarded_while_a_controllers_parameters_are_wrong",
+            "test_parameters_that_nobody_read_count_as_unknown",
+            "test_a_wrong_parameter_of_the_controller_holds_every_plan_back_and_is_named",
+        ),
+    ),
+    Hazard(
+        "H31",
+        "A trajectory is held back on its way and carried out late, which steps the arm.",
+        "A plan that arrives late at the monitor is refused. When two plans in a row do not come "
+        "to run the arm is stopped and the controller deactivated, so that what is let go later "
+        "finds nobody. The simulation's controllers drop what is too old.",
+        ("test_plans_that_are_held_back_on_their_way_stop_the_arm",),
     ),
 )

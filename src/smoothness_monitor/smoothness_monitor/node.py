@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from control_msgs.msg import JointTrajectoryControllerState
@@ -25,15 +26,22 @@ try:
 except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
     ControllerManagerActivity = None
 
-from smooth_motion import load_robot
+from smooth_motion import Robot, load_robot
 from smoothness_monitor import convert, qos
 from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import NOTHING, Answer, Level, Now, Outputs
 from smoothness_monitor.ladder_calls import LadderCalls
+from smoothness_monitor.parameter_reader import ParameterReader
 from smoothness_monitor.params import MonitorConfig, NodeParams, load_config
 from smoothness_monitor.run import run
+from smoothness_monitor.subscribe import (
+    DIAGNOSTICS_BYTES,
+    STATE_BYTES,
+    Bounded,
+    trajectory_bytes,
+)
 
 TICK_S = 0.01
 TICKS_PER_STATE = 4
@@ -72,24 +80,9 @@ class SmoothnessMonitor(Node):
         self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
         self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self.create_subscription(
-            JointTrajectory, "~/joint_trajectory_in", self._on_plan, qos.TRAJECTORY
-        )
-        self.create_subscription(
-            JointTrajectory, "~/gripper_trajectory_in", self._on_gripper, qos.TRAJECTORY
-        )
-        self.create_subscription(JointState, "joint_states", self._on_joint_states, qos.INPUT)
-        self.create_subscription(
-            JointTrajectoryControllerState,
-            f"{arm}/controller_state",
-            self._on_controller_state,
-            qos.INPUT,
-        )
-        self.create_subscription(
-            PolicyStatus, "vla_policy_node/status", self._on_policy, qos.HEARTBEAT
-        )
-        self._subscribe_where_configured(config)
+        self._subscribe(robot, config)
         self._calls = LadderCalls(self, robot, config, self._on_answer)
+        self._read_parameters(robot, config)
         self.create_service(Trigger, "~/stop", self._on_stop)
         # In a group of its own: while a reset waits for the controller, all else goes on.
         group = MutuallyExclusiveCallbackGroup()
@@ -122,20 +115,49 @@ class SmoothnessMonitor(Node):
             value = getattr(config, item.name)
             self.declare_parameter(item.name, value, descriptor, ignore_override=True)
 
-    def _subscribe_where_configured(self, config: MonitorConfig) -> None:
+    def _subscribe(self, robot: Robot, config: MonitorConfig) -> None:
+        subscribe = Bounded(self).subscribe
+        arm, gripper = robot.arm_controller, robot.gripper.controller
+        trajectory = trajectory_bytes(len(robot.limits.joint_names))
+        for topic, take, refused in (
+            ("~/joint_trajectory_in", self._on_plan, self._on_unread_plan),
+            ("~/gripper_trajectory_in", self._on_gripper, None),
+        ):
+            subscribe(
+                JointTrajectory,
+                topic,
+                take,
+                qos.TRAJECTORY,
+                most_bytes=trajectory,
+                refused=refused,
+            )
+        state = partial(subscribe, most_bytes=STATE_BYTES)
+        cycle = JointTrajectoryControllerState
+        state(JointState, "joint_states", self._on_joint_states, qos.INPUT)
+        state(cycle, f"{arm}/controller_state", self._on_controller_state, qos.INPUT)
+        state(cycle, f"{gripper}/controller_state", self._on_gripper_state, qos.INPUT)
+        state(PolicyStatus, "vla_policy_node/status", self._on_policy, qos.HEARTBEAT)
         if config.driver_states_topic:
-            self.create_subscription(
-                JointState, config.driver_states_topic, self._on_driver_states, qos.SENSOR
-            )
+            state(JointState, config.driver_states_topic, self._on_driver_states, qos.SENSOR)
         if config.servo_status:
-            self.create_subscription(
-                DiagnosticArray, "/diagnostics", self._on_diagnostic, qos.HEALTH
-            )
+            take, most = self._on_diagnostic, DIAGNOSTICS_BYTES
+            subscribe(DiagnosticArray, "/diagnostics", take, qos.HEALTH, most_bytes=most)
         if config.controller_manager and ControllerManagerActivity is not None:
             topic = f"{config.controller_manager}/activity"
-            self.create_subscription(
-                ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY
-            )
+            state(ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY)
+
+    def _read_parameters(self, robot: Robot, config: MonitorConfig) -> None:
+        controllers = {
+            robot.arm_controller: robot.limits.joint_names,
+            robot.gripper.controller: (robot.gripper.joint,),
+        }
+        for controller, joints in controllers.items():
+            if config.controller_parameters == "none":
+                self._on_parameters(controller, "")
+                continue
+            # A robot may be run without its gripper; without its arm there is nothing to do.
+            required = controller == robot.arm_controller
+            ParameterReader(self, controller, joints, self._on_parameters, required=required)
 
     def _now(self) -> Now:
         return self._motion.now()
@@ -144,6 +166,9 @@ class SmoothnessMonitor(Node):
 
     def _on_plan(self, msg: JointTrajectory) -> None:
         self._send(self._monitor.on_plan(convert.trajectory_from(msg), self._now()))
+
+    def _on_unread_plan(self, why: str) -> None:
+        self._send(self._monitor.on_unread_plan(why, self._now()))
 
     def _on_gripper(self, msg: JointTrajectory) -> None:
         self._send(self._monitor.on_gripper(convert.trajectory_from(msg), self._now()))
@@ -155,6 +180,9 @@ class SmoothnessMonitor(Node):
     def _on_controller_state(self, msg: JointTrajectoryControllerState) -> None:
         message = convert.controller_state_from(msg)
         self._send(self._monitor.on_controller_state(message, self._now()))
+
+    def _on_gripper_state(self, msg: JointTrajectoryControllerState) -> None:
+        self._monitor.on_gripper_state(convert.controller_state_from(msg))
 
     def _on_driver_states(self, msg: JointState) -> None:
         message = convert.joint_states_from(msg)
@@ -169,6 +197,9 @@ class SmoothnessMonitor(Node):
 
     def _on_policy(self, _: PolicyStatus) -> None:
         self._monitor.on_policy(self._now())
+
+    def _on_parameters(self, controller: str, problem: str) -> None:
+        self._send(self._monitor.on_controller_parameters(controller, problem))
 
     def _on_answer(self, answer: Answer) -> None:
         self._send(self._monitor.on_answer(answer, self._now()))

@@ -211,10 +211,11 @@ class MonitorConfig:
         0.5,
     )
     gripper_step_rad: float = _param(
-        "Distance between a gripper trajectory and the present gripper command that is allowed.",
+        "Distance between a gripper trajectory and what the gripper's controller runs that is "
+        "allowed within plan_overlap_s of its arrival: rounding, no more.",
         "rad",
         0.0,
-        3.2,
+        0.02,
     )
     acknowledge_s: float = _param(
         "Time after which a forwarded plan that never ran counts as lost.", "s", 0.02, 1.0
@@ -247,6 +248,13 @@ class MonitorConfig:
         "s",
         0.05,
         2.0,
+    )
+    controller_parameters: str = _param(
+        "Whether the controllers have parameters to be read, as each joint_trajectory_controller "
+        "has: no plan is forwarded before they are known to be right. none is for a controller of "
+        "another kind, which has no parameter service, and of which a person knows that it runs a "
+        "trajectory by its stamp.",
+        choices=("required", "none"),
     )
     controller_manager: str = _param(
         "Name of the controller_manager node, which deactivates the arm's controller; empty where "

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from controller_manager_msgs.msg import (  # noqa: E402
 )
 from controller_manager_msgs.srv import SwitchController  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.action import ActionServer, GoalResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
@@ -39,6 +41,7 @@ from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
 from smoothness_monitor import convert, qos  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
+from smoothness_monitor.subscribe import Bounded  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 FILES = {
@@ -85,6 +88,26 @@ class Surroundings(Node):
         self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
         self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
         self.create_timer(0.01, self._cycles)
+        # What the controllers answer when they are asked for their parameters.
+        self.arm_parameters = {"joints": list(self.names), "allow_trajectory_replacement": False}
+        self.gripper_parameters = {"joints": [self.robot.gripper.joint]}
+        for name, values in (
+            (self.robot.arm_controller, self.arm_parameters),
+            (self.robot.gripper.controller, self.gripper_parameters),
+        ):
+            answer = partial(self._on_parameters, values)
+            self.create_service(GetParameters, f"{name}/get_parameters", answer)
+        self.asked: list[list[str]] = []
+
+    def _on_parameters(self, values, request, response):
+        """As rclcpp does: one name that is not declared, and nothing is answered."""
+        self.asked.append(list(request.names))
+        if all(name in values for name in request.names):
+            response.values = [
+                Parameter(name, value=values[name]).to_parameter_msg().value
+                for name in request.names
+            ]
+        return response
 
     def time_ns(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -434,3 +457,80 @@ def test_a_wrong_configuration_ends_in_one_line_and_exit_code_2(parameters, word
     assert len(lines) == 1
     assert words in lines[0]
     assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_parameter_of_the_controller_holds_every_plan_back_and_is_named(graph):
+    """H30. It is read again and again: somebody may set it while the monitor runs."""
+    around = graph.around
+    # One name at a time, because not all are declared.
+    assert ["allow_trajectory_replacement"] in around.asked
+    around.arm_parameters["allow_trajectory_replacement"] = True
+    graph.until(lambda: not around.newest.permit)
+    graph.until(
+        lambda: any("allow_trajectory_replacement" in w for w in around.newest.waiting_for)
+    )
+    around.send(around.plan())
+    graph.until(lambda: around.newest.plans_rejected == 1)
+    assert around.newest.state == SafetyState.READY
+    around.arm_parameters["allow_trajectory_replacement"] = False
+    graph.until(lambda: around.newest.permit)
+    assert not around.newest.waiting_for
+    around.gripper_parameters["positions_upsampling.enable"] = True
+    graph.until(lambda: not around.newest.permit)
+    assert any("positions_upsampling" in reason for reason in around.newest.waiting_for)
+    assert around.received == []
+
+
+def test_a_message_that_is_too_large_is_not_even_read_and_trips(graph):
+    """H1."""
+    around = graph.around
+    plan = Trajectory.of(around.plan())
+    msg = convert.trajectory_to(plan)
+    msg.points = list(msg.points) + [msg.points[-1]] * 5000
+    around.plans.publish(msg)
+    graph.until(lambda: around.newest.first_cause == "plan_rejected")
+    assert "bytes" in around.newest.first_cause_detail
+    assert around.newest.plans_forwarded == 0
+
+
+def test_a_flood_of_huge_trajectories_leaves_the_stop_its_time(graph):
+    """H19. The flood comes from another process, as fast as it can."""
+    around = graph.around
+    flood = (
+        "import rclpy\n"
+        "from rclpy.qos import QoSProfile\n"
+        "from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint\n"
+        f"rclpy.init(domain_id={DOMAIN})\n"
+        "node = rclpy.create_node('flood')\n"
+        "point = JointTrajectoryPoint(positions=[0.0] * 5, velocities=[0.0] * 5)\n"
+        "msg = JointTrajectory(joint_names=['a'] * 5, points=[point] * 60000)\n"
+        "names = ('joint_trajectory_in', 'gripper_trajectory_in')\n"
+        "out = [node.create_publisher(JointTrajectory, f'smoothness_monitor/{n}', 1)"
+        " for n in names]\n"
+        "while True:\n"
+        "    for each in out:\n"
+        "        each.publish(msg)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", flood])
+    try:
+        graph.until(lambda: around.newest.first_cause == "plan_rejected", 40.0)
+        assert graph.call(around.stop).success
+        graph.until(lambda: "operator" in around.newest.causes)
+        assert around.newest.plans_forwarded == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_bytes_that_are_no_message_are_passed_over(graph):
+    """H1. They are dropped with a word in the log; the node goes on."""
+    said = []
+    node = graph.monitor
+    bounded = Bounded(node)
+    bounded.subscribe(JointState, "odd", said.append, qos.INPUT, most_bytes=1 << 16)
+    refused = []
+    (subscription,) = [s for s in node.subscriptions if s.topic_name.endswith("/odd")]
+    subscription.callback(b"\x00\x01\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff")
+    subscription.callback(b"")
+    assert said == refused == []
+    assert graph.around.newest.permit

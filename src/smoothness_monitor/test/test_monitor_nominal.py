@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
+
 import pytest
 
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import Request, State
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -64,12 +66,39 @@ def test_lost_plans_trip_nothing_and_keep_the_limits(make_bench):
     """H14."""
     bench = make_bench(seed=10)
     bench.get_ready()
-    bench.deliver_to_controller = lambda trajectory: bench.random.random() < 0.8
+    sent = itertools.count(1)
+    bench.deliver_to_controller = lambda trajectory: next(sent) % 4 != 0
     bench.policy_on = True
     bench.run(30.0)
     assert bench.state is State.READY
     assert bench.peak_jerk_ratio() <= 1.000001
     assert any("does not run the plan" in line for line in bench.log)
+
+
+def test_plans_that_are_held_back_on_their_way_stop_the_arm(make_bench):
+    """H31. What waits somewhere would step the arm on its arrival."""
+    bench = make_bench(seed=10)
+    bench.answers = {
+        Request.BRAKE_AS_GOAL: (True, 5_000_000),
+        Request.DEACTIVATE: (True, 5_000_000),
+    }
+    bench.get_moving()
+    bench.run(1.0)
+    held = []
+    bench.deliver_to_controller = lambda trajectory: held.append(trajectory)
+    assert bench.run_until(lambda: bench.first_cause != "", 2.0)
+    assert bench.first_cause == "plan_not_adopted"
+    bench.run(2.0)
+    assert bench.state is State.STOPPED_LATCHED
+    # When they are let go, nobody listens any more.
+    assert len(held) >= 2
+    for trajectory in held:
+        if bench.plant.active:
+            bench.plant.receive(trajectory, bench.now_ns)
+        bench.run(0.02)
+    bench.run(1.0)
+    assert bench.peak_jerk_ratio() <= 1.000001
+    assert bench.travel(bench.now_ns - 1_000_000_000) == 0.0
 
 
 def test_a_hundred_late_plans_trip_nothing_and_keep_the_limits(make_bench):

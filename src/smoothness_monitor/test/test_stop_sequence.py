@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from smooth_motion import GripperPlan, Plan, State, part_ns
-from smoothness_monitor.core import brakes
 from smoothness_monitor.core.types import State as Stop
+from smoothness_monitor.core.types import Trajectory
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -233,11 +233,12 @@ def test_the_gripper_keeps_its_command_through_a_stop(bench):
     running = GripperPlan(
         bench.robot.gripper.joint,
         bench.now_ns - 20 * MS,
-        np.array([0, 1000 * MS]),
-        np.array([0.1, 1.1]),
+        np.array([0, 200 * MS, 1200 * MS]),
+        np.array([0.1, 0.1, 1.1]),
     )
-    bench.monitor.account.gripper = running
-    bench.run(0.2)
+    given = Trajectory.of_gripper(running)
+    bench.take(bench.monitor.on_gripper(given, bench.now))
+    bench.run(0.4)
     bench.stop()
     stopped_ns, hold = bench.gripper_sent[-1]
     first, last = hold.points[0], hold.points[-1]
@@ -277,7 +278,3 @@ def test_two_plans_part_where_their_motions_differ(robot):
     rows = np.vstack([start.position] * 3)
     same = Plan(names, 0, np.array([0, S, 2 * S]), rows, 0 * rows, 0 * rows)
     assert part_ns(same, hold) == 2 * S
-    assert brakes.may_run(hold, hold, 0) is None
-    assert brakes.may_run(hold, None, 0) is None
-    assert brakes.may_run(hold, same, S) is same
-    assert brakes.may_run(hold, same, 3 * S) is None

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration, Time
 from control_msgs.action import FollowJointTrajectory
 from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -299,6 +302,64 @@ def test_a_nan_moves_nothing(observer):
     until(lambda: observer.now_ns() > refused_ns + 500 * MS)
     assert observer.positions() == pytest.approx(before, abs=0.01)
     observer.arm.publish(trajectory((300, HOME)))
+    until(lambda: np.allclose(observer.positions()[:5], HOME, atol=0.02))
+
+
+def test_each_controller_offers_the_parameters_of_the_original(observer):
+    """Under its own name, whatever the simulation's node is called."""
+    for name, joints in (("arm_controller", ARM), ("gripper_controller", ["gripper"])):
+        ask = observer.node.create_client(GetParameters, f"{name}/get_parameters")
+        until(ask.service_is_ready)
+        wanted = ["joints", "allow_trajectory_replacement", "interpolation_method"]
+        values = outcome(ask.call_async(GetParameters.Request(names=wanted))).values
+        assert list(values[0].string_array_value) == joints
+        assert values[1].bool_value is False
+        assert values[2].string_value == "splines"
+
+
+def test_a_controllers_parameter_that_is_set_changes_what_it_does(observer):
+    until(observer.at_rest)
+    set_ = observer.node.create_client(SetParameters, "arm_controller/set_parameters")
+    until(set_.service_is_ready)
+
+    def replace(value):
+        parameter = Parameter("allow_trajectory_replacement", value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        return outcome(set_.call_async(request)).results[0].successful
+
+    states = observer.seen["arm_controller/controller_state"]
+
+    def start_ns():
+        state = states[-1]
+        return to_ns(state.header.stamp) - to_ns(state.reference.time_from_start)
+
+    assert replace(True)
+    try:
+        here = list(observer.newest("arm_controller/controller_state").reference.positions)
+        observer.arm.publish(trajectory((0, here), (300, here), stamp_ns=time.time_ns() - 30 * MS))
+        time.sleep(0.1)
+        stamp_ns = time.time_ns() - 30 * MS
+        observer.arm.publish(trajectory((0, here), (400, HOME), stamp_ns=stamp_ns))
+        until(observer.at_rest)
+        time.sleep(0.3)
+        # It began on its arrival, not at its stamp.
+        assert start_ns() > stamp_ns + 20 * MS
+    finally:
+        assert replace(False)
+
+
+def test_a_command_that_was_held_back_is_dropped(observer, monkeypatch):
+    network = pytest.importorskip("embedded_ros2.network")
+    until(observer.at_rest)
+    before = list(observer.newest("arm_controller/controller_state").reference.positions)
+    late = SimpleNamespace(time_ns=lambda: time.time_ns() - 300 * MS)
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "time", late)
+        observer.arm.publish(trajectory((200, np.add(HOME, 0.3))))
+    time.sleep(0.5)
+    after = observer.newest("arm_controller/controller_state").reference.positions
+    assert list(after) == before
+    observer.arm.publish(trajectory((200, HOME)))
     until(lambda: np.allclose(observer.positions()[:5], HOME, atol=0.02))
 
 

@@ -94,6 +94,15 @@ def test_the_core_imports_neither_ros_nor_a_clock():
                 imported.update(name.name.split(".")[0] for name in node.names)
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    allowed = {"__future__", "collections", "dataclasses", "enum", "numpy", "typing", "vla_sim"}
+    allowed = {
+        "__future__",
+        "bisect",
+        "collections",
+        "dataclasses",
+        "enum",
+        "numpy",
+        "typing",
+        "vla_sim",
+    }
     assert imported
     assert imported <= allowed

@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
@@ -17,6 +19,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
@@ -26,6 +29,8 @@ from vla_msgs.srv import ResetScene
 from smooth_motion import RobotConfigError, load_robot
 from vla_sim import convert, qos
 from vla_sim.action import TrajectoryActionServer
+from vla_sim.controller_node import ControllerNode
+from vla_sim.core.command_age import CommandAge
 from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
@@ -80,7 +85,11 @@ class SimulationNode(Node):
             robot.gripper.joint,
             period_ns=period_ns,
             steps_per_tick=PHYSICS_RATE_HZ // parameters.controller_rate_hz,
+            allow_trajectory_replacement=parameters.allow_trajectory_replacement,
         )
+        self._age = CommandAge()
+        self._max_age_s = parameters.max_command_age_s
+        self.controllers: list[ControllerNode] = []
         self._camera_due = Divider(parameters.camera_rate_hz)
         self._task_due = Divider(TASK_RATE_HZ)
 
@@ -122,6 +131,8 @@ class SimulationNode(Node):
         """End the threads and the node."""
         for worker in reversed(self._workers):
             worker.stop()
+        for controller in self.controllers:
+            controller.destroy_node()
         self.destroy_node()
 
     # -- set-up -----------------------------------------------------------------------------------
@@ -155,7 +166,17 @@ class SimulationNode(Node):
             joint_names=list(joint_names), speed_scaling_factor=1.0
         )
 
-        def on_trajectory(msg: JointTrajectory) -> None:
+        def on_trajectory(msg: JointTrajectory, info: dict[str, Any]) -> None:
+            # Middleware that does not stamp says 0.
+            sent_ns = int(info.get("source_timestamp", 0))
+            with self._lock:
+                age_s = self._age.age_ns(sent_ns) / 1e9 if sent_ns > 0 else 0.0
+            if not (age_s <= self._max_age_s):
+                self._warn(
+                    f"{name}: dropped a trajectory that was held back for {age_s:.3f} s on its "
+                    f"way; max_command_age_s is {self._max_age_s:g} s"
+                )
+                return
             trajectory = convert.to_trajectory(msg)
             with self._lock:
                 rejection = controller.receive(trajectory, self._now_ns)
@@ -168,9 +189,13 @@ class SimulationNode(Node):
             if cycle.warning:
                 self._warn(f"{name}: {cycle.warning}")
 
-        self.create_subscription(
-            JointTrajectory, f"{name}/joint_trajectory", on_trajectory, qos.TRAJECTORY
-        )
+        take: Callable[..., None] = on_trajectory
+        if not hasattr(Subscription, "CallbackType"):
+            # Humble's rclpy does not tell when a message was sent.
+            take = partial(on_trajectory, info={})
+        topic = f"{name}/joint_trajectory"
+        self.create_subscription(JointTrajectory, topic, take, qos.TRAJECTORY)
+        self.controllers.append(ControllerNode(name, self.get_namespace(), controller, self._lock))
         return publish
 
     # -- the control thread -----------------------------------------------------------------------
@@ -185,6 +210,7 @@ class SimulationNode(Node):
             if self._task_due.due(tick_ns):
                 objects = self._world.objects()
             tick = self._simulation.tick(tick_ns)
+            self._age.ticked(time.time_ns(), tick_ns)
             seed = self._seed
         # Before what is stamped with it, so that nobody hears from the future.
         self._timekeeper.announce(tick_ns)
@@ -253,6 +279,8 @@ def main(args: list[str] | None = None) -> int:
     node = None
     try:
         node = SimulationNode()
+        for controller in node.controllers:
+            rclpy.get_global_executor().add_node(controller)
         rclpy.spin(node)
     except CONFIGURATION_ERRORS as error:
         print(f"vla_sim: {error}", file=sys.stderr, flush=True)

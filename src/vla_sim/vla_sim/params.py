@@ -45,6 +45,19 @@ class Parameters:
     controller_rate_hz: int = _param(
         100, "Rate of the controllers and of the states; a divisor of 500.", "Hz", 50, 500
     )
+    allow_trajectory_replacement: bool = _param(
+        False,
+        "Let the controllers take a trajectory whose stamp is past for one that starts now, as "
+        "those of the newest ros2_controllers do by default. The monitor forwards nothing then.",
+    )
+    max_command_age_s: float = _param(
+        0.14,
+        "A trajectory that was sent this long before its arrival is dropped, so that what was "
+        "held back on its way is not carried out late; a little less than its overlap.",
+        "s",
+        0.01,
+        10.0,
+    )
     camera_rate_hz: float = _param(30.0, "Rate of each camera.", "Hz", 1.0, 50.0)
     real_time_factor: float = _param(
         1.0,

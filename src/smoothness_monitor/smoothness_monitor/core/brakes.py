@@ -19,7 +19,6 @@ from smooth_motion import (
     brake,
     distinct_start,
     overlap,
-    part_ns,
 )
 from smooth_motion.acknowledge import DISTINCT_NS
 from smooth_motion.plan import cubic_position, cubic_velocity
@@ -57,9 +56,12 @@ def brake_in_plan(
         MotionError: No stop within the limits exists from there.
     """
     splice = now_ns + overlap_ns
-    cut = max(min(now_ns, controller_ns) - START_BACK_NS, base.start_ns)
+    here = min(now_ns, controller_ns)
+    cut = max(here - START_BACK_NS, base.start_ns)
+    # The controller would draw a line of its own to a start that it has not reached.
+    start = distinct_start(cut, sent, earliest_ns=base.start_ns, latest_ns=max(here, cut))
     tail = brake(base.state(splice), limits, start_ns=splice)
-    return overlap(base, tail, cut_ns=distinct_start(cut, sent))
+    return overlap(base, tail, cut_ns=min(start, splice))
 
 
 def brake_from_state(
@@ -138,19 +140,3 @@ def hold_gripper(running: GripperPlan, *, now_ns: int, overlap_ns: int) -> Gripp
         np.array(times, dtype=np.int64) - cut,
         np.array([running.position(t) for t in times]),
     )
-
-
-def may_run(running: Plan, newest: Plan | None, controller_ns: int) -> Plan | None:
-    """Return the plan that the controller may still turn to, None when there is none.
-
-    A plan that was forwarded and not yet seen running counts as on its way, until the controller
-    is heard to follow the older plan past the point where the two part: then it was lost.
-
-    Args:
-        running: The plan that ran when the controller was last heard.
-        newest: The plan that was forwarded last, None when none was.
-        controller_ns: Trajectory time of the controller's newest cycle.
-    """
-    if newest is None or newest is running or controller_ns > part_ns(newest, running):
-        return None
-    return newest

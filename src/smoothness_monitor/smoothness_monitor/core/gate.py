@@ -26,6 +26,8 @@ from smooth_motion import (
     check,
 )
 from smooth_motion.acknowledge import DISTINCT_NS
+from smoothness_monitor.core import gripper
+from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.types import Trajectory
 
 
@@ -59,6 +61,8 @@ _LATE = "transport or load made it late; the running plan ends at rest by itself
 REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
     ViolationKind.NOT_FINITE: Reaction("non_finite", _FAULT),
     ViolationKind.SHAPE: Reaction("plan_rejected", _FAULT),
+    ViolationKind.SIZE: Reaction("plan_rejected", _FAULT),
+    ViolationKind.STAMP: Reaction("plan_rejected", _FAULT),
     ViolationKind.JOINTS: Reaction("plan_rejected", _FAULT),
     ViolationKind.TIMES: Reaction("plan_rejected", _FAULT),
     ViolationKind.NOT_AT_REST: Reaction("plan_rejected", _FAULT),
@@ -77,13 +81,13 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
         "", "it continues a plan that ran just before the one that runs now, or before a reset"
     ),
     Refusal.NOT_DISTINCT: Reaction(
-        "", "it starts within 2 ms of the plan before it: nobody could tell which of them runs"
+        "", "it starts within 2 ms of another plan: nobody could tell which of them runs"
     ),
     Refusal.SLOWED: Reaction(
         "", "what it continues is carried out more slowly; the plan that runs goes on"
     ),
     Refusal.GRIPPER: Reaction(
-        "", "a gripper trajectory beyond its range or rate; the one before it goes on"
+        "", "a gripper trajectory beyond its range or rate, or that steps; what runs goes on"
     ),
     Refusal.NOT_READY: Reaction("", "there is no permit; a policy may not have heard of it yet"),
 }
@@ -129,21 +133,22 @@ class Expected:
     """What the controller may be running.
 
     Attributes:
-        running: The plan that it ran when it was last heard.
-        pending: The plan that was forwarded last, while the controller may still turn to it.
+        may_run: The plan that it ran when it was last heard, and those sent since that it may
+            have turned to or may still turn to, oldest first.
         recent: Plans that ran or were forwarded before these.
-        newest: The plan that was forwarded last, whatever became of it; None when none was.
+        known: Every plan that it may know: none may be taken for another.
         since_ns: When plans began to be forwarded, at the start or after a reset.
         believed: Plans that somebody may continue without knowing that they run no more, or at
             another speed.
+        controller_ns: Stamp of the controller's newest cycle: it has got so far at least.
     """
 
-    running: Plan
-    pending: Plan | None = None
+    may_run: Sequence[Plan]
     recent: Sequence[Plan] = ()
-    newest: Plan | None = None
+    known: Sequence[Plan] = ()
     since_ns: int = 0
     believed: Sequence[Plan] = ()
+    controller_ns: int = 2**62
 
 
 def refuse(refusal: Refusal, detail: str) -> Decision:
@@ -169,6 +174,10 @@ def decide(
         now_ns: ROS time.
         config: How strict.
     """
+    size = size_fault(trajectory, len(limits.joint_names), config)
+    if size:
+        kind = ViolationKind.SIZE
+        return Decision(Verdict.REJECT, None, f"{kind.value}: {size}", REACTIONS[kind].trips)
     try:
         knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
     except (MotionError, OverflowError) as error:
@@ -177,16 +186,31 @@ def decide(
 
     # Finite but absurd numbers may overflow in a check, which then fails as it should.
     with np.errstate(all="ignore"):
-        faults = check(knots, expected.running, limits, now_ns=now_ns, config=config)
-        if expected.pending is None:
-            return _settle(knots, faults, expected, limits, now_ns, config)
-        others = check(knots, expected.pending, limits, now_ns=now_ns, config=config)
-        if not faults and not others:
-            return _settle(knots, [], expected, limits, now_ns, config)
-        if not faults or not others:
-            # It continues one of the two plans that may run on its arrival, not both.
+        found = [
+            check(knots, plan, limits, now_ns=now_ns, config=config) for plan in expected.may_run
+        ]
+        if all(found):
+            return _settle(knots, min(found, key=_severity), expected, limits, now_ns, config)
+        if any(found) or knots.start_ns > expected.controller_ns:
+            # It continues some of the plans that may run on its arrival and not all of them, or
+            # begins where the controller has not been heard to be: it would approach the first
+            # knot from where the joints are. What it says next decides.
             return Decision(Verdict.WAIT)
-        return _settle(knots, min(faults, others, key=_severity), expected, limits, now_ns, config)
+        return _settle(knots, [], expected, limits, now_ns, config)
+
+
+def size_fault(trajectory: Trajectory, joints: int, config: CheckConfig) -> str:
+    """Return what is too large about a trajectory to look at it further, empty when nothing is."""
+    if not (len(trajectory.points) <= config.max_knots):
+        return f"it has {len(trajectory.points)} knots, {config.max_knots} are allowed"
+    named = len(trajectory.joint_names)
+    if not (named <= 2 * joints + 8):
+        return f"it names {named} joints, the arm has {joints}"
+    for index, point in enumerate(trajectory.points):
+        most = max(map(len, (point.positions, point.velocities, point.accelerations)))
+        if not (most <= max(named, joints)):
+            return f"knot {index} has {most} values for {named} joints"
+    return ""
 
 
 def _settle(
@@ -198,10 +222,11 @@ def _settle(
     config: CheckConfig,
 ) -> Decision:
     if not faults:
-        before = expected.newest
-        apart_ns = DISTINCT_NS if before is None else abs(knots.start_ns - before.start_ns)
+        apart_ns = min(
+            (abs(knots.start_ns - plan.start_ns) for plan in expected.known), default=DISTINCT_NS
+        )
         if apart_ns < DISTINCT_NS:
-            detail = f"its start is {apart_ns * 1e-6:.1f} ms from that of the last plan"
+            detail = f"its start is {apart_ns * 1e-6:.1f} ms from that of another plan"
             return refuse(Refusal.NOT_DISTINCT, detail)
         return Decision(Verdict.FORWARD, _as_plan(knots))
     kinds = {fault.kind for fault in faults}
@@ -251,9 +276,10 @@ def _as_plan(knots: Knots) -> Plan:
 def decide_gripper(
     trajectory: Trajectory,
     limits: GripperLimits,
-    present: float | None,
+    account: GripperAccount,
     *,
     now_ns: int,
+    overlap_ns: int,
     step: float,
 ) -> GripperDecision:
     """Judge a trajectory for the gripper.
@@ -261,62 +287,27 @@ def decide_gripper(
     Args:
         trajectory: As received.
         limits: The gripper's limits.
-        present: The gripper's present command, None before the first.
+        account: What its controller runs.
         now_ns: ROS time.
-        step: Distance allowed between the trajectory and `present`.
+        overlap_ns: How long from now it must be where the running one is.
+        step: By how much the two may differ.
     """
-    if tuple(trajectory.joint_names) != (limits.joint,):
-        names = ", ".join(trajectory.joint_names)
-        return _no_gripper(f"joints are [{names}], not [{limits.joint}]")
-    values = [
-        value
-        for point in trajectory.points
-        for value in (*point.positions, *point.velocities, *point.accelerations)
-    ]
-    if not np.isfinite(values).all():
-        kind = ViolationKind.NOT_FINITE
-        reason = f"{kind.value}: a value of {limits.joint} is not finite"
-        return GripperDecision(None, reason, REACTIONS[kind].trips)
-    for index, point in enumerate(trajectory.points):
-        if len(point.positions) != 1 or point.velocities or point.accelerations:
-            return _no_gripper(f"point {index} must have one position and nothing else")
-    try:
-        plan = GripperPlan(
-            limits.joint,
-            trajectory.stamp_ns,
-            np.array([point.time_from_start_ns for point in trajectory.points], dtype=np.int64),
-            np.array([point.positions[0] for point in trajectory.points], dtype=np.float64),
-        )
-    except (MotionError, OverflowError) as error:
-        return _no_gripper(str(error))
-    return _gripper_motion(plan, limits, present, now_ns, step)
-
-
-def _gripper_motion(
-    plan: GripperPlan, limits: GripperLimits, present: float | None, now_ns: int, step: float
-) -> GripperDecision:
-    slack = 1e-6 * (limits.position_upper - limits.position_lower)
-    low, high = float(plan.positions.min()), float(plan.positions.max())
-    if not (limits.position_lower - slack <= low and high <= limits.position_upper + slack):
-        return _no_gripper(
-            f"{limits.joint} would go from {low:.4f} to {high:.4f} rad, its limits are "
-            f"{limits.position_lower:.4f} to {limits.position_upper:.4f} rad"
-        )
-    rates = np.abs(np.diff(plan.positions)) / (np.diff(plan.times_ns) * 1e-9)
-    rate = float(rates.max(initial=0.0))
-    if not (rate <= limits.velocity * (1.0 + 1e-6)):
-        return _no_gripper(
-            f"{limits.joint} would move at {rate:.3f} rad/s, its limit is {limits.velocity:.3f}"
-        )
-    if not (plan.start_ns <= now_ns):
-        return _no_gripper("its first point lies in the future; stamp it in the past")
-    if not (plan.start_ns + int(plan.times_ns[-1]) > now_ns):
-        return _no_gripper("it has already ended")
-    if present is not None and not (abs(plan.position(now_ns) - present) <= step):
-        return _no_gripper(
-            f"{limits.joint} would step from {present:.3f} to {plan.position(now_ns):.3f} rad"
-        )
-    return GripperDecision(plan)
+    plan, problem = gripper.plan_of(trajectory, limits.joint)
+    if plan is None:
+        values = [
+            p for point in trajectory.points[: gripper.MAX_POINTS] for p in point.positions[:8]
+        ]
+        if not np.isfinite(values).all():
+            kind = ViolationKind.NOT_FINITE
+            reason = f"{kind.value}: a value of {limits.joint} is not finite"
+            return GripperDecision(None, reason, REACTIONS[kind].trips)
+        return _no_gripper(problem)
+    if account.running is None:
+        return _no_gripper(f"nothing was heard of {limits.controller}/controller_state yet")
+    problem = gripper.fault_of(
+        plan, limits, account, now_ns=now_ns, overlap_ns=overlap_ns, step=step
+    )
+    return _no_gripper(problem) if problem else GripperDecision(plan)
 
 
 def _no_gripper(detail: str) -> GripperDecision:

@@ -10,10 +10,18 @@ import math
 
 import numpy as np
 
-from smooth_motion import Acknowledged, CheckConfig, MotionError, Robot, part_ns
+from smooth_motion import (
+    Acknowledged,
+    CheckConfig,
+    MotionError,
+    Robot,
+    ViolationKind,
+    part_ns,
+)
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.detectors import Ages, Detectors, Measurement
+from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.inputs import (
     Order,
     OwnClock,
@@ -61,6 +69,7 @@ class Monitor:
         self.names = robot.limits.joint_names
         self.detectors = Detectors(robot, config)
         self.account = Account(self.names, nanoseconds(config.acknowledge_s))
+        self.gripper = GripperAccount(robot.gripper.joint)
         self.state = State.STARTUP
         self._limits = robot.limits
         self._check = CheckConfig(
@@ -84,7 +93,11 @@ class Monitor:
         self._forwarded = self._rejected = 0
         self._last_rejection = ""
         self._out = Outbox()
-        self._stop = Stop(self.account, config, self._out)
+        self._stop = Stop(self.account, self.gripper, config, self._out)
+        # What is wrong with each controller's parameters.
+        unknown = "its parameters were not read yet"
+        self._parameters = {robot.arm_controller: unknown}
+        self.detectors.controller_parameters.report(f"{robot.arm_controller}: {unknown}")
         self._slowdown = Slowdown(
             self.account,
             robot.limits,
@@ -104,23 +117,36 @@ class Monitor:
         self._judge_waiting(now)
         return self._out.take()
 
+    def on_unread_plan(self, why: str, now: Now) -> Outputs:
+        """Take in that a trajectory for the arm was too large to be read, or broken."""
+        if self.permit:
+            kind = ViolationKind.SIZE
+            self._refuse(f"{kind.value}: {why}", gate.REACTIONS[kind].trips, now)
+        else:
+            self._refuse_without_permit(now)
+        return self._out.take()
+
     def on_gripper(self, trajectory: Trajectory, now: Now) -> Outputs:
         """Take in a trajectory for the gripper."""
         if not self.permit:
             self._refuse_without_permit(now)
             return self._out.take()
-        gripper = self.account.gripper
+        reason = self._gripper_unheard()
+        if reason:
+            self._refuse(f"{gate.Refusal.GRIPPER.value}: {reason}", "", now)
+            return self._out.take()
         decision = gate.decide_gripper(
             trajectory,
             self.robot.gripper,
-            None if gripper is None else gripper.position(now.ros_ns),
+            self.gripper,
             now_ns=now.ros_ns,
+            overlap_ns=self._check.min_overlap_ns,
             step=self.config.gripper_step_rad,
         )
         if decision.plan is None:
             self._refuse(decision.reason, decision.trips, now)
         else:
-            self.account.gripper = decision.plan
+            self.gripper.sent(decision.plan)
             self._out.gripper.append(Trajectory.of_gripper(decision.plan))
         return self._out.take()
 
@@ -137,6 +163,9 @@ class Monitor:
         if lost and not self._lost:
             self._out.log(Level.WARN, "the controller does not run the plan forwarded last")
         self._lost = lost
+        if self.account.lost:
+            adopted = self.detectors.plan_not_adopted
+            self._trip_one(adopted.name, adopted.judge(self.account.lost), now)
         command = self.detectors.command_jerk
         before = command.newest
         self._trip_all(self.detectors.on_cycle(cycle), now)
@@ -146,6 +175,26 @@ class Monitor:
         self._judge_waiting(now)
         self._adapt_speed(now)
         self._move_on(now)
+        return self._out.take()
+
+    def on_gripper_state(self, message: ControllerState) -> None:
+        """Take in a cycle of the gripper's controller."""
+        self.gripper.observe(message, self._clock.now_ns)
+
+    def on_controller_parameters(self, controller: str, problem: str) -> Outputs:
+        """Take in what is wrong with a controller's parameters, empty when nothing is.
+
+        One whose parameters nobody reports on counts as unknown: no plan is forwarded to it.
+        """
+        if problem == self._parameters.get(controller):
+            return self._out.take()
+        self._parameters[controller] = problem
+        wrong = self._wrong_parameters()
+        self.detectors.controller_parameters.report("; ".join(wrong))
+        if wrong and self.state is State.READY:
+            text = f"no plan is forwarded, what runs goes on to its rest: {'; '.join(wrong)}"
+            self._out.log(Level.ERROR, text)
+        self._out.changed = True
         return self._out.take()
 
     def on_joint_states(self, message: JointStates, now: Now) -> Outputs:
@@ -281,17 +330,22 @@ class Monitor:
         now_ns = self._clock.now_ns
         return (
             self.state is State.READY
+            and not self.detectors.controller_parameters.present
             and self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
             and self._controller.age_s(now_ns) <= self.config.controller_state_stale_s
         )
 
     def waiting_for(self) -> tuple[str, ...]:
         """Return what keeps the state in STARTUP, or blocks a reset."""
+        if self.state is State.READY:
+            return self._wrong_parameters()
         if self.state not in (State.STARTUP, State.STOPPED_LATCHED):
             return ()
         # The last words of a controller that is locked out do not count; a reset hears it anew.
         locked = self._stop.lock is Lock.LOCKED
         waiting = list(self.detectors.present(cycles=not locked))
+        # A controller that is locked out may have been taken away, and its parameters with it.
+        waiting += () if locked else self._wrong_parameters()
         if locked:
             pass
         elif self.account.cycle is not None:
@@ -397,6 +451,19 @@ class Monitor:
 
     # -- gate ------------------------------------------------------------------------------------
 
+    def _wrong_parameters(self) -> tuple[str, ...]:
+        return tuple(f"{name}: {text}" for name, text in self._parameters.items() if text)
+
+    def _gripper_unheard(self) -> str:
+        """Return why nothing is known of the gripper's controller, empty when all is."""
+        name = self.robot.gripper.controller
+        age_s = self.gripper.age_s(self._clock.now_ns)
+        if not (age_s <= self.config.controller_state_stale_s):
+            return f"nothing was heard of {name}/controller_state for {age_s:.3g} s"
+        if name not in self._parameters:
+            return f"{name}: its parameters were not read yet"
+        return ""
+
     def _judge_waiting(self, now: Now) -> None:
         trajectory, account = self._waiting, self.account
         if trajectory is None:
@@ -405,20 +472,7 @@ class Monitor:
             self._waiting = None
             self._refuse_without_permit(now)
             return
-        decision = gate.decide(
-            trajectory,
-            gate.Expected(
-                account.running.plan,
-                account.pending,
-                account.recent,
-                account.newest,
-                self._ready_ns,
-                tuple(self._slowdown.believed),
-            ),
-            self._limits,
-            now_ns=now.ros_ns,
-            config=self._check,
-        )
+        decision = self._decide(trajectory, now)
         if decision.verdict is gate.Verdict.WAIT:
             return
         self._waiting = None
@@ -433,10 +487,35 @@ class Monitor:
             self._slowdown.believed.append(decision.plan)
             self._refuse(refused.reason, refused.trips, now)
             return
+        if plan is not decision.plan:
+            # It was made here, and is judged like everybody's.
+            again = self._decide(Trajectory.of(plan), now)
+            if again.verdict is not gate.Verdict.FORWARD:
+                refused = gate.refuse(gate.Refusal.SLOWED, again.reason or "it cannot be judged")
+                self._refuse(refused.reason, refused.trips, now)
+                return
         self._forwarded += 1
         self._instrument.on_boundary(part_ns(plan, account.pending or account.running.plan))
-        account.sent(plan, own_ns)
+        account.sent(plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
+
+    def _decide(self, trajectory: Trajectory, now: Now) -> gate.Decision:
+        account = self.account
+        assert account.cycle is not None
+        return gate.decide(
+            trajectory,
+            gate.Expected(
+                account.may_run,
+                account.recent,
+                account.known,
+                self._ready_ns,
+                tuple(self._slowdown.believed),
+                account.cycle.stamp_ns,
+            ),
+            self._limits,
+            now_ns=now.ros_ns,
+            config=self._check,
+        )
 
     def _believe(self, trajectory: Trajectory, trips: str) -> None:
         """Remember a sound plan that is refused while others may not know what runs."""

@@ -237,14 +237,18 @@ class Slowdown:
             return
         if made is not None and splice < made.settled_ns:
             return
-        cut = max(min(now.ros_ns, account.cycle.time_ns) - START_BACK_NS, plan.start_ns)
+        here = min(now.ros_ns, account.cycle.time_ns)
+        cut = max(here - START_BACK_NS, plan.start_ns)
+        cut = distinct_start(
+            cut, account.known, earliest_ns=plan.start_ns, latest_ns=max(here, cut)
+        )
         try:
             found = retime(
                 made or plan,
                 self.scaling,
                 limits,
                 splice_ns=splice,
-                cut_ns=distinct_start(cut, account.known),
+                cut_ns=cut,
                 change_ns=self._change_ns,
                 deviation=self._config.slow_deviation_rad,
             )
@@ -257,7 +261,7 @@ class Slowdown:
         self.believed.append(plan)
         self._made.append(found)
         self.deviation = max(self.deviation, found.deviation)
-        account.sent(found.plan, own_ns)
+        account.sent(found.plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(found.plan))
 
     # -- what may replace it ---------------------------------------------------------------------

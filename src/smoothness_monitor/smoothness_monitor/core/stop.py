@@ -10,6 +10,7 @@ from smooth_motion import Limits, MotionError, Plan, limit_violations
 from smooth_motion import State as MotionState
 from smoothness_monitor.core import brakes
 from smoothness_monitor.core.account import Account
+from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.ladder import Deed, Findings, Ladder, LadderTimes
 from smoothness_monitor.core.types import (
     Answer,
@@ -82,13 +83,16 @@ class Stop:
         lock: Whether the controller was deactivated.
     """
 
-    def __init__(self, account: Account, config: MonitorConfig, outbox: Outbox) -> None:
+    def __init__(
+        self, account: Account, gripper: GripperAccount, config: MonitorConfig, outbox: Outbox
+    ) -> None:
         """Begin idle."""
         self.phase = Phase.IDLE
         self.rung = Rung.NONE
         self.rung_log: tuple[str, ...] = ()
         self.lock = Lock.OPEN
-        self._account, self._config, self._out = account, config, outbox
+        self._account, self._gripper = account, gripper
+        self._config, self._out = config, outbox
         self._times = LadderTimes(
             resend_ns=nanoseconds(config.stop_resend_s),
             goal_ns=nanoseconds(config.stop_goal_s),
@@ -109,12 +113,11 @@ class Stop:
         self._brakes += 1
         self.phase = Phase.STOPPING
         self._ladder = None
-        if self._account.gripper is not None:
+        commanded = self._gripper.commanded
+        if commanded is not None:
             overlap_ns = nanoseconds(self._config.stop_overlap_s)
-            hold = brakes.hold_gripper(
-                self._account.gripper, now_ns=sight.now.ros_ns, overlap_ns=overlap_ns
-            )
-            self._account.gripper = hold
+            hold = brakes.hold_gripper(commanded, now_ns=sight.now.ros_ns, overlap_ns=overlap_ns)
+            self._gripper.sent(hold)
             self._out.gripper.append(Trajectory.of_gripper(hold))
         if self._account.running is None:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
@@ -268,7 +271,7 @@ class Stop:
         return Findings(runs, ended and self._account.rests, sight.joints_rest)
 
     def _send(self, plan: Plan, sight: Sight) -> None:
-        self._account.sent(plan, sight.own_ns)
+        self._account.sent(plan, sight.own_ns, sight.now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
 
     def _send_brake(self, sight: Sight) -> Plan | None:
@@ -278,7 +281,8 @@ class Stop:
         assert cycle is not None
         assert running is not None
         foreign = account.foreign
-        base = account.pending or running.plan
+        now_ns, overlap_ns = sight.now.ros_ns, nanoseconds(config.stop_overlap_s)
+        base, overlap_ns = account.common(now_ns, overlap_ns)
         state_ns = cycle.time_ns
         if abs(state_ns - sight.now.ros_ns) > OTHER_CLOCK_NS:
             # Its stamps are of another clock, so all that is known is that the state is of now.
@@ -300,7 +304,7 @@ class Stop:
                     sight.limits,
                     now_ns=sight.now.ros_ns,
                     controller_ns=cycle.time_ns,
-                    overlap_ns=nanoseconds(config.stop_overlap_s),
+                    overlap_ns=overlap_ns,
                     sent=account.known,
                 )
         except MotionError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from smooth_motion import (
     Acknowledgement,
     Chunk,
+    GripperPlan,
     MotionError,
     Plan,
     Robot,
@@ -143,6 +144,13 @@ class Bench:
         self.transitions: list[tuple[int, State]] = []
         self.slowed: list[tuple[int, float]] = []
         self.log: list[str] = []
+        for controller in (robot.arm_controller, robot.gripper.controller):
+            self.monitor.on_controller_parameters(controller, "")
+        # The gripper's controller: ideal, and nothing is lost on the way to it.
+        hold = GripperPlan.hold(
+            robot.gripper.joint, robot.home[robot.gripper.joint], EPOCH_NS - 3 * S + 654_321
+        )
+        self.gripper_running = hold
         self.every(PERIOD_NS, 0, self._control_cycle)
         self.every(PERIOD_NS, 3 * MS, self._encoders)
         self.every(PERIOD_NS, 7 * MS, self._tick)
@@ -216,6 +224,7 @@ class Bench:
         message = self.plant.update(self.now_ns)
         self.references.append((self.now_ns, self.plant.reference(self.now_ns)))
         self.joints.append((self.now_ns, self.plant.measured(self.now_ns)))
+        self._gripper_cycle()
         if message is None:
             return
         if self.jitter:
@@ -227,6 +236,27 @@ class Bench:
 
         self._carry("controller_state", message, deliver)
         self.at(self.now_ns + MS, lambda: self._policy_observes(message))
+
+    def _gripper_cycle(self) -> None:
+        plan = self.gripper_running
+        at = [plan.position(t) for t in (self.now_ns, self.now_ns + 1000)]
+        state = ControllerState(
+            self.now_ns,
+            self.now_ns - plan.start_ns,
+            (plan.joint,),
+            (at[0],),
+            ((at[1] - at[0]) * 1e6,),
+            (0.0,),
+        )
+        self.at(self.now_ns + MS, lambda: self.monitor.on_gripper_state(state))
+
+    def _run_gripper(self, trajectory: Trajectory) -> None:
+        self.gripper_running = GripperPlan(
+            trajectory.joint_names[0],
+            trajectory.stamp_ns,
+            np.array([point.time_from_start_ns for point in trajectory.points], dtype=np.int64),
+            np.array([point.positions[0] for point in trajectory.points]),
+        )
 
     def measured(self, t_ns: int) -> FloatArray:
         """Return what the encoders show, (J,) rad."""
@@ -254,6 +284,7 @@ class Bench:
             self._carry("commands", trajectory, lambda each: self.plant.receive(each, self.now_ns))
         for trajectory in outputs.gripper:
             self.gripper_sent.append((self.now_ns, trajectory))
+            self.after(2 * MS, lambda each=trajectory: self._run_gripper(each))  # type: ignore[misc]
         for call in outputs.calls:
             self._call(call)
         if outputs.reset is not None:

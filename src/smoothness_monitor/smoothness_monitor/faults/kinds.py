@@ -475,8 +475,16 @@ def _commands() -> list[Kind]:
         ),
         Kind(
             "commands_thinned",
-            "two in ten trajectories to the controller are lost",
-            _to("commands", lambda s: op.Drop(0.2)),
+            "every fourth trajectory to the controller is lost",
+            _to("commands", lambda s: _LoseEvery(4)),
+        ),
+        Kind(
+            "commands_held_back",
+            "trajectories are held back for 5 s and then arrive at once",
+            _to("commands", lambda s: op.Hold(5.0)),
+            found_by=("plan_not_adopted",),
+            within_s=2.0,
+            rung=Rung.BRAKE_AS_GOAL,
         ),
         Kind(
             "commands_slow",
@@ -484,6 +492,21 @@ def _commands() -> list[Kind]:
             _to("commands", lambda s: op.Delay(0.1, 0.0)),
         ),
     ]
+
+
+@dataclass
+class _LoseEvery(op.Operation):
+    """Lose one message in so many."""
+
+    name = "lose_every"
+    doc = "loses one message in so many"
+    count: int
+    seen: int = 0
+
+    def apply(self, message: Any, now_ns: int) -> op.Passed:
+        """Lose it or not."""
+        self.seen += 1
+        return [] if self.seen % self.count == 0 else [(0, message)]
 
 
 @dataclass

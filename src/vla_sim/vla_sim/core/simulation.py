@@ -66,6 +66,7 @@ class Simulation:
         *,
         period_ns: int,
         steps_per_tick: int,
+        allow_trajectory_replacement: bool = False,
     ) -> None:
         """Activate both controllers; they hold where the joints are.
 
@@ -75,10 +76,12 @@ class Simulation:
             gripper_joint: The gripper controller's.
             period_ns: Time between ticks.
             steps_per_tick: Physics steps that amount to it.
+            allow_trajectory_replacement: As in `ControllerConfig`.
         """
         self._plant = plant
         self._period_ns = period_ns
         self._steps = steps_per_tick
+        self._replaces = allow_trajectory_replacement
         self._last_ns: int | None = None
         names = plant.joint_names
         self._arm_index = np.array([names.index(name) for name in arm_joints])
@@ -126,7 +129,9 @@ class Simulation:
         position: FloatArray,
         velocity: FloatArray,
     ) -> TrajectoryController:
-        config = ControllerConfig(tuple(joints), self._period_ns)
+        config = ControllerConfig(
+            tuple(joints), self._period_ns, allow_trajectory_replacement=self._replaces
+        )
         return TrajectoryController(config, position[index], velocity[index])
 
     def _names(self, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:

@@ -148,7 +148,14 @@ class RunningTrajectory:
     The trajectory's joints must already be in the controller's order, and valid.
     """
 
-    def __init__(self, trajectory: JointTrajectory) -> None:
+    def __init__(self, trajectory: JointTrajectory, *, interpolates: bool = True) -> None:
+        """Begin before the first call of `sample`.
+
+        Args:
+            trajectory: The trajectory.
+            interpolates: False jumps from point to point instead.
+        """
+        self._interpolates = interpolates
         self.points = trajectory.points
         self.start_ns = trajectory.stamp_ns
         self.started = False
@@ -196,23 +203,19 @@ class RunningTrajectory:
         if self._before is None or time_ns < self._before_ns:
             return None
         if time_ns < self.start_ns + self.points[0].time_from_start_ns:
+            if not self._interpolates:
+                return _standing(self._before, segment=0, at_end=False)
             return Sample(*self._spline(-1).at(time_ns), segment=0, at_end=False)
         last = len(self.points) - 1
         for index in range(self._reached, last):
             if self._knot_ns(index) <= time_ns < self._knot_ns(index + 1):
                 if advance:
                     self._reached = index
+                if not self._interpolates:
+                    return _standing(self.points[index + 1], segment=index, at_end=False)
                 return Sample(*self._spline(index).at(time_ns), segment=index, at_end=False)
         self._reached = last
-        end = self.points[last]
-        zero = np.zeros(end.positions.size)
-        return Sample(
-            end.positions,
-            end.velocities if end.velocities.size else zero,
-            end.accelerations if end.accelerations.size else zero,
-            segment=last,
-            at_end=True,
-        )
+        return _standing(self.points[last], segment=last, at_end=True)
 
     def _knot_ns(self, index: int) -> int:
         return self.start_ns + self.points[index].time_from_start_ns
@@ -229,3 +232,15 @@ class RunningTrajectory:
             spline = _Spline(start, self.points[index + 1], start_ns, self._knot_ns(index + 1))
             self._splines[index] = spline
         return spline
+
+
+def _standing(point: Point, *, segment: int, at_end: bool) -> Sample:
+    """Return what a point says; what it does not give is zero."""
+    zero = np.zeros(point.positions.size)
+    return Sample(
+        point.positions,
+        point.velocities if point.velocities.size else zero,
+        point.accelerations if point.accelerations.size else zero,
+        segment=segment,
+        at_end=at_end,
+    )

@@ -2,11 +2,13 @@
 """An emulation of ros2_control's joint_trajectory_controller (4.42, Jazzy).
 
 Emulated is one configuration: position command interface, position and velocity state interfaces,
-spline interpolation, no partial goals, no integration of goals, no velocity at the end of a
-trajectory, no `decelerate_on_cancel`, no `cmd_timeout`, no speed scaling, no continuous joints.
+no partial goals, no integration of goals, no `decelerate_on_cancel`, no `cmd_timeout`, no speed
+scaling, no continuous joints; and, of the newest release (6.9), `allow_trajectory_replacement`.
 
 Its pitfalls are part of it, because plans must be made to survive them:
 
+- A stamp of 0 means "start at the next cycle".
+- With `allow_trajectory_replacement` any stamp in the past means that too.
 - A new trajectory replaces the old one at once and forgets it. One whose first points are past is
   entered in its middle: a step, unless it agrees there with what ran before.
 - Positions are not checked: a NaN, or a target far away, is accepted and commanded.
@@ -117,12 +119,19 @@ class ControllerConfig:
         update_period_ns: Its control period; the command is sampled that far ahead.
         interpolate_from_desired_state: Approach a first point that is still to come from the last
             command (true) or from the measured state (false).
+        allow_trajectory_replacement: Take a trajectory that arrives while another runs for one
+            that starts at its stamp, or now where that is past, and lead over to it.
+        interpolation_method: "splines", or "none" to jump from point to point.
+        allow_nonzero_velocity_at_trajectory_end: Accept a trajectory that ends in motion.
         tolerances: Enforced unless a goal brings its own; None enforces nothing.
     """
 
     joint_names: tuple[str, ...]
     update_period_ns: int = 10_000_000
     interpolate_from_desired_state: bool = False
+    allow_trajectory_replacement: bool = False
+    interpolation_method: str = "splines"
+    allow_nonzero_velocity_at_trajectory_end: bool = False
     tolerances: Tolerances | None = None
 
 
@@ -175,7 +184,12 @@ class TrajectoryController:
 
     def check(self, trajectory: JointTrajectory, now_ns: int) -> Rejection | None:
         """Tell why a trajectory, from the topic or in a goal, would be rejected, if it would."""
-        return check(trajectory, self.config.joint_names, now_ns)
+        return check(
+            trajectory,
+            self.config.joint_names,
+            now_ns,
+            may_end_moving=self.config.allow_nonzero_velocity_at_trajectory_end,
+        )
 
     def receive(self, trajectory: JointTrajectory, now_ns: int) -> Rejection | None:
         """Take a trajectory from the topic; the next cycle runs it."""
@@ -227,8 +241,11 @@ class TrajectoryController:
         """
         goal_id = self._goal_id
         if self._next is not None:
-            self._running = RunningTrajectory(self._in_own_order(self._next))
-            self._next = None
+            new, self._next = self._in_own_order(self._next), None
+            if self.config.allow_trajectory_replacement and not self._holding:
+                new = self._led_over(new, time_ns)
+            splines = self.config.interpolation_method == "splines"
+            self._running = RunningTrajectory(new, interpolates=splines)
         running = self._running
         assert running is not None
         first = not running.started
@@ -297,6 +314,34 @@ class TrajectoryController:
             running.start(self._commanded_ns, self._commanded)
         else:
             running.start(time_ns, measured)
+
+    def _led_over(self, new: JointTrajectory, time_ns: int) -> JointTrajectory:
+        """Return the trajectory that starts now, and leads from what runs over to a new one.
+
+        As in `JointTrajectoryController::blend_with_active_trajectory` of release 6.9.
+        """
+        old = self._running
+        if old is None or len(old.points) < 2:
+            return new
+        cursor_ns = self._trajectory_ns
+        start_ns = cursor_ns + max(new.stamp_ns - time_ns, 0)
+        bridge = old.sample(start_ns, advance=False)
+        points = [
+            point
+            for point in old.points
+            if cursor_ns < old.start_ns + point.time_from_start_ns < start_ns
+        ]
+        points = [
+            replace(p, time_from_start_ns=old.start_ns + p.time_from_start_ns - cursor_ns)
+            for p in points
+        ]
+        offset_ns = start_ns - cursor_ns
+        if bridge is not None and new.points[0].time_from_start_ns > 0:
+            points.append(_point(bridge, offset_ns))
+        points += [
+            replace(p, time_from_start_ns=p.time_from_start_ns + offset_ns) for p in new.points
+        ]
+        return JointTrajectory(0, new.joint_names, tuple(points))
 
     def _end(self, status: GoalStatus, code: ErrorCode, message: str) -> GoalEnd | None:
         if self._goal_id is None:

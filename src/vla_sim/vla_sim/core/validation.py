@@ -38,7 +38,11 @@ class Rejection:
 
 
 def check(
-    trajectory: JointTrajectory, joint_names: tuple[str, ...], now_ns: int
+    trajectory: JointTrajectory,
+    joint_names: tuple[str, ...],
+    now_ns: int,
+    *,
+    may_end_moving: bool = False,
 ) -> Rejection | None:
     """Return what is wrong with a trajectory for a controller of `joint_names`, or None."""
     names, points = trajectory.joint_names, trajectory.points
@@ -54,7 +58,7 @@ def check(
                 Reason.UNKNOWN_JOINT, f"names joint '{name}', not one of {list(joint_names)}"
             )
     for index, velocity in enumerate(points[-1].velocities):
-        if abs(velocity) > _FLOAT32_EPSILON:
+        if not may_end_moving and abs(velocity) > _FLOAT32_EPSILON:
             return Rejection(
                 Reason.MOVING_AT_THE_END, f"ends with velocity {index} at {velocity:.9g} rad/s"
             )

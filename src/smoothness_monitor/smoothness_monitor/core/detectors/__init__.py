@@ -24,11 +24,13 @@ from smoothness_monitor.core.detectors.command import (
 from smoothness_monitor.core.detectors.inputs import (
     ClockSkew,
     ControllerInactive,
+    ControllerParameters,
     ForeignPublisher,
     LostPolicy,
     NonFinite,
     Operator,
     Overrun,
+    PlanNotAdopted,
     PlanRejected,
     ServoHealth,
     StaleControllerState,
@@ -71,6 +73,8 @@ DETECTORS: tuple[type[Detector], ...] = (
     ServoHealth,
     StaleServoStatus,
     PlanRejected,
+    PlanNotAdopted,
+    ControllerParameters,
     Overrun,
     Operator,
     LostPolicy,
@@ -101,6 +105,8 @@ class Detectors:
         self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
         self.servo_health = ServoHealth(configured=bool(config.servo_status))
+        self.plan_not_adopted = PlanNotAdopted()
+        self.controller_parameters = ControllerParameters()
         every: Sequence[Detector] = (
             self.non_finite,
             self.stamp_order,
@@ -123,6 +129,8 @@ class Detectors:
             self.servo_health,
             StaleServoStatus(config.servo_status_stale_s, configured=bool(config.servo_status)),
             PlanRejected(),
+            self.plan_not_adopted,
+            self.controller_parameters,
             Overrun(config.overrun_s, config.overrun_count, config.overrun_of),
             Operator(),
             LostPolicy(config.policy_silent_s),

@@ -206,8 +206,8 @@ class ForeignPlan(Detector):
     name = "foreign_plan"
     watches = "controller_state"
     trips_when = (
-        "the trajectory that runs has a stamp that was never forwarded, or its reference departs "
-        "from the plan by more than foreign_deviation_rad"
+        "the trajectory that runs has a stamp that was never forwarded, or its reference is not "
+        "that of the plan with that stamp, to 1e-5 rad"
     )
     unit = "rad"
     latency = "1 cycle"
@@ -227,7 +227,11 @@ class ForeignPlan(Detector):
         verdict = cycle.verdict
         detail = ""
         if verdict.kind is Acknowledged.FOREIGN:
-            detail = f"the trajectory stamped {verdict.start_ns} ns was never forwarded"
+            off = float(np.abs(verdict.deviation).max())
+            detail = (
+                f"the trajectory stamped {verdict.start_ns} ns was never forwarded; the reference "
+                f"departs from the plan by {off:.3g} rad"
+            )
         elif self._reference.wrong & kernels.DEVIATION:
             deviation = float(np.abs(verdict.deviation).max())
             detail = (

@@ -286,6 +286,43 @@ class PlanRejected(Detector):
     doc = "The plan was not forwarded; the detail names the check that failed."
 
 
+class PlanNotAdopted(Detector):
+    """What is forwarded does not come to run."""
+
+    name = "plan_not_adopted"
+    watches = "controller_state"
+    trips_when = (
+        "the controller is heard to pass by the point where a forwarded plan leaves the running "
+        "one, for two plans in a row"
+    )
+    latency = "two plans"
+    doc = (
+        "The way to the controller loses messages or holds them back, and what is held back would "
+        "step the arm when it arrives. One plan that is lost is reported in the log only."
+    )
+    IN_A_ROW = 2
+
+    def judge(self, lost: int) -> str:
+        """Judge how many plans one after the other were not adopted. It is over with the stop."""
+        if not (lost >= self.IN_A_ROW):
+            return ""
+        return f"the controller did not run the last {lost} plans forwarded to it"
+
+
+class ControllerParameters(Detector):
+    """A controller's own parameters are not those on which the bound rests, or not known."""
+
+    name = "controller_parameters"
+    watches = "the controllers' parameter services"
+    trips_when = "never: plans are not forwarded while it finds something"
+    latency = "1 s"
+    doc = (
+        "With such a parameter the controller itself may step, a brake's start included, so what "
+        "runs goes on to its rest. The detail names parameter, value and remedy."
+    )
+    trips = False
+
+
 class Operator(Detector):
     """Somebody asked for a stop."""
 

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gripper's account and gate: what its controller runs, and what may replace that.
+
+Its controller joins positions by straight lines, so what is bounded is the rate. A trajectory that
+replaces another must be where the other is until after its arrival, as for the arm: the controller
+is a joint_trajectory_controller too, and a difference is a step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from smooth_motion import GripperLimits, GripperPlan, MotionError
+from smooth_motion.acknowledge import DISTINCT_NS, IDENTITY_TOLERANCE_NS
+from smoothness_monitor.core.types import ControllerState, Trajectory
+
+# A gripper's trajectory that runs is one of the last few sent.
+HISTORY = 16
+# More points than any chunk needs, and a longer time.
+MAX_POINTS = 1000
+MAX_DURATION_NS = 600 * 1_000_000_000
+# rad or m; a controller that runs a plan reports the plan itself, to rounding.
+SAME_MOTION = 1e-5
+
+
+class GripperAccount:
+    """Which trajectory the gripper's controller runs, by its own controller_state.
+
+    Attributes:
+        running: What it runs; None before it was heard.
+        moves_foreign: It moves by something that was never sent from here.
+        stamp_ns: Of its newest message.
+    """
+
+    def __init__(self, joint: str) -> None:
+        """Begin with nothing heard."""
+        self._joint = joint
+        self.running: GripperPlan | None = None
+        self.moves_foreign = False
+        self.stamp_ns = 0
+        self._arrived_ns: int | None = None
+        self._sent: deque[GripperPlan] = deque(maxlen=HISTORY)
+        self._under_way: list[GripperPlan] = []
+
+    def observe(self, message: ControllerState, now_ns: int) -> None:
+        """Take in a message of the gripper's controller; one that cannot be used is passed over.
+
+        Args:
+            message: As received.
+            now_ns: The monitor's own clock.
+        """
+        if self._joint not in message.joint_names:
+            return
+        index = message.joint_names.index(self._joint)
+        if not (index < len(message.position) and math.isfinite(message.position[index])):
+            return
+        if self._arrived_ns is not None and message.stamp_ns <= self.stamp_ns:
+            return
+        position = float(message.position[index])
+        rests = not (index < len(message.velocity) and message.velocity[index])
+        self.stamp_ns, self._arrived_ns = message.stamp_ns, now_ns
+        start_ns = message.stamp_ns - message.time_from_start_ns
+        plan = self._identified(start_ns, message.time_from_start_ns, position)
+        self.moves_foreign = plan is None and not rests
+        if plan is None:
+            # A hold of the controller's own, or another's trajectory: known where it rests.
+            if self.running is None or self.running.positions[-1] != position or not rests:
+                self.running = GripperPlan.hold(self._joint, position, start_ns)
+            ran = -1
+        else:
+            self.running = plan
+            ran = next((i for i, each in enumerate(self._under_way) if each is plan), -1)
+        # What it did not turn to in a second was lost.
+        self._under_way = [
+            each
+            for each in self._under_way[ran + 1 :]
+            if message.stamp_ns <= each.start_ns + 1_000_000_000
+        ]
+
+    def _identified(
+        self, start_ns: int, time_from_start_ns: int, position: float
+    ) -> GripperPlan | None:
+        for plan in reversed(self._sent):
+            if abs(plan.start_ns - start_ns) <= IDENTITY_TOLERANCE_NS:
+                off = abs(plan.position(plan.start_ns + time_from_start_ns) - position)
+                if off <= SAME_MOTION:
+                    return plan
+        return None
+
+    def sent(self, plan: GripperPlan) -> None:
+        """Note that a plan goes to the controller."""
+        self._sent.append(plan)
+        self._under_way.append(plan)
+        del self._under_way[:-HISTORY]
+
+    def age_s(self, now_ns: int) -> float:
+        """Return the time since the controller was heard, s; `now_ns` as for `observe`."""
+        return math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9
+
+    @property
+    def may_run(self) -> list[GripperPlan]:
+        """What the controller may be running when something new arrives there, oldest first."""
+        running = [] if self.running is None else [self.running]
+        return [*running, *self._under_way]
+
+    @property
+    def commanded(self) -> GripperPlan | None:
+        """The plan that was sent last and may run, None when none was."""
+        if self._under_way:
+            return self._under_way[-1]
+        sent = any(plan is self.running for plan in self._sent)
+        return self.running if sent else None
+
+    def distinct(self, start_ns: int) -> bool:
+        """Return whether a start can be told from those of the plans that may be known."""
+        known = [*self._sent, *([] if self.running is None else [self.running])]
+        return all(abs(start_ns - plan.start_ns) >= DISTINCT_NS for plan in known)
+
+
+def plan_of(trajectory: Trajectory, joint: str) -> tuple[GripperPlan | None, str]:
+    """Return the plan that a gripper's trajectory is, None and why where it is none.
+
+    Counts come first, so that nothing large is worked on.
+    """
+    if tuple(trajectory.joint_names[:8]) != (joint,):
+        return None, f"joints are [{', '.join(trajectory.joint_names[:8])}], not [{joint}]"
+    count = len(trajectory.points)
+    if not (count <= MAX_POINTS):
+        return None, f"it has {count} points, {MAX_POINTS} are allowed"
+    if not (trajectory.stamp_ns > 0):
+        return None, "its stamp is not a time, and would be taken for now; stamp it with its start"
+    for index, point in enumerate(trajectory.points):
+        if len(point.positions) != 1 or len(point.velocities) or len(point.accelerations):
+            return None, f"point {index} must have one position and nothing else"
+    times = [point.time_from_start_ns for point in trajectory.points]
+    if times and not (times[-1] <= MAX_DURATION_NS):
+        return None, f"it lasts {times[-1] * 1e-9:.6g} s, {MAX_DURATION_NS * 1e-9:g} s are allowed"
+    try:
+        return GripperPlan(
+            joint,
+            trajectory.stamp_ns,
+            np.array(times, dtype=np.int64),
+            np.array([point.positions[0] for point in trajectory.points], dtype=np.float64),
+        ), ""
+    except (MotionError, OverflowError) as error:
+        return None, str(error)
+
+
+def fault_of(
+    plan: GripperPlan,
+    limits: GripperLimits,
+    account: GripperAccount,
+    *,
+    now_ns: int,
+    overlap_ns: int,
+    step: float,
+) -> str:
+    """Return what is wrong with a plan for the gripper, empty when nothing is.
+
+    Args:
+        plan: The plan.
+        limits: The gripper's limits.
+        account: What its controller runs; heard.
+        now_ns: ROS time.
+        overlap_ns: How long from now the plan must be where the running one is.
+        step: By how much the two may differ, rad or m.
+    """
+    joint = limits.joint
+    slack = 1e-6 * (limits.position_upper - limits.position_lower)
+    low, high = float(plan.positions.min()), float(plan.positions.max())
+    if not (limits.position_lower - slack <= low and high <= limits.position_upper + slack):
+        return (
+            f"{joint} would go from {low:.4f} to {high:.4f} rad, its limits are "
+            f"{limits.position_lower:.4f} to {limits.position_upper:.4f} rad"
+        )
+    rates = np.abs(np.diff(plan.positions)) / (np.diff(plan.times_ns) * 1e-9)
+    rate = float(rates.max(initial=0.0))
+    if not (rate <= limits.velocity * (1.0 + 1e-6)):
+        return f"{joint} would move at {rate:.3f} rad/s, its limit is {limits.velocity:.3f}"
+    end_ns = plan.start_ns + int(plan.times_ns[-1])
+    if not (end_ns > now_ns):
+        return "it has already ended"
+    here_ns = min(now_ns, account.stamp_ns)
+    if not (plan.start_ns <= here_ns):
+        return "its first point lies in the future, or in its controller's; stamp it in the past"
+    if not account.distinct(plan.start_ns):
+        return "it starts within 2 ms of another: nobody could tell which of them runs"
+    if account.moves_foreign:
+        return f"{joint} moves by a trajectory that was never sent from here"
+    for running in account.may_run:
+        until_ns = now_ns + overlap_ns
+        knots = np.concatenate(
+            (plan.start_ns + plan.times_ns, running.start_ns + running.times_ns)
+        )
+        inner = knots[(knots > here_ns) & (knots < until_ns)]
+        times = np.concatenate(([here_ns], inner, [until_ns]))
+        off = np.abs(_at(plan, times) - _at(running, times))
+        if not (off <= step).all():
+            worst = int(np.argmax(~(off <= step)))
+            return (
+                f"{joint} would step: it is {off[worst]:.3f} rad off what runs "
+                f"{(int(times[worst]) - now_ns) * 1e-6:.1f} ms from now; it must be there until "
+                f"{overlap_ns * 1e-6:g} ms from now"
+            )
+    return ""
+
+
+def _at(plan: GripperPlan, times: np.ndarray) -> np.ndarray:
+    return np.interp(times - plan.start_ns, plan.times_ns, plan.positions)

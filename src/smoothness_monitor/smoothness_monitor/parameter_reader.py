@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the controllers' own parameters and hands over what is wrong with them.
+
+They are read again and again: some of them can be set while the controller runs, and a controller
+can be loaded anew with others. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from smoothness_monitor.core import controller_parameters
+from smoothness_monitor.core.controller_parameters import Value
+
+LOOK_S = 0.1
+AGAIN_S = 1.0
+# An answer that takes longer will not come.
+PATIENCE_S = 2.0
+
+_FIELDS = {
+    ParameterType.PARAMETER_BOOL: "bool_value",
+    ParameterType.PARAMETER_INTEGER: "integer_value",
+    ParameterType.PARAMETER_DOUBLE: "double_value",
+    ParameterType.PARAMETER_STRING: "string_value",
+    ParameterType.PARAMETER_DOUBLE_ARRAY: "double_array_value",
+    ParameterType.PARAMETER_STRING_ARRAY: "string_array_value",
+}
+
+
+class ParameterReader:
+    """Asks one controller for its parameters, and reports what is wrong with them."""
+
+    def __init__(
+        self,
+        node: Node,
+        controller: str,
+        joints: Sequence[str],
+        report: Callable[[str, str], None],
+        *,
+        required: bool,
+    ) -> None:
+        """Begin to ask `<controller>/get_parameters`.
+
+        Args:
+            node: The node that asks.
+            controller: Name of the controller.
+            joints: Those that the robot file gives it.
+            report: Is called with the controller's name and what is wrong, empty when nothing is.
+            required: Whether it counts as wrong that nobody serves the parameters.
+        """
+        self._controller, self._joints = controller, tuple(joints)
+        self._names = controller_parameters.names(self._joints)
+        self._report, self._required = report, required
+        self._client = node.create_client(GetParameters, f"{controller}/get_parameters")
+        self._values: dict[str, Value] = {}
+        self._left: list[str] = []
+        self._asked_s: float | None = None
+        self._due_s = 0.0
+        # Counts the questions: an answer to an old one, held back, is none.
+        self._question = 0
+        node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        if self._asked_s is not None:
+            if now_s - self._asked_s < PATIENCE_S:
+                return
+            self._asked_s = None
+            self._due_s = now_s + AGAIN_S
+            self._tell(f"{self._client.srv_name} does not answer")
+            return
+        if now_s < self._due_s:
+            return
+        if not self._client.service_is_ready():
+            if self._required:
+                self._tell(
+                    f"nobody serves {self._client.srv_name}, so its parameters are not known; "
+                    "start the controller, or remap that name where it has another"
+                )
+            return
+        self._values, self._left = {}, []
+        self._ask(list(self._names))
+
+    def _ask(self, names: list[str]) -> None:
+        self._question += 1
+        question, self._asked_s = self._question, time.monotonic()
+        future = self._client.call_async(GetParameters.Request(names=names))
+        future.add_done_callback(lambda done: self._answered(question, names, done))
+
+    def _answered(self, question: int, names: list[str], future: Any) -> None:
+        if question != self._question or future.exception() is not None:
+            return
+        answers = future.result().values
+        if len(answers) == len(names):
+            found = {name: _value(answer) for name, answer in zip(names, answers, strict=True)}
+            self._values.update(found)
+        elif len(names) > 1:
+            # rclcpp answers nothing at all where one of the names is not declared.
+            self._left = list(names)
+        if self._left:
+            self._ask([self._left.pop()])
+            return
+        self._asked_s, self._due_s = None, time.monotonic() + AGAIN_S
+        self._tell(controller_parameters.problem(self._values, self._joints))
+
+    def _tell(self, problem: str) -> None:
+        self._report(self._controller, problem)
+
+
+def _value(answer: Any) -> Value:
+    field = _FIELDS.get(answer.type)
+    if field is None:
+        return None
+    value: Value = getattr(answer, field)
+    return list(value) if field.endswith("array_value") else value  # type: ignore[arg-type]
