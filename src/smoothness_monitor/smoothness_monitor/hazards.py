@@ -247,6 +247,7 @@ HAZARDS: tuple[Hazard, ...] = (
         (
             "test_a_missing_threshold_is_an_error_that_names_it",
             "test_an_unknown_key_is_an_error_that_names_it",
+            "test_a_threshold_written_twice_is_an_error_that_names_it",
             "test_a_wrong_value_is_an_error_that_names_its_key",
             "test_thresholds_can_be_read_and_not_be_set",
             "test_a_wrong_configuration_ends_in_one_line_and_exit_code_2",

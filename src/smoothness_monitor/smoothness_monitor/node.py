@@ -33,7 +33,7 @@ from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import NOTHING, Answer, Level, Now, Outputs
 from smoothness_monitor.ladder_calls import LadderCalls
-from smoothness_monitor.parameter_reader import ParameterReader
+from smoothness_monitor.parameter_reader import read_parameters
 from smoothness_monitor.params import MonitorConfig, NodeParams, load_config
 from smoothness_monitor.run import run
 from smoothness_monitor.subscribe import (
@@ -82,7 +82,7 @@ class SmoothnessMonitor(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self._subscribe(robot, config)
         self._calls = LadderCalls(self, robot, config, self._on_answer)
-        self._read_parameters(robot, config)
+        read_parameters(self, robot, config, self._on_parameters)
         self.create_service(Trigger, "~/stop", self._on_stop)
         # In a group of its own: while a reset waits for the controller, all else goes on.
         group = MutuallyExclusiveCallbackGroup()
@@ -145,19 +145,6 @@ class SmoothnessMonitor(Node):
         if config.controller_manager and ControllerManagerActivity is not None:
             topic = f"{config.controller_manager}/activity"
             state(ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY)
-
-    def _read_parameters(self, robot: Robot, config: MonitorConfig) -> None:
-        controllers = {
-            robot.arm_controller: robot.limits.joint_names,
-            robot.gripper.controller: (robot.gripper.joint,),
-        }
-        for controller, joints in controllers.items():
-            if config.controller_parameters == "none":
-                self._on_parameters(controller, "")
-                continue
-            # A robot may be run without its gripper; without its arm there is nothing to do.
-            required = controller == robot.arm_controller
-            ParameterReader(self, controller, joints, self._on_parameters, required=required)
 
     def _now(self) -> Now:
         return self._motion.now()

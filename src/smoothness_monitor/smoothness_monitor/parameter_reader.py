@@ -16,8 +16,10 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from smooth_motion import Robot
 from smoothness_monitor.core import controller_parameters
 from smoothness_monitor.core.controller_parameters import Value
+from smoothness_monitor.params import MonitorConfig
 
 LOOK_S = 0.1
 AGAIN_S = 1.0
@@ -120,3 +122,20 @@ def _value(answer: Any) -> Value:
         return None
     value: Value = getattr(answer, field)
     return list(value) if field.endswith("array_value") else value  # type: ignore[arg-type]
+
+
+def read_parameters(
+    node: Node, robot: Robot, config: MonitorConfig, report: Callable[[str, str], None]
+) -> None:
+    """Begin to read the parameters of a robot's controllers; `report` as of `ParameterReader`."""
+    controllers = {
+        robot.arm_controller: robot.limits.joint_names,
+        robot.gripper.controller: (robot.gripper.joint,),
+    }
+    for controller, joints in controllers.items():
+        if config.controller_parameters == "none":
+            report(controller, "")
+            continue
+        # A robot may be run without its gripper; without its arm there is nothing to do.
+        required = controller == robot.arm_controller
+        ParameterReader(node, controller, joints, report, required=required)

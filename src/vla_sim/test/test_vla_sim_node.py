@@ -336,9 +336,13 @@ def test_a_controllers_parameter_that_is_set_changes_what_it_does(observer):
     assert replace(True)
     try:
         here = list(observer.newest("arm_controller/controller_state").reference.positions)
-        observer.arm.publish(trajectory((0, here), (300, here), stamp_ns=time.time_ns() - 30 * MS))
+
+        def back_ns():
+            return to_ns(states[-1].header.stamp) - 30 * MS
+
+        observer.arm.publish(trajectory((0, here), (300, here), stamp_ns=back_ns()))
         time.sleep(0.1)
-        stamp_ns = time.time_ns() - 30 * MS
+        stamp_ns = back_ns()
         observer.arm.publish(trajectory((0, here), (400, HOME), stamp_ns=stamp_ns))
         until(observer.at_rest)
         time.sleep(0.3)

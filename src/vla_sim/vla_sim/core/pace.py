@@ -85,9 +85,7 @@ class Lockstep:
         if self._patience_ns == 0:
             return ()
         return tuple(
-            name
-            for name, node in self._nodes.items()
-            if tick_ns - node.stamp_ns > self._lead_ns
+            name for name, node in self._nodes.items() if tick_ns - node.stamp_ns > self._lead_ns
         )
 
     def overdue(self, tick_ns: int, steady_ns: int) -> tuple[str, ...]:
