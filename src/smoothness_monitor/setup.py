@@ -1,9 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs the package."""
 
+import sys
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 PACKAGE = "smoothness_monitor"
+
+HERE = Path(__file__).resolve().parent
+
+
+def siblings(*names: str) -> list[str]:
+    """Require packages of this repository by where they lie: no index has them."""
+    return [f"{name} @ {(HERE.parent / name).as_uri()}" for name in names]
+
+
+# colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
+BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
+ON_PATH = [] if BY_PIP else [("bin", ["bin/smoothness"])]
 
 setup(
     name=PACKAGE,
@@ -12,8 +27,21 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        *ON_PATH,
     ],
-    install_requires=["numpy", "PyYAML", "rosbags"],
+    install_requires=[
+        "matplotlib>=3.5",
+        "numpy>=1.21",
+        "PyYAML>=5.4",
+        "rosbags>=0.11.9,<0.12",
+        *siblings("smooth_motion"),
+    ],
+    # `embedded`: the nodes, where no ROS 2 is installed. With or without, `smoothness` needs none.
+    extras_require={
+        "embedded": siblings("embedded_ros2", "vla_msgs"),
+        "faults": siblings("vla_sim"),
+        "test": ["pytest"],
+    },
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",

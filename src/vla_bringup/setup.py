@@ -3,10 +3,20 @@
 
 import os
 from collections import defaultdict
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = "vla_bringup"
+
+HERE = Path(__file__).resolve().parent
+
+
+def siblings(*names: str) -> list[str]:
+    """Require packages of this repository by where they lie: no index has them."""
+    return [f"{name} @ {(HERE.parent / name).as_uri()}" for name in names]
+
+
 TOP = os.path.join("..", "..")
 
 
@@ -33,7 +43,17 @@ setup(
         *tree("config"),
         *tree("urdf", "."),
     ],
-    install_requires=["matplotlib", "numpy", "opencv-python-headless", "smooth_motion"],
+    install_requires=[
+        "matplotlib>=3.5",
+        "numpy>=1.21",
+        "opencv-python-headless>=4.5",
+        "PyYAML>=5.4",
+        *siblings(
+            "smooth_motion", "smoothness_monitor", "vla_policies", "vla_policy_node", "vla_sim"
+        ),
+    ],
+    # `embedded`: where no ROS 2 is installed.
+    extras_require={"embedded": siblings("embedded_ros2", "vla_msgs"), "test": ["pytest"]},
     entry_points={
         "console_scripts": [
             "demo = vla_bringup.demo:main",

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Install the policies and register them."""
 
+import sys
+
 from setuptools import find_packages, setup
 
 PACKAGE = "vla_policies"
+# colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
+BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
+ON_PATH = [] if BY_PIP else [("bin", ["bin/vla-policy"])]
 
 setup(
     name=PACKAGE,
@@ -12,10 +17,18 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        *ON_PATH,
     ],
-    install_requires=["numpy", "opencv-python-headless", "PyYAML", "msgpack", "websockets>=15"],
+    install_requires=[
+        "msgpack>=1.0.3",
+        "numpy>=1.21",
+        "opencv-python-headless>=4.5",
+        "PyYAML>=5.4",
+        "websockets>=15",
+    ],
     # What learned policies need; nodes and the other policies do not.
     extras_require={
+        "test": ["pytest"],
         "smolvla": ["torch", "safetensors", "tokenizers"],
         "openvino": ["openvino", "safetensors", "tokenizers"],
         "convert": ["torch", "openvino", "nncf", "safetensors", "tokenizers"],

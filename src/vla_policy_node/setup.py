@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Install the node."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 PACKAGE = "vla_policy_node"
+
+HERE = Path(__file__).resolve().parent
+
+
+def siblings(*names: str) -> list[str]:
+    """Require packages of this repository by where they lie: no index has them."""
+    return [f"{name} @ {(HERE.parent / name).as_uri()}" for name in names]
+
 
 setup(
     name=PACKAGE,
@@ -13,7 +23,13 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
-    install_requires=["numpy", "PyYAML"],
+    install_requires=[
+        "numpy>=1.21",
+        "PyYAML>=5.4",
+        *siblings("smooth_motion", "vla_policies"),
+    ],
+    # `embedded`: where no ROS 2 is installed.
+    extras_require={"embedded": siblings("embedded_ros2", "vla_msgs"), "test": ["pytest"]},
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",

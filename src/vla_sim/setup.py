@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs the package, with pip or colcon."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 PACKAGE = "vla_sim"
+
+HERE = Path(__file__).resolve().parent
+
+
+def siblings(*names: str) -> list[str]:
+    """Require packages of this repository by where they lie: no index has them."""
+    return [f"{name} @ {(HERE.parent / name).as_uri()}" for name in names]
+
 
 setup(
     name=PACKAGE,
@@ -14,7 +24,14 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
-    install_requires=["numpy", "PyYAML", "mujoco"],
+    install_requires=[
+        "mujoco>=3.2",
+        "numpy>=1.21",
+        "PyYAML>=5.4",
+        *siblings("smooth_motion", "vla_policies"),
+    ],
+    # `embedded`: where no ROS 2 is installed.
+    extras_require={"embedded": siblings("embedded_ros2", "vla_msgs"), "test": ["pytest"]},
     python_requires=">=3.10",
     zip_safe=False,
     maintainer="The maintainers",

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compiled arithmetic: what no estimator and no detector can pass by, and when it compiles."""
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 
@@ -81,6 +84,43 @@ def test_columns_are_put_in_order_and_the_first_that_is_no_number_is_named():
     assert kernels.gather(columns, index, ordered) == 3
 
 
+@pytest.fixture
+def interpreted(monkeypatch):
+    """The module as it is where numba cannot be imported."""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    spec = importlib.util.spec_from_file_location("smooth_motion._interpreted", kernels.__file__)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.warns(RuntimeWarning, match="numba cannot be used.*install python3-numba"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def test_without_numba_the_same_is_judged(interpreted):
+    assert not interpreted.COMPILED
+    rng = np.random.default_rng(0)
+    found = []
+    for module in (kernels, interpreted):
+        rng = np.random.default_rng(0)
+        times, differences = np.zeros(4, np.int64), np.zeros((4, 3))
+        size, jerk, peak = np.zeros((3, 3)), np.zeros(3), np.zeros(3)
+        bounds = np.array([[-1.0], [1.0], [1.0], [1e3], [1e6], [0.1]]) * np.ones(3)
+        for cycle in range(200):
+            reference = np.ascontiguousarray(rng.normal(0.0, [[0.5], [0.7], [500.0]], (3, 3)))
+            if cycle % 50 == 20:
+                reference[0, 1] = (np.nan, np.inf, 1e308, -1e308)[cycle // 50]
+            deviation = rng.normal(0.0, 0.05, 3)
+            bits = module.judge_reference(
+                cycle * 10_000_000, reference, deviation, 1, 10**9, bounds, times, differences,
+                size, jerk, peak,
+            )  # fmt: skip
+            found.append((bits, *size.ravel(), *jerk, *peak))
+    compiled, written = np.array(found[:200]), np.array(found[200:])
+    # Compiled code may fuse a product and a sum.
+    np.testing.assert_allclose(written, compiled, rtol=1e-9)
+    assert len(np.unique(compiled[:, 0])) > 5
+
+
+@pytest.mark.skipif(not kernels.COMPILED, reason="numba is not installed")
 def test_nothing_compiles_after_the_import():
     """Another type is refused, not compiled: that would take a second in which nothing is seen."""
     for name in ("gather", "follow", "newton", "judge_reference", "judge_measurement"):

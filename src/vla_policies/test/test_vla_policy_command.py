@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command vla-policy."""
 
+import importlib
 import sys
 
 import pytest
 
+from vla_policies import PolicyError, load_policy
 from vla_policies.cli import VERBS, main
 
 
@@ -41,5 +43,27 @@ def test_a_missing_library_says_what_to_install(
     monkeypatch.setitem(sys.modules, missing, None)
     assert main([verb, str(tmp_path / "a"), *([str(tmp_path / "b")] * (verb == "convert"))]) == 2
     error = capsys.readouterr().err
-    assert f"pip install 'vla_policies[{extra}]'" in error
+    assert f"pip install './src/vla_policies[{extra}]'" in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("found", ["10.4", "9.1", "14.2", None])
+def test_the_websockets_of_a_distribution_are_named_with_what_to_install(
+    tmp_path, capsys, monkeypatch, found
+):
+    def version(name):
+        if found is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    for name in [name for name in sys.modules if name.startswith("vla_policies.wire")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "vla_policies.remote", raising=False)
+    assert main(["serve", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"(found: {found or 'none'}," in error
+    assert error.count("pip install") == error.count("pip install 'websockets>=15'") == 1
+    with pytest.raises(PolicyError, match="pip install 'websockets>=15'"):
+        load_policy("remote", {})

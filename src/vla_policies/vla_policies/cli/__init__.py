@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vla-policy: {error}", file=sys.stderr)
         return 2
     except ImportError as error:
-        install = f"pip install 'vla_policies[{chosen.extra}]'"
-        print(f"vla-policy: {error}; run: {install}", file=sys.stderr)
+        # No index has this package: it is installed from where the suite lies.
+        install = f"; run: pip install './src/vla_policies[{chosen.extra}]'"
+        run = "" if "pip install" in str(error) else install
+        print(f"vla-policy: {error}{run}", file=sys.stderr)
         return 2

@@ -18,5 +18,6 @@ def make(options: Mapping[str, Any]) -> Policy:
     try:
         from vla_policies.smolvla.policy import make as make_policy
     except ImportError as error:
-        raise PolicyError(f"smolvla: {error}; run: pip install 'vla_policies[smolvla]'") from None
+        install = "pip install './src/vla_policies[smolvla]'"
+        raise PolicyError(f"smolvla: {error}; run: {install}") from None
     return make_policy(options)
