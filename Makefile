@@ -1,6 +1,7 @@
 # Two commands on a machine that has Python and no ROS 2:
 #   make demo     set up, run the simulated robot, write out/demo/
 #   make test     set up, run every test
+#   make test-ubuntu  part of it, with the libraries of Ubuntu 22.04 and 24.04
 #   make faults   set up, try every fault, write docs/reference/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
@@ -24,10 +25,10 @@ SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py)
 
-.PHONY: demo test faults conformance lint setup clean help
+.PHONY: demo test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
 
 help:
-	@sed -n '2,5p' Makefile
+	@sed -n '2,6p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)
@@ -50,6 +51,31 @@ test: setup $(VENV)/.tools
 		test -z "$$CI" || passed=1; \
 	fi; \
 	exit $$passed
+
+# With the versions that Ubuntu ships, each in an environment of its own. There the monitor comes first, alone;
+# then the bringup, which brings the others.
+first_python = $(shell for version in $(1); do for python in python$$version \
+	$$HOME/.pyenv/versions/$$version.*/bin/python; do \
+	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
+UBUNTU_TESTS := src/smooth_motion/test \
+	$(addprefix src/embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
+	$(addprefix src/smoothness_monitor/test/test_,black_box.py detectors.py gate.py monitor_node.py monitor_params.py) \
+	$(addprefix src/vla_policies/test/test_,adversary.py color_pick.py policy_protocol.py policy_server.py wire_codec.py) \
+	$(addprefix src/vla_policy_node/test/test_,contract.py observation.py planner.py policy_node_process.py) \
+	$(addprefix src/vla_sim/test/test_,jtc_controller.py world_render.py vla_sim_node.py) \
+	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py house.py recording.py)
+
+test-ubuntu: test-noble test-jammy
+test-noble test-jammy: test-%: .venv-%/.installed
+	if test -x .venv-$*/bin/python; then .venv-$*/bin/python -m pytest $(UBUNTU_TESTS); fi
+
+.venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
+.venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)
+.venv-%/.installed: constraints-%.txt $(SOURCES) | $(VENV)/.installed
+	@rm -rf $(@D) && mkdir $(@D)
+	@test -n "$(PYTHON_THERE)" || { echo "NOT TESTED: the libraries of $*, for want of a Python 3.10"; test -z "$$CI"; }
+	test -z "$(PYTHON_THERE)" || sh src/vla_bringup/test/install_with.sh "$(PYTHON_THERE)" $(@D) $<
+	touch $@
 
 faults: setup
 	$(BIN)/python -m smoothness_monitor.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
@@ -115,4 +141,4 @@ $(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
 	$(POLICY_VENV)/bin/vla-policy make-tiny $(@D)
 
 clean:
-	rm -rf $(VENV) $(POLICY_VENV) out build install log
+	rm -rf $(VENV) $(POLICY_VENV) .venv-noble .venv-jammy out build install log
