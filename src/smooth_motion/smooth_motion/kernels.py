@@ -28,7 +28,7 @@ from smooth_motion.limits import FloatArray, IntArray
 try:
     from numba import njit
 except ImportError as error:  # Also where it is there, and too old or too new for this numpy.
-    njit = None
+    njit = None  # type: ignore[assignment]
     warnings.warn(
         f"numba cannot be used ({error}): what is judged at every control cycle is not compiled "
         "and takes about a hundred times as long; install python3-numba 0.55 or newer",
