@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``embedded-ros2 bag``: record, play and info, with MCAP files that ``ros2 bag`` reads too."""
+"""``embedded-ros2 bag``: its verbs, with MCAP files that ``ros2 bag`` reads too."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import re
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -20,29 +19,26 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 
-from . import CommandError, add_verbs, definitions, messages, qos, ros
+from . import CommandError, add_verbs, messages, ros
 
 try:
-    from rosbags.interfaces import (
-        Qos,
-        QosDurability,
-        QosHistory,
-        QosLiveliness,
-        QosReliability,
-        QosTime,
-    )
-    from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
+    from rosbags.rosbag2 import Reader, ReaderError
+
+    from . import bag_record, bag_recover
 except ImportError as error:
     raise SystemExit(f"bag needs rosbags: pip install rosbags ({error})") from None
-
-_LOOK_S = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_verbs(
         parser,
-        {"record": (_add_record, _record), "play": (_add_play, _play), "info": (_add_info, _info)},
+        {
+            "record": (bag_record.add_arguments, bag_record.record),
+            "play": (_add_play, _play),
+            "info": (_add_info, _info),
+            "reindex": (_add_reindex, _reindex),
+        },
     )
 
 
@@ -51,128 +47,7 @@ def main(args: argparse.Namespace) -> int:
     return int(args.verb(args) or 0)
 
 
-# Record.
-
-
-def _add_record(parser: argparse.ArgumentParser) -> None:
-    ros.add_node_arguments(parser, "--use-sim-time")
-    parser.add_argument("topics", nargs="*", help="topics to record")
-    parser.add_argument("--topics", nargs="+", dest="more_topics", default=[], metavar="TOPIC")
-    parser.add_argument("-a", "--all", "--all-topics", action="store_true", help="all topics")
-    parser.add_argument("-e", "--regex", help="topics that match")
-    parser.add_argument("-x", "--exclude-regex", help="but not those that match this")
-    parser.add_argument("-o", "--output", help="folder of the bag, which must not exist yet")
-    parser.add_argument(
-        "-s", "--storage", choices=["mcap"], default="mcap", help="storage (default: mcap)"
-    )
-    parser.add_argument(
-        "-d", "--max-duration", type=ros.positive_float, metavar="S", help="end after S seconds"
-    )
-
-
-def _record(args: argparse.Namespace) -> None:
-    """Record ROS data to a bag."""
-    wanted = {ros.absolute(topic) for topic in [*args.topics, *args.more_topics]}
-    if not (wanted or args.all or args.regex):
-        raise CommandError("Need topics to record: name them, or use --all or --regex")
-    stamp = datetime.datetime.now().strftime("%Y_%m_%d-%H_%M_%S")
-    path = Path(args.output or f"rosbag2_{stamp}")
-    if path.exists():
-        raise CommandError(f"Output folder '{path}' already exists.")
-    with (
-        Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer,
-        ros.node(args) as own,
-    ):
-        recorder = _Recorder(own, writer)
-        print(f"Recording to '{path}'. Press CTRL-C to stop.", flush=True)
-        end = None if args.max_duration is None else time.monotonic() + args.max_duration
-        try:
-            while rclpy.ok() and (end is None or time.monotonic() < end):
-                for topic, types in ros.visible(own.get_topic_names_and_types(), False):
-                    if topic in wanted or _matches(topic, args):
-                        recorder.subscribe(topic, types)
-                look = time.monotonic() + _LOOK_S
-                ros.spin(own, lambda: time.monotonic() >= look)  # noqa: B023
-        except KeyboardInterrupt:
-            pass  # the ordinary end: what was recorded is written below
-        print(f"Recorded {recorder.count} messages on {recorder.topics} topics.", flush=True)
-
-
-def _matches(topic: str, args: argparse.Namespace) -> bool:
-    if args.exclude_regex and re.search(args.exclude_regex, topic):
-        return False
-    return bool(args.all or (args.regex and re.search(args.regex, topic)))
-
-
-class _Recorder:
-    """Writes the messages of topics as they arrive."""
-
-    def __init__(self, own: Node, writer: Writer) -> None:
-        self._own = own
-        self._writer = writer
-        self._known: dict[str, bool] = {}
-        self.count = 0
-
-    @property
-    def topics(self) -> int:
-        """How many topics are recorded."""
-        return sum(self._known.values())
-
-    def subscribe(self, topic: str, types: list[str]) -> None:
-        """Record a topic from now on, unless it is recorded already."""
-        offers = self._own.get_publishers_info_by_topic(topic)
-        if topic in self._known or not offers:
-            return
-        self._known[topic] = False
-        if len(types) > 1:
-            print(f"Topic '{topic}' has several types: {types}. It is not recorded.", flush=True)
-            return
-        try:
-            message_class = messages.interface(types[0], "msg")
-            definition = definitions.bundle(types[0])
-        except CommandError as error:
-            print(f"Topic '{topic}' is not recorded: {error}", flush=True)
-            return
-        self._known[topic] = True
-        connection = self._writer.add_connection(
-            topic,
-            types[0],
-            msgdef=definition,
-            rihs01=str(offers[0].topic_type_hash),
-            offered_qos_profiles=[_to_bag(info.qos_profile) for info in offers],
-        )
-
-        def write(data: bytes) -> None:
-            self._writer.write(connection, time.time_ns(), data)
-            self.count += 1
-
-        profile = qos.adapted(self._own, topic, QoSProfile(depth=100))
-        self._own.create_subscription(message_class, topic, write, profile, raw=True)
-        print(f"Subscribed to topic '{topic}'", flush=True)
-
-
-# Duration of "for ever" in bags, as rosbag2 writes it.
-_FOR_EVER = (9223372036, 854775807)
-
-
-def _bag_time(duration: Any) -> Any:
-    if duration.nanoseconds in (0, 2**63 - 1):
-        return QosTime(*_FOR_EVER)
-    return QosTime(*divmod(duration.nanoseconds, 10**9))
-
-
-def _to_bag(profile: Any) -> Any:
-    return Qos(
-        QosHistory[profile.history.name],
-        profile.depth,
-        QosReliability[profile.reliability.name],
-        QosDurability[profile.durability.name],
-        _bag_time(profile.deadline),
-        _bag_time(profile.lifespan),
-        QosLiveliness[profile.liveliness.name],
-        _bag_time(profile.liveliness_lease_duration),
-        False,
-    )
+# Play.
 
 
 def _from_bag(offered: list[Any]) -> QoSProfile:
@@ -187,9 +62,6 @@ def _from_bag(offered: list[Any]) -> QoSProfile:
             profile.history = HistoryPolicy.KEEP_ALL
         profile.depth = max(1, first.depth)
     return cast(QoSProfile, profile)
-
-
-# Play.
 
 
 def _add_play(parser: argparse.ArgumentParser) -> None:
@@ -218,6 +90,12 @@ def _add_play(parser: argparse.ArgumentParser) -> None:
 
 
 def _open(path: str) -> Reader:
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "metadata.yaml").exists() and list(folder.glob("*.mcap")):
+        raise CommandError(
+            f"bag '{path}' was not closed: its recorder still runs, or was killed. If it was, run "
+            f"'embedded-ros2 bag reindex {path}'"
+        )
     try:
         reader = Reader(path)
         reader.open()
@@ -364,3 +242,17 @@ def _moment(stamp_ns: int) -> str:
     text = moment.strftime("%b %e %Y %H:%M:%S")
     seconds, rest_ns = divmod(stamp_ns, 10**9)
     return f"{text}.{rest_ns:09d} ({seconds}.{rest_ns:09d})"
+
+
+# Reindex.
+
+
+def _add_reindex(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag_path", help="folder of a bag whose recorder was killed")
+
+
+def _reindex(args: argparse.Namespace) -> None:
+    """Make a bag readable whose recorder was killed."""
+    path = Path(args.bag_path)
+    count = bag_recover.reindex(path)
+    print(f"Wrote '{path}' anew with {count} messages; the broken one is '{path}.broken'.")

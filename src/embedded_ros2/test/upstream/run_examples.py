@@ -108,7 +108,12 @@ CASES = [
             ("Goal accepted", "feedback", "succeeded|Result"),
             (_run(f"{ACTIONS}_server", "server"),),
         )
-        for name in ("client", "client_not_composable", "client_asyncio")
+        for name in ("client", "client_not_composable")
+    ),
+    Case(
+        _run(f"{ACTIONS}_client", "client_asyncio"),
+        ("Goal accepted", "A\\) result", "B\\) result"),
+        (_run(f"{ACTIONS}_server", "server"),),
     ),
     Case(
         _run(f"{ACTIONS}_client", "client_cancel"),
