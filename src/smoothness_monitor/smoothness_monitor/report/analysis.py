@@ -1,285 +1,397 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a recording's streams say: jerk, movements, time stamps, worst moments."""
+"""What a recording's streams say: jerk, movements, time stamps, worst moments.
+
+Samples pass by in blocks, twice at most; what is kept does not grow with the recording.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
-from smooth_motion import (
-    Limits,
-    Movement,
-    Robot,
-    SavitzkyGolayJerk,
-    Segmentation,
-    command_jerk,
-    movements,
-)
+from smooth_motion import Movement, MovementMeter, Segmentation
+from smoothness_monitor.report import estimates
 from smoothness_monitor.report.encoder import on_grid, quantum
-from smoothness_monitor.report.judge import judgements, verdict
-from smoothness_monitor.report.results import JointFigures, Moment, Report, StreamReport, Timing
-from smoothness_monitor.report.streams import FloatArray, IntArray, Recording, Role, Stream
+from smoothness_monitor.report.judge import judgements, remarks, verdict
+from smoothness_monitor.report.limits import LimitSet
+from smoothness_monitor.report.results import (
+    JointFigures,
+    Peak,
+    Pictures,
+    Report,
+    StreamReport,
+    Timing,
+)
+from smoothness_monitor.report.series import Coverage, Curve, FloatArray, IntArray
+from smoothness_monitor.report.streams import LOOSE, PIECE, STEP, TIME, Recording, Role, Stream
+from smoothness_monitor.report.tally import JointTally, PeakTally, WorstTally
+from smoothness_monitor.report.tool import tool_streams
 
-# Delay of the filter for measured jerk: half of the stretch of time that one estimate is made of.
-MEASURED_DELAY_S = 0.1
 # Where samples are this many periods apart or more, one is missing.
 GAP_PERIODS = 1.5
-# So many moments of most jerk are named, so far apart or further.
-WORST = 10
-APART_NS = 250_000_000
 # Hands and wheels move differently and would hide the arm's movements.
 NO_ARM_WORDS = ("gripper", "finger", "jaw", "knuckle", "thumb", "wheel", "caster")
-# Less than this share of the worst moment is none.
-NEGLIGIBLE = 1e-3
 FEWEST_SAMPLES = 8
+# A movement's speed is looked at at this spacing, s; finer says no more of it.
+_MOVEMENT_DT_S = 0.004
 
 
-def analyse(recording: Recording, robot: Robot | None = None) -> Report:
-    """Return what the recording says."""
-    reports = [_stream_report(stream, robot) for stream in recording.streams]
-    reports.sort(key=lambda r: (r.stream.role is not Role.COMMAND, -len(r.movement_joints)))
-    decided, reasons = verdict(reports, robot)
-    return Report(recording, robot, tuple(reports), decided, reasons)
+def analyse(
+    recording: Recording,
+    limits: LimitSet | None = None,
+    tip: str | None = None,
+    scratch: Path | None = None,
+) -> Report:
+    """Return what the recording says.
 
-
-def _stream_report(stream: Stream, robot: Robot | None) -> StreamReport:
-    timing = _timing(stream)
-    steps = [_step(stream, j, robot) for j in range(len(stream.joint_names))]
-    if stream.role is Role.COMMAND:
-        times, jerk, window = _command_jerk(stream)
-        estimators: list[SavitzkyGolayJerk | None] = [None] * len(steps)
-    else:
-        times, jerk, window, estimators = _measured_jerk(stream, [step for step, _ in steps])
-    figures = tuple(
-        _figures(stream, j, jerk[:, j], estimators[j], *steps[j], timing)
-        for j in range(len(stream.joint_names))
-    )
-    moving = _moving_joints(stream, robot)
-    found = _movements(stream, moving, [step for step, _ in steps])
-    limits = robot.limits if robot else None
-    worst = _worst(stream, times, jerk, limits, figures)
-    judged = judgements(stream, figures, limits) if limits else ()
-    return StreamReport(
-        stream,
-        timing,
-        figures,
-        times,
-        jerk,
-        window,
-        tuple(found),
-        tuple(stream.joint_names[j] for j in moving),
-        worst,
-        judged,
-    )
-
-
-def _timing(stream: Stream) -> Timing:
-    steps = np.diff(stream.stamps_ns) * 1e-9
-    forward = steps[steps > 0.0]
-    period = float(np.median(forward)) if forward.size else 0.0
-    whole = forward[forward < GAP_PERIODS * period]
-    gaps = forward[forward >= GAP_PERIODS * period]
-    return Timing(
-        len(stream.stamps_ns),
-        float(stream.stamps_ns.max() - stream.stamps_ns.min()) * 1e-9,
-        period,
-        round(float(np.std(whole)), 9) if whole.size else 0.0,
-        int((np.round(gaps / period) - 1).sum()) if gaps.size else 0,
-        gaps.size,
-        float(forward.max(initial=0.0)),
-        int((steps == 0.0).sum()),
-        int((steps < 0.0).sum()),
-        stream.not_newer,
-    )
-
-
-def _step(stream: Stream, joint: int, robot: Robot | None) -> tuple[float | None, bool]:
-    """Return the joint's encoder step, and whether it is the one that the robot file gives."""
-    names = (*robot.limits.joint_names, robot.gripper.joint) if robot else ()
-    column = stream.positions[:, joint]
-    if robot and stream.joint_names[joint] in names:
-        step = 2.0 * np.pi / robot.ticks_per_turn
-        if on_grid(column, step):
-            return step, True
-    return quantum(column), False
-
-
-def _command_jerk(stream: Stream) -> tuple[IntArray, FloatArray, float]:
-    """Return the exact jerk of each joint, on the stream's times."""
-    period = stream.period_s if len(stream.times_ns) > 1 else 0.0
-    jerk = np.full(stream.positions.shape, np.nan)
-    for j, column in enumerate(stream.positions.T):
-        seen = np.flatnonzero(np.isfinite(column))
-        index, values = command_jerk(
-            stream.times_ns[seen],
-            column[seen, None],
-            min_dt_s=max(2e-4, 0.05 * period),
-            max_dt_s=max(0.1, 3.5 * period),
-        )
-        jerk[seen[index], j] = values[:, 0]
-    return stream.times_ns, jerk, 3.0 * period
-
-
-def _measured_jerk(
-    stream: Stream, steps: list[float | None]
-) -> tuple[IntArray, FloatArray, float, list[SavitzkyGolayJerk | None]]:
-    """Return the filtered jerk of each joint at the times that the estimates are centred on."""
-    jerk = np.full(stream.positions.shape, np.nan)
-    none: list[SavitzkyGolayJerk | None] = [None] * len(steps)
-    if len(stream.times_ns) < FEWEST_SAMPLES:
-        return stream.times_ns, jerk, 0.0, none
-    period = stream.period_s
-    half = max(2, min(200, round(MEASURED_DELAY_S / period)))
-    estimators: list[SavitzkyGolayJerk | None] = []
-    for j, column in enumerate(stream.positions.T):
-        ticks = 2.0 * np.pi / (steps[j] or 1e-9)
-        name = stream.joint_names[j]
-        estimator = SavitzkyGolayJerk([name], 2 * half + 1, period, ticks)
-        seen = np.flatnonzero(np.isfinite(column))
-        gaps = np.flatnonzero(np.diff(stream.times_ns[seen]) > GAP_PERIODS * period * 1e9)
-        for rows in np.split(seen, gaps + 1):
-            values = estimator.over(column[rows, None])[:, 0]
-            jerk[rows[half : half + len(values)], j] = values
-        estimators.append(estimator if steps[j] else None)
-    return stream.times_ns, jerk, (2 * half + 1) * period, estimators
-
-
-def _figures(
-    stream: Stream,
-    joint: int,
-    jerk: FloatArray,
-    estimator: SavitzkyGolayJerk | None,
-    step: float | None,
-    step_known: bool,
-    timing: Timing,
-) -> JointFigures:
-    column = stream.positions[:, joint]
-    seen = np.isfinite(column)
-    p, t = column[seen], stream.times_ns[seen] * 1e-9
-    velocity = acceleration = stamp_floor = None
-    if p.size > 2 and stream.role is Role.COMMAND:
-        first = np.diff(p) / np.diff(t)
-        velocity = float(np.abs(first).max())
-        acceleration = float(np.abs(2.0 * np.diff(first) / (t[2:] - t[:-2])).max())
-        if stream.clock != "trajectory time":
-            # A sample that is late by d is off by v d; the third difference adds up 1, 3, 3, 1.
-            stamp_floor = float(np.sqrt(20.0)) * velocity * timing.jitter_s / stream.period_s**3
-    elif stream.velocities is not None and np.isfinite(stream.velocities[:, joint]).any():
-        velocity = float(np.nanmax(np.abs(stream.velocities[:, joint])))
-    elif p.size > FEWEST_SAMPLES:
-        smooth = _slope(t, p)
-        velocity = float(np.nanmax(np.abs(smooth))) if np.isfinite(smooth).any() else None
-    values = jerk[np.isfinite(jerk)]
-    return JointFigures(
-        stream.joint_names[joint],
-        int(seen.sum()),
-        (float(p.min()), float(p.max())) if p.size else (np.nan, np.nan),
-        velocity,
-        acceleration,
-        float(np.sqrt(np.mean(values**2))) if values.size else None,
-        float(np.abs(values).max()) if values.size else None,
-        estimator.noise_floor if estimator else None,
-        estimator.quantisation_bound if estimator else None,
-        step,
-        step_known,
-        stamp_floor,
-    )
-
-
-def _slope(t: FloatArray, p: FloatArray) -> FloatArray:
-    """Return the slope of a straight line through a tenth of a second around each sample.
-
-    NaN where the samples do not reach or are further apart than elsewhere.
+    Args:
+        recording: Still open: its samples are read here.
+        limits: What it is held against.
+        tip: Link of the URDF among them whose motion is looked at too.
+        scratch: A folder for the tool's samples.
     """
-    period = float(np.median(np.diff(t)))
-    half = max(1, min(50, round(0.05 / period)))
-    slope = np.full(t.shape, np.nan)
-    if t.size <= 2 * half:
-        return slope
-    offsets = np.arange(-half, half + 1)
-    weights = offsets / ((offsets**2).sum() * period)
-    whole = t[2 * half :] - t[: -2 * half] < GAP_PERIODS * 2 * half * period
-    slope[half:-half][whole] = np.correlate(p - p.mean(), weights, "valid")[whole]
-    return slope
-
-
-def _moving_joints(stream: Stream, robot: Robot | None) -> list[int]:
-    """Return the columns of the joints whose movements are looked for: the arm's."""
-    if robot and set(stream.joint_names) & set(robot.limits.joint_names):
-        return [j for j, n in enumerate(stream.joint_names) if n in robot.limits.joint_names]
-    return [
-        j
-        for j, name in enumerate(stream.joint_names)
-        if not any(word in name.lower() for word in NO_ARM_WORDS)
-    ]
-
-
-def _movements(stream: Stream, moving: list[int], steps: list[float | None]) -> list[Movement]:
-    """Return the movements of the joints together."""
-    if not moving or len(stream.times_ns) < FEWEST_SAMPLES:
-        return []
-    positions = stream.positions[:, moving]
-    given = None if stream.velocities is None else stream.velocities[:, moving]
-    if given is not None and np.isfinite(given).all(axis=1).mean() > 0.9 and given.any():
-        velocities, noise = given, 0.0
-    else:
-        velocities = np.full(positions.shape, np.nan)
-        for j, column in enumerate(positions.T):
-            seen = np.isfinite(column)
-            if seen.sum() > FEWEST_SAMPLES:
-                t, p = stream.times_ns[seen] * 1e-9, column[seen]
-                slope = np.gradient(p, t) if stream.role is Role.COMMAND else _slope(t, p)
-                velocities[seen, j] = slope
-        rounding = [steps[j] or 0.0 for j in moving]
-        per_joint = 0.0 if stream.role is Role.COMMAND else max(rounding) / 0.1
-        noise = per_joint * float(np.sqrt(len(moving)))
-    usable = np.isfinite(velocities).all(axis=1)
-    if usable.sum() < FEWEST_SAMPLES:
-        return []
-    period = stream.period_s
-    config = Segmentation(
-        start_speed=max(0.05, 1.5 * noise),
-        rest_speed=max(0.02, noise),
-        rest_s=max(0.1, 3.0 * period),
-        shortest_s=max(0.1, 3.0 * period),
-        longest_s=300.0,
-        max_gap_s=max(0.1, 3.5 * period),
+    streams = list(recording.streams)
+    if tip is not None:
+        streams += tool_streams(streams, limits, tip, scratch)
+    reports = [_Analysis(stream, limits).report() for stream in streams]
+    reports.sort(
+        key=lambda r: (r.stream.unit != "rad", r.stream.role is not Role.COMMAND, -_interest(r))
     )
-    names = [stream.joint_names[j] for j in moving]
-    found = movements(names, stream.times_ns[usable], velocities[usable], config)
-    if stream.role is Role.COMMAND:
-        return found
-    # LDLJ is the third derivative's: of measured velocities it says more of noise than of motion.
-    return [
-        Movement(m.start_ns, m.end_ns, m.peak_speed, m.path, None, m.sparc, m.undefined)
-        for m in found
-    ]
+    decided, reasons, not_judged = verdict(reports, limits, recording)
+    return Report(recording, limits, tuple(reports), decided, reasons, not_judged)
 
 
-def _worst(
-    stream: Stream,
-    times: IntArray,
-    jerk: FloatArray,
-    limits: Limits | None,
-    figures: tuple[JointFigures, ...],
-) -> tuple[Moment, ...]:
-    """Return the moments of most jerk, a quarter of a second apart or more."""
-    known = dict(zip(limits.joint_names, limits.jerk.tolist(), strict=True)) if limits else {}
-    bounds = np.array([known.get(name, np.nan) for name in stream.joint_names])
-    size = np.abs(jerk)
-    # Joints with limits by their limits, before all others.
-    score = np.where(np.isfinite(bounds), 1e12 * size / bounds, size)
-    score = np.where(np.isfinite(score), score, 0.0)
-    best = score.max(axis=1, initial=0.0)
-    found: list[Moment] = []
-    taken: list[int] = []
-    for k in np.argsort(-best, kind="stable"):
-        if len(found) == WORST or not best[k] > NEGLIGIBLE * best.max():
-            break
-        t = int(times[k])
-        if any(abs(t - other) < APART_NS for other in taken):
-            continue
-        taken.append(t)
-        j = int(np.argmax(score[k]))
-        ratio = float(size[k, j] / bounds[j]) if np.isfinite(bounds[j]) else None
-        found.append(Moment(t, figures[j].joint, float(jerk[k, j]), ratio))
-    return tuple(found)
+def _interest(report: StreamReport) -> int:
+    """A stream with many moving joints of which something is known comes first."""
+    known = sum(figures.jerk is not None for figures in report.joints)
+    return 1000 * (known > 0) + len(report.movement_joints)
+
+
+class _Analysis:
+    def __init__(self, stream: Stream, limits: LimitSet | None) -> None:
+        self._stream, self._limits = stream, limits
+        self._names = stream.joint_names
+        self._command = stream.role is Role.COMMAND
+        joints = range(len(self._names))
+        self._tallies = [self._tally(j) for j in joints]
+        self._moving = self._moving_joints()
+        known = limits.joints if limits else {}
+        bounds = [known[n].jerk if n in known else None for n in self._names]
+        table = np.array([np.nan if b is None else b for b in bounds])
+        chosen = [j for j in joints if j in self._moving or np.isfinite(table[j])]
+        self._worst = WorstTally(self._names, table, chosen or list(joints))
+        span = stream.start_ns, stream.end_ns
+        rows = stream.samples.rows
+        self._positions = Curve(*span, len(self._names), rows)
+        self._jerk = Curve(*span, len(self._names), rows)
+        self._steps = Curve(*span, 1, rows)
+        self._movements: list[Movement] = []
+        self._meter = self._movement_meter()
+        self._last_piece = 0
+        # How fast the tool is, and its jerk, whatever the direction.
+        self._norms = (PeakTally(0.0, 1.0), PeakTally(0.0, 1.0))
+        self._whole = self._sampling(len(self._names))
+
+    def report(self) -> StreamReport:
+        stream = self._stream
+        with np.errstate(all="ignore"):
+            for whole, p, v, lo, hi in stream.windows():
+                self._block(whole, p, v, lo, hi)
+        if self._meter is not None:
+            self._ended(self._meter.finish())
+        figures = tuple(self._figures(j) for j in range(len(self._names)))
+        if stream.unit != "rad":
+            figures += (self._norm_figures(figures),)
+        timing = self._timing()
+        judged = judgements(stream, figures, self._limits) if self._limits else ()
+        pictures = Pictures(self._positions.lines(), self._jerk.lines(), self._steps.lines())
+        return StreamReport(
+            stream,
+            timing,
+            figures,
+            pictures,
+            self._window_s(),
+            tuple(self._movements),
+            tuple(self._names[j] for j in self._moving),
+            self._worst.moments(),
+            judged,
+            remarks(stream, figures, timing),
+        )
+
+    def _sampling(self, joint: int) -> estimates.Sampling | None:
+        stream = self._stream
+        single = stream.piece[:, 1:].ravel()
+        single = single[np.isfinite(single) & (single != 0.0)]
+        # Positions that were single-precision numbers on their way have their rounding.
+        coarse = single.size > 3 and bool((single == single.astype(np.float32)).all())
+        return estimates.sampling(
+            stream.steps[joint].values(),
+            stream.even,
+            stream.stamps.looseness_s,
+            6e-8 if coarse else 2.3e-16,
+            stream.knots,
+        )
+
+    def _tally(self, joint: int) -> JointTally:
+        how = self._sampling(joint)
+        step, known = (None, False) if self._stream.unit != "rad" else self._encoder(joint)
+        tally = JointTally(how, step, known)
+        if how is None:
+            return tally
+        gap = how.gap_s
+        tally.positions = Coverage(how.period_s, gap)
+        if self._command:
+            windows = (how.period_s, 2.0 * how.period_s, 3.0 * how.period_s)
+        else:
+            half = estimates.half_window(how.period_s)
+            windows = (0.1, 0.0, (2 * half + 1) * how.period_s)
+            if step is not None:
+                weights = estimates.even_weights(half, how.period_s)
+                tally.noise_floor = float(step / np.sqrt(12.0) * np.linalg.norm(weights))
+                tally.bound = float(0.5 * step * np.abs(weights).sum())
+        tally.velocity, tally.acceleration, tally.jerk = (PeakTally(w, gap) for w in windows)
+        return tally
+
+    def _encoder(self, joint: int) -> tuple[float | None, bool]:
+        """Return the joint's encoder step, and whether it is the one that the robot file gives."""
+        limits, name = self._limits, self._names[joint]
+        column = self._stream.piece[:, 1 + joint]
+        given = limits.encoder_step if limits and name in limits.encoder_joints else None
+        if given is not None and on_grid(column, given):
+            return given, True
+        return quantum(column), False
+
+    def _moving_joints(self) -> list[int]:
+        """Return the columns of the joints whose movements are looked for: the arm's."""
+        known = self._limits.judged if self._limits else {}
+        own = [j for j, name in enumerate(self._names) if name in known]
+        chosen = own or range(len(self._names))
+        return [
+            j
+            for j in chosen
+            if (own and self._limits is not None and self._limits.urdf is None)
+            or not any(word in self._names[j].lower() for word in NO_ARM_WORDS)
+        ]
+
+    def _movement_meter(self) -> MovementMeter | None:
+        how = self._sampling(len(self._names))
+        if not self._moving or how is None or self._stream.samples.rows < FEWEST_SAMPLES:
+            return None
+        noise = 0.0
+        if not self._command:
+            noise = max(self._tallies[j].step or 0.0 for j in self._moving) / 0.1
+            noise *= float(np.sqrt(len(self._moving)))
+        period = max(how.period_s, _MOVEMENT_DT_S)
+        config = Segmentation(
+            start_speed=max(0.05, 1.5 * noise),
+            rest_speed=max(0.02, noise),
+            rest_s=max(0.1, 3.0 * period),
+            shortest_s=max(0.1, 3.0 * period),
+            longest_s=300.0,
+            max_gap_s=max(0.1, 3.5 * period),
+        )
+        self._stride = max(1, int(_MOVEMENT_DT_S / how.period_s))
+        return MovementMeter([self._names[j] for j in self._moving], config)
+
+    def _block(self, whole: IntArray, p: FloatArray, v: FloatArray, lo: int, hi: int) -> None:
+        times, pieces = whole[:, TIME], whole[:, PIECE]
+        jerk = np.full(p.shape, np.nan)
+        speed = np.full(p.shape, np.nan)
+        finite = np.isfinite(p)
+        together = bool(finite.all())
+        shared: list[int] = []
+        for j, tally in enumerate(self._tallies):
+            seen = np.flatnonzero(finite[:, j])
+            new = seen[(seen >= lo) & (seen < hi)]
+            tally.samples += len(new)
+            if tally.how is None or not seen.size:
+                continue
+            tally.positions.add(times[new])
+            if together and self._command:
+                shared.append(j)
+            elif self._command:
+                self._command_columns([j], seen, whole, p, jerk, speed, lo, hi)
+            else:
+                self._measured_column(j, seen, whole, p, jerk, speed, lo, hi)
+        if shared:
+            everything = np.arange(len(times))
+            self._command_columns(shared, everything, whole, p, jerk, speed, lo, hi)
+        for j, tally in enumerate(self._tallies):
+            tally.reported.add(speed[lo:hi, j], v[lo:hi, j])
+        new = slice(lo, hi)
+        self._positions.add(times[new], p[new])
+        self._jerk.add(times[new], jerk[new])
+        # There is no step before the very first sample.
+        later = slice(lo + (times[lo] == self._stream.start_ns), hi)
+        self._steps.add(times[later], whole[later, STEP, None] * 1e-9)
+        self._worst.add(times[new], jerk[new])
+        self._segment(times[new], pieces[new], speed[new])
+        if self._stream.unit != "rad":
+            for table, into in zip((speed, jerk), self._norms, strict=True):
+                size = np.sqrt((table[new] ** 2).sum(axis=1))
+                into.add(times[new], size, size, size)
+
+    def _command_columns(
+        self,
+        columns: list[int],
+        seen: IntArray,
+        whole: IntArray,
+        p: FloatArray,
+        jerk: FloatArray,
+        speed: FloatArray,
+        lo: int,
+        hi: int,
+    ) -> None:
+        """Estimate joints that have samples in the same rows."""
+        how = self._tallies[columns[0]].how
+        assert how is not None
+        times, pieces = whole[seen, TIME], whole[seen, PIECE]
+        q = p[np.ix_(seen, columns)]
+        found = estimates.differences(times, pieces, whole[seen, LOOSE], q, how)
+        between = estimates.central(times, pieces, q, how.gap_s)
+        new = (seen >= lo) & (seen < hi)
+        rows = seen[new]
+        for k, j in enumerate(columns):
+            tally = self._tallies[j]
+            for quantity, off, into in (
+                (found.velocity, found.velocity_off, tally.velocity),
+                (found.acceleration, found.acceleration_off, tally.acceleration),
+                (found.jerk, found.jerk_off, tally.jerk),
+            ):
+                size = np.abs(quantity[new, k])
+                into.add(times[new], quantity[new, k], size - off[new, k], size)
+            known = np.isfinite(found.jerk[new, k])
+            feigned = found.jerk_off[new, k][known]
+            tally.stamp_floor = max(tally.stamp_floor, float(feigned.max(initial=0.0)))
+            jerk[rows, j] = found.jerk[new, k]
+            speed[rows, j] = between[new, k]
+
+    def _measured_column(
+        self,
+        j: int,
+        seen: IntArray,
+        whole: IntArray,
+        p: FloatArray,
+        jerk: FloatArray,
+        speed: FloatArray,
+        lo: int,
+        hi: int,
+    ) -> None:
+        tally = self._tallies[j]
+        assert tally.how is not None
+        times, pieces, q = whole[seen, TIME], whole[seen, PIECE], p[seen, j]
+        new = (seen >= lo) & (seen < hi)
+        rows = seen[new]
+        slope = estimates.slopes(times, pieces, q, tally.how)[new]
+        size = np.abs(slope)
+        tally.velocity.add(times[new], slope, size, size)
+        if len(seen) >= FEWEST_SAMPLES:
+            found = estimates.filtered(times, pieces, q, tally.how, tally.step)
+            tally.jerk.add(times[new], found.jerk[new], found.least[new], found.most[new])
+            jerk[rows, j] = found.jerk[new]
+        speed[rows, j] = slope
+
+    def _segment(self, times: IntArray, pieces: IntArray, speed: FloatArray) -> None:
+        """Look for movements in a block."""
+        if self._meter is None:
+            return
+        velocities = speed[:, self._moving]
+        usable = np.flatnonzero(np.isfinite(velocities).all(axis=1))
+        for part in np.split(usable, np.flatnonzero(np.diff(pieces[usable])) + 1):
+            if not len(part):
+                continue
+            if pieces[part[0]] != self._last_piece:
+                self._ended(self._meter.finish("the clock jumps in it"))
+                self._last_piece = int(pieces[part[0]])
+            chosen = part[:: self._stride]
+            for movement in self._meter.extend(times[chosen].tolist(), velocities[chosen]):
+                self._ended(movement)
+
+    def _ended(self, movement: Movement | None) -> None:
+        if movement is None:
+            return
+        if not self._command:
+            # LDLJ is the third derivative's: of measured velocities it says more of noise.
+            movement = replace(movement, ldlj=None)
+        self._movements.append(movement)
+
+    def _window_s(self) -> float:
+        how = self._whole
+        if how is None:
+            return 0.0
+        if self._command:
+            return 3.0 * how.period_s
+        return (2 * estimates.half_window(how.period_s) + 1) * how.period_s
+
+    def _figures(self, j: int) -> JointFigures:
+        stream, tally = self._stream, self._tallies[j]
+        duration = stream.duration_s
+        low, high = stream.extremes[:, j]
+        seen = min(1.0, tally.positions.seconds / duration) if duration > 0.0 else 0.0
+        name = self._names[j]
+        jerk = tally.jerk.peak(duration)
+        curve = stream.curve_jerk.get(name)
+        if curve is not None and jerk is None:
+            jerk = Peak(curve, curve, curve)
+        elif curve is not None and jerk is not None:
+            peaks = (max(curve, known) for known in (jerk.value, jerk.least, jerk.most))
+            jerk = Peak(*peaks, jerk.rms, jerk.seen)
+        return JointFigures(
+            name,
+            tally.samples,
+            seen,
+            (float(low), float(high)) if np.isfinite(low) else (np.nan, np.nan),
+            tally.velocity.peak(duration),
+            tally.reported.peak,
+            tally.reported.ratio,
+            tally.reported.fits,
+            tally.acceleration.peak(duration) if self._command else None,
+            jerk,
+            tally.noise_floor,
+            tally.bound,
+            tally.step,
+            tally.step_known,
+            tally.stamp_floor if self._command and not stream.even else None,
+            stream.wraps.get(name, 0),
+        )
+
+    def _norm_figures(self, axes: tuple[JointFigures, ...]) -> JointFigures:
+        """Return the figures of the tool's way as a whole."""
+        velocity, jerk = (tally.peak(self._stream.duration_s) for tally in self._norms)
+        return replace(
+            axes[0],
+            joint="all axes",
+            position_range=(np.nan, np.nan),
+            velocity=velocity,
+            acceleration=None,
+            jerk=jerk,
+            stamp_floor=None,
+        )
+
+    def _timing(self) -> Timing:
+        stream, stamps = self._stream, self._stream.stamps
+        steps = stream.steps[-1].values() * 1e-9
+        steps = steps[steps > 0.0]
+        period = float(np.median(steps)) if steps.size else 0.0
+        # The steps are all of them, or an even selection.
+        share = max(1.0, (stream.samples.rows - 1) / max(1, steps.size))
+        usual = self._whole.period_s if self._whole else period
+        whole = steps[steps < GAP_PERIODS * max(period, usual)]
+        gaps = steps[steps >= GAP_PERIODS * max(period, usual)]
+        missing = np.minimum(np.round(gaps / max(period, usual, 1e-12)) - 1, 1e9)
+        return Timing(
+            stamps.messages,
+            stream.duration_s,
+            period,
+            round(float(np.std(whole)), 9) if whole.size else 0.0,
+            round(float(missing.sum()) * share),
+            round(gaps.size * share),
+            float(steps.max(initial=0.0)),
+            stamps.repeated,
+            stamps.backwards,
+            stamps.forwards,
+            stamps.first_jump_s,
+            stamps.messages - stream.samples.rows,
+        )

@@ -1,220 +1,345 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read the joints' motion out of a rosbag2 recording, whoever made it."""
+"""Read the joints' motion out of a recording, whoever made it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from smoothness_monitor.report.errors import ReportError
-from smoothness_monitor.report.streams import Recording, Role, StreamBuilder
 
 try:
-    from rosbags.interfaces import Connection, MessageDefinitionFormat
-    from rosbags.rosbag2 import Reader
-    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
-    from rosbags.typesys.store import Typestore
+    from rosbags.typesys import get_types_from_idl, get_types_from_msg
 except ImportError as error:
     raise ReportError(f"reading bags needs rosbags: pip install rosbags ({error})") from None
 
-from smoothness_monitor.report.layouts import CONTROLLER_STATE, JOINT_STATE, typestores
+from smoothness_monitor.report import messages as kinds
+from smoothness_monitor.report.cdr import Bytes, LayoutError, Template, Types, take_apart
+from smoothness_monitor.report.files import Channel, Findings, messages, new_scratch, one_line
+from smoothness_monitor.report.intake import Intake
+from smoothness_monitor.report.layouts import TRAJECTORY, WANTED, typestores
+from smoothness_monitor.report.order import ordered
+from smoothness_monitor.report.series import FloatArray, IntArray
+from smoothness_monitor.report.streams import Recording, Stream
 
-# A topic of joint states that carries what is asked of the joints, not where they are.
-COMMAND_WORDS = ("command", "cmd", "target", "desired", "goal", "setpoint", "reference")
-SUFFIXES = (".mcap", ".db3")
+# Samples by field and joints.
+_Parts = dict[tuple[str, tuple[str, ...]], list[tuple[IntArray, FloatArray, FloatArray]]]
+# Messages of one topic that are taken apart together.
+_BATCH, _BATCH_BYTES = 2048, 8 << 20
+# Layouts of one topic that are remembered, and tried on messages of their length.
+_KNOWN = 8
+_MOST_STREAMS = 200
+_LATEST_NS = 4_000_000_000_000_000_000
 
-Deserialise = Callable[[bytes], Any]
 
+@dataclass(frozen=True)
+class Selection:
+    """What of a recording is looked at.
 
-def read_bag(path: Path) -> Recording:
-    """Read every topic of joint states and controller states.
-
-    Args:
-        path: A rosbag2 folder, or one of its files (.mcap, .db3).
-
-    Raises:
-        ReportError: It is no bag, it cannot be read, or it has no such topic with a message.
+    Attributes:
+        from_s: Since the first message of joints, by the time of reception.
+        to_s: Likewise, or None for all.
+        names: Joints of topics whose messages have no names; "" stands for every such topic.
+        topics: Only these, or all where there is none.
+        revolute: Joints that are known not to turn over.
     """
-    builders: dict[tuple[str, str], StreamBuilder] = {}
-    notes: list[str] = []
-    seen: list[int] = []
-    with _opened(path) as reader:
-        wanted = [c for c in reader.connections if c.msgtype in (JOINT_STATE, CONTROLLER_STATE)]
-        if not wanted:
-            count = len({c.topic for c in reader.connections})
-            raise ReportError(
-                f"{path}: {count} topics, but none of sensor_msgs/JointState or "
-                "control_msgs/JointTrajectoryControllerState; record joint_states"
-            )
-        decoders = _Decoders(path, notes)
-        try:
-            for connection, received_ns, data in reader.messages(wanted):
-                message = decoders.decode(connection, bytes(data))
-                seen.append(received_ns)
-                if message is not None:
-                    _take(builders, connection, received_ns, message)
-        except ReportError:
-            raise
-        except Exception as error:
-            # What a damaged file makes a library raise is not its interface.
-            if not seen:
-                raise ReportError(f"{path}: cannot be read: {_line(error)}") from None
-            notes.append(f"the recording is damaged, the rest was left out: {_line(error)}")
-    streams = [stream for builder in builders.values() for stream in builder.build()]
-    if not streams:
-        topics = ", ".join(sorted({c.topic for c in wanted}))
-        reason = "; ".join(notes) or "no message has a position"
-        raise ReportError(f"{path}: nothing to report on {topics}: {reason}")
-    return Recording(path, min(seen), max(seen), tuple(streams), tuple(notes))
+
+    from_s: float = 0.0
+    to_s: float | None = None
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
+    revolute: frozenset[str] = frozenset()
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Reader]:
-    """Open a bag, given its folder or a file of it."""
-    if not path.exists():
-        raise ReportError(
-            f"{path}: does not exist; give a rosbag2 folder, or a .mcap or .db3 file"
+def read_bag(path: Path, selection: Selection | None = None) -> Iterator[Recording]:
+    """Read every topic that says something of joints; the samples are there until the end.
+
+    Args:
+        path: A rosbag2 folder, or one of its files (.mcap, .db3), or a ROS 1 bag.
+        selection: What of it.
+
+    Raises:
+        ReportError: It is no bag, it cannot be read, or no sample comes of it.
+    """
+    with new_scratch() as scratch:
+        yield _Reader(path, selection or Selection(), Path(scratch)).read()
+
+
+class _Reader:
+    def __init__(self, path: Path, selection: Selection, scratch: Path) -> None:
+        self._path, self._selection, self._scratch = path, selection, scratch
+        self._findings = Findings()
+        self._intakes: dict[tuple[str, str], Intake] = {}
+        self._topics: dict[int, _Topic] = {}
+        self._first: int | None = None
+        self._seen = [_LATEST_NS, 0]
+        self._outside = 0
+
+    def read(self) -> Recording:
+        chosen, findings = self._selection, self._findings
+        until = np.inf if chosen.to_s is None else chosen.to_s * 1e9
+        since = chosen.from_s * 1e9
+        for channel, received, data in messages(self._path, WANTED, findings, self._scratch):
+            if chosen.topics and channel.topic not in chosen.topics:
+                continue
+            received = min(received, _LATEST_NS)
+            if self._first is None:
+                self._first = received
+            if not since <= received - self._first <= until:
+                self._outside += 1
+                continue
+            self._seen = [min(self._seen[0], received), max(self._seen[1], received)]
+            topic = self._topics.get(id(channel))
+            if topic is None:
+                topic = self._topics[id(channel)] = _Topic(channel, findings, self._intake, chosen)
+            topic.take(received, data)
+        for topic in self._topics.values():
+            topic.flush()
+        streams = self._streams()
+        if not streams:
+            raise ReportError(self._why_nothing())
+        window = None
+        if chosen.from_s or chosen.to_s is not None:
+            window = chosen.from_s, (self._seen[1] - (self._first or 0)) * 1e-9
+        return Recording(
+            self._path,
+            self._seen[0],
+            self._seen[1],
+            tuple(streams),
+            tuple(findings.notes),
+            findings.incomplete,
+            window,
         )
-    target = path
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-        if len(files) != 1:
-            what = f"{len(files)} recordings" if files else "neither metadata.yaml nor a recording"
-            raise ReportError(f"{path}: is no rosbag2 folder: it has {what}; give one file")
-        (target,) = files
-    elif path.is_file() and path.suffix not in SUFFIXES:
-        raise ReportError(f"{path}: is no rosbag2 file; give a folder, or a .mcap or .db3 file")
-    if target.is_file() and target.stat().st_size == 0:
-        raise ReportError(f"{target}: is empty; nothing was recorded")
-    try:
-        reader = Reader(target)
-        reader.open()
-    except Exception as error:
-        # Databases, decompressors and parsers each raise their own on a damaged file.
-        hint = "; it was cut off: try `mcap recover`" if _is_cut(target) else ""
-        raise ReportError(f"{path}: cannot be read: {_line(error)}{hint}") from None
-    try:
-        yield reader
-    finally:
-        reader.close()
+
+    def _intake(self, channel: Channel, source: str, role: kinds.Role) -> Intake | None:
+        key = channel.topic, source
+        if key not in self._intakes:
+            if len(self._intakes) >= _MOST_STREAMS:
+                self._findings.lost(f"more than {_MOST_STREAMS} sources; the rest is left out")
+                return None
+            number = len(self._intakes)
+            self._intakes[key] = Intake(channel.topic, source, role, self._scratch, number)
+        return self._intakes[key]
+
+    def _streams(self) -> list[Stream]:
+        streams: list[Stream] = []
+        for intake in self._intakes.values():
+            intake.finish()
+            for why, count in intake.malformed.items():
+                name = f"{intake.topic}, {intake.field}" if intake.field else intake.topic
+                self._findings.note(f"{name}: {count} messages left out: {why}")
+            for group in intake.groups():
+                if len(streams) >= _MOST_STREAMS:
+                    self._findings.lost(f"more than {_MOST_STREAMS} groups of joints")
+                    return streams
+                path = self._scratch / f"stream_{len(streams)}"
+                streams.append(ordered(intake, group, path, self._selection.revolute))
+        return streams
+
+    def _why_nothing(self) -> str:
+        """Return what keeps a report from being made, topic by topic."""
+        found, counts = self._findings.channels, self._findings.messages
+        wanted = {t: c for t, c in found.items() if c.msgtype in WANTED}
+        if not wanted:
+            few = ", ".join(sorted({c.msgtype or c.encoding for c in found.values()})[:5])
+            what = f" ({few})" if few else ""
+            notes = "".join(f"; {note}" for note in self._findings.notes[:3])
+            return (
+                f"{self._path}: {len(found)} topics{what}, but none of joints: JointState, "
+                "JointTrajectoryControllerState, DynamicJointState, JointTrajectory or "
+                f"Float64MultiArray; record joint_states{notes}"
+            )
+        reasons = []
+        for topic in sorted(wanted)[:5]:
+            intakes = [i for (name, _), i in self._intakes.items() if name == topic]
+            if self._selection.topics and topic not in self._selection.topics:
+                continue
+            why = " / ".join(i.why_nothing(counts.get(topic, 0)) for i in intakes)
+            if not intakes:
+                why = "nothing was readable" if counts.get(topic) else "no message was recorded"
+                if self._outside:
+                    why = "its messages lie outside of --from and --to"
+            reasons.append(f"{topic}: {why}")
+        reasons = reasons or [f"no topic is called {', '.join(self._selection.topics)}"]
+        return f"{self._path}: nothing to report on: " + "; ".join(
+            [*reasons, *self._findings.notes[:3]]
+        )
 
 
-def _is_cut(path: Path) -> bool:
-    """Return whether an MCAP file, or the one in a folder, lacks its end."""
-    magic = b"\x89MCAP0\r\n"
-    for file in sorted(path.glob("*.mcap")) if path.is_dir() else [path]:
-        with file.open("rb") as stream:
-            begins = stream.read(len(magic)) == magic
-            stream.seek(max(-len(magic), -file.stat().st_size), 2)
-            if begins and stream.read() != magic:
-                return True
-    return False
+class _Topic:
+    """Takes the messages of one topic apart, many at a time."""
 
+    def __init__(
+        self, channel: Channel, findings: Findings, intake: Any, selection: Selection
+    ) -> None:
+        self._channel, self._findings, self._intake = channel, findings, intake
+        self._selection = selection
+        self._times: list[int] = []
+        self._data: list[bytes] = []
+        self._bytes = self._count = 0
+        self._types: Types | None = None
+        self._known: dict[int, list[Template]] = {}
+        self._intakes: dict[str, Intake] = {}
 
-class _Decoders:
-    """One deserialiser for each topic: by the bag's own definition, else by a known layout."""
+    def take(self, received_ns: int, data: bytes) -> None:
+        """Take in a message."""
+        self._times.append(received_ns)
+        self._data.append(data)
+        self._bytes += len(data)
+        if len(self._data) >= _BATCH or self._bytes > _BATCH_BYTES:
+            self.flush()
 
-    def __init__(self, path: Path, notes: list[str]) -> None:
-        self._path, self._notes = path, notes
-        self._known: dict[int, Deserialise | None] = {}
-        self._layouts: list[Typestore] = []
+    def flush(self) -> None:
+        """Take apart what has come in."""
+        times, data = np.array(self._times, dtype=np.int64), self._data
+        self._times, self._data, self._bytes = [], [], 0
+        lengths = np.array([len(one) for one in data], dtype=np.int64)
+        parts: _Parts = {}
+        for length in np.unique(lengths):
+            index = np.flatnonzero(lengths == length)
+            if length < 4 or self._channel.msgtype == TRAJECTORY:
+                for k in index.tolist():
+                    self._plan(int(times[k]), data[k])
+                continue
+            rows = np.frombuffer(b"".join([data[k] for k in index]), dtype=np.uint8)
+            rows = rows.reshape(len(index), length)
+            left = np.ones(len(index), dtype=bool)
+            for template in list(self._known.get(int(length), ())):
+                here = np.flatnonzero(left)[template.matches(rows[left])]
+                left[here] = False
+                self._collect(parts, template, rows[here], times[index[here]], index[here])
+            while left.any():
+                k = int(np.argmax(left))
+                made = self._template(rows[k].tobytes())
+                if made is None:
+                    left[k] = False
+                    continue
+                known = self._known.setdefault(int(length), [])
+                here = np.array([k])
+                if len(known) < _KNOWN:
+                    known.append(made)
+                    here = np.flatnonzero(left)[made.matches(rows[left])]
+                left[here] = False
+                self._collect(parts, made, rows[here], times[index[here]], index[here])
+        for (source, names), found in parts.items():
+            whole, positions, velocities = (
+                np.concatenate([part[k] for part in found]) for k in range(3)
+            )
+            order = np.argsort(whole[:, 0], kind="stable")
+            intake = self._intakes[source]
+            intake.add(names, whole[order], positions[order], velocities[order])
+        self._count += len(data)
 
-    def decode(self, connection: Connection, data: bytes) -> Any | None:
-        """Return the message, or None where it cannot be understood (which is noted once)."""
-        if connection.id not in self._known:
-            self._known[connection.id] = self._find(connection, data)
-        decode = self._known[connection.id]
-        if decode is None:
+    def _collect(
+        self, parts: _Parts, template: Template, rows: Bytes, times: IntArray, index: IntArray
+    ) -> None:
+        """Add what messages (N, L) of one layout say to the parts."""
+        if not len(rows):
+            return
+        try:
+            found = kinds.sources(
+                self._channel.msgtype, self._channel.topic, template, self._selection.names
+            )
+        except LayoutError as error:
+            self._findings.lost(f"{self._channel.topic}: {one_line(error)}")
+            return
+        for source in found:
+            intake = self._intake(self._channel, source.field, source.role)
+            if intake is None:
+                continue
+            self._intakes[source.field] = intake
+            intake.received += len(rows)
+            if source.problem:
+                intake.malformed[source.problem] += len(rows)
+                continue
+            if not source.positions:
+                intake.empty += len(rows)
+                continue
+            whole = np.zeros((len(rows), 4), dtype=np.int64)
+            whole[:, 0], whole[:, 2] = self._count + index, times
+            whole[:, 1] = kinds.nanoseconds(rows, source.stamp)
+            whole[:, 3] = kinds.nanoseconds(rows, source.elapsed)
+            positions = kinds.values(rows, source.positions)
+            velocities = np.full(positions.shape, np.nan)
+            if source.velocities:
+                velocities = kinds.values(rows, source.velocities)
+            parts.setdefault((source.field, source.names), []).append(
+                (whole, positions, velocities)
+            )
+
+    def _plan(self, received_ns: int, data: bytes) -> None:
+        """Take in a trajectory, or note what it is not."""
+        template = self._template(data)
+        if template is None:
+            return
+        intake = self._intake(self._channel, "", kinds.Role.COMMAND)
+        if intake is None:
+            return
+        try:
+            plan = kinds.plan(template)
+        except LayoutError as error:
+            self._findings.lost(f"{self._channel.topic}: {one_line(error)}")
+            return
+        if isinstance(plan, str):
+            intake.malformed[plan] += 1
+        elif plan is None:
+            intake.empty += 1
+        else:
+            intake.add_plan(plan, received_ns)
+
+    def _template(self, data: bytes) -> Template | None:
+        """Return a message taken apart, or None where it cannot be (which is noted)."""
+        ros1 = self._channel.encoding == "ros1"
+        msgtype, topic = self._channel.msgtype, self._channel.topic
+        if self._types is None:
+            self._types = self._find(data, ros1)
+        if self._types is None:
             return None
         try:
-            return decode(data)
-        except Exception as error:
-            self._note(f"messages on {connection.topic} are damaged: {_line(error)}")
+            return take_apart(self._types, msgtype, data, ros1=ros1)
+        except LayoutError as error:
+            # Numbers differ from message to message, the kind of damage hardly does.
+            kind = re.sub(r"\d+", "N", one_line(error))
+            self._findings.lost(f"messages on {topic} are damaged: {kind}")
             return None
 
-    def _note(self, line: str) -> None:
-        if line not in self._notes:
-            self._notes.append(line)
-
-    def _find(self, connection: Connection, data: bytes) -> Deserialise | None:
-        if connection.msgdef.format != MessageDefinitionFormat.NONE:
+    def _find(self, data: bytes, ros1: bool) -> Types | None:
+        """Return the types that a topic's messages fit: the bag's own, else known ones."""
+        msgtype, topic = self._channel.msgtype, self._channel.topic
+        stores = typestores()
+        if self._channel.definition and self._channel.definition_format:
             try:
-                return _by(_own_types(connection), connection.msgtype)
+                own = dict(_own_types(self._channel))
+                if msgtype in own:
+                    return {**stores[0].fielddefs, **own}
             except Exception as error:
-                self._note(f"the definition of {connection.msgtype} is unusable: {_line(error)}")
-        self._layouts = self._layouts or typestores()
-        for store in self._layouts:
-            decode = _by(store, connection.msgtype)
+                # A parser's errors are not its interface.
+                self._findings.note(f"the definition of {msgtype} is unusable: {one_line(error)}")
+        for store in stores:
             try:
-                decode(data)
-            except Exception:
+                take_apart(store.fielddefs, msgtype, data, ros1=ros1)
+            except LayoutError:
                 continue
-            return decode
-        self._note(f"{connection.topic}: {connection.msgtype} has a layout that is not known here")
+            return dict(store.fielddefs)
+        self._findings.lost(f"{topic}: {msgtype} has a layout that is not known here")
         return None
 
 
-def _own_types(connection: Connection) -> Typestore:
+def _own_types(channel: Channel) -> Types:
     """Return the types that the bag defines for a topic."""
-    text = connection.msgdef.data
-    store = get_typestore(Stores.EMPTY)
-    if connection.msgdef.format == MessageDefinitionFormat.MSG:
-        store.register(get_types_from_msg(text, connection.msgtype))
-        return store
+    text, types = channel.definition, {}
+    if channel.definition_format == "msg":
+        return dict(get_types_from_msg(text, channel.msgtype))
     for part in text.split("=" * 80 + "\n"):
         if part.startswith("IDL: "):
             part = part.split("\n", 1)[1]
         if part.strip():
-            store.register(get_types_from_idl(part))
-    return store
-
-
-def _by(store: Typestore, msgtype: str) -> Deserialise:
-    return lambda data: store.deserialize_cdr(data, msgtype)
-
-
-def _take(
-    builders: dict[tuple[str, str], StreamBuilder],
-    connection: Connection,
-    received_ns: int,
-    message: Any,
-) -> None:
-    """Add a message's content to the streams of its topic."""
-    topic = connection.topic
-    stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-    def builder(source: str, role: Role) -> StreamBuilder:
-        return builders.setdefault((topic, source), StreamBuilder(topic, source, role))
-
-    if connection.msgtype == JOINT_STATE:
-        last = topic.lower().rsplit("/", 1)[-1]
-        role = Role.COMMAND if any(word in last for word in COMMAND_WORDS) else Role.MEASURED
-        builder("", role).add(
-            stamp_ns, received_ns, message.name, message.position, message.velocity
-        )
-        return
-    now = hasattr(message, "reference")
-    for source, role in (
-        ("reference" if now else "desired", Role.COMMAND),
-        ("feedback" if now else "actual", Role.MEASURED),
-    ):
-        point = getattr(message, source)
-        # What is commanded is that of trajectory time; what is measured, that of the stamp.
-        elapsed_ns = 0
-        if role is Role.COMMAND:
-            elapsed_ns = point.time_from_start.sec * 1_000_000_000 + point.time_from_start.nanosec
-        builder(source, role).add(
-            stamp_ns,
-            received_ns,
-            message.joint_names,
-            point.positions,
-            point.velocities,
-            elapsed_ns,
-        )
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.rstrip(".")
+            types.update(get_types_from_idl(part))
+    return types

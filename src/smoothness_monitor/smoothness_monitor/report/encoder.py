@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smoothness_monitor.report.streams import FloatArray
+from smoothness_monitor.report.series import FloatArray
 
 # Fewer different values than this show no grid.
 _FEWEST = 8

@@ -8,8 +8,10 @@ import io
 import numpy as np
 
 from smoothness_monitor.report.errors import ReportError
+from smoothness_monitor.report.record import origin_ns
 from smoothness_monitor.report.results import Report, StreamReport
-from smoothness_monitor.report.streams import FloatArray, IntArray, Role
+from smoothness_monitor.report.series import FloatArray, IntArray
+from smoothness_monitor.report.streams import Role
 
 try:
     import matplotlib
@@ -24,7 +26,7 @@ except ImportError as error:
 
 COLOURS = ("#1f5fa8", "#c8702a", "#3c8c5a", "#8a5aa8", "#b5494f", "#5d8fa5", "#9a8a2d", "#6b6b6b")
 LIMIT, QUIET, MARK = "#b5494f", "#b9bec6", "#c0392b"
-POINTS = 1500  # across; more are drawn as the range of what falls together
+SHOWN = 24  # joints; more cannot be told apart
 SMOOTHNESS = Normalize(-6.0, -1.4)  # of SPARC, from rough to a minimum-jerk movement
 
 
@@ -32,7 +34,7 @@ def draw(report: Report) -> bytes:
     """Return the picture as PNG."""
     main = report.main
     measured = _beside(report)
-    origin = main.stream.times_ns[0]
+    origin = origin_ns(report)
     rows = [3.0, 2.2, 0.8, 1.2]
     if measured is not None:
         rows.insert(2, 2.2)
@@ -77,20 +79,20 @@ def _seconds(times: IntArray, origin: int) -> FloatArray:
     return np.asarray((times - origin) * 1e-9)
 
 
-def _line(axis: Axes, t: FloatArray, y: FloatArray, **style: object) -> None:
-    """Draw a line; where many samples fall together, their range, so that no peak is lost."""
-    if len(t) <= 4 * POINTS:
-        axis.plot(t, y, **style)  # type: ignore[arg-type]
-        return
-    edges = np.linspace(t[0], t[-1], POINTS + 1)
-    starts = np.clip(np.searchsorted(t, edges[:-1]), 0, len(t) - 1)
-    filled = np.isfinite(y)
-    low = np.minimum.reduceat(np.where(filled, y, np.inf), starts)
-    high = np.maximum.reduceat(np.where(filled, y, -np.inf), starts)
-    empty = ~np.isfinite(low)
-    low[empty], high[empty] = np.nan, np.nan
-    both = np.stack((low, high), axis=1).ravel()
-    axis.plot(np.repeat(edges[:-1], 2), both, **style)  # type: ignore[arg-type]
+def _shown(main: StreamReport) -> list[int]:
+    """Return the joints to draw, those that move first."""
+    names = main.stream.joint_names
+    ranked = sorted(range(len(names)), key=lambda j: names[j] not in main.movement_joints)
+    return sorted(ranked[:SHOWN])
+
+
+def _unseen(main: StreamReport) -> list[tuple[int, int]]:
+    """Return the stretches of time without samples."""
+    times, values = main.pictures.positions
+    seen = times[np.isfinite(values).any(axis=1)]
+    gap = max(5.0 * main.timing.period_s, 0.01 * main.stream.duration_s) * 1e9
+    wide = np.flatnonzero(np.diff(seen) > gap)[:200]
+    return [(int(seen[k]), int(seen[k + 1])) for k in wide]
 
 
 def _colour(joint: str, main: StreamReport) -> str:
@@ -101,20 +103,24 @@ def _colour(joint: str, main: StreamReport) -> str:
 
 def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, origin: int) -> None:
     stream = main.stream
-    t = _seconds(stream.times_ns, origin)
-    for j, name in enumerate(stream.joint_names):
-        colour = _colour(name, main)
-        _line(axis, t, stream.positions[:, j], color=colour, lw=1.2, label=name)
+    times, values = main.pictures.positions
+    t = _seconds(times, origin)
+    shown = _shown(main)
+    for j in shown:
+        name = stream.joint_names[j]
+        axis.plot(t, values[:, j], color=_colour(name, main), lw=1.2, label=name)
         if measured is not None and name in measured.stream.joint_names:
-            column = measured.stream.positions[:, measured.stream.joint_names.index(name)]
-            times = _seconds(measured.stream.times_ns, origin)
-            _line(axis, times, column, color=colour, lw=0.7, ls=":")
+            times, others = measured.pictures.positions
+            column = others[:, measured.stream.joint_names.index(name)]
+            axis.plot(_seconds(times, origin), column, color=_colour(name, main), lw=0.7, ls=":")
+    for start, end in _unseen(main):
+        axis.axvspan((start - origin) * 1e-9, (end - origin) * 1e-9, color=QUIET, alpha=0.35, lw=0)
     note = "\n(dotted: measured)" if measured is not None else ""
-    axis.set_ylabel(f"position, rad{note}")
+    axis.set_ylabel(f"position, {stream.unit}{note}")
     axis.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        ncols=min(7, len(stream.joint_names)),
+        ncols=min(7, len(shown)),
         fontsize=8,
         frameon=False,
         borderaxespad=0.1,
@@ -127,16 +133,29 @@ def _jerk(axis: Axes, one: StreamReport, report: Report, origin: int) -> None:
     main = report.main
     shared = set(main.movement_joints) & set(one.movement_joints)
     wanted = shared or set(one.movement_joints) or set(stream.joint_names)
-    shown = [j for j, name in enumerate(stream.joint_names) if name in wanted]
+    shown = [j for j, name in enumerate(stream.joint_names) if name in wanted][:SHOWN]
     names = [stream.joint_names[j] for j in shown]
-    limits = report.robot.limits if report.robot else None
-    ratio = limits is not None and set(names) <= set(limits.joint_names)
-    size = np.abs(one.jerk[:, shown])
-    if ratio and limits is not None:
-        size = size / np.array([limits.jerk[limits.joint_names.index(name)] for name in names])
-    t = _seconds(one.jerk_times_ns, origin)
+    known = report.limits.joints if report.limits else {}
+    bounds = [known[name].jerk if name in known else None for name in names]
+    ratio = bool(bounds) and all(bound is not None for bound in bounds)
+    times, values = one.pictures.jerk
+    size = np.abs(values[:, shown])
+    if ratio:
+        size = size / np.array(bounds, dtype=float)
+    t = _seconds(times, origin)
     for name, column in zip(names, size.T, strict=True):
-        _line(axis, t, column, color=_colour(name, main), lw=0.8, alpha=0.85)
+        axis.plot(t, column, color=_colour(name, main), lw=0.8, alpha=0.85)
+    if not np.isfinite(size).any():
+        axis.text(
+            0.5,
+            0.5,
+            "no estimate: not judged",
+            transform=axis.transAxes,
+            ha="center",
+            va="center",
+            color=LIMIT,
+            fontsize=11,
+        )
     what = "command" if stream.role is Role.COMMAND else "measured"
     if what == "measured":
         noise = [f.noise_floor for f in (one.joints[j] for j in shown) if f.noise_floor]
@@ -186,16 +205,19 @@ def _movements(axis: Axes, main: StreamReport, origin: int) -> None:
 
 def _stamps(axis: Axes, main: StreamReport, measured: StreamReport | None, origin: int) -> None:
     for one, colour in ((main, COLOURS[0]), (measured, COLOURS[1])):
-        if one is None or len(one.stream.stamps_ns) < 2:
+        if one is None:
             continue
-        stamps = one.stream.stamps_ns
-        steps = np.diff(stamps) * 1e3 * 1e-9
-        t = _seconds(stamps[1:], origin)
-        _line(axis, t, steps, color=colour, lw=0.8, label=one.stream.name)
+        times, values = one.pictures.steps
+        steps = 1e3 * values[:, 0]
+        t = _seconds(times, origin)
+        axis.plot(t, steps, color=colour, lw=0.8, label=one.stream.name)
         wrong = (steps <= 0.0) | (steps > 1.5e3 * one.timing.period_s)
         if wrong.any():
             axis.plot(t[wrong], steps[wrong], ".", color=MARK, ms=4)
     axis.set_ylabel("time between\nstamps, ms")
+    low, high = axis.get_ylim()
+    if not high - low < 1e5:
+        axis.set_yscale("symlog", linthresh=1e2)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(
             loc="lower right",

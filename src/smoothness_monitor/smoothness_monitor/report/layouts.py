@@ -13,9 +13,18 @@ from rosbags.typesys.store import Typestore
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 CONTROLLER_STATE = "control_msgs/msg/JointTrajectoryControllerState"
+TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+ARRAY = "std_msgs/msg/Float64MultiArray"
+DYNAMIC = "control_msgs/msg/DynamicJointState"
+WANTED = frozenset((JOINT_STATE, CONTROLLER_STATE, TRAJECTORY, ARRAY, DYNAMIC))
 
 _POINT = "trajectory_msgs/JointTrajectoryPoint"
 _MANY = "trajectory_msgs/MultiDOFJointTrajectoryPoint"
+_DYNAMIC = (
+    "std_msgs/Header header\nstring[] joint_names\nInterfaceValue[] interface_values\n"
+    + "=" * 80
+    + "\nMSG: control_msgs/InterfaceValue\nstring[] interface_names\nfloat64[] values\n"
+)
 
 
 def _layout(fields: list[str], scaling: bool = False) -> str:
@@ -41,5 +50,6 @@ def typestores() -> list[Typestore]:
     for layout in CONTROLLER_STATE_LAYOUTS:
         store = get_typestore(Stores.ROS2_HUMBLE)
         store.register(get_types_from_msg(layout, CONTROLLER_STATE))
+        store.register(get_types_from_msg(_DYNAMIC, DYNAMIC))
         stores.append(store)
     return stores

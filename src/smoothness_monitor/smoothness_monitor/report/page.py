@@ -4,44 +4,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import PurePath
 from typing import Any
 
-MOVEMENTS_SHOWN = 60
+from smoothness_monitor.report.style import document, items, number, table
 
-_STYLE = """
-:root { color-scheme: light; --ink: #1d2733; --soft: #66717e; --line: #e3e7ec; --blue: #1f5fa8; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f4f6f8; color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 64px; }
-h1 { font-size: 26px; margin: 0 0 2px; font-weight: 650; letter-spacing: -0.01em; }
-h2 { font-size: 18px; margin: 36px 0 10px; font-weight: 650; }
-h3 { font-size: 15px; margin: 22px 0 6px; font-weight: 600; color: var(--blue); }
-p, li { max-width: 80ch; } .soft { color: var(--soft); }
-.badge { display: inline-block; padding: 3px 12px; border-radius: 999px; font-weight: 600;
-  font-size: 14px; color: #fff; background: #7d8793; }
-.within { background: #2f855a; } .beyond { background: #b5333c; } .unclear { background: #b7791f; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px;
-  margin: 20px 0; }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
-.card b { display: block; font-size: 22px; font-weight: 650; letter-spacing: -0.01em; }
-.card span { color: var(--soft); font-size: 13px; }
-figure { margin: 18px 0; background: #fff; border: 1px solid var(--line); border-radius: 10px;
-  padding: 12px; } figure img { display: block; width: 100%; height: auto; }
-.scroll { overflow-x: auto; background: #fff; border: 1px solid var(--line); border-radius: 10px; }
-table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
-th, td { padding: 6px 12px; text-align: right; white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
-td { font-variant-numeric: tabular-nums; border-bottom: 1px solid #f0f2f5; }
-tr:last-child td { border-bottom: 0; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; }
-td.bad { color: #b5333c; font-weight: 600; } td.unsure { color: #b7791f; font-weight: 600; }
-ul { padding-left: 20px; } .note { border-left: 3px solid #b7791f; padding-left: 12px; }
-@media print { body { background: #fff; } main { padding: 0; } }
-"""
+MOVEMENTS_SHOWN = 60
+REASONS_SHOWN = 8
 
 _BADGES = {"within limits": "within", "beyond limits": "beyond", "not clear": "unclear"}
 _CLASSES = {"beyond limits": "bad", "not clear": "unsure"}
@@ -79,70 +49,74 @@ def page(record: dict[str, Any], png: bytes) -> str:
     name = PurePath(record["bag"]).name
     picture = base64.b64encode(png).decode("ascii")
     parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Smoothness of {escape(name)}</title><style>{_STYLE}</style></head><body><main>",
-        f"<h1>Smoothness of {escape(name)}</h1>",
-        f'<p class="soft">{escape(record["bag"])}</p>',
+        f'<p class="soft">{escape(record["bag"])}{_window(record)}</p>',
         _verdict(record),
+        _open(record),
         _notes(record),
         _cards(record),
         f'<figure><img alt="Positions, jerk, movements and time stamps over time" '
         f'src="data:image/png;base64,{picture}"></figure>',
         *(_stream(stream) for stream in record["streams"]),
         _DEFINITIONS,
-        "</main></body></html>",
     ]
-    return "\n".join(parts)
+    return document(f"Smoothness of {name}", parts)
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    if value is None:
-        return "&ndash;"
-    if value and not 1e-3 <= abs(value) < 1e6:
-        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "&minus;")
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:,.0f}".replace("-", "&minus;")
-    return f"{value:#.{digits}g}".rstrip(".").replace("-", "&minus;") if value else "0"
+def _window(record: dict[str, Any]) -> str:
+    if record["from_s"] is None:
+        return ""
+    return f", from {number(record['from_s'])} s to {number(record['to_s'])} s by reception"
 
 
 def _verdict(record: dict[str, Any]) -> str:
     verdict = record["verdict"]
     robot = f" of {escape(record['robot'])}" if record["robot"] else ""
     badge = f'<span class="badge {_BADGES.get(verdict, "")}">{escape(verdict)}{robot}</span>'
-    reasons = [escape(reason) for reason in record["reasons"]]
+    reasons = record["reasons"]
     if len(reasons) == 1:
-        return f'<p>{badge} <span class="soft">{reasons[0]}</span></p>'
-    more = len(reasons) - 8
-    lines = "".join(f"<li>{reason}</li>" for reason in reasons[:8])
-    tail = f"<li>and {more} more, in report.json</li>" if more > 0 else ""
-    return f"<p>{badge}</p><ul>{lines}{tail}</ul>"
+        return f'<p>{badge} <span class="soft">{escape(reasons[0])}</span></p>'
+    return f"<p>{badge}</p>{items(reasons, REASONS_SHOWN)}"
+
+
+def _open(record: dict[str, Any]) -> str:
+    """Show what was not judged as large as what was."""
+    lines = [line for line in record["not_judged"] if line not in record["reasons"]]
+    if record["incomplete"] and not any(record["incomplete"] in r for r in record["reasons"]):
+        lines.insert(0, f"what was not read: {record['incomplete']}")
+    if not lines:
+        return ""
+    return f'<div class="open"><b>Not judged</b>{items(lines, REASONS_SHOWN)}</div>'
 
 
 def _notes(record: dict[str, Any]) -> str:
-    return "".join(f'<p class="note">{escape(note)}</p>' for note in record["notes"])
+    notes = list(record["notes"])
+    for stream in record["streams"]:
+        source = f", {stream['source']}" if stream["source"] else ""
+        notes += [f"{stream['topic']}{source}: {line}" for line in stream["remarks"]]
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _cards(record: dict[str, Any]) -> str:
     main = record["streams"][0]
-    joints, time = main["joints"], main["time"]
-    rms = [joint["jerk_rms_rad_s3"] for joint in joints if joint["jerk_rms_rad_s3"] is not None]
-    worst = main["worst_moments"][0] if main["worst_moments"] else None
+    joints, time, unit = main["joints"], main["time"], main["unit"]
+    alike = [joint for joint in joints if joint["unit"] == unit]
+    rms = [j[f"jerk_rms_{unit}_s3"] for j in alike if j[f"jerk_rms_{unit}_s3"] is not None]
+    worst = next((m for m in main["worst_moments"] if m["unit"] == unit), None)
+    peak = abs(worst[f"jerk_{unit}_s3"]) if worst else None
     sparcs = sorted(m["sparc"] for m in main["movements"] if m["sparc"] is not None)
     missing = {stream["topic"]: stream["time"]["missing"] for stream in record["streams"]}
     lost = sum(missing.values())
     what = "command" if main["role"] == "command" else "measured"
     cards = [
-        (f"{_number(record['duration_s'])} s", "recorded"),
+        (f"{number(record['duration_s'])} s", "recorded"),
         (
             str(len(joints)),
-            f"joints, {_number(1.0 / time['period_s'] if time['period_s'] else None)} Hz",
+            f"joints, {number(1.0 / time['period_s'] if time['period_s'] else None)} Hz",
         ),
-        (_number(max(rms) if rms else None), f"RMS jerk ({what}), worst joint, rad/s³"),
-        (_number(abs(worst["jerk_rad_s3"]) if worst else None), f"peak jerk ({what}), rad/s³"),
+        (number(max(rms) if rms else None), f"RMS jerk ({what}), worst joint, {unit}/s³"),
+        (number(peak), f"peak jerk ({what}), {unit}/s³"),
         (str(len(main["movements"])), "movement" + "s" * (len(main["movements"]) != 1)),
-        (_number(sparcs[len(sparcs) // 2] if sparcs else None), "SPARC, median"),
+        (number(sparcs[len(sparcs) // 2] if sparcs else None), "SPARC, median"),
         (str(lost), "messages missing"),
     ]
     cells = "".join(
@@ -151,21 +125,14 @@ def _cards(record: dict[str, Any]) -> str:
     return f'<div class="cards">{cells}</div>'
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{cell}</th>" for cell in header)
-    body = "".join(
-        "<tr>"
-        + "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-
-
 def _stream(stream: dict[str, Any]) -> str:
     source = f", {stream['source']}" if stream["source"] else ""
     title = f'{escape(stream["topic"] + source)} <span class="soft">({stream["role"]})</span>'
-    parts = [f"<h2>{title}</h2>", _joints(stream), _time(stream)]
+    parts = [f"<h2>{title}</h2>"]
+    # Joints of one unit make one table.
+    for unit in dict.fromkeys(joint["unit"] for joint in stream["joints"]):
+        parts.append(_joints(stream, unit))
+    parts.append(_time(stream))
     if stream["movements"]:
         parts.append(_movements(stream))
     if stream["worst_moments"]:
@@ -173,61 +140,84 @@ def _stream(stream: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _joints(stream: dict[str, Any]) -> str:
+def _joints(stream: dict[str, Any], unit: str) -> str:
     verdicts = {(j["joint"], j["quantity"]): j for j in stream["judgements"]}
     command = stream["role"] == "command"
+    chosen = [joint for joint in stream["joints"] if joint["unit"] == unit]
 
     def judged(joint: str, quantity: str, text: str) -> str:
         judgement = verdicts.get((joint, quantity))
         if judgement is None:
             return text
-        kind = _CLASSES.get(judgement["verdict"], "")
+        kind, because = judgement["verdict"], judgement["because"]
+        if kind == "not judged":
+            return f'<td class="unsure" title="{escape(because or "")}">not judged</td>'
         share = abs(judgement["value"] / judgement["limit"]) if judgement["limit"] else None
         note = "" if quantity == "position" or share is None else f" ({100.0 * share:.0f} %)"
-        return f'<td class="{kind}">{text}{note}</td>'
+        hint = f' title="{escape(because)}"' if because else ""
+        doubt = " ?" if kind == "not clear" else ""
+        return f'<td class="{_CLASSES.get(kind, "")}"{hint}>{text}{note}{doubt}</td>'
 
-    header = ["joint", "range, rad", "peak velocity, rad/s"]
-    header += ["peak acceleration, rad/s²"] if command else []
-    header += ["RMS jerk, rad/s³", "peak jerk, rad/s³"]
-    header += ["jitter may add"] if command else ["noise floor", "bound", "encoder step, mrad"]
+    reported = any(joint[f"velocity_reported_peak_{unit}_s"] is not None for joint in chosen)
+    encoder = not command and any(joint["encoder_step_rad"] is not None for joint in chosen)
+    timed = any(joint[f"jerk_stamp_floor_{unit}_s3"] is not None for joint in chosen)
+    header = ["joint", f"range, {unit}", f"peak velocity, {unit}/s"]
+    header += [f"reported, {unit}/s"] if reported else []
+    header += [f"peak acceleration, {unit}/s²"] if command else []
+    header += [f"RMS jerk, {unit}/s³", f"peak jerk, {unit}/s³", "time seen"]
+    header += ["late stamps may add"] if timed else []
+    header += ["noise floor", "bound", "encoder step, mrad"] if encoder else []
     rows = []
-    for figures in stream["joints"]:
-        name = figures["joint"]
-        lowest, highest = figures["position_lowest_rad"], figures["position_highest_rad"]
-        span = f"{_number(lowest)} to {_number(highest)}"
+    for joint in chosen:
+        name = joint["joint"]
+        lowest, highest = joint[f"position_lowest_{unit}"], joint[f"position_highest_{unit}"]
+        span = "&ndash;" if lowest is None else f"{number(lowest)} to {number(highest)}"
         row = [escape(name), judged(name, "position", span)]
-        row.append(judged(name, "velocity", _number(figures["velocity_peak_rad_s"])))
+        row.append(judged(name, "velocity", number(joint[f"velocity_peak_{unit}_s"])))
+        if reported:
+            text = number(joint[f"velocity_reported_peak_{unit}_s"])
+            if not joint["velocity_reported_fits"]:
+                text += " (unlike the positions)"
+            row.append(judged(name, "reported velocity", text))
         if command:
-            acceleration = _number(figures["acceleration_peak_rad_s2"])
-            row.append(judged(name, "acceleration", acceleration))
-        row.append(_number(figures["jerk_rms_rad_s3"]))
-        row.append(judged(name, "jerk", _number(figures["jerk_peak_rad_s3"])))
-        if command:
-            row.append(_number(figures["jerk_stamp_floor_rad_s3"]))
-        else:
-            row.append(_number(figures["jerk_noise_floor_rad_s3"]))
-            row.append(_number(figures["jerk_quantisation_bound_rad_s3"]))
-            step = figures["encoder_step_rad"]
-            known = "" if figures["encoder_step_from_robot_file"] or step is None else " (seen)"
-            row.append(_number(None if step is None else 1e3 * step) + known)
+            text = number(joint[f"acceleration_peak_{unit}_s2"])
+            row.append(judged(name, "acceleration", text))
+        row.append(number(joint[f"jerk_rms_{unit}_s3"]))
+        row.append(judged(name, "jerk", number(joint[f"jerk_peak_{unit}_s3"])))
+        seen = joint["jerk_seen"]
+        mark = "" if seen >= 0.99 else ' class="unsure"'
+        row.append(f"<td{mark}>{100.0 * seen:.3g} %</td>")
+        if timed:
+            row.append(number(joint[f"jerk_stamp_floor_{unit}_s3"]))
+        if encoder:
+            row.append(number(joint[f"jerk_noise_floor_{unit}_s3"]))
+            row.append(number(joint[f"jerk_quantisation_bound_{unit}_s3"]))
+            step = joint["encoder_step_rad"]
+            known = "" if joint["encoder_step_from_robot_file"] or step is None else " (seen)"
+            row.append(number(None if step is None else 1e3 * step) + known)
         rows.append(row)
-    note = "" if not stream["judgements"] else " In brackets: share of the limit."
+    note = " In brackets: share of the limit." if stream["judgements"] else ""
     window = f"{1e3 * stream['jerk_window_s']:.0f} ms"
-    hint = f'<p class="soft">An estimate of jerk covers {window}.{note}</p>'
-    return f"<h3>Joints</h3>{_table(header, rows)}{hint}"
+    hint = (
+        f'<p class="soft">An estimate of jerk covers {window}; "time seen" is the share of the '
+        f"time for which there is one.{note}</p>"
+    )
+    title = "Tool" if stream["unit"] == "m" else "Sliding joints" if unit == "m" else "Joints"
+    return f"<h3>{title}</h3>{table(header, rows)}{hint}"
 
 
 def _time(stream: dict[str, Any]) -> str:
     time = stream["time"]
+    jumps = time["backward_stamps"] + time["forward_stamps"]
     facts = [
-        f"{time['messages']} messages over {_number(time['duration_s'])} s, "
-        f"{_number(1e3 * time['period_s'])} ms apart, jitter {_number(1e3 * time['jitter_s'])} ms",
+        f"{time['messages']} messages over {number(time['duration_s'])} s, "
+        f"{number(1e3 * time['period_s'])} ms apart, jitter {number(1e3 * time['jitter_s'])} ms",
         f"{time['missing']} missing in {time['gaps']} gaps, the longest "
-        f"{_number(1e3 * time['longest_gap_s'])} ms",
-        f"{time['repeated_stamps']} stamps repeated, {time['backward_stamps']} backwards"
-        + ("; several publishers on one topic?" if time["backward_stamps"] > 5 else ""),
+        f"{number(1e3 * time['longest_gap_s'])} ms",
+        f"{time['repeated_stamps']} stamps repeated, {time['backward_stamps']} backwards, "
+        f"{time['forward_stamps']} far ahead" + ("; split there" if jumps else ""),
         f"{stream['missing_joint_values']} joint values missing, "
-        f"{stream['values_not_finite']} not finite, "
+        f"{stream['values_not_finite']} not usable (NaN, infinite or too large), "
         f"{stream['malformed_messages']} messages malformed",
         f"differences are taken over: {escape(time['clock'])}",
     ]
@@ -235,26 +225,26 @@ def _time(stream: dict[str, Any]) -> str:
 
 
 def _movements(stream: dict[str, Any]) -> str:
-    shown = stream["movements"][:MOVEMENTS_SHOWN]
+    shown, unit = stream["movements"][:MOVEMENTS_SHOWN], stream["unit"]
     rows = [
         [
-            str(number),
-            _number(movement["start_s"], 4),
-            _number(movement["duration_s"]),
-            _number(movement["path_rad"]),
-            _number(movement["peak_speed_rad_s"]),
-            _number(movement["sparc"]),
-            _number(movement["ldlj"]),
+            str(count),
+            number(movement["start_s"], 4),
+            number(movement["duration_s"]),
+            number(movement[f"path_{unit}"]),
+            number(movement[f"peak_speed_{unit}_s"]),
+            number(movement["sparc"]),
+            number(movement["ldlj"]),
             f'<td class="text soft">{escape(movement["undefined"] or "")}</td>',
         ]
-        for number, movement in enumerate(shown, start=1)
+        for count, movement in enumerate(shown, start=1)
     ]
-    header = ["movement", "start, s", "duration, s", "path, rad", "peak speed, rad/s"]
-    table = _table([*header, "SPARC", "LDLJ", ""], rows)
+    header = ["movement", "start, s", "duration, s", f"path, {unit}", f"peak speed, {unit}/s"]
+    body = table([*header, "SPARC", "LDLJ", ""], rows)
     more = len(stream["movements"]) - len(shown)
     tail = f'<p class="soft">and {more} more, in report.json</p>' if more else ""
     joints = escape(", ".join(stream["movement_joints"]))
-    return f'<h3>Movements</h3><p class="soft">of {joints} together</p>{table}{tail}'
+    return f'<h3>Movements</h3><p class="soft">of {joints} together</p>{body}{tail}'
 
 
 def _worst(stream: dict[str, Any]) -> str:
@@ -262,11 +252,11 @@ def _worst(stream: dict[str, Any]) -> str:
     rows = [
         [
             escape(moment["joint"]),
-            _number(moment["time_s"], 5),
-            _number(moment["jerk_rad_s3"]),
-            *([_number(moment["share_of_limit"])] if limited else []),
+            number(moment["time_s"], 5),
+            f"{number(moment['jerk_' + moment['unit'] + '_s3'])} {moment['unit']}/s³",
+            *([number(moment["share_of_limit"])] if limited else []),
         ]
         for moment in stream["worst_moments"]
     ]
-    header = ["joint", "at, s", "jerk, rad/s³"] + (["share of its limit"] if limited else [])
-    return f"<h3>Worst moments</h3>{_table(header, rows)}"
+    header = ["joint", "at, s", "jerk"] + (["share of its limit"] if limited else [])
+    return f"<h3>Worst moments</h3>{table(header, rows)}"

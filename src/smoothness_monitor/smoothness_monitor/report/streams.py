@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from smoothness_monitor.report.series import FloatArray, IntArray, Sample
+from smoothness_monitor.report.spool import Spool
 
-# Stamp, time of reception, time since the trajectory's start, joints, positions, velocities.
-_Row = tuple[int, int, int, tuple[str, ...], FloatArray, FloatArray]
-
-# Two cycles of one trajectory have starts that differ by no more: a controller adds up periods.
-SAME_START_NS = 1_000_000
+# What a row of a stream begins with: its time, the number of its piece, whether its time is only
+# known by a wake-up, nanoseconds since the stamp before.
+TIME, PIECE, LOOSE, STEP = range(4)
+# Rows around a block that what is estimated in it may need.
+CONTEXT = 2048
 
 
 class Role(Enum):
@@ -28,7 +27,28 @@ class Role(Enum):
     MEASURED = "measured"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass
+class Stamps:
+    """What was found out about a stream's stamps while its samples were put in order.
+
+    Attributes:
+        messages: How many there are.
+        repeated: Stamps equal to the one before.
+        backwards: Stamps older than the one before.
+        forwards: Stamps far ahead of the one before, which the time of reception does not confirm.
+        first_jump_s: When the first of these two was, in seconds since the first sample.
+        looseness_s: By how much stamps wander around trajectory time, where that is known.
+    """
+
+    messages: int = 0
+    repeated: int = 0
+    backwards: int = 0
+    forwards: int = 0
+    first_jump_s: float | None = None
+    looseness_s: float = 0.0
+
+
+@dataclass(eq=False)
 class Stream:
     """Joints that are reported together.
 
@@ -37,31 +57,52 @@ class Stream:
         source: Field of the message, or empty.
         role: Command or measurement.
         joint_names: J names.
-        times_ns: (N,) strictly increasing: trajectory time where the message has it, else its
-            stamp, else when it was received.
-        clock: Which of these, in words.
-        positions: (N, J) rad (m for a sliding joint); NaN where a message lacks the joint.
-        velocities: (N, J), NaN likewise, or None where none is reported.
-        stamps_ns: (M,) of all messages, as recorded.
+        samples: (N) rows: TIME, PIECE, LOOSE and STEP; J positions and J velocities, rad (m for a
+            sliding joint), NaN where a message lacks the joint or the value is no usable number.
+            Times increase strictly. Between pieces nothing is known of how much time passed.
+        clock: What the times are, in words.
+        even: They are those of a trajectory, not of a wake-up: nothing in them is late.
+        start_ns: Of the first sample.
+        end_ns: Of the last.
+        extremes: (2, J) lowest and highest finite positions, unusable ones too.
+        has_velocities: Some velocity is reported.
+        stamps: What was found about them.
+        steps: Times between samples, of each joint.
+        piece: Some (n, 1 + J) consecutive samples while the joints move.
         lost_joints: How many values are missing.
-        not_finite: How many are NaN or infinite as recorded.
+        not_finite: How many are NaN, infinite or too large to reckon with, as recorded.
         malformed: Messages whose fields do not have one value a joint.
-        not_newer: Messages left out because their time does not follow the one before.
+        knots: The samples are points of trajectories, which a controller joins in its own way.
+        joined: Why the motion between the knots is not known, or empty.
+        curve_jerk: Peak jerk of the quintics between knots, of each joint, where it is known.
+        wraps: Whole turns that were taken out, of each joint.
+        received_s: From the reception of the first to that of the last message.
+        unit: rad, or m for a tool.
     """
 
     topic: str
     source: str
     role: Role
     joint_names: tuple[str, ...]
-    times_ns: IntArray
+    samples: Spool
     clock: str
-    positions: FloatArray
-    velocities: FloatArray | None
-    stamps_ns: IntArray
-    lost_joints: int
-    not_finite: int
-    malformed: int
-    not_newer: int
+    even: bool
+    start_ns: int = 0
+    end_ns: int = 0
+    extremes: FloatArray = field(default_factory=lambda: np.zeros((2, 0)))
+    has_velocities: bool = False
+    stamps: Stamps = field(default_factory=Stamps)
+    steps: list[Sample] = field(default_factory=list)
+    piece: FloatArray = field(default_factory=lambda: np.zeros((0, 1)))
+    lost_joints: int = 0
+    not_finite: int = 0
+    malformed: int = 0
+    knots: bool = False
+    joined: str = ""
+    curve_jerk: dict[str, float] = field(default_factory=dict)
+    wraps: dict[str, int] = field(default_factory=dict)
+    received_s: float = 0.0
+    unit: str = "rad"
 
     @property
     def name(self) -> str:
@@ -71,12 +112,13 @@ class Stream:
     @property
     def duration_s(self) -> float:
         """From the first to the last sample."""
-        return float(self.times_ns[-1] - self.times_ns[0]) * 1e-9
+        return float(self.end_ns - self.start_ns) * 1e-9
 
-    @property
-    def period_s(self) -> float:
-        """Median time between samples."""
-        return float(np.median(np.diff(self.times_ns))) * 1e-9
+    def windows(self) -> Iterator[tuple[IntArray, FloatArray, FloatArray, int, int]]:
+        """Yield the samples in blocks: whole numbers, positions, velocities, what is new."""
+        joints = len(self.joint_names)
+        for whole, floats, lo, hi in self.samples.windows(CONTEXT):
+            yield whole, floats[:, :joints], floats[:, joints:], lo, hi
 
 
 @dataclass(frozen=True)
@@ -89,6 +131,8 @@ class Recording:
         end_ns: Likewise the last.
         streams: One or more.
         notes: What was wrong with it, in words.
+        incomplete: Why something that was recorded may not have been read, or empty.
+        window_s: The part of it that was asked for, seconds from its first message, or None.
     """
 
     path: Path
@@ -96,113 +140,5 @@ class Recording:
     end_ns: int
     streams: tuple[Stream, ...]
     notes: tuple[str, ...]
-
-
-class StreamBuilder:
-    """Collects one source's messages; joints that never occur in one message are apart."""
-
-    def __init__(self, topic: str, source: str, role: Role) -> None:
-        self._topic, self._source, self._role = topic, source, role
-        self._rows: list[_Row] = []
-        self._malformed = 0
-        self._joins: dict[tuple[str, ...], int] = {}
-
-    def add(
-        self,
-        stamp_ns: int,
-        received_ns: int,
-        names: Sequence[str],
-        positions: npt.ArrayLike,
-        velocities: npt.ArrayLike,
-        elapsed_ns: int = 0,
-    ) -> None:
-        """Add a message. One without positions says nothing here and is passed over."""
-        joints = tuple(names)
-        p, v = np.array(positions, dtype=np.float64), np.array(velocities, dtype=np.float64)
-        if not p.size:
-            return
-        if p.size != len(joints) or v.size not in (0, len(joints)) or len(set(joints)) != p.size:
-            self._malformed += 1
-            return
-        self._joins[joints] = self._joins.get(joints, 0) + 1
-        self._rows.append((stamp_ns, received_ns, elapsed_ns, joints, p, v))
-
-    def build(self) -> Iterator[Stream]:
-        """Yield the streams."""
-        for group in self._groups():
-            rows = [row for row in self._rows if row[3][0] in group]
-            yield self._stream(group, rows)
-
-    def _groups(self) -> list[dict[str, int]]:
-        """Return the columns of joints that belong together, by name."""
-        groups: list[set[str]] = []
-        order: dict[str, None] = {}
-        for joints in sorted(self._joins, key=lambda names: -self._joins[names]):
-            order.update(dict.fromkeys(joints))
-            touched = [group for group in groups if group & set(joints)]
-            groups = [group for group in groups if group not in touched]
-            groups.append(set(joints).union(*touched))
-        ordered = [[name for name in order if name in group] for group in groups]
-        return [{name: column for column, name in enumerate(names)} for names in ordered]
-
-    def _stream(self, columns: dict[str, int], rows: list[_Row]) -> Stream:
-        positions = np.full((len(rows), len(columns)), np.nan)
-        velocities = np.full_like(positions, np.nan)
-        for k, (_, _, _, joints, p, v) in enumerate(rows):
-            index = [columns[name] for name in joints]
-            positions[k, index] = p
-            if v.size:
-                velocities[k, index] = v
-        present = sum(len(row[3]) for row in rows)
-        lost = positions.size - present
-        finite = int(np.isfinite(positions).sum())
-        stamps, received, elapsed = (
-            np.array([row[i] for row in rows], dtype=np.int64) for i in range(3)
-        )
-        times, clock = _times(stamps, received, elapsed)
-        newer = _newer(times)
-        positions[~np.isfinite(positions)] = np.nan
-        velocities[~np.isfinite(velocities)] = np.nan
-        return Stream(
-            self._topic,
-            self._source,
-            self._role,
-            tuple(columns),
-            times[newer],
-            clock,
-            positions[newer],
-            velocities[newer] if np.isfinite(velocities).any() else None,
-            stamps if stamps.any() else received,
-            lost,
-            present - finite,
-            self._malformed,
-            int((~newer).sum()),
-        )
-
-
-def _times(stamps: IntArray, received: IntArray, elapsed: IntArray) -> tuple[IntArray, str]:
-    """Return the times of the samples, and what they are.
-
-    A controller's stamp is when a cycle woke up; what it commands is that of trajectory time. A
-    trajectory's start is its first cycle's stamp less the time elapsed then; later cycles wander.
-    """
-    if not stamps.any():
-        return received, "time of reception (the messages have no stamps)"
-    if not (np.diff(elapsed) > 0).any():
-        return stamps, "stamp"
-    starts = stamps - elapsed
-    times = np.empty_like(stamps)
-    start = starts[0]
-    for k in range(len(stamps)):
-        if abs(int(starts[k]) - int(start)) > SAME_START_NS:
-            start = starts[k]
-        times[k] = start + elapsed[k]
-    return times, "trajectory time"
-
-
-def _newer(times: IntArray) -> npt.NDArray[np.bool_]:
-    """Return which samples are newer than all before them."""
-    if times.size == 0:
-        return np.zeros(0, dtype=bool)
-    highest = np.maximum.accumulate(times)
-    return np.concatenate(([True], times[1:] > highest[:-1]))
+    incomplete: str = ""
+    window_s: tuple[float, float] | None = None
