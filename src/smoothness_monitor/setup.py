@@ -30,6 +30,9 @@ setup(
         *ON_PATH,
     ],
     install_requires=[
+        # As rosbags brings them.
+        'backports.zstd; python_version < "3.14"',
+        "lz4",
         "matplotlib>=3.5",
         "numpy>=1.21",
         "PyYAML>=5.4",

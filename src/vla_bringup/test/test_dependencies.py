@@ -29,7 +29,10 @@ PACKAGES = [
 ]
 # Import name -> rosdep key, and -> name on PyPI. What is not here is called the same.
 ROSDEP = {
+    # rosbags brings these.
+    "backports": "python3-rosbags-pip",
     "cv2": "python3-opencv",
+    "lz4": "python3-rosbags-pip",
     "mujoco": "python3-mujoco-pip",
     "piqp": "python3-piqp-pip",
     "rosbags": "python3-rosbags-pip",
@@ -49,7 +52,7 @@ ROSDEP = {
         )
     },
 }
-PYPI = {"cv2": "opencv-python-headless", "yaml": "pyyaml"}
+PYPI = {"backports": "backports.zstd", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
 # Each comes with a ROS 2, or with embedded_ros2.
 ROS = {
     "action_msgs",

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from smooth_motion import RobotConfigError, load_robot
+from smooth_motion.strict_yaml import StrictYamlError, parse_yaml
 from smoothness_monitor.report.errors import ReportError
 from smoothness_monitor.report.urdf import Urdf, read_urdf
 
@@ -140,7 +139,10 @@ def _read(path: Path) -> LimitSet:
             for joint in urdf.moving
         }
         return LimitSet(urdf.name, joints, urdf=urdf)
-    values = _yaml(path, text)
+    try:
+        values = parse_yaml(text, max_bytes=_LARGEST_FILE)
+    except StrictYamlError as error:
+        raise ReportError(f"{path}: {error}") from None
     if isinstance(values, dict) and "robot" in values:
         return _robot(path, values)
     table = _joint_limits(values)
@@ -149,25 +151,6 @@ def _read(path: Path) -> LimitSet:
             f"{path}: is no robot file (robot, arm, ...), no URDF and has no joint_limits"
         )
     return LimitSet(path.stem, {str(n): _moveit(path, str(n), v) for n, v in table.items()})
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that occurs twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [key for key in keys if isinstance(key, str) and keys.count(key) > 1]
-        if twice:
-            raise yaml.MarkedYAMLError(problem=f"key {twice[0]!r} occurs twice")
-        return super().construct_mapping(node, deep)
-
-
-def _yaml(path: Path, text: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = getattr(error, "problem", None) or "unreadable"
-        raise ReportError(f"{path}: is not YAML: {reason}") from None
 
 
 def _robot(path: Path, values: dict[str, Any]) -> LimitSet:
