@@ -42,6 +42,9 @@ COMPILED = njit is not None
 POSITION, VELOCITY, ACCELERATION, JERK, DEVIATION = 1, 2, 4, 8, 16
 WRONG = POSITION | VELOCITY | ACCELERATION | JERK | DEVIATION
 HAS_JERK = 32
+# No joint is beyond this in rad, m, rad/s or rad/s^2. What is larger is no measurement, and the
+# squares and cubes of it would not be finite.
+LARGEST = 1e6
 
 
 def _compiled(signature: str) -> Callable[[Any], Any]:
@@ -69,14 +72,15 @@ def gather(columns: FloatArray, index: IntArray, ordered: FloatArray) -> int:
     """Write the columns of some joints, (F, N), in another order, (F, J).
 
     Returns:
-        -1, or where the first value that is not finite was written: field x J + joint.
+        -1, or where the first value was written that is not a number of `LARGEST` at most:
+        field x J + joint.
     """
     bad = -1
     for field in range(columns.shape[0]):
         for joint in range(index.size):
             value = columns[field, index[joint]]
             ordered[field, joint] = value
-            if bad < 0 and not (abs(value) < math.inf):
+            if bad < 0 and not (abs(value) <= LARGEST):
                 bad = field * index.size + joint
     return bad
 

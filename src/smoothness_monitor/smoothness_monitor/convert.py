@@ -25,6 +25,9 @@ from smoothness_monitor.core.types import (
 )
 
 SECOND_NS = 1_000_000_000
+# Of a diagnostic message: statuses, and letters of each of their texts.
+MOST_STATUSES = 1024
+MOST_TEXT = 200
 
 
 def to_ns(value: Time | Duration) -> int:
@@ -112,12 +115,21 @@ def joint_states_from(msg: JointState) -> JointStates:
     return JointStates(to_ns(msg.header.stamp), tuple(msg.name), msg.position)
 
 
-def servos_from(msg: DiagnosticArray) -> tuple[ServoStatus, ...]:
-    """Return the statuses of a diagnostic message, whoever they are about."""
+def servos_from(msg: DiagnosticArray, prefix: str) -> tuple[ServoStatus, ...]:
+    """Return the statuses of a diagnostic message whose names begin with a prefix.
+
+    Anybody may publish there, so that no more than `MOST_STATUSES` are looked at, and no more of a
+    text is kept than a person reads.
+    """
     return tuple(
         # The field is a byte: bytes in rclpy.
-        ServoStatus(item.name, int.from_bytes(bytes(item.level), "little"), item.message)
-        for item in msg.status
+        ServoStatus(
+            item.name[:MOST_TEXT],
+            int.from_bytes(bytes(item.level), "little"),
+            item.message[:MOST_TEXT],
+        )
+        for item in msg.status[:MOST_STATUSES]
+        if item.name.startswith(prefix)
     )
 
 
@@ -125,7 +137,7 @@ def activity_from(msg: Any, controller: str) -> str | None:
     """Return the state of a controller by ControllerManagerActivity, None if not loaded."""
     for item in msg.controllers:
         if item.name == controller:
-            return str(item.state.label)
+            return str(item.state.label)[:MOST_TEXT]
     return None
 
 

@@ -23,6 +23,8 @@ from smoothness_monitor.params import MonitorConfig
 
 # Of the controller manager, for a switch; it is done in the next control cycle as a rule.
 SWITCH_TIMEOUT_S = 1
+# Letters of an answer.
+MOST_TEXT = 200
 
 
 class LadderCalls:
@@ -72,12 +74,11 @@ class LadderCalls:
             return
         goal = FollowJointTrajectory.Goal(trajectory=convert.trajectory_to(trajectory))
 
-        def done(future: Any) -> None:
-            accepted = future.result().accepted
-            detail = "accepted" if accepted else "the controller rejected the goal"
-            self._report(Answer(request, accepted, detail))
+        def read(response: Any) -> tuple[bool, str]:
+            accepted = bool(response.accepted)
+            return accepted, "accepted" if accepted else "the controller rejected the goal"
 
-        self._goal.send_goal_async(goal).add_done_callback(done)
+        self._when_done(request, self._goal.send_goal_async(goal), read)
 
     def _switching(self, request: Request) -> SwitchController.Request:
         switch = SwitchController.Request(strictness=SwitchController.Request.BEST_EFFORT)
@@ -98,11 +99,24 @@ class LadderCalls:
             self._report(Answer(request, False, f"nobody serves {client.srv_name}"))
             return
 
-        def done(future: Any) -> None:
-            response = future.result()
+        def read(response: Any) -> tuple[bool, str]:
             accepted = bool(getattr(response, verdict))
             # Older controller managers give no message.
             text = getattr(response, "message", "") or ("done" if accepted else "refused")
-            self._report(Answer(request, accepted, "; ".join(text.splitlines())))
+            return accepted, "; ".join(text[:MOST_TEXT].splitlines())
 
-        client.call_async(message).add_done_callback(done)
+        self._when_done(request, client.call_async(message), read)
+
+    def _when_done(
+        self, request: Request, future: Any, read: Callable[[Any], tuple[bool, str]]
+    ) -> None:
+        """Report what comes of a call, whatever comes."""
+
+        def done(future: Any) -> None:
+            try:
+                accepted, detail = read(future.result())
+            except Exception as error:
+                accepted, detail = False, f"{type(error).__name__}: {str(error)[:MOST_TEXT]}"
+            self._report(Answer(request, accepted, detail))
+
+        future.add_done_callback(done)

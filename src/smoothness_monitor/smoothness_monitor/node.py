@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -27,14 +26,19 @@ except ImportError:  # Humble: stale_controller_state has to find an inactive co
     ControllerManagerActivity = None
 
 from smooth_motion import Robot, load_robot
-from smoothness_monitor import convert, qos
+from smoothness_monitor import convert, graph, qos
 from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import NOTHING, Answer, Level, Now, Outputs
+from smoothness_monitor.core.types import NOTHING, Answer, Now, Outputs
+from smoothness_monitor.declare import declare_params, show_config
+from smoothness_monitor.guard import Guard
 from smoothness_monitor.ladder_calls import LadderCalls
+from smoothness_monitor.latch_file import LatchFile, file_of
+from smoothness_monitor.outgoing import Outgoing
 from smoothness_monitor.parameter_reader import read_parameters
-from smoothness_monitor.params import MonitorConfig, NodeParams, load_config
+from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
+from smoothness_monitor.plugins import load_detectors
 from smoothness_monitor.run import run
 from smoothness_monitor.subscribe import (
     DIAGNOSTICS_BYTES,
@@ -60,91 +64,91 @@ class SmoothnessMonitor(Node):
             RobotConfigError: The robot file is wrong.
         """
         super().__init__("smoothness_monitor")
-        params = self._declare_params()
+        params = declare_params(self)
         robot, config = load_robot(params.robot_file), load_config(params.monitor_file)
-        self._show_config(config)
-        self._monitor = Monitor(robot, config)
+        show_config(self, config)
+        try:
+            self._monitor = Monitor(robot, config, load_detectors(robot, config))
+        except ValueError as error:
+            raise ConfigError(f"detectors: {error}") from error
+        self._guard = guard = Guard(self._on_error, self.get_logger().error)
         self._motion = MotionClock(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = 0
         self._reset: Future | None = None
         self._arm_controller = robot.arm_controller
 
-        arm, gripper = robot.arm_controller, robot.gripper.controller
-        self._arm = self.create_publisher(
-            JointTrajectory, f"{arm}/joint_trajectory", qos.TRAJECTORY
-        )
-        self._gripper = self.create_publisher(
-            JointTrajectory, f"{gripper}/joint_trajectory", qos.TRAJECTORY
-        )
+        self._calls = LadderCalls(self, robot, config, guard.deciding(self._on_answer))
+        self._outgoing = Outgoing(self, guard, robot, self._calls.make)
         self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
         self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self._subscribe(robot, config)
-        self._calls = LadderCalls(self, robot, config, self._on_answer)
-        read_parameters(self, robot, config, self._on_parameters)
-        self.create_service(Trigger, "~/stop", self._on_stop)
+        self._inputs = self._subscribe(robot, config)
+        read_parameters(self, robot, config, guard.deciding(self._on_parameters))
+        self.create_service(Trigger, "~/stop", guard.deciding(self._on_stop))
         # In a group of its own: while a reset waits for the controller, all else goes on.
         group = MutuallyExclusiveCallbackGroup()
-        self.create_service(Trigger, "~/reset", self._on_reset, callback_group=group)
-        self.create_timer(TICK_S, self._on_tick, clock=self._motion.timers)
-        self.create_timer(GRAPH_S, self._on_graph, clock=steady)
+        on_reset = guard.deciding(self._on_reset)
+        self.create_service(Trigger, "~/reset", on_reset, callback_group=group)
+        self.create_timer(TICK_S, guard.deciding(self._on_tick), clock=self._motion.timers)
+        self.create_timer(GRAPH_S, guard.deciding(self._on_graph), clock=steady)
         period_s = 1.0 / config.smoothness_rate_hz
-        self.create_timer(period_s, self._on_smoothness, clock=self._motion.timers)
-        self.create_timer(DIAGNOSTICS_S, self._on_diagnostics, clock=steady)
+        on_smoothness = guard.telling(self._on_smoothness)
+        self.create_timer(period_s, on_smoothness, clock=self._motion.timers)
+        self.create_timer(DIAGNOSTICS_S, guard.telling(self._on_diagnostics), clock=steady)
+        # Last, for from here on it counts how the process ends.
+        self._latch = self._open_latch(params.latch_folder, robot.name)
         self.get_logger().info(
             f"{robot.name}: {len(robot.limits.joint_names)} joints, thresholds from "
             f"{params.monitor_file}"
         )
 
-    def _declare_params(self) -> NodeParams:
-        values = {}
-        for item in fields(NodeParams):
-            descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
-            values[item.name] = self.declare_parameter(item.name, "", descriptor).value
-        return NodeParams(**values)
+    def _open_latch(self, folder: str, robot: str) -> LatchFile:
+        """Begin as the process before ended: latched where it was, or where nobody knows."""
+        domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+        path = file_of(folder, self.get_fully_qualified_name(), domain)
+        latch = LatchFile(path, robot)
+        if latch.found.why:
+            locked_out = latch.found.locked_out
+            why = latch.found.why
+            self._send(self._monitor.restore(why, locked_out=locked_out, now=self._now()))
+        self.get_logger().info(f"the latch is kept in {path}")
+        return latch
 
-    def _show_config(self, config: MonitorConfig) -> None:
-        """Declare the thresholds, to be read and not to be set."""
-        for item in fields(config):
-            unit = item.metadata["unit"]
-            doc = item.metadata["doc"]
-            descriptor = ParameterDescriptor(
-                description=f"{doc} Unit: {unit}." if unit else doc, read_only=True
-            )
-            value = getattr(config, item.name)
-            self.declare_parameter(item.name, value, descriptor, ignore_override=True)
+    def destroy_node(self) -> None:
+        """Note how the process ends."""
+        latch: LatchFile | None = getattr(self, "_latch", None)
+        if latch is not None:
+            latch.close(self._monitor.latch)
+        super().destroy_node()
 
-    def _subscribe(self, robot: Robot, config: MonitorConfig) -> None:
-        subscribe = Bounded(self).subscribe
+    def _subscribe(self, robot: Robot, config: MonitorConfig) -> dict[str, graph.Input]:
+        """Subscribe to everything; return the inputs of which the graph is asked why they rest."""
+        bounded = Bounded(self, self._guard)
         arm, gripper = robot.arm_controller, robot.gripper.controller
-        trajectory = trajectory_bytes(len(robot.limits.joint_names))
-        for topic, take, refused in (
-            ("~/joint_trajectory_in", self._on_plan, self._on_unread_plan),
-            ("~/gripper_trajectory_in", self._on_gripper, None),
-        ):
-            subscribe(
-                JointTrajectory,
-                topic,
-                take,
-                qos.TRAJECTORY,
-                most_bytes=trajectory,
-                refused=refused,
-            )
-        state = partial(subscribe, most_bytes=STATE_BYTES)
+        size = trajectory_bytes(len(robot.limits.joint_names))
+        plans = partial(bounded.subscribe, JointTrajectory, profile=qos.TRAJECTORY, most_bytes=size)
+        plans("~/joint_trajectory_in", self._on_plan, refused=self._on_unread_plan)
+        plans("~/gripper_trajectory_in", self._on_gripper)
+        state = partial(bounded.subscribe, most_bytes=STATE_BYTES)
         cycle = JointTrajectoryControllerState
-        state(JointState, "joint_states", self._on_joint_states, qos.INPUT)
-        state(cycle, f"{arm}/controller_state", self._on_controller_state, qos.INPUT)
+        joints, driver = self._on_joint_states, config.driver_states_topic
+        state(JointState, "joint_states", joints, qos.INPUT, source="joint_states")
+        take = self._on_controller_state
+        state(cycle, f"{arm}/controller_state", take, qos.INPUT, source="controller_state")
         state(cycle, f"{gripper}/controller_state", self._on_gripper_state, qos.INPUT)
-        state(PolicyStatus, "vla_policy_node/status", self._on_policy, qos.HEARTBEAT)
-        if config.driver_states_topic:
-            state(JointState, config.driver_states_topic, self._on_driver_states, qos.SENSOR)
+        policy = "vla_policy_node/status"
+        state(PolicyStatus, policy, self._on_policy, qos.HEARTBEAT, source="policy")
+        if driver:
+            take = self._on_driver_states
+            state(JointState, driver, take, qos.INPUT, source="driver_states")
         if config.servo_status:
-            take, most = self._on_diagnostic, DIAGNOSTICS_BYTES
-            subscribe(DiagnosticArray, "/diagnostics", take, qos.HEALTH, most_bytes=most)
+            servos = partial(state, most_bytes=DIAGNOSTICS_BYTES, source="servo_status")
+            servos(DiagnosticArray, "/diagnostics", self._on_diagnostic, qos.HEALTH)
         if config.controller_manager and ControllerManagerActivity is not None:
             topic = f"{config.controller_manager}/activity"
             state(ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY)
+        return bounded.inputs
 
     def _now(self) -> Now:
         return self._motion.now()
@@ -176,7 +180,8 @@ class SmoothnessMonitor(Node):
         self._send(self._monitor.on_driver_states(message, self._now()))
 
     def _on_diagnostic(self, msg: DiagnosticArray) -> None:
-        self._send(self._monitor.on_servos(convert.servos_from(msg), self._now()))
+        statuses = convert.servos_from(msg, self._monitor.config.servo_status)
+        self._send(self._monitor.on_servos(statuses, self._now()))
 
     def _on_activity(self, msg: Any) -> None:
         label = convert.activity_from(msg, self._arm_controller)
@@ -218,45 +223,44 @@ class SmoothnessMonitor(Node):
         self._motion.acknowledge()
 
     def _on_graph(self) -> None:
-        others: list[str] = []
-        for publisher in (self._arm, self._gripper):
-            topic = publisher.topic_name
-            names = [
-                f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-                for info in self.get_publishers_info_by_topic(topic)
-            ]
-            # One of them is this node's own; a second of the same name is not.
-            own = self.get_fully_qualified_name()
-            if own in names:
-                names.remove(own)
-            others += [f"{name} publishes on {topic}" for name in names]
-        self._send(self._monitor.on_publishers(tuple(others), self._now()))
+        others = graph.others(self, self._outgoing.publishers)
+        self._send(self._monitor.on_publishers(others, self._now()))
+        self._guard.telling(self._tell_silences)()
+
+    def _tell_silences(self) -> None:
+        self._monitor.on_graph(graph.silences(self, self._inputs))
+        if self._latch.problem:
+            self.get_logger().error(self._latch.problem, throttle_duration_sec=60.0)
+
+    def _on_error(self, words: str) -> None:
+        """Latch for a defect of this node."""
+        self._send(self._monitor.on_internal_error(words, self._now()))
+
+    def survive(self, error: Exception) -> None:
+        """Take in what escaped from a callback, of whatever kind."""
+        self._guard.caught(error, "the executor")
 
     # -- outputs ---------------------------------------------------------------------------------
 
     def _send(self, outputs: Outputs) -> None:
         if outputs is NOTHING:
             return
-        for trajectory in outputs.arm:
-            self._arm.publish(convert.trajectory_to(trajectory))
-        for trajectory in outputs.gripper:
-            self._gripper.publish(convert.trajectory_to(trajectory))
-        for call in outputs.calls:
-            self._calls.make(call)
-        for line in outputs.log:
-            # One call site a level, as rclpy demands.
-            if line.level is Level.ERROR:
-                self.get_logger().error(line.text)
-            elif line.level is Level.WARN:
-                self.get_logger().warning(line.text)
-            else:
-                self.get_logger().info(line.text)
+        self._outgoing.send(outputs)
+        self._latch_soon()
         if outputs.changed:
             self._publish_state()
         if outputs.reset is not None and self._reset is not None:
             self._reset.set_result(outputs.reset)
 
+    def _latch_soon(self) -> None:
+        latch: LatchFile | None = getattr(self, "_latch", None)
+        if latch is not None:
+            latch.note(self._monitor.latch)
+
     def _publish_state(self) -> None:
+        self._guard.telling(self._tell_state)()
+
+    def _tell_state(self) -> None:
         stamp_ns = self.get_clock().now().nanoseconds
         self._state.publish(convert.state_to(self._monitor.snapshot(), stamp_ns))
 

@@ -25,22 +25,35 @@ def _param(
     lower: float | None = None,
     upper: float | None = None,
     choices: tuple[str, ...] = (),
+    required: bool = True,
 ) -> Any:
     return field(
-        metadata={"doc": doc, "unit": unit, "lower": lower, "upper": upper, "choices": choices}
+        metadata={
+            "doc": doc,
+            "unit": unit,
+            "lower": lower,
+            "upper": upper,
+            "choices": choices,
+            "required": required,
+        }
     )
 
 
 @dataclass(frozen=True)
 class NodeParams:
-    """The node's parameters; both are required and read-only."""
+    """The node's parameters, all read-only; the two files are required."""
 
     robot_file: str = _param("Path of the robot file: joint names, limits and controllers.")
     monitor_file: str = _param("Path of the monitor file: every threshold below.")
+    latch_folder: str = _param(
+        "Folder of the file that keeps the latch over a restart of the node; empty: "
+        "~/.ros/smoothness_monitor.",
+        required=False,
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            if not getattr(self, item.name):
+            if item.metadata["required"] and not getattr(self, item.name):
                 raise ConfigError(
                     f"parameter {item.name}: not set; give a path, e.g. "
                     f"--ros-args -p {item.name}:=/path/to/file.yaml"

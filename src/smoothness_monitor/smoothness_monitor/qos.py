@@ -15,11 +15,10 @@ def _reliable(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATI
 
 # An older trajectory must never follow a newer one.
 TRAJECTORY = _reliable(1)
-# Deep enough for a stall of 0.1 s at 1 kHz: a gap restarts the estimate of the measured jerk.
-INPUT = _reliable(100)
-# Drivers publish best effort more often than not, and a best effort subscription hears both.
-SENSOR = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.BEST_EFFORT
+# Drivers publish best effort more often than not, and a best effort subscription hears both. Deep
+# enough for a stall of 0.1 s at 1 kHz: a gap restarts the estimate of the measured jerk.
+INPUT = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.BEST_EFFORT
 )
 # A late subscriber learns at once what the state is.
 STATE = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)

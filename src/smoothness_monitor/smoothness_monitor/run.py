@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -14,6 +15,23 @@ from rclpy.node import Node
 
 from smooth_motion import RobotConfigError
 from smoothness_monitor.params import ConfigError
+
+
+def _spin(executor: SingleThreadedExecutor, node: Node) -> None:
+    """Run callbacks until the end; a node that has `survive` gets what escapes from one."""
+    while True:
+        try:
+            executor.spin()
+            return
+        except (KeyboardInterrupt, ExternalShutdownException):
+            raise
+        except Exception as error:
+            survive = getattr(node, "survive", None)
+            if survive is None or not rclpy.ok():
+                raise
+            survive(error)
+            # Should it be the same at once, again and again, the rest gets its turn.
+            time.sleep(0.001)
 
 
 def run(name: str, make: Callable[[], Node], args: Sequence[str] | None = None) -> int:
@@ -36,7 +54,7 @@ def run(name: str, make: Callable[[], Node], args: Sequence[str] | None = None) 
         node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        _spin(executor, node)
     except (ConfigError, RobotConfigError, ParameterException) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2

@@ -17,6 +17,8 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 
 from smooth_motion.check import MAX_KNOTS
+from smoothness_monitor.graph import Input, type_name
+from smoothness_monitor.guard import Guard
 
 # Of joint_states, controller_state and the like: some 500 joints with long names.
 STATE_BYTES = 1 << 16
@@ -31,15 +33,21 @@ def trajectory_bytes(joints: int) -> int:
 
 
 class Bounded:
-    """Makes a node's subscriptions."""
+    """Makes a node's subscriptions.
 
-    def __init__(self, node: Node) -> None:
+    Attributes:
+        inputs: Those that have a source, by its name.
+    """
+
+    def __init__(self, node: Node, guard: Guard) -> None:
         """Begin without subscriptions.
 
         Args:
             node: The node whose they are.
+            guard: Takes what a callback cannot cope with.
         """
-        self._node = node
+        self.inputs: dict[str, Input] = {}
+        self._node, self._guard = node, guard
         self._warned_s: dict[str, float] = {}
 
     def subscribe(
@@ -51,6 +59,7 @@ class Bounded:
         *,
         most_bytes: int,
         refused: Callable[[str], None] | None = None,
+        source: str = "",
     ) -> None:
         """Subscribe to a topic.
 
@@ -61,7 +70,11 @@ class Bounded:
             profile: Quality of service.
             most_bytes: A message with more of them is dropped unread.
             refused: Is called with what is wrong with a message that was dropped.
+            source: Name among the inputs, empty where nobody asks why nothing comes.
         """
+        callback = self._guard.deciding(callback)
+        if refused is not None:
+            refused = self._guard.deciding(refused)
 
         def take(data: bytes) -> None:
             size = len(data)
@@ -83,4 +96,6 @@ class Bounded:
                 self._warned_s[topic] = now_s
                 self._node.get_logger().warning(f"{topic}: a message was dropped: {why}")
 
-        self._node.create_subscription(kind, topic, take, profile, raw=True)
+        subscription = self._node.create_subscription(kind, topic, take, profile, raw=True)
+        if source:
+            self.inputs[source] = Input(subscription.topic_name, type_name(kind), profile)

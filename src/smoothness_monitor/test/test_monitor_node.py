@@ -221,8 +221,9 @@ class Surroundings(Node):
 
 
 class Graph:
-    def __init__(self) -> None:
-        rclpy.init(args=["--ros-args", *PARAMETERS], domain_id=DOMAIN)
+    def __init__(self, latch_folder) -> None:
+        latch = ["-p", f"latch_folder:={latch_folder}"]
+        rclpy.init(args=["--ros-args", *PARAMETERS, *latch], domain_id=DOMAIN)
         self.executor = SingleThreadedExecutor()
         self.monitor, self.around = SmoothnessMonitor(), Surroundings()
         self.executor.add_node(self.monitor)
@@ -250,8 +251,8 @@ class Graph:
 
 
 @pytest.fixture
-def graph():
-    graph = Graph()
+def graph(tmp_path):
+    graph = Graph(tmp_path)
     try:
         graph.until(lambda: graph.around.newest.permit)
         yield graph

@@ -126,9 +126,13 @@ def test_when_no_rung_helps_a_person_is_called_for_and_nothing_is_switched_off(b
     assert snapshot.state is State.FAULT
     assert snapshot.rung is Rung.POWER_CUT
     assert any("Cut the power" in line for line in bench.log)
+    # While the reference moves it goes on trying; at rest nothing is asked for any more.
+    bench.run(5.0)
     calls = bench.requests()
+    assert bench.travel(bench.now_ns - S) == 0.0
     bench.run(5.0)
     assert bench.requests() == calls
+    assert bench.state is State.FAULT
     assert set(calls) == {Request.BRAKE_AS_GOAL, Request.DEACTIVATE, Request.DRIVER_HOLD}
 
 

@@ -12,6 +12,55 @@ import numpy as np
 from smooth_motion import kernels
 from smoothness_monitor.core.types import FloatArray
 
+# A message of more joints is no message of a robot, and is not looked at any further.
+MAX_JOINTS = 1024
+# Times on the wire have 32 bits for the seconds, those that go out likewise.
+END_NS = 2**31 * 1_000_000_000
+# A window of measurements never holds more, whatever their stamps say.
+MAX_SAMPLES = 8192
+
+
+def stamp_problem(stamp_ns: int, since_start_ns: int = 0) -> str:
+    """Return what is wrong with a stamp, empty when nothing is.
+
+    Args:
+        stamp_ns: Of a message.
+        since_start_ns: Its reference's time from the start of the trajectory.
+    """
+    if not (0 <= stamp_ns < END_NS):
+        return f"its stamp is {stamp_ns / 1e9:.9g} s, which is no time"
+    # A controller adds up its periods, so that the start of one of time 0 may be before it.
+    if not (-1_000_000_000 <= stamp_ns - since_start_ns < END_NS):
+        return f"its time_from_start is {since_start_ns / 1e9:.9g} s, which is before all time"
+    return ""
+
+
+def shown(names: Sequence[str], most: int = 8) -> str:
+    """Return names as a person reads them, however many and however long they are."""
+    listed = ", ".join(ascii(name)[1:-1][:40] for name in names[:most])
+    more = len(names) - most
+    return f"{listed} and {more} more" if more > 0 else listed or "no joint"
+
+
+def compared_names(names: Sequence[str], wanted: Sequence[str]) -> str:
+    """Say in what the names of a message differ from those that are wanted.
+
+    Args:
+        names: Of the message.
+        wanted: The robot's.
+    """
+    text = f"names {shown(names)}, not {shown(wanted)}"
+    first = wanted[0]
+    for name in names[:MAX_JOINTS]:
+        for how, rest in (
+            ("the prefix", name.removesuffix(first)),
+            ("the suffix", name.removeprefix(first)),
+        ):
+            before, after = (rest, "") if how == "the prefix" else ("", rest)
+            if rest != name and rest and all(before + want + after in names for want in wanted):
+                return f"{text}: every joint has {how} {rest[:40]!a}; write it in the robot file"
+    return f"{text}; the robot file must name them alike"
+
 
 class OwnClock:
     """A clock that stands still while the monitor does.
@@ -84,7 +133,7 @@ class Standstill:
     def __init__(self, velocity: float, window_s: float) -> None:
         self._velocity = velocity
         self._window_ns = round(window_s * 1e9)
-        self._samples: deque[tuple[int, FloatArray]] = deque()
+        self._samples: deque[tuple[int, FloatArray]] = deque(maxlen=MAX_SAMPLES)
 
     def update(self, stamp_ns: int, position: FloatArray) -> None:
         """Take in a measurement."""
@@ -120,12 +169,12 @@ class Order:
         # A publisher names the same joints each time.
         self._names: tuple[str, ...] | None = None
         self._index = np.zeros(0, np.int64)
-        self._missing = ""
+        self._problem = ""
 
     def concerns(self, names: tuple[str, ...]) -> bool:
-        """Return whether any of the robot's joints is among these."""
+        """Return whether any of the robot's joints is among these, or there are too many."""
         self._look_up(names)
-        return self._index.size > 0
+        return self._index.size > 0 or len(names) > MAX_JOINTS
 
     def __call__(
         self, names: tuple[str, ...], fields: tuple[str, ...], columns: Sequence[Sequence[float]]
@@ -142,8 +191,8 @@ class Order:
         """
         self._look_up(names)
         ordered = np.empty((len(fields), self._index.size))
-        if self._missing:
-            return ordered, f"lacks {self._missing}"
+        if self._problem:
+            return ordered, self._problem
         joints = len(names)
         for values in columns:
             if len(values) != joints:
@@ -152,12 +201,27 @@ class Order:
         bad = kernels.gather(np.array(columns, np.float64), self._index, ordered)
         if bad >= 0:
             row, joint = divmod(bad, self._index.size)
-            return ordered, f"{fields[row]} of {self._wanted[joint]} is {ordered[row, joint]}"
+            value = ordered[row, joint]
+            much = ", more than any joint has" if math.isfinite(value) else ""
+            return ordered, f"{fields[row]} of {self._wanted[joint]} is {value:g}{much}"
         return ordered, ""
 
     def _look_up(self, names: tuple[str, ...]) -> None:
-        if names != self._names:
-            self._names = names
-            index = [names.index(name) for name in self._wanted if name in names]
-            self._index = np.array(index, np.int64)
-            self._missing = ", ".join(name for name in self._wanted if name not in names)
+        if len(names) > MAX_JOINTS:
+            # Not looked at and not kept: to compare the next message with it takes time too.
+            self._names, self._index = None, np.zeros(0, np.int64)
+            self._problem = f"has {len(names)} joints; {MAX_JOINTS} at most are read"
+            return
+        if names == self._names:
+            return
+        self._names, self._problem = names, ""
+        places = {name: index for index, name in reversed(list(enumerate(names)))}
+        found = [name for name in self._wanted if name in places]
+        self._index = np.array([places[name] for name in found], np.int64)
+        twice = [name for name in found if names.count(name) > 1]
+        if len(found) < len(self._wanted):
+            self._problem = f"lacks {shown([w for w in self._wanted if w not in places])}"
+            if not found:
+                self._problem = compared_names(names, self._wanted)
+        elif twice:
+            self._problem = f"names {shown(twice)} more than once"

@@ -61,7 +61,13 @@ _BATCH = 200
 
 
 class Instrument:
-    """Feeds the meters with what the monitor sees anyway, a little later."""
+    """Feeds the meters with what the monitor sees anyway, a little later.
+
+    Nothing that it is fed with makes it raise: it only tells, and the stop goes on without it.
+
+    Attributes:
+        problem: Why it began anew last, empty when it never did.
+    """
 
     def __init__(self, names: tuple[str, ...], window_s: float) -> None:
         """Begin without data.
@@ -70,6 +76,12 @@ class Instrument:
             names: J names.
             window_s: How far back RMS and peak look.
         """
+        self.problem = ""
+        self._names, self._window_s = names, window_s
+        self._begin()
+
+    def _begin(self) -> None:
+        names, window_s = self._names, self._window_s
         self._command, self._measured = RecentJerk(names, window_s), RecentJerk(names, window_s)
         self._movements, self._finished = MovementMeter(names), 0
         self._movement: Movement | None = None
@@ -97,6 +109,19 @@ class Instrument:
             self._take_in()
 
     def _take_in(self) -> None:
+        try:
+            self._feed()
+        except Exception as error:
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Forget what was measured; the interventions are counted on."""
+        counted, finished = self._interventions, self._finished
+        self._begin()
+        self._interventions, self._finished = counted, finished
+        self.problem = f"the meters began anew: {type(error).__name__}: {str(error)[:200]}"
+
+    def _feed(self) -> None:
         cycles, self._cycles = self._cycles, []
         if cycles:
             times, velocities, _ = zip(*cycles, strict=True)
@@ -125,7 +150,10 @@ class Instrument:
         """Note when a plan leaves the one before it. One that never runs counts too."""
         if t_ns > self._boundary_ns:
             self._boundary_ns = t_ns
-            self._boundaries.boundary(t_ns)
+            try:
+                self._boundaries.boundary(t_ns)
+            except Exception as error:
+                self._begin_anew(error)
 
     def permitted(self, own_ns: int) -> None:
         """Begin to count interventions, if that has not begun."""
@@ -169,6 +197,13 @@ class Instrument:
             deviation: Of an intervention that is in force, rad.
         """
         self._take_in()
+        statistics: list[JerkStatistics | None] = []
+        for meter in (self._command, self._measured):
+            try:
+                statistics.append(meter.statistics())
+            except Exception as error:
+                self._begin_anew(error)
+                statistics.append(None)
         names = self._command.joint_names
         counted = (self._interventions or InterventionMeter(own_ns)).summary(own_ns)
         return Smoothness(
@@ -176,8 +211,8 @@ class Instrument:
             jerk_limit=limit,
             noise_floor=np.full(len(names), noise_floor),
             delay_s=delay_s,
-            command=self._command.statistics(),
-            measured=self._measured.statistics(),
+            command=statistics[0],
+            measured=statistics[1],
             movements=self._finished,
             movement=self._movement,
             boundaries=self._boundaries.result(),

@@ -7,6 +7,7 @@ Every public method returns what the node has to send. Nothing here reads a cloc
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,13 +21,23 @@ from smooth_motion import (
 )
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
-from smoothness_monitor.core.detectors import Ages, Detectors, Measurement
+from smoothness_monitor.core.detectors import (
+    LONGEST_LINE,
+    Ages,
+    Detector,
+    Detectors,
+    Measurement,
+)
+from smoothness_monitor.core.detectors.inputs import Stale
 from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.inputs import (
+    MAX_JOINTS,
     Order,
     OwnClock,
     Standstill,
     Stream,
+    compared_names,
+    stamp_problem,
 )
 from smoothness_monitor.core.instrument import Instrument, Smoothness
 from smoothness_monitor.core.slowdown import Slowdown
@@ -37,6 +48,7 @@ from smoothness_monitor.core.types import (
     DetectorReport,
     FloatArray,
     JointStates,
+    Latch,
     Level,
     Now,
     Outbox,
@@ -51,8 +63,13 @@ from smoothness_monitor.core.types import (
 )
 from smoothness_monitor.params import MonitorConfig
 
+# So many callbacks may end in an exception while the arm is being stopped; then only what needs no
+# arithmetic is tried.
+_MOST_ERRORS = 10
 _REFERENCE = ("positions", "velocities", "accelerations")
 _MEASURED = ("positions",)
+_STALE = ("joint_states", "controller_state", "driver_states", "servo_status", "policy")
+_POLICY = "lost_policy"
 _STATES = {
     Phase.STOPPING: State.STOPPING,
     Phase.LATCHED: State.STOPPED_LATCHED,
@@ -63,11 +80,20 @@ _STATES = {
 class Monitor:
     """Gate, detectors and stop of one robot."""
 
-    def __init__(self, robot: Robot, config: MonitorConfig) -> None:
+    def __init__(
+        self, robot: Robot, config: MonitorConfig, detectors: Sequence[Detector] = ()
+    ) -> None:
+        """Begin in STARTUP.
+
+        Args:
+            robot: The robot.
+            config: The thresholds.
+            detectors: Of other packages, besides those of the table.
+        """
         self.robot = robot
         self.config = config
         self.names = robot.limits.joint_names
-        self.detectors = Detectors(robot, config)
+        self.detectors = Detectors(robot, config, detectors)
         self.account = Account(self.names, nanoseconds(config.acknowledge_s))
         self.gripper = GripperAccount(robot.gripper.joint)
         self.state = State.STARTUP
@@ -92,6 +118,11 @@ class Monitor:
         self._reset_deadline_ns: int | None = None
         self._forwarded = self._rejected = 0
         self._last_rejection = ""
+        self._errors = 0
+        self._restored = False
+        # Why an input that comes cannot be used, by what the graph and by what its messages say.
+        self._graph_says: Mapping[str, str] = {}
+        self._names_say: dict[str, str] = {}
         self._out = Outbox()
         self._stop = Stop(self.account, self.gripper, config, self._out)
         # What is wrong with each controller's parameters.
@@ -156,6 +187,9 @@ class Monitor:
         columns = (message.position, message.velocity, message.acceleration)
         reference, problem = order(message.joint_names, _REFERENCE, columns)
         stamp_ns = message.stamp_ns
+        problem = problem or stamp_problem(stamp_ns, message.time_from_start_ns)
+        if problem:
+            self._explain("controller_state", f"messages come, but {problem}")
         if not self._usable("controller_state", self._controller, stamp_ns, problem, now):
             return self._out.take()
         cycle = self.account.observe(message, reference, self._clock.now_ns)
@@ -179,7 +213,11 @@ class Monitor:
 
     def on_gripper_state(self, message: ControllerState) -> None:
         """Take in a cycle of the gripper's controller."""
-        self.gripper.observe(message, self._clock.now_ns)
+        problem = stamp_problem(message.stamp_ns, message.time_from_start_ns)
+        few = len(message.joint_names) <= MAX_JOINTS
+        # One that cannot be used is passed over, as if it had not come.
+        if few and not problem and all(abs(p) <= kernels.LARGEST for p in message.position):
+            self.gripper.observe(message, self._clock.now_ns)
 
     def on_controller_parameters(self, controller: str, problem: str) -> Outputs:
         """Take in what is wrong with a controller's parameters, empty when nothing is.
@@ -236,6 +274,9 @@ class Monitor:
         """Take in the state of the arm's controller, None when it is not loaded."""
         detector = self.detectors.controller_inactive
         active = label == "active"
+        if self._restored and self._stop.lock is Lock.OPEN and label == "inactive":
+            # By the process before this one, as far as can be told; a reset activates it.
+            self._stop.lock = Lock.LOCKED
         if self._stop.lock is Lock.LOCKED and active:
             self._out.log(Level.ERROR, "somebody activated the controller, which is locked out")
             self._stop.lock_again()
@@ -250,6 +291,49 @@ class Monitor:
         """Take in who else publishes on the controllers' topics: "node on topic", one a line."""
         detector = self.detectors.foreign_publisher
         self._trip_one(detector.name, detector.report("; ".join(others)), now)
+        return self._out.take()
+
+    def on_graph(self, notes: Mapping[str, str]) -> None:
+        """Take in why inputs may be silent, by who publishes on their topics and how.
+
+        Args:
+            notes: By input: joint_states, controller_state, driver_states, servo_status, policy.
+        """
+        self._graph_says = notes
+        for source in _STALE:
+            self._explain(source, self._names_say.get(source, ""))
+
+    def on_internal_error(self, detail: str, now: Now) -> Outputs:
+        """Take in that a callback ended in an exception; the arm is stopped for it.
+
+        Nothing is known of what the callback left undone, so that this must not fail.
+        """
+        self._errors += 1
+        detail = detail[:LONGEST_LINE]
+        try:
+            self._trip("internal_error", detail, now)
+            if self._errors > _MOST_ERRORS and self._stop.phase is Phase.STOPPING:
+                self._stop.fail(f"the monitor is wrong itself: {detail}", self._sight(now))
+                self._follow_stop()
+        except Exception as error:
+            text = f"the monitor is wrong itself: {detail}; then {type(error).__name__}: {error}"
+            if not self._stop.failed:
+                self._stop.fail(text, self._blind(now))
+            self.state = State.FAULT
+            self._out.changed = True
+        return self._out.take()
+
+    def restore(self, detail: str, *, locked_out: bool, now: Now) -> Outputs:
+        """Begin latched, for the process before this one was, or ended without a word.
+
+        Args:
+            detail: What is known of it, for a person.
+            locked_out: It had the controller deactivated; a reset activates it.
+            now: The clocks.
+        """
+        self._restored = True
+        self._stop.restore(self._clock.now_ns, locked_out=locked_out)
+        self._trip("restarted", detail, now)
         return self._out.take()
 
     def on_answer(self, answer: Answer, now: Now) -> Outputs:
@@ -288,29 +372,33 @@ class Monitor:
         return self._out.take()
 
     def request_stop(self, detail: str, now: Now) -> tuple[bool, str, Outputs]:
-        """Stop and latch, as somebody asks.
+        """Stop and latch, as somebody asks. In FAULT everything is tried once more.
 
         Returns:
-            Whether the stop was accepted, what happens in words, and what to send.
+            Whether the stop is under way or done, what happens in words, and what to send.
         """
+        if self.state is State.FAULT:
+            return False, self._stop_in_fault(now), self._out.take()
         self._trip("operator", detail, now)
+        if self.state is State.FAULT:
+            return False, "FAULT: the stop could not be shown to work", self._out.take()
         return True, f"{self.state.name}: first cause {self._first_cause()}", self._out.take()
 
     def request_reset(self, now: Now) -> tuple[bool | None, str, Outputs]:
         """Leave the latch, if nothing speaks against it. Sends nothing: the arm does not move.
 
         Returns:
-            Whether it is READY now, or None while the controller is being activated: then an
-            output's `reset` says it later. Why not in words, and what to send.
+            Whether it is READY now (out of FAULT: STOPPED_LATCHED), or None while the controller
+            is being activated: then an output's `reset` says it later. Why not in words, and what
+            to send.
         """
         if self.state is State.FAULT:
-            message = "FAULT: a stop failed; find out why, then restart the monitor"
-            return False, message, self._out.take()
+            return (*self._leave_fault(), self._out.take())
         if self.state is not State.STOPPED_LATCHED:
             return False, f"{self.state.name}: there is nothing to reset", self._out.take()
         if self._reset_deadline_ns is not None:
             return False, "STOPPED_LATCHED: a reset is under way", self._out.take()
-        missing = self.waiting_for()
+        missing = self._missing()
         if missing:
             message = f"STOPPED_LATCHED: waiting for {'; '.join(missing)}"
             return False, message, self._out.take()
@@ -335,11 +423,31 @@ class Monitor:
             and self._controller.age_s(now_ns) <= self.config.controller_state_stale_s
         )
 
+    @property
+    def latch(self) -> Latch:
+        """What a process after this one must know."""
+        first = self._first_cause()
+        return Latch(
+            latched=self.state in (State.STOPPING, State.STOPPED_LATCHED, State.FAULT),
+            locked_out=self._stop.lock is not Lock.OPEN,
+            rests=self.account.cycle is None or self.account.rests,
+            first_cause=first,
+            detail=self._causes.get(first, ""),
+            trip_ns=self._trip_ns,
+        )
+
     def waiting_for(self) -> tuple[str, ...]:
-        """Return what keeps the state in STARTUP, or blocks a reset."""
+        """Return what keeps the state in STARTUP, or what a latched stop waits for."""
         if self.state is State.READY:
             return self._wrong_parameters()
-        if self.state not in (State.STARTUP, State.STOPPED_LATCHED):
+        missing = self._missing()
+        if self._restored and self.state is State.STOPPED_LATCHED:
+            return (*missing, f"a person: {self._causes.get('restarted', '')}; call ~/reset")
+        return missing
+
+    def _missing(self) -> tuple[str, ...]:
+        """Return what keeps the state in STARTUP, or blocks a reset."""
+        if self.state not in (State.STARTUP, State.STOPPED_LATCHED, State.FAULT):
             return ()
         # The last words of a controller that is locked out do not count; a reset hears it anew.
         locked = self._stop.lock is Lock.LOCKED
@@ -439,11 +547,28 @@ class Monitor:
         """Return the arm's positions, None when the message cannot be used."""
         order = self._orders[source]
         if not order.concerns(message.joint_names):
+            if not math.isfinite(stream.age_s(self._clock.now_ns)) and not self._explained(source):
+                text = compared_names(message.joint_names, self.names)
+                self._explain(source, f"a message came, but it {text}")
             return None
         columns, problem = order(message.joint_names, _MEASURED, (message.position,))
+        problem = problem or stamp_problem(message.stamp_ns)
+        if problem:
+            self._explain(source, f"messages come, but {problem}")
         if not self._usable(source, stream, message.stamp_ns, problem, now):
             return None
         return columns[0]
+
+    def _explained(self, source: str) -> bool:
+        return bool(self._names_say.get(source))
+
+    def _explain(self, source: str, why: str) -> None:
+        """Note why an input that nothing was received of cannot be used."""
+        if why:
+            self._names_say[source] = why
+        detector = self.detectors.by_name[f"stale_{source}" if source != "policy" else _POLICY]
+        assert isinstance(detector, Stale)
+        detector.explain(why or self._graph_says.get(source, ""))
 
     def _measurement(self, message: JointStates, position: FloatArray) -> Measurement:
         compared = self.account.compare(message.stamp_ns, position)
@@ -495,9 +620,10 @@ class Monitor:
                 self._refuse(refused.reason, refused.trips, now)
                 return
         self._forwarded += 1
-        self._instrument.on_boundary(part_ns(plan, account.pending or account.running.plan))
+        parts_ns = part_ns(plan, account.pending or account.running.plan)
         account.sent(plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
+        self._instrument.on_boundary(parts_ns)
 
     def _decide(self, trajectory: Trajectory, now: Now) -> gate.Decision:
         account = self.account
@@ -587,6 +713,7 @@ class Monitor:
     def _trip(self, name: str, detail: str, now: Now) -> None:
         if name in self._causes:
             return
+        detail = detail[:LONGEST_LINE]
         self._causes[name] = detail
         self._out.changed = True
         if len(self._causes) == 1:
@@ -596,6 +723,39 @@ class Monitor:
             self._instrument.intervenes(self._clock.now_ns, f"stopped: {name}")
             self._stop.begin(self._sight(now))
             self._follow_stop()
+
+    def _stop_in_fault(self, now: Now) -> str:
+        """Try everything once more; return what was done, in words."""
+        sight = self._sight(now)
+        if self._stop.phase is Phase.STOPPING:
+            done = "what can be tried is being tried already"
+        else:
+            self._stop.begin(sight)
+            done = "everything is tried once more; rung_log in ~/state says what comes of it"
+            if self.account.running is None:
+                self._stop.fail("nothing was ever heard of the controller", sight)
+                done = "the controller's deactivation and the driver's hold are asked for"
+        self._out.log(Level.ERROR, f"asked to stop in FAULT: {done}")
+        return (
+            f"FAULT: a stop could not be shown to work ({self._first_cause()}), and this one is "
+            f"not promised either: {done}. Cut the power if the arm moves"
+        )
+
+    def _leave_fault(self) -> tuple[bool, str]:
+        """Go from FAULT to STOPPED_LATCHED where all is seen to be well; return what became."""
+        missing = self._missing()
+        if self._stop.phase is Phase.STOPPING:
+            missing = ("the stop that is being tried", *missing)
+        if missing:
+            return False, f"FAULT: waiting for {'; '.join(missing)}"
+        self._stop.recover()
+        self._errors = 0
+        self._follow_stop()
+        return True, "STOPPED_LATCHED: out of FAULT, at rest; call ~/reset once more to be READY"
+
+    def _blind(self, now: Now) -> Sight:
+        """Return the sight of a monitor that cannot rely on anything it computes."""
+        return Sight(now, self._clock.now_ns, self._limits, False, False, False, None)
 
     def _first_cause(self) -> str:
         return next(iter(self._causes), "")
@@ -651,7 +811,7 @@ class Monitor:
         """Do what is due after an input or a tick."""
         if self.state is State.READY:
             return
-        if self.state is State.STOPPING:
+        if self._stop.phase is Phase.STOPPING:
             self._stop.advance(self._sight(now))
         self._follow_stop()
         if self.state is State.STARTUP and not self.waiting_for():
@@ -660,7 +820,7 @@ class Monitor:
             self._advance_reset(self._reset_deadline_ns, now)
 
     def _follow_stop(self) -> None:
-        state = _STATES.get(self._stop.phase)
+        state = State.FAULT if self._stop.failed else _STATES.get(self._stop.phase)
         if state is not None:
             self._enter(state)
 
@@ -674,12 +834,12 @@ class Monitor:
 
     def _advance_reset(self, deadline_ns: int, now: Now) -> None:
         """Finish a reset once the activated controller is heard, or give it up."""
-        if self._stop.lock is Lock.OPEN and not self.waiting_for():
+        if self._stop.lock is Lock.OPEN and not self._missing():
             self._reset_deadline_ns = None
             self._reset(now)
             self._out.reset = ResetVerdict(True, "READY")
         elif self._clock.now_ns >= deadline_ns:
-            waiting = "; ".join(self.waiting_for()) or "the controller manager's answer"
+            waiting = "; ".join(self._missing()) or "the controller manager's answer"
             self._fail_reset(f"waited {self.config.reset_timeout_s:g} s for {waiting}")
 
     def _fail_reset(self, why: str) -> None:
@@ -692,6 +852,8 @@ class Monitor:
         causes = ", ".join(self._causes)
         self._causes.clear()
         self._trip_ns = 0
+        self._errors = 0
+        self._restored = False
         self._stop.clear()
         self._enter_ready(f"reset after {causes}", now)
 

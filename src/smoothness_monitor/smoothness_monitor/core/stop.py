@@ -30,6 +30,13 @@ from smoothness_monitor.params import MonitorConfig
 MAX_BRAKES = 3
 # A controller's cycle that is further than this from now is not late, its clock is another.
 OTHER_CLOCK_NS = 300_000_000
+# A stop that failed is tried again when the reference moves, so often at most.
+RETRY_NS = 1_000_000_000
+# What the process before this one forwarded ends at rest by itself, and too little is known of it
+# for a brake without a step. What moves longer is braked.
+LEFT_OVER_NS = 5_000_000_000
+# Lines of the log of the rungs: so many of the first, and so many of the newest.
+_LOG_ENDS = 32
 
 
 class Phase(enum.Enum):
@@ -78,6 +85,7 @@ class Stop:
 
     Attributes:
         phase: Where the stop is.
+        failed: A stop could not be shown to work since the last reset, whatever was tried later.
         rung: Highest rung climbed since the last reset.
         rung_log: One line for each step of the ladder since the last reset.
         lock: Whether the controller was deactivated.
@@ -88,6 +96,7 @@ class Stop:
     ) -> None:
         """Begin idle."""
         self.phase = Phase.IDLE
+        self.failed = False
         self.rung = Rung.NONE
         self.rung_log: tuple[str, ...] = ()
         self.lock = Lock.OPEN
@@ -102,12 +111,28 @@ class Stop:
         self._ladder: Ladder | None = None
         self._brakes = 0
         self._began_ns = 0
+        self._left_over_until_ns = 0
 
     # -- what the monitor calls -----------------------------------------------------------------
 
     def begin(self, sight: Sight) -> None:
-        """Stop the arm."""
-        if self.phase in (Phase.IDLE, Phase.LATCHED):
+        """Stop the arm. Whatever goes wrong within, the stop goes on with what needs no plan."""
+        try:
+            self._begin(sight)
+        except Exception as error:
+            self.fail(f"no brake could be made ({type(error).__name__}: {error})", sight)
+
+    def fail(self, why: str, sight: Sight) -> None:
+        """Give the ladder up: ask for everything that needs no trajectory, and for a person."""
+        self._ladder = None
+        if self.lock is not Lock.LOCKED:
+            self.lock = Lock.ASKED
+            self._out.calls.append(Call(Request.DEACTIVATE))
+        self._out.calls.append(Call(Request.DRIVER_HOLD))
+        self._give_up(why, sight)
+
+    def _begin(self, sight: Sight) -> None:
+        if self.phase is not Phase.STOPPING:
             self._brakes = 0
             self._began_ns = sight.own_ns
         self._brakes += 1
@@ -121,7 +146,7 @@ class Stop:
             self._out.gripper.append(Trajectory.of_gripper(hold))
         if self._account.running is None:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
-            self.phase = Phase.LATCHED
+            self.phase = Phase.FAILED if self.failed else Phase.LATCHED
             return
         plan = self._send_brake(sight)
         lasts_ns = 0 if plan is None else plan.end_ns - sight.now.ros_ns
@@ -142,8 +167,14 @@ class Stop:
     def watch(self, sight: Sight) -> None:
         """Stop again what moves although it was stopped, or was driven off its brake."""
         ladder = self._ladder
-        if self.phase is Phase.LATCHED and self._account.cycle and not self._account.rests:
-            self._out.log(Level.ERROR, "the reference moves although the stop is latched")
+        if self.phase in (Phase.LATCHED, Phase.FAILED):
+            if self._account.cycle is None or self._account.rests:
+                return
+            if sight.own_ns < self._left_over_until_ns:
+                return
+            if self.failed and sight.own_ns - self._began_ns < RETRY_NS:
+                return
+            self._out.log(Level.ERROR, "the reference moves although the arm was stopped")
             self.lock = Lock.OPEN
             self.begin(sight)
         elif (
@@ -187,6 +218,11 @@ class Stop:
                 self._hold_at_once(sight)
             self.advance(sight)
 
+    def restore(self, own_ns: int, *, locked_out: bool) -> None:
+        """Begin as the process before ended; it may have the controller deactivated."""
+        self.lock = Lock.LOCKED if locked_out else Lock.OPEN
+        self._left_over_until_ns = own_ns + LEFT_OVER_NS
+
     def unlock(self) -> None:
         """Have the controller activated again, for a reset."""
         self.lock = Lock.OPENING
@@ -197,8 +233,14 @@ class Stop:
         self.lock = Lock.ASKED
         self._out.calls.append(Call(Request.DEACTIVATE))
 
+    def recover(self) -> None:
+        """Latch a stop that failed: the arm was seen to stand. For a person who looked at it."""
+        self.failed, self.phase, self._ladder = False, Phase.LATCHED, None
+        self._lock_out()
+
     def clear(self) -> None:
         """Forget the stop, after a reset."""
+        self.failed = False
         self.phase, self.rung, self.rung_log = Phase.IDLE, Rung.NONE, ()
         self._ladder = None
 
@@ -227,14 +269,17 @@ class Stop:
             self._climb(Rung.DRIVER_HOLD, ladder, sight)
             self._out.calls.append(Call(Request.DRIVER_HOLD))
         elif deed is Deed.GIVE_UP:
-            self._climb(Rung.POWER_CUT, ladder, sight)
             self._ladder = None
-            self.phase = Phase.FAILED
-            self._out.log(
-                Level.ERROR,
-                f"the stop could not be shown to work: {ladder.why}. Cut the power if the arm "
-                "moves, check the controller, then restart the monitor",
-            )
+            self._give_up(ladder.why, sight)
+
+    def _give_up(self, why: str, sight: Sight) -> None:
+        self.phase, self.failed = Phase.FAILED, True
+        self._note(Rung.POWER_CUT, why, sight)
+        self._out.log(
+            Level.ERROR,
+            f"the stop could not be shown to work: {why}. Cut the power if the arm moves; find "
+            "out why, then call ~/reset, which needs the arm to be seen at rest",
+        )
 
     def _climb(self, rung: Rung, ladder: Ladder, sight: Sight) -> None:
         self._out.log(Level.ERROR, f"stop, rung {rung.words}: {ladder.why}")
@@ -242,7 +287,10 @@ class Stop:
 
     def _note(self, rung: Rung, what: str, sight: Sight, *, climb: bool = True) -> None:
         since_s = (sight.own_ns - self._began_ns) * 1e-9
-        self.rung_log = (*self.rung_log, f"{since_s:.3f} s: {rung.words}: {what}")
+        log = (*self.rung_log, f"{since_s:.3f} s: {rung.words}: {what[:200]}")
+        if len(log) > 2 * _LOG_ENDS:
+            log = (*log[:_LOG_ENDS], *log[-_LOG_ENDS:])
+        self.rung_log = log
         if climb:
             self.rung = max(self.rung, rung)
         self._out.changed = True
@@ -250,7 +298,11 @@ class Stop:
     def _latch(self, ladder: Ladder) -> None:
         self.phase = Phase.LATCHED
         self._ladder = None
-        if ladder.rung < Rung.CONTROLLER_OFF and self.lock is Lock.OPEN:
+        if ladder.rung < Rung.CONTROLLER_OFF:
+            self._lock_out()
+
+    def _lock_out(self) -> None:
+        if self.lock is Lock.OPEN:
             # At rest it steps nothing, and after it nobody moves the arm through the controller.
             self.lock = Lock.ASKED
             self._out.calls.append(Call(Request.DEACTIVATE))

@@ -189,6 +189,27 @@ class ResetVerdict:
     message: str
 
 
+@dataclass(frozen=True)
+class Latch:
+    """What a monitor that is started again must know of the one before it.
+
+    Attributes:
+        latched: The stop is latched, or on its way there.
+        locked_out: The controller was deactivated for it.
+        rests: The controller's reference was at rest when it was last heard.
+        first_cause: Name of the detector that tripped first.
+        detail: What it found.
+        trip_ns: ROS time of it.
+    """
+
+    latched: bool
+    locked_out: bool = False
+    rests: bool = True
+    first_cause: str = ""
+    detail: str = ""
+    trip_ns: int = 0
+
+
 class Level(enum.Enum):
     """How loud a log line is."""
 

@@ -5,6 +5,10 @@ A detector sees some kinds of events (a cycle of the controller, a measurement, 
 each with what is wrong in words, or with nothing; findings made elsewhere are reported to it. It
 decides no more than that: whether a finding stops the arm is the monitor's business. The README's
 table comes from here.
+
+A detector of another package is a class like these. It names a function that makes one out of the
+robot and the thresholds as an entry point of the group `smoothness_monitor.detectors`; the node
+finds it there (`plugins.py`) and gives it to `Monitor(robot, config, detectors=...)`.
 """
 
 from __future__ import annotations
@@ -26,12 +30,14 @@ from smoothness_monitor.core.detectors.inputs import (
     ControllerInactive,
     ControllerParameters,
     ForeignPublisher,
+    InternalError,
     LostPolicy,
     NonFinite,
     Operator,
     Overrun,
     PlanNotAdopted,
     PlanRejected,
+    Restarted,
     ServoHealth,
     StaleControllerState,
     StaleDriverStates,
@@ -77,16 +83,44 @@ DETECTORS: tuple[type[Detector], ...] = (
     ControllerParameters,
     Overrun,
     Operator,
+    Restarted,
+    InternalError,
     LostPolicy,
 )
 
 Found = list[tuple[str, str]]
+# Of what a detector says, for it may quote a message of any length.
+LONGEST_LINE = 500
+
+
+def _having(
+    method: str, detectors: Sequence[Detector], *, compiled: bool | None = None
+) -> tuple[Detector, ...]:
+    """Return the detectors that have a method of their own."""
+    return tuple(
+        item
+        for item in detectors
+        if getattr(type(item), method) is not getattr(Detector, method)
+        and compiled in (None, item.compiled)
+    )
 
 
 class Detectors:
     """All detectors, built for one robot."""
 
-    def __init__(self, robot: Robot, config: MonitorConfig) -> None:
+    def __init__(
+        self, robot: Robot, config: MonitorConfig, more: Sequence[Detector] = ()
+    ) -> None:
+        """Build those of the table.
+
+        Args:
+            robot: The robot.
+            config: The thresholds.
+            more: Detectors that are not in the table, asked after those that are.
+
+        Raises:
+            ValueError: Two detectors have one name.
+        """
         limits, names = robot.limits, robot.limits.joint_names
         ratio = 1.0 + config.command_tolerance
         self.non_finite = NonFinite()
@@ -101,7 +135,6 @@ class Detectors:
         self.measured = measured = Measured(estimator)
         self.measured_jerk = MeasuredJerk(measured, names, limits.jerk, config)
         self._debounced = (self.measured_jerk, TrackingError(measured, names, config))
-        self._frozen = FrozenJointStates(config.frozen_travel_rad)
         self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
         self.servo_health = ServoHealth(configured=bool(config.servo_status))
@@ -117,7 +150,7 @@ class Detectors:
             self.command_jerk,
             ForeignPlan(reference, config.foreign_deviation_rad),
             *self._debounced,
-            self._frozen,
+            FrozenJointStates(config.frozen_travel_rad),
             FrozenDriverStates(config.frozen_travel_rad),
             StaleJointStates(config.joint_states_stale_s),
             StaleControllerState(config.controller_state_stale_s),
@@ -133,25 +166,35 @@ class Detectors:
             self.controller_parameters,
             Overrun(config.overrun_s, config.overrun_count, config.overrun_of),
             Operator(),
+            Restarted(),
+            InternalError(),
             LostPolicy(config.policy_silent_s),
+            *more,
         )
         self.by_name: Mapping[str, Detector] = {item.name: item for item in every}
+        if len(self.by_name) < len(every):
+            names = [item.name for item in every]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two detectors are called {twice}; give one another name")
         # Whether messages that are right would still change something: the words of the last ones
         # must be taken back, or the count of them goes on.
         self._cycle_unsettled = self._measurement_unsettled = True
         # Only those that look at an event are asked about it: this is the hot path.
-        self._of_cycle = [d for d in every if type(d).on_cycle is not Detector.on_cycle]
-        self._of_driver = [d for d in every if type(d).on_driver is not Detector.on_driver]
-        self._of_tick = [d for d in every if type(d).on_tick is not Detector.on_tick]
+        self._judged_cycle = _having("on_cycle", every, compiled=True)
+        self._each_cycle = _having("on_cycle", every, compiled=False)
+        self._each_measurement = _having("on_measurement", every, compiled=False)
+        self._of_driver = _having("on_driver", every)
+        self._of_tick = _having("on_tick", every)
 
     def on_cycle(self, cycle: Cycle) -> Found:
         """Return (name, detail) of each detector that finds something wrong with a cycle."""
         self.reference.judge(cycle)
         wrong = self.reference.wrong or cycle.verdict.kind is Acknowledged.FOREIGN
-        if not (wrong or self._cycle_unsettled):
-            return []
-        self._cycle_unsettled = bool(wrong)
-        return [(d.name, found) for d in self._of_cycle if (found := d.on_cycle(cycle))]
+        asked = self._each_cycle
+        if wrong or self._cycle_unsettled:
+            self._cycle_unsettled = bool(wrong)
+            asked = (*self._judged_cycle, *asked)
+        return [(d.name, found) for d in asked if (found := d.on_cycle(cycle))]
 
     def on_measurement(self, seen: Measurement) -> Found:
         """Return (name, detail) of each detector that finds something wrong with joint_states."""
@@ -160,8 +203,9 @@ class Detectors:
         if self.measured.wrong or self._measurement_unsettled:
             found = [(d.name, text) for d in self._debounced if (text := d.on_measurement(seen))]
             self._measurement_unsettled = not all(d.settled for d in self._debounced)
-        if not self._frozen.differs(seen) and (text := self._frozen.judge_repeat(seen)):
-            found.append((self._frozen.name, text))
+        for each in self._each_measurement:
+            if text := each.on_measurement(seen):
+                found.append((each.name, text))
         return found
 
     def on_driver(self, seen: Measurement) -> Found:
@@ -179,9 +223,11 @@ class Detectors:
             cycles: False leaves out what the controller's last cycles were found guilty of.
         """
         return tuple(
-            f"{item.name}: {item.present}"
+            f"{item.name}: {item.present}"[:LONGEST_LINE]
             for item in self.by_name.values()
-            if item.present and item.trips and (cycles or item not in self._of_cycle)
+            if item.present
+            and item.trips
+            and (cycles or item not in (*self._judged_cycle, *self._each_cycle))
         )
 
     def clear(self) -> None:

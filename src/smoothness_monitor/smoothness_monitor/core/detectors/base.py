@@ -82,6 +82,9 @@ class Detector:
         latency: From the fault to the trip, for the table.
         doc: What it means and what to look at.
         trips: Whether a finding stops the arm, or is reported only.
+        compiled: One compiled pass judges each event for it, so that it is asked only where that
+            found something wrong, or did at the event before. Every other detector is asked at
+            each event that it has a method for.
         present: What is wrong now, empty when nothing is. Blocks a reset.
         value: Newest value in words, for the diagnostics.
     """
@@ -93,6 +96,7 @@ class Detector:
     latency: ClassVar[str]
     doc: ClassVar[str]
     trips: ClassVar[bool] = True
+    compiled: ClassVar[bool] = False
     value: str = ""
 
     def __init__(self) -> None:
@@ -100,6 +104,10 @@ class Detector:
 
     def on_cycle(self, cycle: Cycle) -> str:
         """Judge a cycle of the controller; return what is wrong, empty when nothing is."""
+        return ""
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Judge a message of joint_states; return what is wrong, empty when nothing is."""
         return ""
 
     def on_driver(self, measurement: Measurement) -> str:
@@ -120,10 +128,7 @@ class Detector:
 
 
 class Bound(Detector):
-    """A detector that compares the magnitude of a quantity with a threshold, joint by joint.
-
-    The comparison itself is made in one compiled pass, for all detectors that see an event.
-    """
+    """A detector that compares the magnitude of a quantity with a threshold, joint by joint."""
 
     def __init__(self, names: Sequence[str], threshold: FloatArray, size: FloatArray) -> None:
         """Begin with nothing judged.

@@ -75,6 +75,7 @@ class CommandPosition(Detector):
     unit = "rad"
     latency = "1 cycle"
     doc = "Limits include the place where the arm woke up, so that it can return from outside."
+    compiled = True
 
     def __init__(self, reference: Reference, limits: Limits, tolerance_rad: float) -> None:
         super().__init__()
@@ -119,6 +120,7 @@ class _Difference(Bound):
     where messages are missing.
     """
 
+    compiled = True
     order: ClassVar[int]
     broken: ClassVar[int]
 
@@ -215,6 +217,7 @@ class ForeignPlan(Detector):
         "Another publisher or an action client moves the arm, the controller holds by itself "
         "after an abort, or its time is scaled."
     )
+    compiled = True
 
     def __init__(self, reference: Reference, deviation_rad: float) -> None:
         super().__init__()

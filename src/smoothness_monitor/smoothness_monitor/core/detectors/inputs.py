@@ -12,6 +12,8 @@ from smoothness_monitor.core.types import ServoStatus
 
 NOT_CONFIGURED = "not configured"
 _SERVO_ERROR = 2
+# Of servos that are not well; more are not listed.
+_MOST_SERVOS = 64
 _SKEWED_TICKS = 5
 
 
@@ -32,11 +34,14 @@ class _PerInput(Detector):
 
 
 class NonFinite(_PerInput):
-    """A value that is not a finite number, or is missing."""
+    """A value that is missing, is not a finite number, or is one that no joint can have."""
 
     name = "non_finite"
     watches = "joint_states, controller_state, driver_states, plans"
-    trips_when = "a value is NaN, infinite or missing"
+    trips_when = (
+        "a value is NaN, infinite, missing or beyond 1e6 in its unit, a stamp is no time, a joint "
+        "is named twice, or a message has more than 1024 joints"
+    )
     latency = "the message"
     doc = "Nothing computed from such a message would mean anything, so it is not used at all."
 
@@ -90,7 +95,7 @@ class ClockSkew(Detector):
         return self.present
 
 
-class _Stale(Detector):
+class Stale(Detector):
     """An input has not arrived for too long."""
 
     unit = "s"
@@ -100,6 +105,7 @@ class _Stale(Detector):
         super().__init__()
         self._threshold_s, self._configured = threshold_s, configured
         self._newest_age_s: float | None = None
+        self._why = ""
         self.present = self.value if configured else ""
 
     @property
@@ -108,8 +114,14 @@ class _Stale(Detector):
         if not self._configured:
             return NOT_CONFIGURED
         if self._newest_age_s is None:
-            return "nothing received yet"
+            return f"nothing received yet: {self._why}" if self._why else "nothing received yet"
         return f"{self._newest_age_s:.3f} s old, threshold {self._threshold_s:.3f} s"
+
+    def explain(self, why: str) -> None:
+        """Take in why nothing that can be used was received yet, as far as it is known."""
+        self._why = why
+        if self._configured and self._newest_age_s is None:
+            self.present = self.value
 
     def _age_s(self, ages: Ages) -> float:
         raise NotImplementedError
@@ -124,7 +136,7 @@ class _Stale(Detector):
         return self.present
 
 
-class StaleJointStates(_Stale):
+class StaleJointStates(Stale):
     """No new joint_states message."""
 
     name = "stale_joint_states"
@@ -136,7 +148,7 @@ class StaleJointStates(_Stale):
         return ages.joint_states_s
 
 
-class StaleControllerState(_Stale):
+class StaleControllerState(Stale):
     """No new controller_state message."""
 
     name = "stale_controller_state"
@@ -148,7 +160,7 @@ class StaleControllerState(_Stale):
         return ages.controller_state_s
 
 
-class StaleDriverStates(_Stale):
+class StaleDriverStates(Stale):
     """No new message of the driver."""
 
     name = "stale_driver_states"
@@ -163,7 +175,7 @@ class StaleDriverStates(_Stale):
         return ages.driver_states_s
 
 
-class StaleServoStatus(_Stale):
+class StaleServoStatus(Stale):
     """No new status of the servos."""
 
     name = "stale_servo_status"
@@ -175,7 +187,7 @@ class StaleServoStatus(_Stale):
         return ages.servo_status_s
 
 
-class LostPolicy(_Stale):
+class LostPolicy(Stale):
     """The policy's heartbeat is missing."""
 
     name = "lost_policy"
@@ -207,7 +219,7 @@ class ServoHealth(Detector):
         for status in statuses:
             text = f"{status.name}: {status.message}"
             self._bad.pop(status.name, None)
-            if status.level >= _SERVO_ERROR:
+            if status.level >= _SERVO_ERROR and len(self._bad) < _MOST_SERVOS:
                 self._bad[status.name] = text
             self.value = text
         self.present = "; ".join(self._bad.values())
@@ -321,6 +333,29 @@ class ControllerParameters(Detector):
         "runs goes on to its rest. The detail names parameter, value and remedy."
     )
     trips = False
+
+
+class Restarted(Detector):
+    """The stop that was latched before this process is latched still."""
+
+    name = "restarted"
+    watches = "the latch file"
+    trips_when = (
+        "the node starts and its latch file says that it was latched, or that it ended without a "
+        "word, or says nothing that can be relied on"
+    )
+    latency = "start-up"
+    doc = "A person looks at the arm and calls ~/reset; nothing else leaves the latch."
+
+
+class InternalError(Detector):
+    """This node is wrong itself."""
+
+    name = "internal_error"
+    watches = "its own code"
+    trips_when = "a callback ends in an exception"
+    latency = "the call"
+    doc = "A defect: please report it, with the log's traceback. The node goes on, latched."
 
 
 class Operator(Detector):

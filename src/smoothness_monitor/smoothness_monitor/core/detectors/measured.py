@@ -56,6 +56,7 @@ class Measured:
 class _Debounced(Bound):
     """A bound that trips when enough of the newest messages are beyond it."""
 
+    compiled = True
     broken: ClassVar[int]
     row: ClassVar[int]
 
@@ -246,6 +247,10 @@ class FrozenJointStates(_Frozen):
     watches = "joint_states, controller_state"
     trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
     doc = "The driver is dead and something goes on stamping its last values afresh."
+
+    def on_measurement(self, measurement: Measurement) -> str:
+        """Compare with the message before."""
+        return "" if self.differs(measurement) else self.judge_repeat(measurement)
 
 
 class FrozenDriverStates(_Frozen):
