@@ -4,9 +4,12 @@
 Part of the other launch files: something else has to be the arm and its controllers.
 """
 
+from pathlib import Path
+
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
     EnvironmentVariable,
     LaunchConfiguration,
@@ -21,24 +24,9 @@ CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
 
 ARGUMENTS = [
     DeclareLaunchArgument(
-        "robot_file",
-        default_value=PathJoinSubstitution([CONFIG, "robots", "so101.yaml"]),
-        description="Joint names, limits and controllers of the robot.",
-    ),
-    DeclareLaunchArgument(
         "contract_file",
         default_value=PathJoinSubstitution([CONFIG, "policies", "so101_color_pick.yaml"]),
         description="Which policy runs and which topics feed its features. Empty: none runs.",
-    ),
-    DeclareLaunchArgument(
-        "monitor_file",
-        default_value=PathJoinSubstitution([CONFIG, "monitor", "so101.yaml"]),
-        description="Thresholds of the monitor.",
-    ),
-    DeclareLaunchArgument(
-        "measured_topic",
-        default_value="joint_states",
-        description="The joints as they were read, for the monitor: where they are stamped then.",
     ),
     DeclareLaunchArgument(
         "policy_python",
@@ -50,20 +38,9 @@ ARGUMENTS = [
         default_value=PathJoinSubstitution([EnvironmentVariable("HOME"), ".ros", "black_box"]),
         description="Folder for bags of the last 30 s, written when the monitor stops the arm.",
     ),
-    DeclareLaunchArgument(
-        "faults",
-        default_value="",
-        description="Fault file: what goes wrong between the topics, and when. Empty: nothing.",
-    ),
 ]
 
-FAULTS = LaunchConfiguration("faults")
-MEASURED = LaunchConfiguration("measured_topic")
-
-
-def through_faults(topic: str | LaunchConfiguration, instead: str) -> PythonExpression:
-    """Return a topic's name, or that of the fault node's where there is a fault file."""
-    return PythonExpression([f"'{instead}' if '", FAULTS, "' else '", topic, "'"])
+MONITOR = str(Path(__file__).with_name("monitor.launch.py"))
 
 
 def given(argument: str) -> IfCondition:
@@ -78,29 +55,7 @@ def text(argument: str) -> ParameterValue:
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, the black box and the policy node."""
-    monitor = Node(
-        package="smoothness_monitor",
-        executable="smoothness_monitor",
-        name="smoothness_monitor",
-        output="screen",
-        parameters=[{"robot_file": text("robot_file"), "monitor_file": text("monitor_file")}],
-        remappings=[
-            (
-                "~/joint_trajectory_in",
-                through_faults("vla_policy_node/joint_trajectory", "faults/plans"),
-            ),
-            ("~/gripper_trajectory_in", "vla_policy_node/gripper_trajectory"),
-            ("joint_states", through_faults(MEASURED, "faults/joint_states")),
-            (
-                "arm_controller/controller_state",
-                through_faults("arm_controller/controller_state", "faults/controller_state"),
-            ),
-            (
-                "arm_controller/joint_trajectory",
-                through_faults("arm_controller/joint_trajectory", "faults/commands"),
-            ),
-        ],
-    )
+    monitor = IncludeLaunchDescription(PythonLaunchDescriptionSource(MONITOR))
     black_box = Node(
         package="smoothness_monitor",
         executable="black_box",
@@ -117,7 +72,7 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
         remappings=[
             ("~/plans_in", "vla_policy_node/joint_trajectory"),
-            ("joint_states", MEASURED),
+            ("joint_states", LaunchConfiguration("measured_topic")),
         ],
     )
     policy = Node(
@@ -135,4 +90,5 @@ def generate_launch_description() -> LaunchDescription:
             },
         ],
     )
-    return LaunchDescription([*ARGUMENTS, monitor, policy, black_box, faults])
+    # The monitor first, for it declares the robot file.
+    return LaunchDescription([monitor, *ARGUMENTS, policy, black_box, faults])

@@ -9,6 +9,8 @@ The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.la
 """
 
 from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
@@ -33,6 +35,12 @@ def generate_launch_description() -> LaunchDescription:
         default_value="5.0",
         description="For how long simulated time waits for a node that is late. 0: it does not.",
     )
+    # A simulation that is started anew is another arm, at rest: nothing of the one before counts.
+    latch = DeclareLaunchArgument(
+        "latch_folder",
+        default_value=str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}"),
+        description="Folder of the file that keeps the latch over a restart of the monitor.",
+    )
     # Every node below lives in the simulation's time, /clock.
     simulated = SetParameter("use_sim_time", True)
     # First, for it declares the robot file.
@@ -56,4 +64,4 @@ def generate_launch_description() -> LaunchDescription:
         ],
         on_exit=Shutdown(reason="the simulation ended"),
     )
-    return LaunchDescription([seed, factor, patience, simulated, suite, simulation])
+    return LaunchDescription([seed, factor, patience, latch, simulated, suite, simulation])

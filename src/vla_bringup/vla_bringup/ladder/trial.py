@@ -322,6 +322,7 @@ class Trial:
                 config / "monitor" / "so101.yaml", folder / "monitor.yaml", driver
             ),
             "black_box": folder / "black_box",
+            "latch_folder": folder / "latch",
         }
         if case.faults:
             (folder / "faults.yaml").write_text(case.faults)

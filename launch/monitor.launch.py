@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""The monitor alone, as the other launch files start it: to start it again by hand.
+
+    ros2 launch vla_bringup monitor.launch.py
+
+Where the monitor before it was latched, or ended without a word, it comes up latched and says so
+in `~/state`; `~/reset` is a person's. The arguments must be those of the launch it belongs to,
+above all `latch_folder`, which the monitor logs when it starts.
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "robot_file",
+        default_value=PathJoinSubstitution([CONFIG, "robots", "so101.yaml"]),
+        description="Joint names, limits and controllers of the robot.",
+    ),
+    DeclareLaunchArgument(
+        "monitor_file",
+        default_value=PathJoinSubstitution([CONFIG, "monitor", "so101.yaml"]),
+        description="Thresholds of the monitor.",
+    ),
+    DeclareLaunchArgument(
+        "latch_folder",
+        default_value="",
+        description="Folder of the file that keeps the latch over a restart of the monitor. "
+        "Empty: ~/.ros/smoothness_monitor.",
+    ),
+    DeclareLaunchArgument(
+        "measured_topic",
+        default_value="joint_states",
+        description="The joints as they were read, for the monitor: where they are stamped then.",
+    ),
+    DeclareLaunchArgument(
+        "faults",
+        default_value="",
+        description="Fault file: what goes wrong between the topics, and when. Empty: nothing.",
+    ),
+]
+
+FAULTS = LaunchConfiguration("faults")
+MEASURED = LaunchConfiguration("measured_topic")
+
+
+def through_faults(topic: str | LaunchConfiguration, instead: str) -> PythonExpression:
+    """Return a topic's name, or that of the fault node's where there is a fault file."""
+    return PythonExpression([f"'{instead}' if '", FAULTS, "' else '", topic, "'"])
+
+
+def text(argument: str) -> ParameterValue:
+    """Return an argument's value, as a string whatever it looks like."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=str)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Bring up the monitor, and bring it up again should it die: latched."""
+    files = ("robot_file", "monitor_file", "latch_folder")
+    monitor = Node(
+        package="smoothness_monitor",
+        executable="smoothness_monitor",
+        name="smoothness_monitor",
+        output="screen",
+        respawn=True,
+        respawn_delay=1.0,
+        parameters=[{name: text(name) for name in files}],
+        remappings=[
+            (
+                "~/joint_trajectory_in",
+                through_faults("vla_policy_node/joint_trajectory", "faults/plans"),
+            ),
+            ("~/gripper_trajectory_in", "vla_policy_node/gripper_trajectory"),
+            ("joint_states", through_faults(MEASURED, "faults/joint_states")),
+            (
+                "arm_controller/controller_state",
+                through_faults("arm_controller/controller_state", "faults/controller_state"),
+            ),
+            (
+                "arm_controller/joint_trajectory",
+                through_faults("arm_controller/joint_trajectory", "faults/commands"),
+            ),
+        ],
+    )
+    return LaunchDescription([*ARGUMENTS, monitor])
