@@ -129,7 +129,7 @@ class Broken:
 
 
 def test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on(bench):
-    """H24."""
+    """H26."""
     bench.get_moving()
     bench.policy_on = False
     outputs = bench.monitor.on_internal_error("_on_plan: ValueError: x", bench.now)
@@ -144,7 +144,7 @@ def test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on(bench)
 
 
 def test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none(bench):
-    """H24."""
+    """H26."""
     bench.get_moving()
     bench.monitor._stop._account = Broken()
     bench.stop()
@@ -155,7 +155,7 @@ def test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none(bench):
 
 
 def test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit(bench):
-    """H24."""
+    """H26."""
     bench.get_moving()
     monitor = bench.monitor
     monitor.account = monitor._stop._account = monitor._joints = Broken()
@@ -166,7 +166,7 @@ def test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit(bench):
 
 
 def test_exceptions_that_go_on_while_the_arm_is_stopped_end_in_what_needs_no_plan(bench):
-    """H24."""
+    """H26."""
     bench.get_moving()
     for _ in range(20):
         bench.take(bench.monitor.on_internal_error("tick: IndexError", bench.now))
@@ -175,7 +175,7 @@ def test_exceptions_that_go_on_while_the_arm_is_stopped_end_in_what_needs_no_pla
 
 
 def test_meters_that_raise_take_nothing_down_with_them(bench):
-    """H24."""
+    """H26."""
     bench.get_moving()
     instrument = bench.monitor._instrument
     instrument._movements = instrument._boundaries = Broken()
