@@ -59,6 +59,10 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_nan_in_the_measured_positions_trips",
             "test_a_nan_of_the_driver_trips",
             "test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller",
+            "test_a_controller_state_that_no_controller_sends_trips_and_the_monitor_stays",
+            "test_joint_states_that_no_driver_sends_trip_and_the_monitor_stays",
+            "test_a_message_of_a_million_joints_is_refused_by_its_length_alone",
+            "test_garbage_in_every_input_ends_nothing",
         ),
     ),
     Hazard(
@@ -203,6 +207,10 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_controller_manager_that_never_answers_does_not_hold_the_ladder_up",
             "test_a_deactivation_that_does_not_stop_the_joints_leads_to_the_drivers_hold",
             "test_when_no_rung_helps_a_person_is_called_for_and_nothing_is_switched_off",
+            "test_a_stop_in_fault_says_what_it_cannot_do_and_tries_everything",
+            "test_a_foreign_motion_in_fault_is_braked",
+            "test_a_person_leaves_fault_in_two_steps_once_the_arm_is_seen_at_rest",
+            "test_fault_is_not_left_while_something_is_missing_or_moves",
             "test_a_brake_that_the_topic_loses_arrives_as_an_action_goal",
             "test_a_controller_that_obeys_nothing_is_deactivated_and_a_reset_activates_it",
             "test_a_lost_brake_trajectory_is_sent_once_more",
@@ -370,5 +378,42 @@ HAZARDS: tuple[Hazard, ...] = (
         "to run the arm is stopped and the controller deactivated, so that what is let go later "
         "finds nobody. The simulation's controllers drop what is too old.",
         ("test_plans_that_are_held_back_on_their_way_stop_the_arm",),
+    ),
+    Hazard(
+        "H26",
+        "An input, or a defect of this software, ends the monitor's process: latch, lock-out and "
+        "the upper rungs are gone.",
+        "Values, stamps, names and lengths are bounded where messages are taken in. An exception "
+        "in a callback latches the stop (`internal_error`) and the node goes on; what only tells "
+        "(state, smoothness, diagnostics, log) is logged. Where no brake can be computed, the "
+        "controller's deactivation and the driver's hold are asked for.",
+        (
+            "test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on",
+            "test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none",
+            "test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit",
+            "test_exceptions_that_go_on_while_the_arm_is_stopped_end_in_what_needs_no_plan",
+            "test_meters_that_raise_take_nothing_down_with_them",
+        ),
+    ),
+    Hazard(
+        "H27",
+        "A monitor that is started again has forgotten that the one before it was latched, and "
+        "the arm moves without a reset.",
+        "A file says whether it was latched; one that ended without a word, in motion, or whose "
+        "file cannot be relied on counts as latched (`restarted`). The launch files start a "
+        "monitor that died again.",
+        (
+            "test_a_process_that_just_ends_latches_the_next_one",
+            "test_an_end_in_motion_latches_the_next_one",
+            "test_a_latch_outlives_any_number_of_processes_and_says_why",
+            "test_a_file_that_is_damaged_latches",
+            "test_a_file_of_another_kind_latches",
+            "test_a_file_about_another_robot_latches",
+            "test_a_disk_that_fails_later_ends_nothing_and_latches_the_next_process",
+            "test_a_restored_latch_waits_for_a_person_and_says_so",
+            "test_a_controller_that_was_locked_out_before_the_restart_is_activated_by_a_reset",
+            "test_a_controller_that_is_found_inactive_after_a_restart_counts_as_locked_out",
+            "test_what_moves_on_after_a_restart_is_braked_unless_it_ends_by_itself",
+        ),
     ),
 )

@@ -126,8 +126,10 @@ class SmoothnessMonitor(Node):
         """Subscribe to everything; return the inputs of which the graph is asked why they rest."""
         bounded = Bounded(self, self._guard)
         arm, gripper = robot.arm_controller, robot.gripper.controller
-        size = trajectory_bytes(len(robot.limits.joint_names))
-        plans = partial(bounded.subscribe, JointTrajectory, profile=qos.TRAJECTORY, most_bytes=size)
+        most = trajectory_bytes(len(robot.limits.joint_names))
+        plans = partial(
+            bounded.subscribe, JointTrajectory, profile=qos.TRAJECTORY, most_bytes=most
+        )
         plans("~/joint_trajectory_in", self._on_plan, refused=self._on_unread_plan)
         plans("~/gripper_trajectory_in", self._on_gripper)
         state = partial(bounded.subscribe, most_bytes=STATE_BYTES)

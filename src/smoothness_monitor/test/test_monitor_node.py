@@ -527,7 +527,7 @@ def test_bytes_that_are_no_message_are_passed_over(graph):
     """H1. They are dropped with a word in the log; the node goes on."""
     said = []
     node = graph.monitor
-    bounded = Bounded(node)
+    bounded = Bounded(node, node._guard)
     bounded.subscribe(JointState, "odd", said.append, qos.INPUT, most_bytes=1 << 16)
     refused = []
     (subscription,) = [s for s in node.subscriptions if s.topic_name.endswith("/odd")]

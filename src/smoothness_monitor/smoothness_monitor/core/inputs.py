@@ -35,6 +35,11 @@ def stamp_problem(stamp_ns: int, since_start_ns: int = 0) -> str:
     return ""
 
 
+def plausible(values: Sequence[float]) -> bool:
+    """Return whether all values are numbers that a joint can have."""
+    return all(abs(value) <= kernels.LARGEST for value in values)
+
+
 def shown(names: Sequence[str], most: int = 8) -> str:
     """Return names as a person reads them, however many and however long they are."""
     listed = ", ".join(ascii(name)[1:-1][:40] for name in names[:most])

@@ -37,6 +37,7 @@ from smoothness_monitor.core.inputs import (
     Standstill,
     Stream,
     compared_names,
+    plausible,
     stamp_problem,
 )
 from smoothness_monitor.core.instrument import Instrument, Smoothness
@@ -216,7 +217,7 @@ class Monitor:
         problem = stamp_problem(message.stamp_ns, message.time_from_start_ns)
         few = len(message.joint_names) <= MAX_JOINTS
         # One that cannot be used is passed over, as if it had not come.
-        if few and not problem and all(abs(p) <= kernels.LARGEST for p in message.position):
+        if few and not problem and plausible(message.position):
             self.gripper.observe(message, self._clock.now_ns)
 
     def on_controller_parameters(self, controller: str, problem: str) -> Outputs:

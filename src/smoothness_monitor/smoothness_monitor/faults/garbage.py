@@ -62,6 +62,9 @@ class Garbler:
             return self._of_dataclass(value)
         if hasattr(value, "get_fields_and_field_types"):
             return self._of_message(value)
+        if hasattr(value, "_replace"):
+            name = self._one(value._fields)
+            return value._replace(**{name: self._changed(getattr(value, name))})
         if hasattr(value, "__len__"):
             return self._sequence(value)
         return value
