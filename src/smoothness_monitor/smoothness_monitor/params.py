@@ -8,7 +8,7 @@ YAML file that names every one of them. None has a default, none can change whil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,9 @@ def _param(
     lower: float | None = None,
     upper: float | None = None,
     choices: tuple[str, ...] = (),
-    required: bool = True,
 ) -> Any:
     return field(
-        metadata={
-            "doc": doc,
-            "unit": unit,
-            "lower": lower,
-            "upper": upper,
-            "choices": choices,
-            "required": required,
-        }
+        metadata={"doc": doc, "unit": unit, "lower": lower, "upper": upper, "choices": choices}
     )
 
 
@@ -45,15 +37,17 @@ class NodeParams:
 
     robot_file: str = _param("Path of the robot file: joint names, limits and controllers.")
     monitor_file: str = _param("Path of the monitor file: every threshold below.")
-    latch_folder: str = _param(
-        "Folder of the file that keeps the latch over a restart of the node; empty: "
-        "~/.ros/smoothness_monitor.",
-        required=False,
+    latch_folder: str = field(
+        default="",
+        metadata={
+            "doc": "Folder of the file that keeps the latch over a restart of the node; empty: "
+            "~/.ros/smoothness_monitor."
+        },
     )
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            if item.metadata["required"] and not getattr(self, item.name):
+            if item.default is MISSING and not getattr(self, item.name):
                 raise ConfigError(
                     f"parameter {item.name}: not set; give a path, e.g. "
                     f"--ros-args -p {item.name}:=/path/to/file.yaml"
