@@ -16,7 +16,6 @@ seven joints in 0.1 ms in place of 0.001), and a warning says so: enough at 100 
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any
