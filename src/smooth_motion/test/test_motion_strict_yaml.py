@@ -91,7 +91,7 @@ def test_the_policies_have_the_same_reader():
 
 
 def test_no_other_reader_of_yaml_is_left():
-    """Of files that people write; `embedded_ros2` and bags' metadata.yaml are as ROS 2 has them."""
+    """Of files that people write; those of ROS 2 itself are as it has them."""
     found = [
         str(path.relative_to(SOURCE))
         for package in SOURCE.iterdir()
