@@ -28,6 +28,25 @@ def test_help_names_all_commands(capsys) -> None:
         assert re.search(rf"^ +{command}\b", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("command", ["component", "control", "security", "multicast"])
+def test_commands_of_ros2_that_are_not_here_say_so_by_name(capsys, command) -> None:
+    assert main([command, "list"]) == 1
+    assert re.fullmatch(
+        rf"embedded_ros2 does not offer '{command}': .*\n", capsys.readouterr().out
+    )
+
+
+def test_there_is_no_daemon_and_nothing_wrong_with_that(capsys) -> None:
+    assert "there is no daemon" in out_of(capsys, "daemon", "stop")
+
+
+def test_wtf_is_doctor(capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["wtf", "--help"])
+    assert caught.value.code == 0
+    assert "embedded-ros2 doctor" in capsys.readouterr().out
+
+
 def test_an_interface_is_shown_with_what_is_in_it(capsys) -> None:
     text = out_of(capsys, "interface", "show", "std_msgs/msg/Header", "--no-comments")
     assert text == (
@@ -85,6 +104,11 @@ def test_the_packages_of_a_prefix_are_found(capsys, tmp_path: Path, monkeypatch)
     assert out_of(capsys, "pkg", "prefix", "some_package") == f"{tmp_path}\n"
     assert out_of(capsys, "pkg", "prefix", "--share", "some_package") == f"{share}\n"
     assert out_of(capsys, "pkg", "executables", "some_package") == "some_package some_node\n"
+    assert "<name>some_package</name>" in out_of(capsys, "pkg", "xml", "some_package")
+    assert out_of(capsys, "pkg", "xml", "some_package", "-t", "name") == "some_package\n"
+    assert main(["pkg", "xml", "some_package", "--tag", "absent"]) == 1
+    assert main(["pkg", "xml", "absent"]) == 1
+    assert capsys.readouterr().err.endswith("Package 'absent' not found\n")
     assert main(["pkg", "prefix", "absent"]) == 1
     assert capsys.readouterr().err == "Package not found\n"
     assert main(["pkg", "executables", "absent"]) == 1

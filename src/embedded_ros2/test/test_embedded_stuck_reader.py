@@ -122,8 +122,8 @@ class Process:
 
 
 @pytest.fixture
-def start():
-    """Return a function that starts a process."""
+def start(ping):
+    """Return a function that starts a process, which meets the one below."""
     processes = []
 
     def start(*arguments):
@@ -144,7 +144,11 @@ def ping(monkeypatch):
     import rclpy
     from std_msgs.msg import Int64, Int64MultiArray
 
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(141 + os.getpid() % 20))
+    # A router of its own: one test stops it.
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("ZENOH_CONFIG_OVERRIDE", f'connect/endpoints=["tcp/localhost:{port}"]')
     rclpy.init(args=[])
     node = rclpy.create_node("monitor")
     publisher = node.create_publisher(Int64, "numbers", 10)
@@ -168,7 +172,7 @@ def ping(monkeypatch):
     ping.has_company = lambda: (
         publisher.get_subscription_count() and node.count_publishers("/answers")
     )
-    ping.node = node
+    ping.node, ping.port = node, port
     yield ping
     rclpy.try_shutdown()
 
@@ -229,7 +233,8 @@ def test_those_who_know_each_other_go_on_while_the_router_hangs(start, ping):
     listed = subprocess.run(
         ["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True
     )
-    (router,) = [int(line.split()[0]) for line in listed.stdout.splitlines() if "serve(" in line]
+    mark = f"serve({ping.port})"
+    (router,) = [int(line.split()[0]) for line in listed.stdout.splitlines() if mark in line]
     os.kill(router, signal.SIGSTOP)
     try:
         end = time.monotonic() + 1.5 * CLOSING_S

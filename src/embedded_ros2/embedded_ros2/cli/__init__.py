@@ -22,6 +22,19 @@ _COMMANDS = {
     "service": "Various service related sub-commands",
     "topic": "Various topic related sub-commands",
 }
+_ALIASES = {"wtf": "doctor"}
+# Commands of ros2 that are not here, and why.
+_REFUSED = {
+    "component": "there are no C++ components; start each node by itself with run or launch",
+    "control": "there is no ros2_control; call a controller_manager's services with service call",
+    "daemon": "there is no daemon, and nothing to start or stop",
+    "extension_points": "the command line takes no extensions",
+    "extensions": "the command line takes no extensions",
+    "multicast": "processes meet through a router on this machine, without multicast",
+    "security": "see docs/how-to/secure_transport.md: TLS with certificates takes its place",
+    "test": "start the processes with subprocess or launch, and test with pytest",
+    "trace": "there is no tracing; RUST_LOG=zenoh=debug shows what Zenoh does",
+}
 _INTERRUPTED = 2
 _TERMINATED = 143
 
@@ -43,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     fallback.install()  # type: ignore[no-untyped-call]
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in _REFUSED:
+        print(f"embedded_ros2 does not offer '{arguments[0]}': {_REFUSED[arguments[0]]}")
+        # Scripts stop the daemon first, or ask for its state.
+        return int(arguments[0] != "daemon")
+    arguments[:1] = [_ALIASES.get(one, one) for one in arguments[:1]]
     name = arguments[0] if arguments and arguments[0] in _COMMANDS else None
     parser = argparse.ArgumentParser(
         prog="embedded-ros2", description="The ros2 command line where no ROS 2 is installed."

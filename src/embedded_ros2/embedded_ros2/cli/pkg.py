@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``embedded-ros2 pkg``: list, prefix and executables."""
+"""``embedded-ros2 pkg``: list, prefix, executables and xml."""
 
 from __future__ import annotations
 
 import argparse
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 from ament_index_python.packages import (
     PackageNotFoundError,
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "list": (None, _list),
             "prefix": (_add_prefix, _prefix),
             "executables": (_add_executables, _executables),
+            "xml": (_add_xml, _xml),
         },
     )
 
@@ -66,3 +69,27 @@ def _executables(args: argparse.Namespace) -> None:
             raise CommandError(f"Package '{package}' not found")
         for name, program in sorted(programs.items()):
             print(" ".join(program.argv) if args.full_path else f"{package} {name}")
+
+
+def _add_xml(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("package_name", help="name of the package")
+    parser.add_argument("-t", "--tag", help="show the text of this tag only, for example version")
+
+
+def _xml(args: argparse.Namespace) -> None:
+    """Output the XML of the package manifest."""
+    try:
+        path = Path(get_package_share_directory(args.package_name)) / "package.xml"
+        text = path.read_text(encoding="utf-8")
+    except PackageNotFoundError:
+        raise CommandError(f"Package '{args.package_name}' not found") from None
+    except OSError:
+        raise CommandError(f"Package '{args.package_name}' has no package.xml") from None
+    if args.tag is None:
+        print(text.rstrip())
+        return
+    found = ElementTree.fromstring(text).findall(args.tag)
+    if not found:
+        raise CommandError(f"'{path}' has no tag '{args.tag}'")
+    for one in found:
+        print((one.text or "").strip())

@@ -17,6 +17,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -40,6 +41,7 @@ class Case:
     beside: tuple[tuple[str, ...], ...] = ()
     input: str = ""
     needs: str = ""
+    ends: bool = False  # by itself
     outcome: str = field(default="", init=False)
 
     @property
@@ -171,7 +173,7 @@ CASES = [
         _run(NODES, "matched_event_detect"),
         ("First subscription is connected", "Last publisher is disconnected"),
     ),
-    Case(_run(NODES, "use_logger_service"), ("Output 4 with ERROR logger level",)),
+    Case(_run(NODES, "use_logger_service"), ("Output 4 with ERROR logger level",), ends=True),
     # demos/action_tutorials
     Case(
         _run("action_tutorials_py", "fibonacci_action_server"),
@@ -189,6 +191,7 @@ CASES = [
     Case(
         _run("topic_monitor", "data_publisher", "sensor", "--best-effort", "--end-after", "3"),
         ("Publishing on topic: sensor_data_best_effort",),
+        ends=True,
     ),
     Case(
         _run("topic_monitor", "topic_monitor"),
@@ -198,7 +201,7 @@ CASES = [
     # demos/quality_of_service_demo
     Case(_run(QOS, "deadline", "600", "--publish-for", "2", "--pause-for", "2"), ("deadline",)),
     Case(_run(QOS, "incompatible_qos", "durability"), ("Publishing|incompatible",)),
-    Case(_run(QOS, "lifespan", "1000", "--publish-count", "4"), ("Subscribing",)),
+    Case(_run(QOS, "lifespan", "1000", "--publish-count", "4"), ("Listener heard",)),
     Case(_run(QOS, "liveliness", "1000", "--kill-publisher-after", "3"), ("iveliness",)),
     Case(
         _run(QOS, "message_lost_listener"),
@@ -297,7 +300,7 @@ def install(folder: Path, target: Path) -> list[str]:
         subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"),
-                *("--target", target, "--no-build-isolation", "--upgrade", setup.parent),
+                *("--prefix", target, "--no-build-isolation", "--ignore-installed", setup.parent),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
@@ -305,6 +308,11 @@ def install(folder: Path, target: Path) -> list[str]:
         )
         names.append(setup.parent.name)
     return names
+
+
+def _site_packages(prefix: Path) -> str:
+    names = {"base": str(prefix), "platbase": str(prefix)}
+    return sysconfig.get_path("purelib", vars=names)
 
 
 def attempt(case: Case, environment: dict[str, str]) -> str:
@@ -332,6 +340,8 @@ def attempt(case: Case, environment: dict[str, str]) -> str:
             missing = [one for one in missing if not re.search(one, main.text)]
             if ended:
                 break
+            time.sleep(0.1)
+        while case.ends and not missing and main.process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
         ends = main.interrupt()
     finally:
@@ -365,7 +375,7 @@ def main() -> int:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(
-                filter(None, (str(target), os.environ.get("PYTHONPATH", "")))
+                filter(None, (_site_packages(target), os.environ.get("PYTHONPATH", "")))
             ),
             "AMENT_PREFIX_PATH": str(target),
         }
