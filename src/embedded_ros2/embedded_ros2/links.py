@@ -7,14 +7,12 @@ import contextlib
 import os
 import socket
 import struct
-import threading
 from typing import Any
 
 import zenoh
 
 _NO_LINGER = struct.pack("ii", 0, 0)
 _FD_DIRECTORY = "/proc/self/fd"
-_EVENTS = 256
 
 
 def close_without_waiting(session: zenoh.Session) -> None:
@@ -32,18 +30,14 @@ def close_without_waiting(session: zenoh.Session) -> None:
     if not os.path.isdir(_FD_DIRECTORY):
         return
 
-    # By a channel: Zenoh's thread, which may hold locks of its own, must not wait for the GIL.
-    listener = session.info.declare_link_events_listener(
-        zenoh.handlers.FifoChannel(_EVENTS), history=True
+    def on_event(event: Any) -> None:
+        if event.kind == zenoh.SampleKind.PUT:
+            _do_not_linger(event.link.src, event.link.dst)
+
+    # Not by a channel and a thread: one that wakes while the interpreter ends, aborts the process.
+    session.info.declare_link_events_listener(
+        zenoh.handlers.Callback(on_event, indirect=False), history=True
     )
-    threading.Thread(target=_watch, args=(listener,), daemon=True).start()
-
-
-def _watch(listener: Any) -> None:
-    with contextlib.suppress(zenoh.ZError):  # the session is closed
-        for event in listener:
-            if event.kind == zenoh.SampleKind.PUT:
-                _do_not_linger(event.link.src, event.link.dst)
 
 
 def _do_not_linger(source: str, destination: str) -> None:

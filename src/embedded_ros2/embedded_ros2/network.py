@@ -36,8 +36,6 @@ _UNLIMITED_S = 10 * 365 * 86400.0
 _ROUTE_S = 2.0
 _ROUTE_POLL_S = 0.005
 _RECENT = 32
-# To the end of a process nothing is missing that Zenoh does after that.
-_CLOSE_S = 2.0
 # Bytes of a request or reply that take a tenth of what fits into a connection's queue.
 _LARGE = 100_000
 
@@ -76,10 +74,7 @@ class Network:
         if not self._closed:
             self._closed = True
             self.graph.close()
-            # Zenoh waits for connections that are just being made, 10 s where the other end hangs.
-            closing = threading.Thread(target=self.session.close, daemon=True)
-            closing.start()
-            closing.join(_CLOSE_S)
+            self.session.close()
 
     @property
     def closed(self) -> bool:

@@ -2,7 +2,11 @@
 """What is done to Zenoh's threads."""
 
 import os
+import subprocess
+import sys
 import threading
+
+import pytest
 
 from embedded_ros2 import threads
 
@@ -22,3 +26,11 @@ def test_a_thread_whose_state_is_kept_ends_like_any_other():
         thread.start()
         thread.join(timeout=10.0)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("end", ["sys.exit(7)", "rclpy.shutdown(); sys.exit(7)"])
+def test_no_thread_is_in_the_way_when_a_process_ends(end):
+    code = f"import sys, rclpy\nrclpy.init(args=[])\nnode = rclpy.create_node('x')\n{end}"
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (7, "")
