@@ -221,14 +221,24 @@ HAZARDS: tuple[Hazard, ...] = (
     ),
     Hazard(
         "H13",
-        "Clocks disagree or go back.",
-        "`backwards_stamp` trips; a controller whose stamps are of another clock keeps the state"
-        " in STARTUP.",
+        "Clocks disagree, are set while the arm moves, or go back.",
+        "`clock_step`, `clock_skew` and `backwards_stamp` trip, and the brake goes by the "
+        "controller's clock. Inputs are compared where they overlap in time; where they cannot "
+        "be, or are stamped by another clock, the state stays in STARTUP. A plan refused for its "
+        "time names the clock that is off.",
         (
             "test_a_stamp_that_goes_back_trips",
             "test_startup_waits_for_a_controller_of_another_clock_and_says_so",
             "test_a_clock_that_is_set_trips_and_the_stop_keeps_the_limits",
             "test_joint_states_from_the_future_trip",
+            "test_the_whole_hosts_clock_is_set_in_motion_and_the_step_is_named",
+            "test_after_a_small_step_of_the_whole_hosts_clock_the_brake_keeps_limits",
+            "test_a_clock_that_is_slewed_trips_nothing",
+            "test_joint_states_that_cannot_be_compared_give_no_permit_and_it_says_why",
+            "test_joint_states_that_get_ahead_in_motion_are_not_blind_for_long",
+            "test_joint_states_that_are_stamped_late_are_compared_with_the_plan_of_then",
+            "test_a_robot_whose_clock_is_half_a_second_off_gets_no_permit_and_the_clock_is_named",
+            "test_a_plan_refused_for_its_time_names_the_clock_of_its_sender",
         ),
     ),
     Hazard(
@@ -245,6 +255,8 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_sound_driver_and_healthy_servos_trip_nothing",
             "test_lost_messages_trip_nothing",
             "test_lost_plans_trip_nothing_and_keep_the_limits",
+            "test_a_monitor_that_was_held_up_for_two_seconds_says_so_and_brakes_for_now",
+            "test_a_stop_after_a_short_stall_climbs_no_rung_for_messages_that_wait",
         ),
     ),
     Hazard(

@@ -189,8 +189,8 @@ class SmoothnessMonitor(Node):
         label = convert.activity_from(msg, self._arm_controller)
         self._send(self._monitor.on_activity(label, self._now()))
 
-    def _on_policy(self, _: PolicyStatus) -> None:
-        self._monitor.on_policy(self._now())
+    def _on_policy(self, msg: PolicyStatus) -> None:
+        self._monitor.on_policy(convert.to_ns(msg.header.stamp), self._now())
 
     def _on_parameters(self, controller: str, problem: str) -> None:
         self._send(self._monitor.on_controller_parameters(controller, problem))

@@ -74,6 +74,9 @@ class MonitorConfig:
     clock_skew_s: float = _param(
         "Distance between the newest stamps and this node's ROS time that trips.", "s", 0.1, 60.0
     )
+    clock_step_s: float = _param(
+        "Step of this host's ROS time against its steady clock that trips.", "s", 0.002, 1.0
+    )
     driver_states_topic: str = _param(
         "Topic of the driver's own JointState, read from the servos, not from a controller; empty "
         "where there is none."
@@ -99,6 +102,12 @@ class MonitorConfig:
     )
     overrun_of: int = _param(
         "Number of newest cycles that overrun_count is counted in.", "", 1, 1000
+    )
+    stall_s: float = _param(
+        "Time between two cycles of this node that trips at once: nobody watched the arm.",
+        "s",
+        0.1,
+        10.0,
     )
     command_tolerance: float = _param(
         "Share by which the controller's reference may exceed a velocity, acceleration or jerk "

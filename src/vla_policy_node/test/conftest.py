@@ -168,6 +168,7 @@ class World:
         monitor: What the monitor reports; None when it is silent.
         rejected: How many plans it says it rejected, and why the newest.
         lag_ns: How far the controller's time lies behind the clock.
+        set_ns: By how much ROS time was set against the steady clock.
         commands: The controller's reference at each tick.
     """
 
@@ -175,6 +176,7 @@ class World:
     inference: DelayedInference
     delivery_ns: int = 5 * MS
     lag_ns: int = 0
+    set_ns: int = 0
     now_ns: int = START_NS
     deliver: Callable[[Plan], bool] = lambda plan: True
     monitor: MonitorState | None = MonitorState.READY
@@ -203,7 +205,7 @@ class World:
 
     def tick(self) -> None:
         self.now_ns += 10 * MS
-        now = self.now_ns
+        now, ros = self.now_ns, self.now_ns + self.set_ns
         for due_ns, outputs in [item for item in self._queue if item[0] <= now]:
             self._queue.remove((due_ns, outputs))
             if isinstance(outputs.arm, Plan) and self.deliver(outputs.arm):
@@ -211,7 +213,7 @@ class World:
                 plan = outputs.gripper
                 if plan is not None:
                     self.gripper_running = (plan.start_ns, plan.times_ns, plan.positions)
-        cycle = now - self.lag_ns
+        cycle = ros - self.lag_ns
         sample = self.running.sample(cycle)
         start_ns, times_ns, positions = self.gripper_running
         gripper = float(np.interp(cycle - start_ns, times_ns, positions))
@@ -220,25 +222,25 @@ class World:
         conductor = self.conductor
         if self.controller:
             zero, arm_since_ns = np.zeros(1), cycle - self.running.start_ns
-            conductor.arm(ControllerReport(cycle, arm_since_ns, *sample[:3]), now, now)
+            conductor.arm(ControllerReport(cycle, arm_since_ns, *sample[:3]), ros, now)
             held = ControllerReport(cycle, cycle - start_ns, np.array([gripper]), zero, zero)
             conductor.gripper(held, now)
         conductor.observations.state(
-            "observation.state", JOINTS, np.append(sample.position, gripper), now, now
+            "observation.state", JOINTS, np.append(sample.position, gripper), ros, now
         )
         if self.cameras:
             pixels = self._random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            conductor.observations.image("observation.images.front", pixels, now, now)
+            conductor.observations.image("observation.images.front", pixels, ros, now)
         if self.monitor is not None:
             permit = self.monitor is MonitorState.READY
-            report = MonitorReport(now, self.monitor, permit, "", *self.rejected)
+            report = MonitorReport(ros, self.monitor, permit, "", *self.rejected)
             conductor.monitor(report, now)
-        outputs = conductor.step(now, now)
+        outputs = conductor.step(ros, now)
         self.log += [text for _, text in outputs.log]
         self.ended += outputs.ended
         self.chunks += outputs.chunk is not None
         if isinstance(outputs.arm, Plan):
-            self.plans.append((now, outputs.arm))
+            self.plans.append((ros, outputs.arm))
             self._queue.append((now + self.delivery_ns, outputs))
         elif outputs.arm is not None:
             self.raw.append(outputs.arm)

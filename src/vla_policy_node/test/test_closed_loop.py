@@ -678,3 +678,42 @@ def test_similar_observations_are_skipped_only_where_asked_and_not_at_the_plans_
         assert world.conductor.status(world.now_ns).statistics.plans > 2
     assert asked[0.0] > 30
     assert 4 <= asked[0.5] < 15
+
+
+@pytest.mark.parametrize("seconds", [0.05, -0.05, 2.0, -2.0, 3600.0])
+def test_no_plan_reaches_across_a_step_of_the_clock_and_the_run_goes_on_from_rest(
+    make_world, seconds
+):
+    world = make_world(latency_ms=60)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    assert (world.commands[-1] != world.commands[-2]).any(), "it moves"
+    sent = len(world.plans)
+    world.set_ns = round(seconds * 1e9)
+    world.run(0.1)
+    way = "forward" if seconds > 0 else "back"
+    assert any(f"ROS time was set {way} by {abs(seconds):.3f} s" in line for line in world.log)
+    rested = (world.commands[-1] == world.commands[-2]).all()
+    for _ in range(500):
+        if len(world.plans) > sent:
+            break
+        rested = (world.commands[-1] == world.commands[-2]).all()
+        world.tick()
+    assert len(world.plans) == sent + 1, world.conductor.status(world.now_ns).waiting_for
+    assert rested, "what runs is nobody's plan until it rests"
+    since = len(world.commands)
+    world.run(3.0)
+    assert len(world.plans) > sent + 5
+    assert (world.commands[-1] != world.commands[-20]).any()
+    jerk = np.diff(np.array(world.commands[since:]), n=3, axis=0) / 0.01**3
+    assert (np.abs(jerk) / JERK).max() <= 1.000001
+    assert world.ended == []
+
+
+def test_simulated_time_that_begins_anew_is_told(make_world):
+    world = make_world(latency_ms=60)
+    world.run(0.1)
+    world.conductor.look_at_the_time(world.now_ns, world.now_ns)
+    world.conductor.look_at_the_time(world.now_ns - 10**11, world.now_ns - 10**11)
+    world.tick()
+    assert any("ROS time was set back by 100.000 s" in line for line in world.log)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from smooth_motion import (
@@ -19,6 +21,8 @@ from smoothness_monitor.core.types import ControllerState, FloatArray
 # How far the plan may be continued past the controller's newest cycle to compare joints with it.
 REFERENCE_AHEAD_NS = 100_000_000
 RECENT_PLANS = 4
+# So many plans that ran before are remembered, for joints that are stamped behind.
+PAST_PLANS = 16
 # rad; a controller that holds at a plan's end holds the very number.
 _SAME_PLACE = 1e-9
 # rad; a controller that runs a plan reports the plan itself, to rounding. Whatever lies further
@@ -68,11 +72,12 @@ class Account:
             timeout_ns: Time after which a plan that does not run counts as lost.
         """
         self._names, self._timeout_ns = names, timeout_ns
-        self._path: _Path | None = None
         self.forget()
 
     def forget(self) -> None:
         """Begin anew, as after the controller was activated."""
+        self._path: _Path | None = None
+        self._past: deque[_Path] = deque(maxlen=PAST_PLANS)
         self.running: RunningPlan | None = None
         self.cycle: Cycle | None = None
         self.newest: Plan | None = None
@@ -257,9 +262,18 @@ class Account:
             return None, None
         if cycle.verdict.kind is Acknowledged.FOREIGN:
             return cycle.position, position - cycle.position
-        return self._path_of(self.running.plan).compare(stamp_ns, position)
+        path = self._path_of(self.running.plan)
+        if stamp_ns < path.plan.start_ns:
+            # A plan is the same as the one before it until after it was sent.
+            before = (each for each in reversed(self._past) if stamp_ns >= each.plan.start_ns)
+            path = next(before, None)
+            if path is None:
+                return None, None
+        return path.compare(stamp_ns, position)
 
     def _path_of(self, plan: Plan) -> _Path:
         if self._path is None or self._path.plan is not plan:
+            if self._path is not None:
+                self._past.append(self._path)
             self._path = _Path(plan)
         return self._path

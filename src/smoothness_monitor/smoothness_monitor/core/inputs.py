@@ -16,6 +16,8 @@ from smoothness_monitor.core.types import FloatArray
 MAX_JOINTS = 1024
 # Times on the wire have 32 bits for the seconds, those that go out likewise.
 END_NS = 2**31 * 1_000_000_000
+# After a stall the inputs get this long at most to be caught up with.
+LONGEST_CATCH_UP_NS = 500_000_000
 # A window of measurements never holds more, whatever their stamps say.
 MAX_SAMPLES = 8192
 
@@ -71,20 +73,47 @@ class OwnClock:
     """A clock that stands still while the monitor does.
 
     After a stall of this process its inputs wait in their queues; they are not old, it has not
-    looked. So a tick adds no more than a credit to the ages, however long ago the last one was,
-    and the messages that wait are taken in before the next.
+    looked. So a tick adds no more than a credit to the ages, however long ago the last one was.
+    The clock goes on standing until the inputs have been caught up with, for as long as the stall
+    at most: what they tell until then is of the time before.
     """
 
     def __init__(self, credit_s: float) -> None:
+        """Begin at 0.
+
+        Args:
+            credit_s: Most that one tick adds, s.
+        """
         self._credit_ns = round(credit_s * 1e9)
         self._tick_ns: int | None = None
+        self._behind_ns = 0
         self.now_ns = 0
 
-    def tick(self, steady_ns: int) -> None:
-        """Move on to a tick."""
-        if self._tick_ns is not None:
-            self.now_ns += min(max(steady_ns - self._tick_ns, 0), self._credit_ns)
-        self._tick_ns = steady_ns
+    def tick(self, elapsed_ns: int) -> None:
+        """Move on to a tick, by the clock that durations are measured with."""
+        gap_ns = 0 if self._tick_ns is None else max(elapsed_ns - self._tick_ns, 0)
+        self._tick_ns = elapsed_ns
+        if self._behind_ns > 0:
+            self._behind_ns -= gap_ns
+        lost_ns = gap_ns - self._credit_ns
+        if lost_ns > 0:
+            self._behind_ns = min(max(self._behind_ns, lost_ns), LONGEST_CATCH_UP_NS)
+            self.now_ns += self._credit_ns
+        elif self._behind_ns <= 0:
+            self.now_ns += gap_ns
+
+    def since_tick_s(self, elapsed_ns: int) -> float:
+        """Return the time since the last tick, s."""
+        return 0.0 if self._tick_ns is None else (elapsed_ns - self._tick_ns) * 1e-9
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether the inputs may still be those of a stall."""
+        return self._behind_ns > 0
+
+    def caught_up(self) -> None:
+        """Note that the inputs are of now again."""
+        self._behind_ns = 0
 
 
 class Stream:
@@ -112,6 +141,11 @@ class Stream:
     def arrived(self, stamp_ns: int, now_ns: int) -> None:
         """Note a message that can be used; `now_ns` is of `OwnClock`."""
         self._stamp_ns, self._arrived_ns = stamp_ns, now_ns
+
+    @property
+    def stamp_ns(self) -> int | None:
+        """Stamp of the newest message that could be used, None before the first."""
+        return self._stamp_ns
 
     def renew(self, now_ns: int) -> None:
         """Count the age from now, as after its source was started anew."""

@@ -19,6 +19,7 @@ from smooth_motion import (
     ViolationKind,
     part_ns,
 )
+from smooth_motion.clocks import ClockWatch, set_by
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.detectors import (
@@ -28,7 +29,7 @@ from smoothness_monitor.core.detectors import (
     Detectors,
     Measurement,
 )
-from smoothness_monitor.core.detectors.inputs import Stale
+from smoothness_monitor.core.detectors.inputs import Stale, uncompared
 from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.inputs import (
     MAX_JOINTS,
@@ -67,6 +68,12 @@ from smoothness_monitor.params import MonitorConfig
 # So many callbacks may end in an exception while the arm is being stopped; then only what needs no
 # arithmetic is tried.
 _MOST_ERRORS = 10
+# For so long a step of the clock waits for the controller's next cycle.
+STEP_SEEN_NS = 50_000_000
+# After a stall an input counts as caught up with when its newest stamp is no older.
+CAUGHT_UP_NS = 50_000_000
+# Stamps that are off by more are named where a plan is refused for its time.
+HINT_S = 0.05
 _REFERENCE = ("positions", "velocities", "accelerations")
 _MEASURED = ("positions",)
 _STALE = ("joint_states", "controller_state", "driver_states", "servo_status", "policy")
@@ -103,6 +110,12 @@ class Monitor:
             min_overlap_ns=nanoseconds(config.plan_overlap_s), max_start_ahead_ns=0
         )
         self._clock = OwnClock(config.tick_credit_s)
+        self._watch = ClockWatch(nanoseconds(config.clock_step_s))
+        self._uncompared_ns: int | None = None
+        # That the clock was set, in words, and until when that waits for the controller's word.
+        self._step = "", 0
+        self._policy_behind_s = 0.0
+        self._newest_skews: dict[str, float] = {}
         self._controller, self._joints, self._driver = Stream(), Stream(), Stream()
         self._servos, self._policy = Stream(), Stream()
         inputs = ("controller_state", "joint_states", "driver_states")
@@ -143,6 +156,7 @@ class Monitor:
 
     def on_plan(self, trajectory: Trajectory, now: Now) -> Outputs:
         """Take in a trajectory for the arm."""
+        self._look_at_the_time(now)
         if self._waiting is not None:
             self._refuse("superseded: a newer plan arrived before it could be judged", "", now)
         self._waiting = trajectory
@@ -184,6 +198,7 @@ class Monitor:
 
     def on_controller_state(self, message: ControllerState, now: Now) -> Outputs:
         """Take in a cycle of the arm's controller."""
+        self._look_at_the_time(now)
         order = self._orders["controller_state"]
         columns = (message.position, message.velocity, message.acceleration)
         reference, problem = order(message.joint_names, _REFERENCE, columns)
@@ -194,6 +209,8 @@ class Monitor:
         if not self._usable("controller_state", self._controller, stamp_ns, problem, now):
             return self._out.take()
         cycle = self.account.observe(message, reference, self._clock.now_ns)
+        if self._step[0]:
+            self._trip_for_a_step(now)
         lost = cycle.verdict.kind is Acknowledged.LOST
         if lost and not self._lost:
             self._out.log(Level.WARN, "the controller does not run the plan forwarded last")
@@ -238,12 +255,17 @@ class Monitor:
 
     def on_joint_states(self, message: JointStates, now: Now) -> Outputs:
         """Take in a measurement."""
+        self._look_at_the_time(now)
         position = self._positions("joint_states", self._joints, message, now)
         if position is None:
             return self._out.take()
         self._measured = position
         self._standstill.update(message.stamp_ns, position)
         measurement = self._measurement(message, position)
+        if measurement.reference is not None or self.account.cycle is None:
+            self._uncompared_ns = None
+        elif self._uncompared_ns is None:
+            self._uncompared_ns = self._clock.now_ns
         self._trip_all(self.detectors.on_measurement(measurement), now)
         self._look_at_smoothness(measurement, now)
         self._move_on(now)
@@ -267,8 +289,9 @@ class Monitor:
             self._trip_one(detector.name, detector.report_servos(own), now)
         return self._out.take()
 
-    def on_policy(self, now: Now) -> None:
+    def on_policy(self, stamp_ns: int, now: Now) -> None:
         """Take in the policy's heartbeat."""
+        self._policy_behind_s = (now.ros_ns - stamp_ns) * 1e-9
         self._policy.arrived(now.steady_ns, self._clock.now_ns)
 
     def on_activity(self, label: str | None, now: Now) -> Outputs:
@@ -354,7 +377,10 @@ class Monitor:
         """Move on in time. Call it at a steady rate of 50 Hz or more."""
         cycle_ns = 0 if self._cycle_ns is None else now.steady_ns - self._cycle_ns
         self._cycle_ns = now.steady_ns
+        self._look_at_the_time(now, tick=True)
         self._clock.tick(now.steady_ns)
+        if self._clock.catching_up and self._inputs_are_of(now):
+            self._clock.caught_up()
         own_ns = self._clock.now_ns
         # A controller that is locked out says nothing, and need not.
         open_ = self._stop.lock is Lock.OPEN
@@ -365,7 +391,8 @@ class Monitor:
             servo_status_s=self._servos.age_s(own_ns),
             policy_s=self._policy.age_s(own_ns),
             cycle_s=cycle_ns * 1e-9,
-            skew_s=self._skews(now),
+            skew_s={} if self._clock.catching_up else self._skews(now),
+            uncompared_s=self._uncompared_s if open_ else 0.0,
         )
         self._trip_all(self.detectors.on_tick(ages), now)
         self._judge_waiting(now)
@@ -471,6 +498,8 @@ class Monitor:
                 )
             elif not self._standstill.stands:
                 waiting.append("joint_states: the joints move")
+            if self._uncompared_ns is not None and self._stop.lock is Lock.OPEN:
+                waiting.append(uncompared(self._newest_skews))
         return tuple(waiting)
 
     def snapshot(self) -> Snapshot:
@@ -534,6 +563,9 @@ class Monitor:
         if not self._trip_one(finite.name, finite.report_input(source, problem), now):
             return False
         back_s = stream.backwards_s(stamp_ns)
+        if back_s and (self._watch.suspected or self._step[0]):
+            self._step = f"ROS time was set: {source} went back by {back_s:.3f} s with it", 0
+            self._trip_for_a_step(now)
         text = f"stamp went back by {back_s:.6f} s" if back_s else ""
         if not self._trip_one(order.name, order.report_input(source, text), now):
             return False
@@ -604,7 +636,8 @@ class Monitor:
         self._waiting = None
         if decision.plan is None:
             self._believe(trajectory, decision.trips)
-            self._refuse(decision.reason, decision.trips, now)
+            hint = "" if decision.trips else self._hint_at_clocks(now)
+            self._refuse(decision.reason + hint, decision.trips, now)
             return
         own_ns = self._clock.now_ns
         plan, why = self._slowdown.admit(decision.plan, self._limits, now, own_ns)
@@ -765,7 +798,8 @@ class Monitor:
         own_ns = self._clock.now_ns
         fresh = self._joints.age_s(own_ns) <= self.config.joint_states_stale_s
         controllers_ns = self._controller.expected_stamp_ns(own_ns)
-        if self.detectors.clock_skew.present and controllers_ns is not None:
+        other = self.detectors.clock_skew.present or "clock_step" in self._causes
+        if other and controllers_ns is not None:
             # A trajectory is run by the controller's clock, so the stop goes by that one.
             now = Now(controllers_ns, now.steady_ns)
         return Sight(
@@ -792,6 +826,62 @@ class Monitor:
         ]
         return bool(seen) and all(seen)
 
+    # -- clocks ----------------------------------------------------------------------------------
+
+    def _look_at_the_time(self, now: Now, *, tick: bool = False) -> None:
+        """Find out whether the clock was set or this process was held up, before all else.
+
+        What comes after either looks wrong for reasons of its own.
+        """
+        step_ns = self._watch.look(now.ros_ns, now.steady_ns)
+        if step_ns:
+            # Whether the controller's clock is the one that was set is known from its next cycle,
+            # and a brake has to go by that.
+            self._step = set_by(step_ns), self._clock.now_ns + STEP_SEEN_NS
+        elif tick and self._clock.now_ns >= self._step[1]:
+            self._trip_for_a_step(now)
+        overrun = self.detectors.overrun
+        stalled = overrun.stalled(self._clock.since_tick_s(now.steady_ns))
+        self._trip_one(overrun.name, stalled, now)
+
+    def _trip_for_a_step(self, now: Now) -> None:
+        """Stop the arm, if the clock was set."""
+        detector = self.detectors.clock_step
+        if self._step[0] or detector.present:
+            self._trip_one(detector.name, detector.report(self._step[0]), now)
+            self._step = "", 0
+
+    def _inputs_are_of(self, now: Now) -> bool:
+        """Return whether the inputs' newest stamps are about those of now."""
+        streams = [self._joints]
+        if self._stop.lock is Lock.OPEN:
+            streams.append(self._controller)
+        return all(
+            each.stamp_ns is not None and now.ros_ns - each.stamp_ns <= CAUGHT_UP_NS
+            for each in streams
+        )
+
+    @property
+    def _uncompared_s(self) -> float:
+        """For how long joint_states could not be compared with the reference, s."""
+        now_ns = self._clock.now_ns
+        heard = self._controller.age_s(now_ns) <= self.config.controller_state_stale_s
+        if self._uncompared_ns is None or not heard:
+            return 0.0
+        return (now_ns - self._uncompared_ns) * 1e-9
+
+    def _hint_at_clocks(self, now: Now) -> str:
+        """Say whose clock may be why a plan came at the wrong time, empty when none seems to."""
+        skews = {**self._skews(now), "vla_policy_node/status": self._policy_behind_s}
+        source, skew_s = max(skews.items(), key=lambda item: abs(item[1]))
+        if abs(skew_s) <= HINT_S:
+            return ""
+        way = "behind" if skew_s > 0.0 else "ahead of"
+        return (
+            f"; {source} is stamped {abs(skew_s):.2f} s {way} this node's clock: synchronise the "
+            "clocks of the hosts, or check use_sim_time"
+        )
+
     def _skews(self, now: Now) -> dict[str, float]:
         """Return by how much each input's clock is behind this node's, s."""
         streams = {"controller_state": self._controller, "joint_states": self._joints}
@@ -800,11 +890,12 @@ class Monitor:
         expected = {
             name: stream.expected_stamp_ns(self._clock.now_ns) for name, stream in streams.items()
         }
-        return {
+        self._newest_skews = {
             name: (now.ros_ns - stamp_ns) * 1e-9
             for name, stamp_ns in expected.items()
             if stamp_ns is not None
         }
+        return self._newest_skews
 
     # -- states ----------------------------------------------------------------------------------
 

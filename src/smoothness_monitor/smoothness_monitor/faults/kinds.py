@@ -785,14 +785,14 @@ def _host() -> list[Kind]:
             "clock_set_ahead",
             "the monitor's ROS clock jumps an hour ahead",
             set_clock(3600.0),
-            found_by=("clock_skew",),
+            found_by=("clock_step", "clock_skew"),
             within_s=MESSAGE,
         ),
         Kind(
             "clock_set_back",
             "the monitor's ROS clock jumps an hour back",
             set_clock(-3600.0),
-            found_by=("clock_skew",),
+            found_by=("clock_step", "clock_skew"),
             within_s=MESSAGE,
         ),
         Kind(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smooth_motion import GripperPlan, MotionError, Plan, Robot
+from smooth_motion.clocks import ClockWatch, set_by
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
 from vla_policies.rtc import Committed
 from vla_policy_node.core.chunks import Rows, Succession, UnusableError, finite_part
@@ -39,6 +40,8 @@ from vla_policy_node.params import Parameters
 # because a policy that returns nothing usable is asked at this rate.
 MIN_REPLAN_NS = 200_000_000
 SECOND_NS = 1_000_000_000
+# A step of ROS time, against the steady clock, that is more than slewing.
+CLOCK_STEP_NS = 10_000_000
 # An instruction that is published again within this time is still the same one.
 REPEAT_NS = SECOND_NS
 
@@ -213,6 +216,7 @@ class Conductor:
         self._similar_rad = parameters.similar_state_rad
         self._succession = Succession(parameters.chunks, continues=inference.continues)
         self._pace = Pace()
+        self._watch = ClockWatch(CLOCK_STEP_NS)
         self._away = ""
         self._submitted_ns: int | None = None
         self._asked_state: NDArray[np.float64] | None = None
@@ -304,6 +308,7 @@ class Conductor:
 
     def arm(self, report: ControllerReport, now_ns: int, steady_ns: int) -> None:
         """Take in a message of the arm's controller."""
+        self.look_at_the_time(now_ns, steady_ns)
         try:
             event = self._planner.observe_arm(report, now_ns, steady_ns)
         except MotionError as error:
@@ -320,6 +325,23 @@ class Conductor:
             self._end(self._session.lost(text, steady_ns))
         if event is not Event.NOTHING:
             self._log(Level.INFO if event is Event.REBASED else Level.WARN, text)
+
+    def look_at_the_time(self, now_ns: int, steady_ns: int) -> None:
+        """Find out whether ROS time was set: no plan reaches across that.
+
+        What was observed, asked and planned is of a time that is no more. The run goes on from
+        where the controller comes to rest, if the monitor lets it.
+        """
+        step_ns = self._watch.look(now_ns, steady_ns)
+        if not step_ns:
+            return
+        self._log(Level.WARN, f"{set_by(step_ns)}: nothing planned before counts any more")
+        self._pending = None
+        self._submitted_ns = None
+        self._inference.begin()
+        self._planner.forget()
+        self._succession.begin()
+        self.observations.forget("no message since ROS time was set")
 
     def heard(self, plan: Plan, now_ns: int) -> None:
         """Take in a plan on its way to the arm's controller."""
@@ -342,6 +364,7 @@ class Conductor:
 
     def step(self, now_ns: int, steady_ns: int) -> Outputs:
         """Do what is due and return what to publish."""
+        self.look_at_the_time(now_ns, steady_ns)
         waiting_for = [str(item) for item in self.observations.problems(now_ns, steady_ns)]
         waiting_for += self._planner.problems(steady_ns)
         if self._inference.overdue:

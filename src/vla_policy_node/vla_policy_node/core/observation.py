@@ -21,6 +21,9 @@ from vla_policy_node.core.contract import Contract, ImageSource, StateSource
 # Clocks of two machines under NTP or PTP differ by less than this.
 FUTURE_TOLERANCE_NS = 50_000_000
 
+# A message that arrived no longer ago is fresh, whatever its stamp.
+FRESH_S = 0.05
+
 # Every 16th pixel is compared first: with a live camera's noise, that shows the difference.
 COARSE = (slice(None, None, 16), slice(None, None, 16))
 
@@ -89,9 +92,13 @@ class _Slot(Generic[ValueT]):
         ahead_ns = self.stamp_ns - now_ns
         if ahead_ns > FUTURE_TOLERANCE_NS:
             return f"stamped {ahead_ns / 1e9:.3f} s in the future; synchronise the clocks"
-        age_s = max(-ahead_ns, steady_ns - self.arrival_ns) / 1e9
+        since_s = (steady_ns - self.arrival_ns) / 1e9
+        age_s = max(-ahead_ns / 1e9, since_s)
         if not age_s <= max_age_s:
-            return f"stale: {age_s:.3f} s old, at most {max_age_s:g} s is allowed"
+            text = f"stale: {age_s:.3f} s old, at most {max_age_s:g} s is allowed"
+            if since_s <= FRESH_S:
+                text += "; but it has just arrived: synchronise the clocks, or check use_sim_time"
+            return text
         return ""
 
 
@@ -137,6 +144,11 @@ class ObservationBuffer:
             for source in contract.images
         }
         self._states = {source.feature: _StateSlot(source) for source in contract.states}
+
+    def forget(self, why: str) -> None:
+        """Drop every value: what they are stamped with means nothing any more."""
+        for slot in (*self._images.values(), *self._states.values()):
+            slot.value, slot.fault, slot.stamp_ns = None, why, 0
 
     def image(
         self, feature: str, pixels: NDArray[np.uint8], stamp_ns: int, steady_ns: int

@@ -74,12 +74,16 @@ class Permit:
         if report is None:
             return "smoothness_monitor/state: no message yet"
         # By both clocks: a latched message is old though it has just arrived.
-        age_ns = max(abs(now_ns - report.stamp_ns), steady_ns - self._arrival_ns)
+        apart_ns, since_ns = now_ns - report.stamp_ns, steady_ns - self._arrival_ns
+        age_ns = max(abs(apart_ns), since_ns)
         if not age_ns <= self._timeout_ns:
-            return (
+            text = (
                 f"smoothness_monitor/state: stale: {age_ns / 1e9:.3f} s old, "
                 f"at most {self._timeout_ns / 1e9:g} s is allowed"
             )
+            if since_ns <= self._timeout_ns:
+                text += "; but it has just arrived: synchronise the clocks, or check use_sim_time"
+            return text
         if not report.permit or report.state is not MonitorState.READY:
             cause = f": {report.cause}" if report.cause else ""
             return f"smoothness_monitor/state: no permit, {report.state.name}{cause}"

@@ -198,6 +198,16 @@ class Planner:
             return Event.LOST
         return Event.NOTHING
 
+    def forget(self) -> None:
+        """Begin without knowledge of the controllers again, as after the clock was set.
+
+        Where the controller moves then is nobody's plan; its rest is waited for.
+        """
+        self._running = self._in_flight = self._foreign_start_ns = None
+        self._overtaken = False
+        if self._gripper is not None:
+            self._gripper = _GripperAccount(self._robot.gripper.joint)
+
     def heard(self, plan: Plan, now_ns: int) -> None:
         """Take in a plan that went to the controller, from whomever it came.
 

@@ -27,6 +27,7 @@ from smoothness_monitor.core.detectors.command import (
 )
 from smoothness_monitor.core.detectors.inputs import (
     ClockSkew,
+    ClockStep,
     ControllerInactive,
     ControllerParameters,
     ForeignPublisher,
@@ -61,6 +62,7 @@ __all__ = ["DETECTORS", "Ages", "Cycle", "Detector", "Detectors", "Measurement"]
 DETECTORS: tuple[type[Detector], ...] = (
     NonFinite,
     StampOrder,
+    ClockStep,
     ClockSkew,
     CommandPosition,
     CommandVelocity,
@@ -125,7 +127,8 @@ class Detectors:
         ratio = 1.0 + config.command_tolerance
         self.non_finite = NonFinite()
         self.stamp_order = StampOrder()
-        self.clock_skew = ClockSkew(config.clock_skew_s)
+        self.clock_step = ClockStep()
+        self.clock_skew = ClockSkew(config.clock_skew_s, config.joint_states_stale_s)
         self.reference = reference = Reference(len(names))
         self.command_position = CommandPosition(
             reference, limits, config.command_position_tolerance_rad
@@ -135,6 +138,9 @@ class Detectors:
         self.measured = measured = Measured(estimator)
         self.measured_jerk = MeasuredJerk(measured, names, limits.jerk, config)
         self._debounced = (self.measured_jerk, TrackingError(measured, names, config))
+        self.overrun = Overrun(
+            config.overrun_s, config.overrun_count, config.overrun_of, config.stall_s
+        )
         self.controller_inactive = ControllerInactive()
         self.foreign_publisher = ForeignPublisher()
         self.servo_health = ServoHealth(configured=bool(config.servo_status))
@@ -143,6 +149,7 @@ class Detectors:
         every: Sequence[Detector] = (
             self.non_finite,
             self.stamp_order,
+            self.clock_step,
             self.clock_skew,
             self.command_position,
             CommandVelocity(reference, names, limits.velocity * ratio),
@@ -164,7 +171,7 @@ class Detectors:
             PlanRejected(),
             self.plan_not_adopted,
             self.controller_parameters,
-            Overrun(config.overrun_s, config.overrun_count, config.overrun_of),
+            self.overrun,
             Operator(),
             Restarted(),
             InternalError(),

@@ -57,9 +57,11 @@ class Measurement(NamedTuple):
 class Ages:
     """Time since the newest message of each input arrived, s; infinite when none has.
 
-    `cycle_s` is the time since the monitor's last cycle on the steady clock, stalls included.
+    `cycle_s` is the time since the monitor's last cycle by the clock that durations are measured
+    with, stalls included.
     `skew_s` is how far each input's clock is behind this node's ROS time, by its newest stamp and
-    age; it includes the time that messages take.
+    age; it includes the time that messages take. It is empty while a stall is caught up with.
+    `uncompared_s` is for how long joint_states could not be compared with the reference.
     """
 
     joint_states_s: float
@@ -69,6 +71,7 @@ class Ages:
     policy_s: float
     cycle_s: float
     skew_s: Mapping[str, float]
+    uncompared_s: float = 0.0
 
 
 class Detector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from smoothness_monitor.core.detectors.base import Ages, Detector
 from smoothness_monitor.core.types import ServoStatus
@@ -62,18 +62,19 @@ class ClockSkew(Detector):
     name = "clock_skew"
     watches = "joint_states, controller_state"
     trips_when = (
-        "the newest stamp is off this node's ROS time by clock_skew_s, in 5 ticks in a row"
+        "the newest stamp is off this node's ROS time by clock_skew_s, in 5 ticks in a row, or "
+        "joint_states cannot be compared with controller_state for joint_states_stale_s"
     )
     unit = "s"
-    latency = "5 ticks"
+    latency = "5 ticks, or joint_states_stale_s"
     doc = (
         "A clock was set, on this host or another, or use_sim_time differs. Plans would come too "
         "early or too late; the stop goes by the controller's clock then."
     )
 
-    def __init__(self, threshold_s: float) -> None:
+    def __init__(self, threshold_s: float, uncompared_s: float) -> None:
         super().__init__()
-        self._threshold_s = threshold_s
+        self._threshold_s, self._uncompared_s = threshold_s, uncompared_s
         self._in_a_row = 0
         self._seen = "", 0.0
 
@@ -92,7 +93,39 @@ class ClockSkew(Detector):
         self._in_a_row = self._in_a_row + 1 if off else 0
         hint = "; check use_sim_time and the clocks of the hosts"
         self.present = self.value + hint if self._in_a_row >= _SKEWED_TICKS else ""
+        if not self.present and not (ages.uncompared_s <= self._uncompared_s):
+            self.present = uncompared(ages.skew_s) + hint
         return self.present
+
+
+def uncompared(skew_s: Mapping[str, float]) -> str:
+    """Say that joint_states cannot be compared with the reference, and how far off they are."""
+    if not {"joint_states", "controller_state"} <= skew_s.keys():
+        return "joint_states: not stamped within what is known of controller_state"
+    ahead_s = skew_s["controller_state"] - skew_s["joint_states"]
+    way = "ahead of" if ahead_s > 0.0 else "behind"
+    return (
+        f"joint_states: stamped {abs(ahead_s):.3f} s {way} controller_state, so the two cannot be "
+        "compared"
+    )
+
+
+class ClockStep(Detector):
+    """The clock that trajectories are stamped with was set while the node ran."""
+
+    name = "clock_step"
+    watches = "ROS time and the steady clock of this host"
+    trips_when = (
+        "ROS time moves against the steady clock by clock_step_s or more at once; simulated time "
+        "goes back"
+    )
+    unit = "s"
+    latency = "1 tick"
+    doc = (
+        "A controller goes by that clock and steps its command when it is set. Let it be slewed "
+        "(chrony: makestep at the start only). Simulated time goes back when a simulation begins "
+        "anew."
+    )
 
 
 class Stale(Detector):
@@ -244,17 +277,21 @@ class Overrun(Detector):
 
     name = "overrun"
     watches = "its own cycle"
-    trips_when = "overrun_count of the newest overrun_of cycles come overrun_s or more late"
+    trips_when = (
+        "overrun_count of the newest overrun_of cycles come overrun_s or more late, or one comes "
+        "stall_s late"
+    )
     unit = "s"
-    latency = "overrun_count cycles"
+    latency = "overrun_count cycles, or 1"
     doc = (
-        "The host is overloaded, lastingly. A single stall does not trip: inputs wait in their "
-        "queues and are judged after it."
+        "The host is overloaded, lastingly, or this process was held up for so long that nobody "
+        "watched the arm. A short stall does not trip: inputs wait in their queues and are judged "
+        "after it."
     )
 
-    def __init__(self, overrun_s: float, count: int, of: int) -> None:
+    def __init__(self, overrun_s: float, count: int, of: int, stall_s: float) -> None:
         super().__init__()
-        self._overrun_s, self._count = overrun_s, count
+        self._overrun_s, self._count, self._stall_s = overrun_s, count, stall_s
         self._late: deque[bool] = deque(maxlen=of)
         self._late_now = 0
 
@@ -267,9 +304,21 @@ class Overrun(Detector):
         self._late_now += late
         if late:
             self.value = f"{ages.cycle_s:.3f} s between cycles, threshold {self._overrun_s:.3f} s"
+        if found := self.stalled(ages.cycle_s):
+            return found
         many = self._late_now >= self._count
         self.present = f"{self._late_now} of {len(self._late)} cycles late" if many else ""
         return self.present
+
+    def stalled(self, since_s: float) -> str:
+        """Judge the time since the last cycle; return what is wrong, empty when nothing is."""
+        if since_s <= self._stall_s:
+            return ""
+        self.value = (
+            f"nothing was watched for {since_s:.3f} s, threshold {self._stall_s:.3f} s: this "
+            "process was held up"
+        )
+        return self.value
 
     def clear(self) -> None:
         """Count anew."""
