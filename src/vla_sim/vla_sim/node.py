@@ -8,14 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -34,7 +32,8 @@ from vla_sim.core.command_age import CommandAge
 from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
-from vla_sim.params import PHYSICS_RATE_HZ, ParameterError, Parameters, check
+from vla_sim.declare import declare
+from vla_sim.params import PHYSICS_RATE_HZ, ParameterError
 from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
 from vla_sim.world import RenderError, World, WorldError
@@ -70,7 +69,7 @@ class SimulationNode(Node):
         self._workers: list[ControlWorker | CameraWorker] = []
         self._warned_ns: dict[str, int] = {}
         self._now_ns = START_NS
-        parameters = self._read_parameters()
+        parameters = declare(self)
         robot = load_robot(parameters.robot_file)
         self._frame = robot.base_frame
         self._seed = parameters.seed
@@ -136,20 +135,6 @@ class SimulationNode(Node):
         self.destroy_node()
 
     # -- set-up -----------------------------------------------------------------------------------
-
-    def _read_parameters(self) -> Parameters:
-        values = {}
-        for item in fields(Parameters):
-            descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
-            lower, upper = item.metadata["lower"], item.metadata["upper"]
-            if lower is not None and isinstance(item.default, float):
-                descriptor.floating_point_range = [
-                    FloatingPointRange(from_value=lower, to_value=upper)
-                ]
-            elif lower is not None:
-                descriptor.integer_range = [IntegerRange(from_value=lower, to_value=upper, step=1)]
-            values[item.name] = self.declare_parameter(item.name, item.default, descriptor).value
-        return check(values)
 
     def _serve(self, name: str, controller: TrajectoryController) -> Callable[[Cycle], None]:
         """Subscribe to a controller's trajectories.
