@@ -76,6 +76,9 @@ class Asked:
     def busy(self):
         return self.asked is not None
 
+    def warming_up(self, steady_ns: int) -> str:
+        return ""
+
     def begin(self):
         self.asked = None
 
@@ -105,7 +108,8 @@ class Loop(Bench):
         path.write_text(CONTRACT.format(joints=joints))
         contract = load_contract(path, self.names, robot.gripper.joint)
         policy = SweepPolicy(robot)
-        settings = Parameters(robot_file="r", contract_file="c", overlap_s=0.2)
+        # Blended chunks would hide how fast each of them is.
+        settings = Parameters(robot_file="r", contract_file="c", overlap_s=0.2, chunks="replace")
         asked = Asked(policy)
         self.obeys = self.listens = True
         self.node = Conductor(robot, contract, policy.spec, asked, settings, lambda: 0)

@@ -127,6 +127,9 @@ class DelayedInference:
     def busy(self) -> bool:
         return self._under_way is not None
 
+    def warming_up(self, steady_ns: int) -> str:
+        return ""
+
     def begin(self) -> None:
         self.generation += 1
 

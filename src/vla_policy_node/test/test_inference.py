@@ -118,7 +118,7 @@ def test_a_hanging_policy_is_reported_once_and_stays_busy_until_it_returns(infer
     assert inference.poll(2 * SECOND) is None
     found = inference.poll(2 * SECOND + 1)
     assert found.action is None
-    assert found.failure == "has not answered for 2.00 s"
+    assert found.failure.startswith("has not answered for 2.00 s; ")
     assert inference.overdue
     assert inference.poll(3 * SECOND) is None
     assert inference.busy
@@ -203,4 +203,46 @@ def test_a_policy_that_hangs_is_told_by_the_hosts_clock_and_holds_time_no_longer
     assert "has not answered" in worker.poll(150).failure
     assert not worker.holds(150)
     policy.gate.release()
+    assert worker.close(5.0)
+
+
+def test_a_first_answer_has_a_time_limit_of_its_own_and_says_so(policy):
+    worker = Inference(policy, 2 * SECOND, warm_up_ns=60 * SECOND)
+    worker.begin()
+    worker.submit(observe("slow"), 0)
+    assert worker.warming_up(SECOND // 2) == ""
+    assert worker.poll(30 * SECOND) is None
+    said = worker.warming_up(30 * SECOND)
+    assert said == (
+        "warms up: its first answer has taken 30 s, at most 60 s are allowed (warm_up_timeout_s)"
+    )
+    policy.gate.release()
+    assert answer(worker, 31 * SECOND).action is not None
+    worker.submit(observe("quick"), 40 * SECOND)
+    assert worker.warming_up(41 * SECOND) == ""
+    late = worker.poll(42 * SECOND + 1)
+    assert "raise inference_timeout_s (2 s)" in late.failure
+    policy.gate.release()
+    assert worker.close(5.0)
+
+
+def test_a_first_answer_that_takes_longer_than_that_names_its_parameter(policy):
+    worker = Inference(policy, 2 * SECOND, warm_up_ns=60 * SECOND)
+    worker.begin()
+    worker.submit(observe("never"), 0)
+    assert "raise warm_up_timeout_s (60 s)" in worker.poll(61 * SECOND).failure
+    assert worker.warming_up(62 * SECOND) == ""
+    policy.gate.release()
+    assert worker.close(5.0)
+
+
+def test_after_it_was_away_the_next_answer_is_a_first_one_again(policy):
+    worker = Inference(policy, 2 * SECOND, warm_up_ns=60 * SECOND)
+    worker.begin()
+    for error, first in ((None, False), (PolicyUnavailableError("no server"), True)):
+        policy.error = error
+        worker.submit(observe("x"), 0)
+        policy.gate.release()
+        answer(worker, SECOND)
+        assert (worker.limit_ns == 60 * SECOND) is first
     assert worker.close(5.0)

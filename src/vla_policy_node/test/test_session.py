@@ -142,3 +142,13 @@ def test_a_policy_that_stays_away_ends_the_run_after_a_time_of_its_own():
     ended = session.update("", False, [], 41 * SECOND, "no server")
     assert ended.termination is Termination.INPUT_LOST
     assert ended.message == "for 21.0 s: no server"
+
+
+def test_a_policy_that_warms_up_is_waited_for_without_another_time_limit():
+    session = Session(input_timeout_s=2.0, max_failures=3, policy_timeout_s=20.0)
+    session.begin("x", math.inf, 0)
+    for second in range(1, 120):
+        assert session.update("", False, [], second * SECOND, "", "warms up") is None
+        assert (session.state, session.waiting_for) == (State.WAITING, ("warms up",))
+    assert session.update("", False, [], 121 * SECOND) is None
+    assert session.state is State.RUNNING

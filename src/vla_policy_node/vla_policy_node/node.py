@@ -61,7 +61,10 @@ class PolicyNode(Node):
         self._motion = MotionClock(self)
         latency_s = self._settings.simulated_latency_s if self._motion.simulated else 0.0
         latency_ns = round(latency_s * convert.SECOND_NS)
-        self._inference = Inference(loaded.policy, timeout_ns, time.monotonic_ns, latency_ns)
+        warm_up_ns = round(self._settings.warm_up_timeout_s * convert.SECOND_NS)
+        self._inference = Inference(
+            loaded.policy, timeout_ns, time.monotonic_ns, latency_ns, warm_up_ns
+        )
         self._conductor = Conductor(
             loaded.robot,
             loaded.contract,

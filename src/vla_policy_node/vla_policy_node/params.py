@@ -54,10 +54,12 @@ class Parameters:
     chunks: str = _text(
         "continue",
         "How a chunk follows the one before it. `continue`: a policy that can is told what the "
-        "arm carries out anyway, and goes on from there (real-time chunking); any other replaces. "
-        "`replace`: the new chunk as it is. `ensemble`: the mean of what all chunks of the run "
-        "say about a moment. The motion is jerk-bounded in each case.",
-        choices=("continue", "replace", "ensemble"),  # as in core/chunks.py
+        "arm carries out anyway, and goes on from there (real-time chunking); any other blends. "
+        "`blend`: a new chunk begins where the running plan is, and the difference fades away "
+        "over 1.5 times the delay of an answer. `replace`: the new chunk as it is; the arm of a "
+        "policy that answers late goes back and forth. `ensemble`: the mean of what all chunks of "
+        "the run say about a moment. The motion is jerk-bounded in each case.",
+        choices=("continue", "blend", "replace", "ensemble"),  # as in core/chunks.py
     )
     planner: str = _text(
         "smooth",
@@ -132,6 +134,14 @@ class Parameters:
         "s",
         0.0,
         60.0,
+    )
+    warm_up_timeout_s: float = _number(
+        300.0,
+        "The same for a policy's first answer, after the start and after it was away: compilers "
+        "and caches. Not below `inference_timeout_s`.",
+        "s",
+        0.1,
+        3600.0,
     )
     startup_timeout_s: float = _number(
         15.0,

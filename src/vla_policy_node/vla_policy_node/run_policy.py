@@ -19,9 +19,7 @@ from vla_policy_node.core.session import Ended, Termination, goal_problem
 class RunPolicyServer:
     """Begins a run for each goal and hands its end to the client. A newer run preempts."""
 
-    def __init__(
-        self, node: Node, conductor: Conductor, motion_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, node: Node, conductor: Conductor, motion_ns: Callable[[], int]) -> None:
         """Offer the action.
 
         Args:

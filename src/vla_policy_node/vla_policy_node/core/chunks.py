@@ -14,7 +14,10 @@ from vla_policy_node.core.planner import Event
 
 Array = NDArray[np.float64]
 
-CONTINUE, REPLACE, ENSEMBLE = "continue", "replace", "ensemble"
+CONTINUE, BLEND, REPLACE, ENSEMBLE = "continue", "blend", "replace", "ensemble"
+# A new chunk is blended in over this many delays of an answer, at least over this time. Measured:
+# docs/reference/chunk_succession.md.
+BLEND_DELAYS, LEAST_BLEND_NS = 1.5, 300_000_000
 # Chunks that an ensemble is made of: as many as can overlap.
 HISTORY = 32
 # ACT's: of predictions of the same moment, each is worth this much less than the one before it.
@@ -146,10 +149,11 @@ class Succession:
         """Begin without a chunk.
 
         Args:
-            how: `CONTINUE`, `REPLACE` or `ENSEMBLE`.
+            how: `CONTINUE`, `BLEND`, `REPLACE` or `ENSEMBLE`.
             continues: The policy takes what is committed.
         """
         self._continues = continues and how == CONTINUE
+        self._blends = how == BLEND or (how == CONTINUE and not continues)
         self._ensemble = how == ENSEMBLE
         self._older: deque[Rows] = deque(maxlen=HISTORY)
         # The chunk behind the plan that runs, and the one behind a plan that is under way.
@@ -159,6 +163,14 @@ class Succession:
     def begin(self) -> None:
         """A new instruction: what was predicted under the old one is averaged no more."""
         self._older.clear()
+
+    def blend_ns(self, delay_ns: int) -> int:
+        """Return over how long a new chunk is blended in, 0 where it is not.
+
+        Args:
+            delay_ns: From an observation to the moment from which the arm follows its chunk.
+        """
+        return max(round(BLEND_DELAYS * delay_ns), LEAST_BLEND_NS) if self._blends else 0
 
     def merged(self, rows: Rows) -> Array:
         """Return the positions to follow for a chunk that has arrived."""

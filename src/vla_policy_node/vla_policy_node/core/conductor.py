@@ -18,8 +18,15 @@ from smooth_motion import GripperPlan, MotionError, Plan, Robot
 from smooth_motion.clocks import ClockWatch, set_by
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
 from vla_policies.rtc import Committed
-from vla_policy_node.core.chunks import Rows, Succession, UnusableError, finite_part
-from vla_policy_node.core.contract import REFUSE, Contract
+from vla_policy_node.core.chunks import (
+    BLEND,
+    REPLACE,
+    Rows,
+    Succession,
+    UnusableError,
+    finite_part,
+)
+from vla_policy_node.core.contract import REFUSE, STOP_AND_GO, Contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.observation import ObservationBuffer
 from vla_policy_node.core.pace import Pace
@@ -142,6 +149,9 @@ class Asker(Protocol):
     def overdue(self) -> bool:
         """Whether the policy has been reported as hanging and has still not returned."""
 
+    def warming_up(self, steady_ns: int) -> str:
+        """Say that a first answer takes long, empty where none does."""
+
     def begin(self) -> None:
         """Begin a new generation."""
 
@@ -214,7 +224,9 @@ class Conductor:
             with_gripper=self._gripper_column is not None,
         )
         self._similar_rad = parameters.similar_state_rad
-        self._succession = Succession(parameters.chunks, continues=inference.continues)
+        self._stop_and_go = contract.execution == STOP_AND_GO
+        how = REPLACE if self._stop_and_go else parameters.chunks
+        self._succession = Succession(how, continues=inference.continues)
         self._pace = Pace()
         self._watch = ClockWatch(CLOCK_STEP_NS)
         self._away = ""
@@ -228,11 +240,22 @@ class Conductor:
         self._stopped = ""
         # What does not stop the arm but matters, by its kind; once a run each.
         self._remarks: dict[str, str] = {}
-        self._known = remarks
+        self._known = remarks + self._manner(inference.continues)
         self._check = ChunkCheck(contract, spec, robot)
         self._first = True
         self._rejections, self._rejection = 0, ""
         self._outputs = Outputs()
+
+    def _manner(self, continues: bool) -> tuple[str, ...]:
+        """Say how chunks follow one another, where a user might expect something else."""
+        if self._stop_and_go:
+            return (f"{STOP_AND_GO}: the arm rests while the policy is at work",)
+        if not continues and self._succession.blend_ns(0) > 0:
+            return (
+                f"chunks: {BLEND}; {self._spec.policy_id} cannot continue what the arm carries "
+                "out anyway, so each chunk begins where the arm is led",
+            )
+        return ()
 
     # -- inputs -----------------------------------------------------------------------------------
 
@@ -371,7 +394,12 @@ class Conductor:
             waiting_for.append(f"{self._spec.policy_id}: has not returned from its last call")
         permit = self.permit.problem(now_ns, steady_ns)
         latched = self.permit.latched
-        self._end(self._session.update(permit, latched, waiting_for, steady_ns, self._away))
+        warming_up = self._inference.warming_up(steady_ns)
+        if warming_up:
+            warming_up = f"{self._spec.policy_id}: {warming_up}"
+        self._end(
+            self._session.update(permit, latched, waiting_for, steady_ns, self._away, warming_up)
+        )
         answer = self._inference.poll(steady_ns)
         if answer is not None and self._session.active:
             self._take(answer, now_ns, steady_ns)
@@ -402,6 +430,8 @@ class Conductor:
     # -- what a step does -------------------------------------------------------------------------
 
     def _due(self, now_ns: int, steady_ns: int) -> bool:
+        if self._stop_and_go and (self._pending or not self._planner.resting(now_ns)):
+            return False
         if self._submitted_ns is None:
             return True
         since_ns = steady_ns - self._submitted_ns
@@ -502,7 +532,8 @@ class Conductor:
         dt_ns = round(action.dt_s * SECOND_NS / self._planner.scaling)
         rows = Rows(stamp_ns, dt_ns, np.asarray(action.positions, np.float64))
         try:
-            rows, cut = finite_part(rows, self._planner.earliest_ns(now_ns), action.joint_names)
+            from_ns = stamp_ns if self._stop_and_go else self._planner.earliest_ns(now_ns)
+            rows, cut = finite_part(rows, from_ns, action.joint_names)
         except UnusableError as error:
             self._refuse(str(error), steady_ns)
             return
@@ -522,6 +553,8 @@ class Conductor:
             dt_ns=dt_ns,
             arm=positions[:, self._arm_columns],
             gripper=positions[:, column] if column is not None else None,
+            blend_ns=self._succession.blend_ns(self._pace.delay.p99_ns),
+            whole=self._stop_and_go,
         )
         self._pending = (targets, rows, stamp_ns)
 

@@ -21,6 +21,7 @@ ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 STATE_FIELDS = ("position", "velocity")
 SHARED, OWN = "shared", "own"
 REFUSE, WARN = "refuse", "warn"
+CONTINUOUS, STOP_AND_GO = "continuous", "stop_and_go"
 
 
 class ContractError(ValueError):
@@ -79,6 +80,7 @@ class Contract:
         policy_python: Interpreter of its own process; empty for the node's.
         policy_environment: Variables of its own process.
         unit_check: `REFUSE` numbers that look like another unit or order, or `WARN` of them.
+        execution: `CONTINUOUS`, or `STOP_AND_GO`: the arm rests while the policy is at work.
         images: One entry an image feature.
         states: One entry a state feature.
         action_joints: Joints of the robot, in the order of the action's columns.
@@ -92,6 +94,7 @@ class Contract:
     policy_python: str
     policy_environment: Mapping[str, str]
     unit_check: str
+    execution: str
     images: tuple[ImageSource, ...]
     states: tuple[StateSource, ...]
     action_joints: tuple[str, ...]
@@ -215,7 +218,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     root.only("policy", "observation", "action")
     policy = root.table("policy")
     own = ("python", "environment")
-    optional = ("process", *own, "unit_check")
+    optional = ("process", *own, "unit_check", "execution")
     policy.only("name", "options", *optional, optional=optional)
     process = policy.one_of("process", (SHARED, OWN)) if "process" in policy.keys else SHARED
     for key in own:
@@ -248,6 +251,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
         policy_python=policy.text("python") if "python" in policy.keys else "",
         policy_environment=policy.variables("environment"),
         unit_check=policy.choice("unit_check", (REFUSE, WARN)),
+        execution=policy.choice("execution", (CONTINUOUS, STOP_AND_GO)),
         images=tuple(images),
         states=tuple(states),
         action_joints=columns,

@@ -51,6 +51,10 @@ class _Reply:
     away: bool = False
 
 
+# A first answer that takes no longer than this is nobody's concern.
+WORTH_SAYING_NS = 1_000_000_000
+
+
 class Inference:
     """Asks a policy in a thread of its own.
 
@@ -67,6 +71,7 @@ class Inference:
         timeout_ns: int,
         stopwatch_ns: Callable[[], int] | None = None,
         latency_ns: int = 0,
+        warm_up_ns: int = 0,
     ) -> None:
         """Start the thread.
 
@@ -75,6 +80,8 @@ class Inference:
             timeout_ns: A policy that takes longer is reported as hanging.
             stopwatch_ns: The host's steady clock, by which the timeout counts: whether a policy
                 lives is no matter of simulated time. None: the times that are passed in.
+            warm_up_ns: The same of its first answer, where that may take longer: the first one
+                after the start, and after the policy was away.
             latency_ns: An answer does not count earlier after its question than this.
         """
         self._stopwatch_ns, self._latency_ns = stopwatch_ns, latency_ns
@@ -82,7 +89,8 @@ class Inference:
         self._policy = policy
         self._continuing = continuing(policy)
         self.continues = self._continuing is not None
-        self._timeout_ns = timeout_ns
+        self._timeout_ns, self._warm_up_ns = timeout_ns, max(warm_up_ns, timeout_ns)
+        self._warm = False
         self._generation = 0
         self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[_Reply] = queue.SimpleQueue()
@@ -103,6 +111,23 @@ class Inference:
         if asked is None or self._overdue:
             return False
         return steady_ns - asked.submitted_ns >= self._latency_ns and self._replies.empty()
+
+    @property
+    def limit_ns(self) -> int:
+        """How long the answer that is waited for may take."""
+        return self._timeout_ns if self._warm else self._warm_up_ns
+
+    def warming_up(self, steady_ns: int) -> str:
+        """Say that a first answer takes longer than others may, empty where none does."""
+        if self._asked is None or self._warm or self._overdue:
+            return ""
+        waited_ns = self._waited_ns(steady_ns)
+        if waited_ns < WORTH_SAYING_NS:
+            return ""
+        return (
+            f"warms up: its first answer has taken {waited_ns / 1e9:.0f} s, at most "
+            f"{self._warm_up_ns / 1e9:g} s are allowed (warm_up_timeout_s)"
+        )
 
     @property
     def overdue(self) -> bool:
@@ -141,20 +166,28 @@ class Inference:
         try:
             reply = self._replies.get_nowait()
         except queue.Empty:
-            waited_ns = self._stopwatch(steady_ns) - self._asked_at_ns
-            if self._overdue or waited_ns <= self._timeout_ns:
+            waited_ns = self._waited_ns(steady_ns)
+            if self._overdue or waited_ns <= self.limit_ns:
                 return None
             self._overdue = True
             if asked.generation != self._generation:
                 return None
-            failure = f"has not answered for {waited_ns / 1e9:.2f} s"
+            name = "inference_timeout_s" if self._warm else "warm_up_timeout_s"
+            failure = (
+                f"has not answered for {waited_ns / 1e9:.2f} s; where it may take longer, raise "
+                f"{name} ({self.limit_ns / 1e9:g} s)"
+            )
             return Answer(stamp_ns, asked.submitted_ns, steady_ns, None, failure)
         reported, self._overdue, self._asked = self._overdue, False, None
+        self._warm = not reply.away
         if reported or asked.generation != self._generation:
             return None
         return Answer(
             stamp_ns, asked.submitted_ns, steady_ns, reply.action, reply.failure, reply.away
         )
+
+    def _waited_ns(self, steady_ns: int) -> int:
+        return self._stopwatch(steady_ns) - self._asked_at_ns
 
     def _stopwatch(self, steady_ns: int) -> int:
         return steady_ns if self._stopwatch_ns is None else self._stopwatch_ns()

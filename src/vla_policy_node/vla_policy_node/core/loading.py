@@ -4,9 +4,9 @@
 from dataclasses import dataclass
 
 from smooth_motion import Robot, load_robot
-from vla_policies import Policy, PolicyError, load_policy
+from vla_policies import Policy, PolicyError, PolicySpec, load_policy
 from vla_policies.own_process import Launch, OwnProcessPolicy
-from vla_policy_node.core.contract import OWN, Contract, ContractError, load_contract
+from vla_policy_node.core.contract import OWN, STOP_AND_GO, Contract, ContractError, load_contract
 from vla_policy_node.core.plausibility import check_training
 from vla_policy_node.params import Parameters, parse_options
 
@@ -32,6 +32,25 @@ class Loaded:
 
 # A process of its own is given up first, by whoever watches it.
 GRACE_S = 1.0
+
+
+def check_length(contract: Contract, spec: PolicySpec, parameters: Parameters) -> None:
+    """Refuse chunks that are over before the arm could follow them, however fast the answer.
+
+    Raises:
+        ContractError: They are, and the contract does not say what to do.
+    """
+    lead_s = parameters.overlap_s + parameters.planning_margin_s
+    lasts_s = (spec.chunk_size - 1) * spec.dt_s
+    if contract.execution == STOP_AND_GO or lasts_s > lead_s:
+        return
+    raise contract.error(
+        "policy.execution",
+        f"a chunk of {spec.policy_id} lasts {lasts_s:.2f} s ({spec.chunk_size} rows, "
+        f"{spec.dt_s:.3g} s apart) and the arm follows it {lead_s:.2f} s after its observation at "
+        "the earliest (overlap_s + planning_margin_s), so it would never move; write "
+        f"execution: {STOP_AND_GO} under policy, or let the policy return more rows",
+    )
 
 
 def load(parameters: Parameters) -> Loaded:
@@ -64,6 +83,7 @@ def load(parameters: Parameters) -> Loaded:
         raise ContractError(f"{at}: {error}") from error
     try:
         contract = contract.narrowed_to(policy.spec)
+        check_length(contract, policy.spec, parameters)
         doubts = check_training(contract, policy.spec, robot)
         return Loaded(robot, contract, policy, timeout_s, (*doubts, *policy.spec.notes))
     except ContractError:

@@ -8,7 +8,7 @@ nothing is sent and the running plan ends at rest.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -98,12 +98,21 @@ class Targets:
         dt_ns: Time between rows.
         arm: (T, J) rad, columns in the robot file's order.
         gripper: (T,) or None when the policy does not command it.
+        blend_ns: Over how long the arm's difference from the running plan fades; 0 for none.
+        whole: Carried out from row 0 on, whenever the plan begins.
     """
 
     start_ns: int
     dt_ns: int
     arm: NDArray[np.float64]
     gripper: NDArray[np.float64] | None
+    blend_ns: int = 0
+    whole: bool = False
+
+    @property
+    def times_ns(self) -> NDArray[np.int64]:
+        """Time of each row, (T,)."""
+        return self.start_ns + self.dt_ns * np.arange(len(self.arm), dtype=np.int64)
 
     @property
     def end_ns(self) -> int:
@@ -124,6 +133,30 @@ class Motion:
     arm: Plan
     gripper: GripperPlan | None
     splice_ns: int
+
+
+def blended(
+    positions: NDArray[np.float64],
+    times_ns: NDArray[np.int64],
+    splice_ns: int,
+    at: NDArray[np.float64],
+    blend_ns: int,
+) -> NDArray[np.float64]:
+    """Return a chunk that begins where the arm is led and leaves the difference gradually.
+
+    A policy that begins its chunks where it saw the arm is behind by what the arm moved while the
+    policy was at work. Without this, each chunk takes the arm back by that.
+
+    Args:
+        positions: (T, J) rad.
+        times_ns: (T,) of the rows.
+        splice_ns: From when on the chunk is followed.
+        at: (J,) where the arm is led then, rad.
+        blend_ns: How long the difference lasts; it falls linearly.
+    """
+    there = np.array([np.interp(splice_ns, times_ns, column) for column in positions.T])
+    left = 1.0 - np.clip((times_ns - splice_ns) / blend_ns, 0.0, 1.0)
+    return np.asarray(positions + left[:, None] * (at - there))
 
 
 class Planner:
@@ -281,6 +314,14 @@ class Planner:
         plan = self._running.newest if self.in_flight else self._running.plan
         return max(0, plan.end_ns - now_ns)
 
+    def resting(self, now_ns: int) -> bool:
+        """Whether everything that was sent has been carried out."""
+        if self._gripper is not None:
+            running = self._gripper.running
+            if now_ns < running.start_ns + int(running.times_ns[-1]):
+                return False
+        return not self.in_flight and self.remaining_ns(now_ns) == 0
+
     def lead_ns(self, latency_ns: int) -> int:
         """Return how long before a plan's end the next observation must go to the policy.
 
@@ -339,17 +380,24 @@ class Planner:
             )
             earliest_ns = max(earliest_ns, within_from_ns(running, limits))
         splice = splice_ns(running, earliest_ns)
-        if not targets.end_ns > splice:
+        if targets.whole:
+            targets = replace(targets, start_ns=splice)
+        elif not targets.end_ns > splice:
             late_s = (splice - targets.end_ns) / 1e9
             raise RefusalError(
                 f"the chunk ends {late_s:.3f} s before a plan could follow it: the policy is too "
-                "slow for the length of its chunks"
+                "slow for the length of its chunks; give it longer ones or a faster computer, or "
+                "write execution: stop_and_go under policy in the contract"
             )
         cut = max(min(now_ns, self._controller_ns) - START_BACK_NS, running.start_ns)
         cut = self._running.distinct_start(cut)
         try:
-            chunk = Chunk(limits.joint_names, targets.start_ns, targets.dt_ns, targets.arm)
-            tail = track(chunk, running.state(splice), limits, start_ns=splice, config=config)
+            begin, rows = running.state(splice), targets.arm
+            if targets.blend_ns > 0:
+                rows = np.clip(rows, limits.position_lower, limits.position_upper)
+                rows = blended(rows, targets.times_ns, splice, begin.position, targets.blend_ns)
+            chunk = Chunk(limits.joint_names, targets.start_ns, targets.dt_ns, rows)
+            tail = track(chunk, begin, limits, start_ns=splice, config=config)
             arm = overlap(running, tail, cut_ns=cut)
             gripper = None
             if self._gripper is not None and targets.gripper is not None:

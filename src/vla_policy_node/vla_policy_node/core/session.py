@@ -164,6 +164,7 @@ class Session:
         waiting_for: Sequence[str],
         now_ns: int,
         away: str = "",
+        warming_up: str = "",
     ) -> Ended | None:
         """Move on with the newest inputs, and return the run if it ends by them.
 
@@ -176,9 +177,10 @@ class Session:
             waiting_for: What is missing, stale or frozen.
             now_ns: Steady clock.
             away: Why the policy cannot be reached, empty when it can.
+            warming_up: How far the policy's first answer is, which has a time limit of its own.
         """
         run = self._run
-        everything = tuple(each for each in (permit, *waiting_for, away) if each)
+        everything = tuple(each for each in (permit, *waiting_for, away, warming_up) if each)
         if run is None:
             self.waiting_for = everything
             return None
@@ -206,7 +208,7 @@ class Session:
         if permit:
             self.state = State.NO_PERMIT
         else:
-            self.state = State.WAITING if waiting_for or away else State.RUNNING
+            self.state = State.WAITING if everything else State.RUNNING
         return None
 
     def received(self, phase: str, latency_s: float) -> None:
