@@ -57,13 +57,11 @@ class PolicyNode(Node):
         self._arm_joints = loaded.robot.limits.joint_names
         self._gripper_joints = (loaded.robot.gripper.joint,)
         self._policy_id = loaded.policy.spec.policy_id
-        timeout_ns = round(loaded.timeout_s * convert.SECOND_NS)
         self._motion = MotionClock(self)
         latency_s = self._settings.simulated_latency_s if self._motion.simulated else 0.0
         latency_ns = round(latency_s * convert.SECOND_NS)
-        warm_up_ns = round(self._settings.warm_up_timeout_s * convert.SECOND_NS)
         self._inference = Inference(
-            loaded.policy, timeout_ns, time.monotonic_ns, latency_ns, warm_up_ns
+            loaded.policy, loaded.timeout_ns, time.monotonic_ns, latency_ns, loaded.warm_up_ns
         )
         self._conductor = Conductor(
             loaded.robot,
@@ -75,8 +73,6 @@ class PolicyNode(Node):
             self._motion.elapsed_ns,
             loaded.remarks,
         )
-        for remark in loaded.remarks:
-            self.get_logger().warn(remark)
         self._reported: tuple[object, ...] = ()
         self._publish_to()
         self._subscribe_to(loaded.robot.arm_controller, loaded.robot.gripper.controller)

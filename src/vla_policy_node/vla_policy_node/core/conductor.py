@@ -245,6 +245,8 @@ class Conductor:
         self._first = True
         self._rejections, self._rejection = 0, ""
         self._outputs = Outputs()
+        for remark in self._known:
+            self._log(Level.WARN, remark)
 
     def _manner(self, continues: bool) -> tuple[str, ...]:
         """Say how chunks follow one another, where a user might expect something else."""

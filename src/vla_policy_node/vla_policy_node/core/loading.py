@@ -19,14 +19,16 @@ class Loaded:
         robot: The robot.
         contract: Narrowed to the features that the policy needs.
         policy: The policy. Whoever loads it must close it.
-        timeout_s: After this long a call of the policy does not return any more.
+        timeout_ns: After this long a call of the policy does not return any more.
+        warm_up_ns: The same of its first call.
         remarks: What its user should know, a line each.
     """
 
     robot: Robot
     contract: Contract
     policy: Policy
-    timeout_s: float
+    timeout_ns: int
+    warm_up_ns: int
     remarks: tuple[str, ...] = ()
 
 
@@ -68,13 +70,13 @@ def load(parameters: Parameters) -> Loaded:
     name = parameters.policy or contract.policy_name
     if name == contract.policy_name:
         options = {**contract.policy_options, **options}
-    timeout_s = parameters.inference_timeout_s
+    timeout_s, grace_s = parameters.inference_timeout_s, 0.0
     try:
         if parameters.policy_python or contract.policy_process == OWN:
             python = parameters.policy_python or contract.policy_python
             launch = Launch(name, options, python, contract.policy_environment)
             policy: Policy = OwnProcessPolicy(launch, timeout_s)
-            timeout_s += GRACE_S
+            grace_s = GRACE_S
         else:
             policy = load_policy(name, options)
     except PolicyError as error:
@@ -85,7 +87,14 @@ def load(parameters: Parameters) -> Loaded:
         contract = contract.narrowed_to(policy.spec)
         check_length(contract, policy.spec, parameters)
         doubts = check_training(contract, policy.spec, robot)
-        return Loaded(robot, contract, policy, timeout_s, (*doubts, *policy.spec.notes))
+        return Loaded(
+            robot,
+            contract,
+            policy,
+            round((timeout_s + grace_s) * 1e9),
+            round((parameters.warm_up_timeout_s + grace_s) * 1e9),
+            (*doubts, *policy.spec.notes),
+        )
     except ContractError:
         policy.close()
         raise
