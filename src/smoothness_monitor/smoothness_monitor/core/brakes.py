@@ -125,12 +125,20 @@ def hold(
     return Plan(joint_names, start, times, rows, zero, zero)
 
 
-def hold_gripper(running: GripperPlan, *, now_ns: int, overlap_ns: int) -> GripperPlan:
+def hold_gripper(
+    running: GripperPlan, *, now_ns: int, controller_ns: int, overlap_ns: int
+) -> GripperPlan:
     """Return the gripper trajectory that goes on for the overlap and then stays.
 
     It keeps the command, not the measured position: a grasp holds by the difference.
+
+    Args:
+        running: What its controller runs when the trajectory arrives.
+        now_ns: ROS time.
+        controller_ns: Stamp of its controller's newest cycle. One that lags is met where it is.
+        overlap_ns: How long the running motion goes on.
     """
-    cut, splice = now_ns - START_BACK_NS, now_ns + overlap_ns
+    cut, splice = min(now_ns, controller_ns) - START_BACK_NS, now_ns + overlap_ns
     knots = running.start_ns + running.times_ns
     kept = knots[(knots > cut) & (knots < splice)].tolist()
     times = [cut, *kept, splice]

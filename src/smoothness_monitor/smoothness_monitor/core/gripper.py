@@ -24,6 +24,9 @@ MAX_POINTS = 1000
 MAX_DURATION_NS = 600 * 1_000_000_000
 # rad or m; a controller that runs a plan reports the plan itself, to rounding.
 SAME_MOTION = 1e-5
+# A plan reaches a controller within this time, in all but the rarest cases.
+ADOPTED_NS = 60_000_000
+_FOR_EVER_NS = 2**62
 
 
 class GripperAccount:
@@ -44,6 +47,7 @@ class GripperAccount:
         self._arrived_ns: int | None = None
         self._sent: deque[GripperPlan] = deque(maxlen=HISTORY)
         self._under_way: list[GripperPlan] = []
+        self._sent_ns = 0
 
     def observe(self, message: ControllerState, now_ns: int) -> None:
         """Take in a message of the gripper's controller; one that cannot be used is passed over.
@@ -73,11 +77,11 @@ class GripperAccount:
         else:
             self.running = plan
             ran = next((i for i, each in enumerate(self._under_way) if each is plan), -1)
-        # What it did not turn to in a second was lost.
+        # What it is heard not to follow where that leaves the older one was lost.
         self._under_way = [
             each
             for each in self._under_way[ran + 1 :]
-            if message.stamp_ns <= each.start_ns + 1_000_000_000
+            if message.stamp_ns <= parts_ns(each, self.running)
         ]
 
     def _identified(
@@ -90,9 +94,10 @@ class GripperAccount:
                     return plan
         return None
 
-    def sent(self, plan: GripperPlan) -> None:
-        """Note that a plan goes to the controller."""
+    def sent(self, plan: GripperPlan, ros_ns: int) -> None:
+        """Note that a plan goes to the controller, at a ROS time."""
         self._sent.append(plan)
+        self._sent_ns = ros_ns
         self._under_way.append(plan)
         del self._under_way[:-HISTORY]
 
@@ -106,18 +111,42 @@ class GripperAccount:
         running = [] if self.running is None else [self.running]
         return [*running, *self._under_way]
 
-    @property
-    def commanded(self) -> GripperPlan | None:
-        """The plan that was sent last and may run, None when none was."""
-        if self._under_way:
-            return self._under_way[-1]
-        sent = any(plan is self.running for plan in self._sent)
-        return self.running if sent else None
+    def common(self, now_ns: int, overlap_ns: int) -> tuple[GripperPlan, int] | None:
+        """Return what a hold has to continue, and for how long; None when nothing was sent.
+
+        It is to fit whatever the controller may be running, as `Account.common` says.
+
+        Args:
+            now_ns: ROS time.
+            overlap_ns: How long the running motion is to go on.
+        """
+        if not self._under_way:
+            sent = any(plan is self.running for plan in self._sent)
+            return (self.running, overlap_ns) if sent and self.running is not None else None
+        newest = self._under_way[-1]
+        parted_ns = min(
+            (parts_ns(newest, plan) for plan in self.may_run[:-1]), default=now_ns + overlap_ns
+        )
+        if parted_ns >= now_ns + ADOPTED_NS or self.running is None:
+            return newest, min(overlap_ns, parted_ns - now_ns)
+        passed_by = self.stamp_ns >= self._sent_ns + ADOPTED_NS
+        return (self.running if passed_by else newest), overlap_ns
 
     def distinct(self, start_ns: int) -> bool:
         """Return whether a start can be told from those of the plans that may be known."""
         known = [*self._sent, *([] if self.running is None else [self.running])]
         return all(abs(start_ns - plan.start_ns) >= DISTINCT_NS for plan in known)
+
+
+def parts_ns(new: GripperPlan, old: GripperPlan) -> int:
+    """Return the absolute time until which two plans are the same motion."""
+    knots = np.concatenate((new.start_ns + new.times_ns, old.start_ns + old.times_ns))
+    times = np.unique(knots[knots >= new.start_ns])
+    same = np.abs(_at(new, times) - _at(old, times)) <= SAME_MOTION
+    if same.all():
+        # They stay where they end.
+        return _FOR_EVER_NS
+    return int(times[max(int(np.argmin(same)) - 1, 0)])
 
 
 def plan_of(trajectory: Trajectory, joint: str) -> tuple[GripperPlan | None, str]:

@@ -192,7 +192,7 @@ class Monitor:
         if decision.plan is None:
             self._refuse(decision.reason, decision.trips, now)
         else:
-            self.gripper.sent(decision.plan)
+            self.gripper.sent(decision.plan, now.ros_ns)
             self._out.gripper.append(Trajectory.of_gripper(decision.plan))
         return self._out.take()
 

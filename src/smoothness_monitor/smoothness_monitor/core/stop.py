@@ -138,11 +138,17 @@ class Stop:
         self._brakes += 1
         self.phase = Phase.STOPPING
         self._ladder = None
-        commanded = self._gripper.commanded
+        now_ns, overlap_ns = sight.now.ros_ns, nanoseconds(self._config.stop_overlap_s)
+        commanded = self._gripper.common(now_ns, overlap_ns)
         if commanded is not None:
-            overlap_ns = nanoseconds(self._config.stop_overlap_s)
-            hold = brakes.hold_gripper(commanded, now_ns=sight.now.ros_ns, overlap_ns=overlap_ns)
-            self._gripper.sent(hold)
+            running, overlap_ns = commanded
+            hold = brakes.hold_gripper(
+                running,
+                now_ns=now_ns,
+                controller_ns=self._gripper.stamp_ns,
+                overlap_ns=overlap_ns,
+            )
+            self._gripper.sent(hold, now_ns)
             self._out.gripper.append(Trajectory.of_gripper(hold))
         if self._account.running is None:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
