@@ -6,9 +6,9 @@
 The monitor's core stands between an attacker and two emulated joint_trajectory_controllers, of arm
 and gripper, with all of a real one's pitfalls (a stamp of 0 starts now, what is past is entered in
 its middle, a first point ahead is approached from the measured joints). Messages take their time:
-states come late, in bursts or not at all, trajectories to the controller late or never, on the
-topic or as action goals. The attacker knows everything and sends what is nearly right: see
-`ATTACKS`. In between the arm is stopped, reset, slowed down.
+states come late, in bursts or not at all, controllers stall and catch up, trajectories to them
+come late or never, on the topic or as action goals. The attacker knows everything and sends what
+is nearly right: see `ATTACKS`. In between the arm is stopped, reset, slowed down.
 
 The arm's reference must keep position, velocity, acceleration and jerk, by divided differences,
 to 1.001 of the limits; the gripper's its rate. No detector of the controller's command may trip,
@@ -188,8 +188,8 @@ class Episode:
         self.fast = bool(rng.random() < 0.06)
         self.period_ns = 2 * MS if self.fast else 10 * MS
         # Broken one way at a time: of two at once nobody could tell what runs.
-        ways = ("sound", "states", "commands", "goals")
-        self.way = str(rng.choice(ways, p=[0.3, 0.3, 0.3, 0.1]))
+        ways = ("sound", "states", "commands", "goals", "late")
+        self.way = str(rng.choice(ways, p=[0.2, 0.3, 0.3, 0.1, 0.1]))
         self.lenient = bool(rng.random() < 0.85)
         config = replace(
             load_config(MONITOR_FILE),
@@ -208,6 +208,9 @@ class Episode:
         self.gripper = Controller(("finger",), np.array([0.5]), self.period_ns, options)
         self.now = EPOCH + int(rng.integers(10**9))
         self.began = self.cycle_ns = self.now
+        # Cycles of a controller that stalls: it runs them later, all at once, by their own time.
+        self.stalled_until = 0
+        self.backlog: list[int] = []
         self.events: list[tuple[int, int, Callable[[], None]]] = []
         self.order = 0
         self.delivered: dict[str, int] = {}
@@ -258,9 +261,21 @@ class Episode:
         return int(rng.gamma(1.5, 1.5) * MS)
 
     def cycle(self) -> None:
+        """Run the cycles that are due, and the monitor's tick."""
+        if self.way == "late" and not self.backlog and self.rng.random() < 0.05:
+            self.stalled_until = self.now + int(self.rng.integers(20, 90)) * MS
+        self.backlog.append(self.now)
+        if self.now >= self.stalled_until:
+            for due in self.backlog:
+                self.controllers(due)
+            self.backlog.clear()
+        if (self.now - self.began) % (10 * MS) < self.period_ns:
+            self.take(self.monitor.tick(self.clocks))
+
+    def controllers(self, now: int) -> None:
         """Run both controllers and the encoders; tell the monitor."""
         self.result.counts["cycles"] += 1
-        monitor, now = self.monitor, self.now
+        monitor = self.monitor
         state, grip = self.arm.cycle(now), self.gripper.cycle(now)
         delay = self.state_delay()
         if state is not None and delay is not None:
@@ -276,8 +291,7 @@ class Episode:
         if self.slow:
             # One joint drifts away from its reference and comes back: the motion is slowed down.
             x = (now - self.slow_from) * 1e-9
-            up, down = np.clip([x, 3.0 - x], 0.0, 1.0)
-            share = min(up, down)
+            share = min(max(min(x, 2.2 - x), 0.0), 1.0)
             position[0] += 0.26 * share**3 * (10.0 - 15.0 * share + 6.0 * share**2)
         joints = JointStates(now, (*self.limits.joint_names,), position.tolist())
         self.later(
@@ -285,8 +299,6 @@ class Episode:
             lambda: self.take(monitor.on_joint_states(joints, self.clocks)),
             "joints",
         )
-        if (now - self.began) % (10 * MS) < self.period_ns:
-            self.take(monitor.tick(self.clocks))
 
     def take(self, outputs: Outputs) -> None:
         """Carry out what the monitor wants."""
@@ -348,6 +360,7 @@ class Episode:
     def tick(self) -> None:
         rng, monitor = self.rng, self.monitor
         state = monitor.state
+        self.result.counts["slowed down"] += monitor.snapshot().speed_scaling < 1.0
         if state is State.READY and rng.random() < 0.004:
             self.result.counts["stops"] += 1
             self.take(monitor.request_stop("fuzz", self.clocks)[2])
@@ -433,7 +446,9 @@ class Episode:
             cycle = account.cycle
             assert cycle is not None
             back = int(rng.choice([0, 5, 20, 50, 200])) * MS
-            cut = min(self.now, cycle.stamp_ns + int(rng.integers(0, 3)) * 5 * MS) - back
+            cut = self.now - back
+            if rng.random() < 0.5:
+                cut = min(self.now, cycle.stamp_ns + int(rng.integers(0, 3)) * 5 * MS) - back
             if rng.random() < 0.8:
                 cut = max(cut, running.start_ns)
             plan = overlap(running, tail, cut_ns=min(cut, splice))
@@ -721,7 +736,7 @@ def run(seed: int, count: int) -> Result:
 COUNTS = (
     *("trajectories", "gripper trajectories", "forwarded", "forwarded to the gripper"),
     *("episodes", "cycles", "stops", "lost on the way to a controller", "dropped as too old"),
-    *("refused by a controller", "brakes as goals", "given up", "without a plan"),
+    *("refused by a controller", "brakes as goals", "given up", "slowed down", "without a plan"),
 )
 NAMES = tuple(dict.fromkeys(attack.__name__ for attack in ATTACKS))
 SENT = tuple(part for name in NAMES for part in (name, f"{name}: forwarded"))

@@ -15,6 +15,11 @@ import numpy.typing as npt
 from smooth_motion.errors import MotionError
 from smooth_motion.limits import FloatArray, IntArray, frozen_array
 
+# Rows further ahead than this are ignored, as the arm's tracker does; of more rows than these some
+# are passed over.
+HORIZON_NS = 8_000_000_000
+MAX_ROWS = 240
+
 
 @dataclass(frozen=True)
 class GripperLimits:
@@ -97,7 +102,9 @@ def track_gripper(
 
     From the cut to the splice the result repeats the running plan, as the arm's does: a controller
     that receives it in between sees no step. Targets outside the position limits are clipped
-    to them. Rows at or before the splice are skipped; the last row is approached in any case.
+    to them. Rows at or before the splice are skipped, and those more than `HORIZON_NS` ahead; of
+    more than `MAX_ROWS` that are left as many are kept. The last row kept is approached in any
+    case.
 
     Args:
         chunk_positions: (T,) targets; row i is for `chunk_start_ns + i * dt_ns`.
@@ -131,13 +138,18 @@ def track_gripper(
     times = [cut_ns, *kept_ns] + [splice_ns] * (splice_ns > cut_ns)
     positions = [running.position(t) for t in times]
 
-    rows_ns = chunk_start_ns + dt_ns * np.arange(targets.size, dtype=np.int64)
-    ahead = rows_ns > splice_ns
-    for t, target in zip(rows_ns[ahead].tolist(), targets[ahead].tolist(), strict=True):
+    since_ns = splice_ns - chunk_start_ns
+    first = min(max(since_ns // dt_ns + 1, 0), targets.size)
+    end = min(max((since_ns + HORIZON_NS) // dt_ns + 1, first), targets.size)
+    rows = np.arange(first, end)
+    if rows.size > MAX_ROWS:
+        rows = rows[np.linspace(0, rows.size - 1, MAX_ROWS).astype(np.int64)]
+    for row in rows.tolist():
+        t, target = chunk_start_ns + dt_ns * row, float(targets[row])
         reach = limits.velocity * (t - times[-1]) * 1e-9
         positions.append(min(max(target, positions[-1] - reach), positions[-1] + reach))
         times.append(t)
-    last = float(targets[-1])
+    last = float(targets[rows[-1] if rows.size else min(end, targets.size - 1)])
     missing = abs(last - positions[-1])
     if missing > 0.0:
         # Rounded up, so that the rate is never above the limit.

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from smooth_motion import Acknowledged, MotionError, Plan, RunningPlan
+from smooth_motion import Acknowledged, MotionError, Plan, RunningPlan, distinct_start
 
 MS = 1_000_000
 
@@ -167,3 +167,25 @@ def test_a_plan_that_is_heard_takes_the_place_of_the_one_with_its_start(arms):
     assert seen(other).kind is Acknowledged.RUNNING
     with pytest.raises(MotionError, match="cannot be told apart"):
         running.heard(Plan.hold(limits.joint_names, zero, other.start_ns + 1_500_000), 5)
+
+
+def test_two_plans_with_one_start_are_told_apart_however_many_lie_between(arms):
+    names = arms.small.joint_names
+    running = RunningPlan(plan_at(names, arms.epoch))
+    for i in range(5):
+        running.sent(plan_at(names, arms.epoch + (80 + 10 * i) * MS), arms.epoch + 100 * MS)
+    with pytest.raises(MotionError, match="told apart"):
+        running.sent(plan_at(names, arms.epoch + 90 * MS), arms.epoch + 200 * MS)
+
+
+def test_a_start_is_moved_earlier_where_later_is_too_late(arms):
+    names = arms.small.joint_names
+    plans = [plan_at(names, arms.epoch + i * 2 * MS) for i in range(5)]
+    wanted = arms.epoch + 4 * MS
+    bounds = {"earliest_ns": arms.epoch - 20 * MS, "latest_ns": arms.epoch + 9 * MS}
+    found = distinct_start(wanted, plans, **bounds)
+    assert bounds["earliest_ns"] <= found < arms.epoch
+    assert all(abs(found - plan.start_ns) > 2 * MS for plan in plans)
+    # Where neither will do, being told apart comes first.
+    late = distinct_start(wanted, plans, earliest_ns=wanted, latest_ns=wanted)
+    assert late > arms.epoch + 10 * MS

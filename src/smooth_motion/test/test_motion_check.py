@@ -20,6 +20,7 @@ from smooth_motion import (
     track,
 )
 
+MS = 1_000_000
 FIELDS = ("positions", "velocities", "accelerations")
 
 
@@ -255,3 +256,24 @@ def test_a_violation_reads_as_one_line_that_names_the_joint_and_the_limit(case):
         assert violation.joint in line
         assert f"{violation.limit:.6g}" in line
         assert "\n" not in line
+
+
+def test_knots_times_and_stamps_are_bounded(arms):
+    limits = arms.small
+    hold = Plan.hold(limits.joint_names, arms.middle(limits), arms.epoch)
+
+    def kinds(times_ns, start_ns=arms.epoch):
+        rows = np.repeat(hold.positions, len(times_ns), axis=0)
+        knots = Knots(limits.joint_names, start_ns, np.array(times_ns), rows, 0 * rows, 0 * rows)
+        found = check(knots, hold, limits, now_ns=arms.epoch + 10 * MS)
+        return {violation.kind for violation in found}
+
+    assert kinds([0, 1000 * MS]) == set()
+    assert kinds(np.arange(1000) * MS) == set()
+    assert kinds(np.arange(1001) * MS) == {ViolationKind.SIZE}
+    assert kinds([0, 600_000 * MS]) == set()
+    assert kinds([0, 600_000 * MS + 1]) == {ViolationKind.SIZE}
+    assert kinds([0, 1000 * MS], start_ns=0) == {ViolationKind.STAMP}
+    assert kinds([0, 1000 * MS], start_ns=-1) == {ViolationKind.STAMP}
+    assert kinds([*(np.arange(64) * 150_000), 1000 * MS]) == set()
+    assert kinds([*(np.arange(65) * 150_000), 1000 * MS]) == {ViolationKind.TIMES}

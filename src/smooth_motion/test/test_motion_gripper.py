@@ -74,3 +74,26 @@ def test_a_splice_before_the_cut_is_refused():
 def test_gripper_limits_without_sense_are_refused(lower, upper, velocity):
     with pytest.raises(MotionError):
         GripperLimits("controller", "jaw", lower, upper, velocity)
+
+
+def test_a_chunk_of_any_number_of_rows_makes_a_short_plan():
+    """And so does one whose rows lie nanoseconds or hours apart."""
+    many = 0.5 + 0.4 * np.sin(np.arange(100_000) * 1e-3)
+    running = GripperPlan.hold("jaw", 0.1, 0)
+    for dt_ns in (1, MS, ROW, 3600 * 1000 * MS):
+        plan = track_gripper(many, 0, dt_ns, running, LIMITS, cut_ns=0, splice_ns=100 * MS)
+        assert plan.times_ns.size <= 250
+        assert plan.times_ns[-1] <= 10_000 * MS
+        rates = np.abs(np.diff(plan.positions)) / (np.diff(plan.times_ns) * 1e-9)
+        assert (rates <= LIMITS.velocity * (1.0 + 1e-6)).all()
+
+
+def test_rows_that_are_passed_over_leave_the_motion_what_it_was():
+    dt_ns = 5 * MS
+    wave = 0.8 + 0.5 * np.sin(np.arange(1500) * 0.01)
+    running = GripperPlan.hold("jaw", 0.8, 0)
+    plan = track_gripper(wave, 0, dt_ns, running, LIMITS, cut_ns=0, splice_ns=100 * MS)
+    assert plan.times_ns.size <= 250
+    t = np.arange(500 * MS, 7400 * MS, 37 * MS)
+    there = np.array([plan.position(int(each)) for each in t])
+    assert there == pytest.approx(0.8 + 0.5 * np.sin(t / dt_ns * 0.01), abs=2e-3)

@@ -186,3 +186,34 @@ def test_from_where_a_plan_keeps_limits(arms):
     assert within_from_ns(running, limits.slowed(0.1)) == running.end_ns
     hold = Plan.hold(limits.joint_names, arms.middle(limits), arms.epoch)
     assert within_from_ns(hold, limits.slowed(0.1)) == arms.epoch
+
+
+@pytest.mark.parametrize("rest_s", [3600, 86_400])
+def test_a_plan_that_rests_for_hours_is_slowed_down_as_quickly_as_one_that_does_not(arms, rest_s):
+    """Not by the clock, which is the host's: by what is looked at."""
+    limits = arms.small
+    running, now, found = slowed(arms, limits, 3, 0.5)
+    last = running.positions[-1:]
+    rests = Plan(
+        running.joint_names,
+        running.start_ns,
+        np.append(running.times_ns, running.times_ns[-1] + rest_s * 1000 * MS),
+        np.vstack((running.positions, last)),
+        np.vstack((running.velocities, 0 * last)),
+        np.vstack((running.accelerations, 0 * last)),
+    )
+    looked_at = []
+    sample = Plan.sample
+
+    def counted(self, t_ns):
+        looked_at.append(np.size(t_ns))
+        return sample(self, t_ns)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plan, "sample", counted)
+        splice = splice_ns(rests, now + 150 * MS)
+        again = retime(rests, 0.5, limits, splice_ns=splice, cut_ns=now - 20 * MS, **CHANGE)
+    assert max(looked_at) < 10_000
+    assert again.deviation == pytest.approx(found.deviation, rel=1e-3, abs=1e-9)
+    assert again.plan.end_ns > running.end_ns + rest_s * 1000 * MS
+    assert limit_violations(again.plan, limits) == []

@@ -19,7 +19,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
-from smooth_motion import GripperPlan, Plan
+from smooth_motion import GripperPlan, MotionError, Plan
+from smooth_motion.check import MAX_KNOTS
 from vla_policy_node.core.conductor import RawChunk, RawRows, Status
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
@@ -140,8 +141,10 @@ def to_plan(msg: JointTrajectory) -> Plan:
     """Return the plan that a trajectory is.
 
     Raises:
-        MotionError: It is none, as when another node sends positions only.
+        MotionError: It is none, as when another node sends positions only, or too long.
     """
+    if not len(msg.points) <= MAX_KNOTS:
+        raise MotionError(f"it has {len(msg.points)} points, {MAX_KNOTS} at most are a plan")
     points = (
         (to_ns(point.time_from_start), point.positions, point.velocities, point.accelerations)
         for point in msg.points
@@ -167,7 +170,7 @@ def from_plan(plan: Plan) -> JointTrajectory:
 
 
 def from_rows(rows: RawRows | GripperPlan) -> JointTrajectory:
-    """Return a trajectory that has positions only."""
+    """Return a trajectory that has positions only, of as many rows as anybody takes."""
     names = (rows.joint,) if isinstance(rows, GripperPlan) else rows.joint_names
     return JointTrajectory(
         header=Header(stamp=to_time(rows.start_ns)),
@@ -176,7 +179,9 @@ def from_rows(rows: RawRows | GripperPlan) -> JointTrajectory:
             JointTrajectoryPoint(
                 positions=array("d", np.atleast_1d(position)), time_from_start=to_duration(int(t))
             )
-            for t, position in zip(rows.times_ns, rows.positions, strict=True)
+            for t, position in zip(
+                rows.times_ns[:MAX_KNOTS], rows.positions[:MAX_KNOTS], strict=True
+            )
         ],
     )
 

@@ -29,6 +29,7 @@ from smooth_motion import (
     track_gripper,
     within_from_ns,
 )
+from smooth_motion.check import MAX_KNOTS
 
 # The first point lies this long before the controller's newest cycle: a controller that lags
 # behind the clock enters the trajectory in the middle. It would draw a line of its own to a first
@@ -36,6 +37,8 @@ from smooth_motion import (
 START_BACK_NS = 50_000_000
 # Of the margin, what is left to delivery once planning is over.
 DELIVERY_NS = 10_000_000
+# A controller's state that is this old by its own stamp does not say what runs now.
+HELD_BACK_NS = 500_000_000
 # A controller publishes its state each cycle, 100 times a second or more often.
 CONTROLLER_STATE_AGE_NS = 200_000_000
 # The controller adds up its periods, so the start that it reports wanders by a fraction of this.
@@ -369,6 +372,12 @@ class Planner:
         """
         if self._running is None or self.in_flight or self._foreign_start_ns is not None:
             raise RuntimeError("no plan can be made now; ask `problems` and `in_flight` first")
+        late_ns = now_ns - self._controller_ns
+        if not late_ns <= HELD_BACK_NS:
+            raise RefusalError(
+                f"what {self._robot.arm_controller} says is {late_ns / 1e9:.3f} s old on arrival: "
+                "it was held back on its way, or its clock is another"
+            )
         running = self._running.plan
         earliest_ns = self.earliest_ns(now_ns)
         limits, config = self._robot.limits, TrackerConfig()
@@ -412,6 +421,9 @@ class Planner:
                 )
         except MotionError as error:
             raise RefusalError(f"no plan follows the chunk: {error}") from error
+        most = max(arm.times_ns.size, 0 if gripper is None else gripper.times_ns.size)
+        if not most <= MAX_KNOTS:
+            raise RefusalError(f"its plan has {most} knots, the monitor takes {MAX_KNOTS}")
         return Motion(arm, gripper, splice)
 
     def sent(self, motion: Motion, now_ns: int) -> None:
