@@ -12,33 +12,39 @@ import numpy as np
 import pytest
 
 from vla_policies import STATE, Observation, PolicyError, PolicyUnavailableError
-from vla_policies.own_process import Launch, OwnProcessPolicy
+from vla_policies.own_process import STARTS, Launch, OwnProcessPolicy
 
 POLICY = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 import numpy as np
-from vla_policies import STATE, Action, FeatureSpec, Kind, Options, PolicySpec, PolicyError
+from vla_policies import STATE, Action, FeatureSpec, Kind, PolicySpec, PolicyError
 
 SPEC = PolicySpec("pid 1", (FeatureSpec(STATE, Kind.STATE, (1,), "rad"),), ("a",), "rad", 0.1, 1)
 
 class Pid:
     spec = SPEC
+    asked = 0
+    def __init__(self, options):
+        self.options = options
     def reset(self): ...
     def close(self): ...
     def infer(self, observation):
         print("policies print")
+        self.asked += 1
+        if self.asked == 1:
+            time.sleep(self.options.get("first_s", 0.0))
+        elif "hangs" in self.options:
+            time.sleep(60.0)
         if observation.task == "die":
             os._exit(3)
         phase = os.environ.get("COLOUR", "") + os.environ["OMP_WAIT_POLICY"]
         return Action(np.array([[float(os.getpid())]]), 0.1, ("a",), phase)
 
 def make(options):
-    given = Options("pid", options)
     if "wrong" in options:
         raise PolicyError("pid: wrong: is wrong")
-    given.end()
-    return Pid()
+    return Pid(options)
 """
 
 
@@ -121,10 +127,67 @@ def test_a_process_that_is_killed_is_started_again(policy):
 def test_a_process_that_hangs_is_killed_and_started_again(policy):
     first = policy.pid
     os.kill(first, signal.SIGSTOP)
-    with pytest.raises(PolicyUnavailableError, match="it hung and was killed"):
+    reason = r"gave no answer for 1 s \(inference_timeout_s\) and was killed"
+    with pytest.raises(PolicyUnavailableError, match=reason):
         policy.infer(observe())
     assert again(policy) != first
     assert not alive(first)
+
+
+def test_a_first_answer_that_is_slow_is_waited_for_before_any_question_counts(installed):
+    made = OwnProcessPolicy(Launch("pid", {"first_s": 1.5}), timeout_s=0.5)
+    first = made.pid
+    assert made.infer(observe()).positions[0, 0] == first
+    os.kill(first, signal.SIGKILL)
+    until(lambda: made.pid != first, "other process")
+    reasons = set()
+
+    def back() -> bool:
+        try:
+            made.infer(observe())
+        except PolicyUnavailableError as error:
+            reasons.add(str(error))
+            return False
+        return True
+
+    until(back, "answer after the restart")
+    waited = [reason for reason in reasons if "gives its first answer, to warm up" in reason]
+    assert waited
+    assert all("of 300 s at most (warm_up_timeout_s)" in reason for reason in waited)
+    made.close()
+
+
+def test_a_first_answer_that_never_comes_ends_the_start_and_names_the_parameter(installed):
+    launch = Launch("pid", {"first_s": 60.0}, warm_up_timeout_s=0.5)
+    with pytest.raises(PolicyError, match=r"no first answer within 0\.5 s \(warm_up_timeout_s\)"):
+        OwnProcessPolicy(launch, timeout_s=1.0)
+
+
+def test_a_process_that_never_answers_is_not_started_for_ever(installed, monkeypatch):
+    monkeypatch.setattr("vla_policies.own_process.FIRST_PAUSE_S", 0.05)
+    made = OwnProcessPolicy(Launch("pid", {"hangs": 1}), timeout_s=0.2)
+    pids, ends = set(), []
+
+    def ended() -> bool:
+        pids.add(made.pid)
+        try:
+            made.infer(observe())
+        except PolicyUnavailableError:
+            return False
+        except PolicyError as error:
+            ends.append(str(error))
+            return True
+        return False
+
+    until(ended, "end of it")
+    assert len(pids) == STARTS
+    assert f"was started {STARTS} times and has never answered" in ends[0]
+    assert "no answer for 0.2 s (inference_timeout_s)" in ends[0]
+    assert "a new instruction tries again" in ends[0]
+    made.reset()
+    last = made.pid
+    until(lambda: made.pid != last, "process for the new instruction")
+    made.close()
 
 
 @pytest.mark.parametrize(

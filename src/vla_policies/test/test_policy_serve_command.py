@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,11 +34,15 @@ def contract(tmp_path):
 def test_a_served_policy_answers_until_the_server_is_told_to_end(contract):
     command = [sys.executable, "-m", "vla_policies.cli", "serve", str(contract), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(server.kill)
         line = server.stdout.readline()
-        assert line.startswith("replay motion.yaml at ws://127.0.0.1:")
+        assert re.match(r"replay motion\.yaml [0-9a-f]{12} at ws://127\.0\.0\.1:\d+$", line)
         port = int(line.rsplit(":", 1)[1])
         policy = load_policy("remote", {"url": f"ws://127.0.0.1:{port}"})
         assert continuing(policy) is None
@@ -92,7 +97,7 @@ def test_what_is_served_may_be_a_name_a_contract_or_a_checkpoint(contract, tmp_p
 
 def test_a_folder_that_lerobot_did_not_write_is_named(tmp_path):
     options = {"checkpoint": str(tmp_path), "dt_s": 0.1, "joints": {"a": "rad"}}
-    with pytest.raises(PolicyError, match=r"lacks config\.json"):
+    with pytest.raises(PolicyError, match=r"holds no config\.json"):
         load_policy("lerobot", options)
 
 

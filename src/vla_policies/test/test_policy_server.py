@@ -357,11 +357,20 @@ def test_a_server_that_hangs_is_left_after_the_timeout(start, policy, observe):
     client.close()
 
 
-def test_a_server_with_another_policy_is_not_the_one_that_was_lost(start, policy, observe):
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"dt_s": 0.2}, "serves counter 1 with another description now; start the node again"),
+        ({"policy_id": "counter 1 ff"}, "serves counter 1 ff now, not counter 1; start the node"),
+    ],
+)
+def test_a_server_with_another_policy_is_not_the_one_that_was_lost(
+    start, policy, observe, changes, word
+):
     first = start()
     client = remote(first)
     first.stop()
-    policy.spec = type(policy.spec)(**{**vars(policy.spec), "dt_s": 0.2})
+    policy.spec = type(policy.spec)(**{**vars(policy.spec), **changes})
     start(port=first.port)
     reasons = set()
 
@@ -370,7 +379,7 @@ def test_a_server_with_another_policy_is_not_the_one_that_was_lost(start, policy
             client.infer(observe())
         except PolicyUnavailableError as error:
             reasons.add(str(error))
-        return any("another policy" in reason for reason in reasons)
+        return any(word in reason for reason in reasons)
 
     until(told, "word of the other policy")
     client.close()

@@ -320,3 +320,57 @@ def test_a_task_ends_with_one_newline_and_is_cut_to_length(made):
     np.testing.assert_array_equal(tokens("pick up"), tokens("pick up\n"))
     assert len(tokens("x y z " * 100)) == 48
     assert len(tokens("pick up the red cube")) < 12
+
+
+def shard(folder):
+    """Split the weights as transformers does."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    places = {}
+    for index in range(3):
+        file = f"model-0000{index + 1}-of-00003.safetensors"
+        part = {name: tensors[name] for name in names[index::3]}
+        save_file(part, folder / file, {"vla_policies.patch_positions": "exact"})
+        places |= dict.fromkeys(part, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+
+
+def test_weights_in_shards_are_the_same_model(made, tiny):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from vla_policies.smolvla.torch_backend import load_model
+
+    shard(tiny)
+    whole, parts = (load_model(read_checkpoint(folder)) for folder in (made, tiny))
+    for (name, first), (_, second) in zip(
+        whole.named_parameters(), parts.named_parameters(), strict=True
+    ):
+        assert torch.equal(first, second), name
+
+
+def test_a_shard_that_lacks_a_tensor_is_refused_by_its_name(tiny):
+    shard(tiny)
+    path = tiny / "model-00002-of-00003.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if name != UNUSED)
+    tensors.pop(name)
+    save_file(tensors, path, {"vla_policies.patch_positions": "exact"})
+    assert name in refusal(tiny)
+
+
+def test_the_folder_of_a_training_run_means_its_last_checkpoint(made, tmp_path):
+    shutil.copytree(made, tmp_path / "run/checkpoints/000100/pretrained_model")
+    found = read_checkpoint(tmp_path / "run").folder
+    assert found == tmp_path / "run/checkpoints/000100/pretrained_model"
+
+
+def test_an_instruction_that_is_longer_than_what_the_model_reads_is_refused(made):
+    tokens = read_checkpoint(made).tokens
+    words = "pick up the red cube in the bin " * 20
+    short = "pick up the red cube in the bin"
+    assert len(tokens(short)) <= 48
+    with pytest.raises(PolicyError, match="the policy reads 48: 'pick up the red cube") as refused:
+        tokens(words)
+    read = str(refused.value).split("'")[1]
+    assert len(tokens(read)) <= 48
+    assert words.startswith(read)

@@ -22,9 +22,9 @@ import torch
 
 from vla_policies import Observation, PolicyError, load_policy
 from vla_policies.cli import main
-from vla_policies.smolvla import openvino_backend, quantise
+from vla_policies.smolvla import hardware, quantise
 from vla_policies.smolvla.checkpoint import read_checkpoint
-from vla_policies.smolvla.export import convert, make_folder
+from vla_policies.smolvla.export import convert
 from vla_policies.smolvla.hardware import has_bfloat16
 from vla_policies.smolvla.loading import load, load_bundle, load_checkpoint
 from vla_policies.smolvla.parity import answers, compare, plain_policy
@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("openvino") / "float32"
-    make_folder(folder)
+    folder.mkdir()
     convert(checkpoint, folder, "float32")
     return folder
 
@@ -110,9 +110,42 @@ def test_a_bfloat16_bundle_is_refused_where_the_processor_computes_none(
     copy = shutil.copytree(bundle, tmp_path / "copy")
     about = json.loads((copy / "bundle.json").read_text())
     (copy / "bundle.json").write_text(json.dumps({**about, "precision": "bfloat16"}))
-    monkeypatch.setattr(openvino_backend, "has_bfloat16", lambda: False)
-    with pytest.raises(PolicyError, match="--precision int8 or float32"):
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda: False)
+    with pytest.raises(PolicyError, match="--precision float32, or int8"):
         load_bundle(copy)
+
+
+@pytest.mark.parametrize("precision", [[], ["--precision", "mixed"]])
+def test_a_precision_that_the_processor_lacks_is_refused_before_anything_is_converted(
+    checkpoint, tmp_path, capsys, monkeypatch, precision
+):
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda: False)
+    arguments = ["convert", str(checkpoint.folder), str(tmp_path / "x"), *precision]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert "convert with --precision float32" in said.err
+    assert said.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_conversion_that_fails_leaves_nothing_in_the_way_of_the_next(
+    checkpoint, tmp_path, capsys, monkeypatch
+):
+    def fail(*_, **__):
+        raise PolicyError("it failed at the end")
+
+    arguments = ["convert", str(checkpoint.folder), str(tmp_path / "x"), "--precision", "float32"]
+    with monkeypatch.context() as patched:
+        patched.setattr("vla_policies.smolvla.loading.load_bundle", fail)
+        assert main(arguments) == 2
+    assert list(tmp_path.iterdir()) == []
+    # As a process that was killed leaves it.
+    (tmp_path / "x.partial").mkdir()
+    (tmp_path / "x.partial/vision.bin").write_bytes(b"half")
+    assert main([*arguments, "--threads", "1"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert main(arguments) == 2
+    assert "holds something already" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +187,7 @@ def test_a_part_whose_error_is_not_allowed_stays_as_it_is(
     assert list(about["int8"]) == parts
     assert 1e-4 < about["parity"]["largest_error_over_std"] < 0.06
     plain = tmp_path / "plain"
-    make_folder(plain)
+    plain.mkdir()
     convert(checkpoint, plain, "bfloat16")
     same = (plain / "vision.bin").read_bytes() == (tmp_path / "mixed/vision.bin").read_bytes()
     assert same == (not parts)

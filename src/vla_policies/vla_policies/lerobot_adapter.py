@@ -16,6 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from vla_policies.checkpoint_folder import (
+    INDEX,
+    WEIGHTS,
+    checkpoint_name,
+    content_files,
+    content_id,
+    find_checkpoint,
+)
 from vla_policies.protocol import (
     Action,
     FeatureSpec,
@@ -30,7 +38,11 @@ from vla_policies.smolvla.units import JointUnits, read_units
 
 NAME = "lerobot"
 ACTION = "action"
-WEIGHTS = "model.safetensors"
+JOIN = (
+    "join the shards: python3 -c \"import glob, sys; from safetensors.torch import load_file, "
+    "save_file; d = sys.argv[1]; save_file({k: v for f in glob.glob(d + '/model-*.safetensors') "
+    "for k, v in load_file(f).items()}, d + '/model.safetensors', {'format': 'pt'})\""
+)
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 # Settings of policies that bring any image to their own size.
 RESIZING = ("resize_imgs_with_padding", "image_resolution", "resize_shape", "image_size")
@@ -175,7 +187,7 @@ def make(options: Mapping[str, Any]) -> LeRobotPolicy:
         PolicyError: An option or the checkpoint cannot be used, or LeRobot is not installed.
     """
     given = Options(NAME, {"device": "cpu", "seed": 0, **options})
-    folder = Path(given.text("checkpoint")).expanduser()
+    folder = find_checkpoint(given.text("checkpoint"))
     model = load(folder, given.text("device"))
     sizes = {
         name: feature.shape[0]
@@ -192,7 +204,7 @@ def make(options: Mapping[str, Any]) -> LeRobotPolicy:
         raise given.error("seed", f"is {seed}; write a whole number from 0 on")
     policy = LeRobotPolicy(
         model,
-        name=folder.name,
+        name=f"{checkpoint_name(folder)} {_content(folder, options)}",
         dt_s=given.number("dt_s", positive=True),
         action_units=actions,
         state_units=states,
@@ -209,6 +221,8 @@ def load(folder: Path, device: str) -> Model:
     Raises:
         PolicyError: It cannot be used, or LeRobot is not installed.
     """
+    if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+        raise PolicyError(f"{folder}: {INDEX}: LeRobot reads one file of weights; {JOIN} {folder}")
     for name in ("config.json", WEIGHTS, *PROCESSORS):
         if not (folder / name).is_file():
             raise PolicyError(
@@ -239,7 +253,41 @@ def load(folder: Path, device: str) -> Model:
         raise PolicyError(f"{folder}: {type(error).__name__}: {reason}") from error
     for processor in (before, after):
         _check_statistics(folder, processor)
+    refuse_long_texts(before)
     return Model(config, policy, before, after)
+
+
+class _WholeText:
+    """A tokenizer that refuses what it would cut."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, text: str | list[str], **options: Any) -> Any:
+        most = options.get("max_length")
+        for each in [text] if isinstance(text, str) else text:
+            count = len(self._tokenizer(each)["input_ids"])
+            if most is not None and count > most:
+                raise PolicyError(
+                    f"the instruction has {count} tokens, with what the policy adds to it, and "
+                    f"the policy reads {most}; shorten it"
+                )
+        return self._tokenizer(text, **options)
+
+
+def refuse_long_texts(processor: Any) -> None:
+    """Have a processor refuse an instruction of which it would silently cut the end."""
+    for step in processor.steps:
+        if getattr(step, "input_tokenizer", None) is not None:
+            step.input_tokenizer = _WholeText(step.input_tokenizer)
+
+
+def _content(folder: Path, options: Mapping[str, Any]) -> str:
+    named = {key: value for key, value in options.items() if key not in ("checkpoint", "device")}
+    return content_id(content_files(folder), named)
 
 
 def _check_steps(path: Path) -> None:

@@ -218,18 +218,26 @@ class RemotePolicy:
             while not self._closed.is_set() and self._connection is None:
                 try:
                     found = Connection(self._server(), ATTEMPT_S)
-                    same = self._describe(found) == self._description
+                    description = self._describe(found)
                 # Whatever it is, without this thread nobody would ever connect again.
                 except Exception as error:
                     self._reason = str(error) or type(error).__name__
                 else:
-                    if same:
+                    if description == self._description:
                         self._take(found)
                         break
                     found.close()
-                    self._reason = "the server serves another policy now; start the node again"
+                    self._reason = self._another(description.spec)
                 self._closed.wait(pause_s)
                 pause_s = min(2.0 * pause_s, LAST_PAUSE_S)
+
+    def _another(self, now: PolicySpec) -> str:
+        """Say that the server serves something else than what the node was started with."""
+        before, after = self.spec.policy_id, now.policy_id
+        change = f"{after} now, not {before}"
+        if before == after:
+            change = f"{after} with another description now"
+        return f"the server serves {change}; start the node again"
 
     def _take(self, connection: Connection) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_policies.checkpoint_folder import content_id
 from vla_policies.protocol import (
     Action,
     Observation,
@@ -133,7 +134,7 @@ def make(options: Mapping[str, Any]) -> Replay:
     if not rows > 0:
         raise given.error("rows", f"is {rows}; write how many rows a chunk shall have")
     given.end()
-    return Replay(read_recording(path), path.name, rows)
+    return Replay(read_recording(path), f"{path.name} {content_id([path])}", rows)
 
 
 def _content(path: Path) -> Mapping[str, Any]:

@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert, compare, report."""
     from vla_policies.smolvla.bundle import QUANTISED
     from vla_policies.smolvla.checkpoint import read_checkpoint
-    from vla_policies.smolvla.export import convert, make_folder, note
+    from vla_policies.smolvla.export import convert, new_folder, note
+    from vla_policies.smolvla.hardware import lacks_bfloat16
     from vla_policies.smolvla.loading import load_bundle, load_checkpoint
     from vla_policies.smolvla.parity import answers, compare
     from vla_policies.smolvla.samples import random_samples, read_samples
@@ -48,6 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.precision in QUANTISED:
         from vla_policies.smolvla.quantise import quantise
 
+    # First what takes no time, then what takes minutes.
+    problem = lacks_bfloat16(arguments.precision)
+    if problem:
+        raise PolicyError(f"--precision: {problem}")
     checkpoint = read_checkpoint(
         arguments.checkpoint,
         statistics=arguments.statistics,
@@ -69,23 +74,23 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         report = random_samples(checkpoint.config, checkpoint.processing, 2)
         source = "2 of noise; give --observations for a report that counts"
-    make_folder(arguments.folder)
-    print(f"converting {arguments.checkpoint} ...", flush=True)
-    convert(checkpoint, arguments.folder, arguments.precision)
-    if to_quantise:
-        print(f"quantising by {len(calibration)} observations ...", flush=True)
-        quantise(
-            checkpoint, arguments.folder, calibration, threads=arguments.threads,
-            allowed=arguments.error if arguments.precision == "mixed" else None,
-        )  # fmt: skip
-    print(f"comparing with torch in float32 on {source} ...", flush=True)
-    exact = load_checkpoint(checkpoint, "float32", threads=arguments.threads)
-    first = answers(exact, report)
-    exact.backend.close()
-    fast = load_bundle(arguments.folder, threads=arguments.threads)
-    parity = compare(first, answers(fast, report))
-    fast.backend.close()
-    note(arguments.folder, "parity", {"observations": source, **parity.report()})
+    with new_folder(arguments.folder) as folder:
+        print(f"converting {arguments.checkpoint} ...", flush=True)
+        convert(checkpoint, folder, arguments.precision)
+        if to_quantise:
+            print(f"quantising by {len(calibration)} observations ...", flush=True)
+            quantise(
+                checkpoint, folder, calibration, threads=arguments.threads,
+                allowed=arguments.error if arguments.precision == "mixed" else None,
+            )  # fmt: skip
+        print(f"comparing with torch in float32 on {source} ...", flush=True)
+        exact = load_checkpoint(checkpoint, "float32", threads=arguments.threads)
+        first = answers(exact, report)
+        exact.backend.close()
+        fast = load_bundle(folder, threads=arguments.threads)
+        parity = compare(first, answers(fast, report))
+        fast.backend.close()
+        note(folder, "parity", {"observations": source, **parity.report()})
     print("action column   largest error      rms error   standard deviation")
     for index, (largest, rms, std) in enumerate(
         zip(parity.largest, parity.rms, parity.std, strict=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vla_policies.checkpoint_folder import find_checkpoint
 from vla_policies.protocol import PolicyError
 from vla_policies.strict_yaml import StrictYamlError, parse_yaml, read_yaml
 
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         tls=tls,
         clients=arguments.clients,
         own_policy=arguments.policy_each,
+        warm_up=True,
         limits=Limits(message_bytes=arguments.message_mb << 20),
     )
 
@@ -84,7 +86,8 @@ def find(policy: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """
     path = Path(policy).expanduser()
     if path.is_dir():
-        return kind(path), {"checkpoint": str(path), **options}
+        folder = find_checkpoint(path)
+        return kind(folder), {"checkpoint": str(folder), **options}
     if path.is_file():
         try:
             section = read_yaml(path)["policy"]

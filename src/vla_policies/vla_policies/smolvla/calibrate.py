@@ -42,8 +42,8 @@ def record(
     backend = _Recorder(bundle, threads)
     answers(
         Loaded(
-            bundle.folder.name, bundle.config, bundle.shapes, bundle.processing, bundle.tokens,
-            backend,
+            bundle.folder.name, bundle.folder, bundle.config, bundle.shapes, bundle.processing,
+            bundle.tokens, backend,
         ),
         samples, seed=1,
     )  # fmt: skip

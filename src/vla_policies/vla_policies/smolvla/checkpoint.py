@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vla_policies.protocol import PolicyError
+from vla_policies.checkpoint_folder import find_checkpoint
 from vla_policies.smolvla.config import SmolVLAConfig, read_config
 from vla_policies.smolvla.processing import Processing, read_processing
 from vla_policies.smolvla.shapes import Shapes, read_shapes
@@ -43,18 +43,14 @@ def read_checkpoint(
     """Read a checkpoint folder.
 
     Args:
-        folder: A local folder; nothing is downloaded.
+        folder: A local folder, as `find_checkpoint` takes it; nothing is downloaded.
         statistics: A file that replaces the statistics of the checkpoint.
         patch_positions: Where the file leaves it open, ``exact`` or ``shifted``.
 
     Raises:
         PolicyError: It is no complete SmolVLA checkpoint, with what to do.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        on_hub = str(folder).count("/") == 1
-        hint = f"; run: hf download {folder} --local-dir DIR" if on_hub else ""
-        raise PolicyError(f"{folder}: there is no such folder; give that of a checkpoint{hint}")
+    place = find_checkpoint(folder)
     config = read_config(place)
     shapes = read_shapes(place, config)
     header = read_header(place, shapes, config)

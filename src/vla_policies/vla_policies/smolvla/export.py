@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,28 @@ from vla_policies.smolvla.stages import PrefixStage, StepStage, VisionStage
 from vla_policies.smolvla.torch_backend import load_model
 
 
-def make_folder(folder: Path) -> None:
-    """Make a new folder for a bundle.
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder that appears under its name when all of it is there, or not at all.
+
+    Until then it lies beside, as ``NAME.partial``; one that a process left which was killed is
+    written anew.
 
     Raises:
-        PolicyError: It holds something.
+        PolicyError: The folder holds something.
     """
     if folder.exists() and any(folder.iterdir()):
         raise PolicyError(f"{folder}: holds something already; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f"{folder.resolve().name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
@@ -45,7 +60,7 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
 
     Args:
         checkpoint: What to convert.
-        folder: Where to; see `make_folder`.
+        folder: Where to; see `new_folder`.
         precision: Of the computation; see `quantise` for what is quantised afterwards.
     """
     model = load_model(checkpoint)

@@ -29,6 +29,16 @@ def has_bfloat16() -> bool:
     return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def lacks_bfloat16(precision: str) -> str:
+    """Say why this processor cannot compute a bundle of a precision, empty where it can."""
+    if precision not in ("bfloat16", "mixed") or has_bfloat16():
+        return ""
+    return (
+        f"{precision} needs bfloat16, which this processor does not compute; convert with "
+        "--precision float32, or int8"
+    )
+
+
 def drop_mapped_pages(files: Iterable[Path]) -> None:
     """Let the system take back the memory of files that are mapped but no longer read.
 

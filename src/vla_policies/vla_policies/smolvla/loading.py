@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vla_policies.checkpoint_folder import checkpoint_name, find_checkpoint
 from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Backend
 from vla_policies.smolvla.bundle import is_bundle, read_bundle
@@ -25,6 +26,7 @@ class Loaded:
 
     Attributes:
         name: Of its folder.
+        folder: Where it is.
         config: Of the checkpoint.
         shapes: Of the model.
         processing: What happens around it.
@@ -33,6 +35,7 @@ class Loaded:
     """
 
     name: str
+    folder: Path
     config: SmolVLAConfig
     shapes: Shapes
     processing: Processing
@@ -63,6 +66,7 @@ def load(
     Raises:
         PolicyError: The folder holds neither, or what it needs is not installed.
     """
+    folder = find_checkpoint(folder)
     if is_bundle(folder):
         for key, value in (
             ("dtype", dtype), ("device", device), ("patch_positions", patch_positions)
@@ -92,8 +96,8 @@ def load_checkpoint(
         torch.set_num_threads(threads)
     backend = TorchBackend(checkpoint, dtype, device)
     return Loaded(
-        checkpoint.folder.name, checkpoint.config, checkpoint.shapes, checkpoint.processing,
-        checkpoint.tokens, backend,
+        checkpoint_name(checkpoint.folder), checkpoint.folder, checkpoint.config,
+        checkpoint.shapes, checkpoint.processing, checkpoint.tokens, backend,
     )  # fmt: skip
 
 
@@ -110,5 +114,6 @@ def load_bundle(folder: Path, *, threads: int = 0, statistics: Path | None = Non
     bundle = read_bundle(folder, statistics)
     backend = OpenVinoBackend(bundle, threads)
     return Loaded(
-        folder.name, bundle.config, bundle.shapes, bundle.processing, bundle.tokens, backend
-    )
+        checkpoint_name(folder), folder, bundle.config, bundle.shapes, bundle.processing,
+        bundle.tokens, backend,
+    )  # fmt: skip

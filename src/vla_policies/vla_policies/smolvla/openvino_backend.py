@@ -16,7 +16,7 @@ from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.backend import Array32
 from vla_policies.smolvla.bundle import EMBEDDING, HOST_FILE, STAGES, Bundle
 from vla_policies.smolvla.flow import time_embedding
-from vla_policies.smolvla.hardware import drop_mapped_pages, has_bfloat16
+from vla_policies.smolvla.hardware import drop_mapped_pages, has_bfloat16, lacks_bfloat16
 from vla_policies.smolvla.openvino_import import openvino
 
 ROPE_BASE = 10_000.0
@@ -59,11 +59,9 @@ class OpenVinoBackend:
         Raises:
             PolicyError: The processor lacks what the bundle needs, or a stage is damaged.
         """
-        if bundle.precision in ("bfloat16", "mixed") and not has_bfloat16():
-            raise PolicyError(
-                f"{bundle.folder}: is for bfloat16, which this processor does not compute; "
-                "convert with --precision int8 or float32"
-            )
+        problem = lacks_bfloat16(bundle.precision)
+        if problem:
+            raise PolicyError(f"{bundle.folder}: {problem}")
         fast = bundle.precision != "float32" and has_bfloat16()
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32",

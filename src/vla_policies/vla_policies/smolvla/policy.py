@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vla_policies.checkpoint_folder import content_files, content_id
 from vla_policies.protocol import (
     STATE,
     Action,
@@ -33,6 +34,8 @@ from vla_policies.training import check_dataset_names
 
 NAME = "smolvla"
 FRESH, FIXED = "fresh", "fixed"
+# Options that leave what is computed as it is, or whose effect the policy's name or files show.
+WITHOUT_EFFECT = frozenset(("checkpoint", "statistics", "device", "threads", "dtype"))
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class SmolVLAPolicy:
         state_units: JointUnits,
         sampling: Sampling,
         cameras: Sequence[str] | None = None,
+        content: str = "",
     ) -> None:
         """Wire a loaded checkpoint to joints and cameras.
 
@@ -88,6 +92,7 @@ class SmolVLAPolicy:
             state_units: Of the state's elements.
             sampling: How a chunk is drawn.
             cameras: Those of the checkpoint's cameras that there are, in its order; None for all.
+            content: Which content this is, for records; see `content_id`.
 
         Raises:
             PolicyError: The checkpoint has no such camera.
@@ -122,7 +127,9 @@ class SmolVLAPolicy:
             state_units.span(processing.known[STATE]),
         )  # fmt: skip
         self._spec = PolicySpec(
-            policy_id=f"{NAME} {loaded.name} ({loaded.backend.name})",
+            policy_id=" ".join(
+                part for part in (NAME, loaded.name, content, f"({loaded.backend.name})") if part
+            ),
             observation=(*images, state),
             joint_names=action_units.names,
             units="rad",
@@ -333,9 +340,19 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
                 noise=choice("noise", FRESH, FRESH, FIXED) or FRESH,
             ),
             cameras=cameras,
+            content=_content(loaded.folder, options, statistics),
         )
         given.end()
     except PolicyError:
         loaded.backend.close()
         raise
     return policy
+
+
+def _content(folder: Path, options: Mapping[str, Any], statistics: str | None) -> str:
+    """Return which content this is: the checkpoint's, and the options that change an answer."""
+    files = list(content_files(folder))
+    if statistics is not None:
+        files.append(Path(statistics).expanduser())
+    named = {key: value for key, value in options.items() if key not in WITHOUT_EFFECT}
+    return content_id(files, named)

@@ -258,8 +258,7 @@ def _flat(tensors: dict[str, Array32]) -> Statistics:
 
 def _old_statistics(header: WeightsHeader) -> Statistics:
     """Read statistics such as ``normalize_inputs.buffer_observation_state.mean``."""
-    with safe_open(header.path, framework="np") as file:
-        tensors = {name: file.get_tensor(name) for name in header.old_statistics}
+    tensors = dict(header.read(header.old_statistics, "np"))
     flat = {}
     for name, values in tensors.items():
         buffer, _, statistic = name.partition(".")[2].rpartition(".")

@@ -102,7 +102,7 @@ def quantise(
     inputs = record(read_bundle(folder), samples, threads)
     backend = TorchBackend(checkpoint, "float32", "cpu")
     exact = Loaded(
-        folder.name, checkpoint.config, checkpoint.shapes, checkpoint.processing,
+        folder.name, folder, checkpoint.config, checkpoint.shapes, checkpoint.processing,
         checkpoint.tokens, backend,
     )  # fmt: skip
     wanted = answers(exact, samples) if allowed is not None else []

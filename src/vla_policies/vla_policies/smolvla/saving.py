@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vla_policies.protocol import PolicyError
@@ -43,9 +42,9 @@ def save_checkpoint(
         file_name(name): values.detach().to("cpu").contiguous()
         for name, values in model.named_parameters()
     }
-    with safe_open(base.header.path, framework="pt") as file:
-        if UNUSED in base.header.types:
-            tensors[UNUSED] = file.get_tensor(UNUSED).to(torch.float32).contiguous()
+    unused = [UNUSED] if UNUSED in base.header.types else []
+    for name, values in base.header.read(unused, "pt"):
+        tensors[name] = values.to(torch.float32).contiguous()
     metadata = {"format": "pt", POSITIONS_KEY: base.patch_positions}
     save_file(tensors, folder / WEIGHTS_FILE, metadata)
     copy_description(base, folder, statistics)

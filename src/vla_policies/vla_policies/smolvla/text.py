@@ -54,10 +54,22 @@ class TaskTokens:
                 f"{vocabulary}; the file belongs to another model"
             )
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(processing.text_length)
-        self._newline = processing.newline
+        self._tokenizer.no_truncation()
+        self._newline, self._length = processing.newline, processing.text_length
 
     def __call__(self, task: str) -> NDArray[np.int64]:
-        """Return the tokens (L,) of an instruction; padding, which is masked, is left out."""
+        """Return the tokens (L,) of an instruction; padding, which is masked, is left out.
+
+        Raises:
+            PolicyError: It has more than the model reads. LeRobot cuts it without a word, in
+                training too, so that two which differ at their ends only are one to the model.
+        """
         text = task if task.endswith("\n") or not self._newline else task + "\n"
-        return np.array(self._tokenizer.encode(text).ids, dtype=np.int64)
+        ids = self._tokenizer.encode(text).ids
+        if len(ids) > self._length:
+            read = self._tokenizer.decode(ids[: self._length - 1]).strip()
+            raise PolicyError(
+                f"the instruction has {len(ids)} tokens, the policy reads {self._length}: "
+                f"{read[:300]!r}; send only that much, or a shorter one"
+            )
+        return np.array(ids, dtype=np.int64)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor
 
 from vla_policies.environment import give_back
@@ -39,8 +38,10 @@ def load_model(
     """
     with torch.device("meta"):
         model = SmolVLA(checkpoint.config, checkpoint.shapes, checkpoint.patch_positions)
-    with safe_open(checkpoint.header.path, framework="pt", device=device) as file:
-        tensors = {name: file.get_tensor(file_name(name)) for name, _ in model.named_parameters()}
+    names = {file_name(name): name for name, _ in model.named_parameters()}
+    tensors = {
+        names[there]: values for there, values in checkpoint.header.read(names, "pt", device)
+    }
     model.load_state_dict(tensors, strict=True, assign=True)
     del tensors
     model.vision.embeddings.place(device)

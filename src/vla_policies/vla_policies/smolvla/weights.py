@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names, shapes and types of the tensors in model.safetensors, known before any is read.
+"""Names, shapes and types of the tensors of a checkpoint, known before any is read.
 
 The model here names its tensors as LeRobot does below one prefix for each part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from vla_policies.checkpoint_folder import INDEX, weight_files
 from vla_policies.protocol import PolicyError
 from vla_policies.smolvla.config import SmolVLAConfig
 from vla_policies.smolvla.shapes import Shapes, TextShape, VisionShape
@@ -123,14 +125,35 @@ class WeightsHeader:
     """What model.safetensors holds, read from its header and found to be complete.
 
     Attributes:
-        path: The file.
+        path: The file, or the index of several.
         types: ``F32``, ``BF16`` or ``F16`` by name in the file.
         metadata: Texts that its writer left.
+        places: The file that holds a tensor, by its name there.
     """
 
     path: Path
     types: dict[str, str]
     metadata: dict[str, str]
+    places: dict[str, Path]
+
+    def read(
+        self, names: Iterable[str], framework: str, device: str = "cpu"
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield tensors with their names in the file.
+
+        Args:
+            names: Which, as the file names them.
+            framework: ``np`` or ``pt``.
+            device: Where torch puts them.
+        """
+        wanted: dict[Path, list[str]] = {}
+        for name in names:
+            wanted.setdefault(self.places[name], []).append(name)
+        options = {"device": device} if framework == "pt" else {}
+        for path, its in wanted.items():
+            with safe_open(path, framework=framework, **options) as file:
+                for name in its:
+                    yield name, file.get_tensor(name)
 
     @property
     def old_statistics(self) -> list[str]:
@@ -175,19 +198,26 @@ def read_header(folder: Path, shapes: Shapes, config: SmolVLAConfig) -> WeightsH
         PolicyError: The file is absent or damaged, or a tensor is missing, left over, or of
             another shape or type.
     """
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        others = [p.name for p in folder.glob("*.bin")] + [p.name for p in folder.glob("*.pt*")]
-        hint = f"; {others[0]} can run code and is not read" if others else ""
-        raise PolicyError(f"{path}: there is no such file; a checkpoint has one{hint}")
-    try:
-        with safe_open(path, framework="np") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            there = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            types = {name: str(part.get_dtype()) for name, part in slices.items()}
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise PolicyError(f"{path}: is damaged ({error}); copy the checkpoint again") from None
+    files = weight_files(folder)
+    path = files[0] if len(files) == 1 else folder / INDEX
+    there: dict[str, tuple[int, ...]] = {}
+    types: dict[str, str] = {}
+    places: dict[str, Path] = {}
+    metadata: dict[str, str] = {}
+    for each in files:
+        try:
+            with safe_open(each, framework="np") as file:
+                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                there |= {name: tuple(part.get_shape()) for name, part in slices.items()}
+                types |= {name: str(part.get_dtype()) for name, part in slices.items()}
+                metadata |= dict(file.metadata() or {})
+        except (SafetensorError, OSError) as error:
+            raise PolicyError(
+                f"{each}: is damaged ({error}); copy the checkpoint again"
+            ) from None
+        for name in slices:
+            if places.setdefault(name, each) != each:
+                raise PolicyError(f"{each}: holds {name}, which {places[name].name} holds too")
 
     wanted = {file_name(name): shape for name, shape in tensor_shapes(shapes, config).items()}
     missing = [name for name in wanted if name not in there]
@@ -213,7 +243,7 @@ def read_header(folder: Path, shapes: Shapes, config: SmolVLAConfig) -> WeightsH
             raise PolicyError(
                 f"{path}: {name} is {types[name]}; only F32, BF16 and F16 are supported"
             )
-    return WeightsHeader(path, types, metadata)
+    return WeightsHeader(path, types, metadata, places)
 
 
 def _some(names: list[str]) -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server that `vla_policies.own_process` starts: ``python -m vla_policies.wire.child``.
 
-Its first line on standard input is a JSON map of ``name``, ``options`` and ``token``; its first
-line on standard output a map of ``port``, or of ``error``. It ends when standard input does.
+Its first line on standard input is a JSON map of ``name``, ``options`` and ``token``. On standard
+output it writes a map of ``loaded`` when the policy is made, and one of ``port`` when it is warm
+and served, or one of ``error``. It ends when standard input does.
 """
 
 from __future__ import annotations
@@ -36,10 +37,14 @@ def main() -> int:
     def ready(server: PolicyServer, port: int) -> None:
         say(port=port)
 
-    config = ServerConfig(port=0, token=asked["token"], clients=2)
+    config = ServerConfig(port=0, token=asked["token"], clients=2, warm_up=True)
     try:
         return serve(
-            lambda: load_policy(asked["name"], asked["options"]), config, ready, sys.stdin.buffer
+            lambda: load_policy(asked["name"], asked["options"]),
+            config,
+            ready,
+            sys.stdin.buffer,
+            lambda: say(loaded=True),
         )
     except (PolicyError, OSError) as error:
         say(error=str(error))

@@ -20,6 +20,7 @@ def serve(
     config: ServerConfig,
     ready: Callable[[PolicyServer, int], None],
     parent: BinaryIO | None = None,
+    loaded: Callable[[], None] | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM, or until `parent` ends. Call it from the main thread.
 
@@ -28,6 +29,7 @@ def serve(
         config: How to serve.
         ready: Called with the server and its port.
         parent: A pipe whose end is the parent's end.
+        loaded: Called when the policy is made and is about to be asked for the first time.
 
     Returns:
         The exit code.
@@ -40,6 +42,8 @@ def serve(
     # Every connection and refused handshake of a stranger would else be a traceback.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     server = PolicyServer(make_policy, config)
+    if loaded is not None:
+        loaded()
 
     async def run() -> bool:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()

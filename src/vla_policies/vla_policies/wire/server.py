@@ -32,6 +32,7 @@ from websockets.http11 import Response
 
 from vla_policies.protocol import Observation, Policy, PolicyError
 from vla_policies.rtc import continuing
+from vla_policies.warm_up import warm_up
 from vla_policies.wire.codec import Limits, WireError, decode, encode
 from vla_policies.wire.guard import Doorway, GuardedConnection
 from vla_policies.wire.messages import (
@@ -61,6 +62,7 @@ class ServerConfig:
         tls: Encrypts; None for not.
         clients: At most this many at a time.
         own_policy: Each client gets a policy of its own.
+        warm_up: Ask each policy once before a client may.
         hang_s: A call that takes longer makes the server unhealthy, s.
         idle_s: A client that has not asked for longer makes room for one more than `clients`, s.
         limits: Of what is read.
@@ -72,6 +74,7 @@ class ServerConfig:
     tls: ssl.SSLContext | None = None
     clients: int = 8
     own_policy: bool = False
+    warm_up: bool = False
     hang_s: float = 30.0
     idle_s: float = 60.0
     limits: Limits = field(default_factory=Limits)
@@ -117,6 +120,8 @@ class PolicyServer:
             Whether the policy has returned. If not, its thread is left behind.
         """
         config = self._config
+        if not await self._warm(stop):
+            return await self._end()
         async with serve(
             self._serve_client,
             config.host,
@@ -142,6 +147,19 @@ class PolicyServer:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._turn.acquire(), GRACE_S)
             server.close()
+        return await self._end()
+
+    async def _warm(self, stop: asyncio.Event) -> bool:
+        """Ask the policy for the first time; return whether to serve."""
+        if self._config.warm_up:
+            LOG.info("loaded; its first answer, which may take long, is waited for")
+            asked = asyncio.ensure_future(self._worker.do(partial(_warm_up, self._policy)))
+            stopped = asyncio.ensure_future(stop.wait())
+            await asyncio.wait({asked, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+        return not stop.is_set()
+
+    async def _end(self) -> bool:
         self._decoders.shutdown(wait=False, cancel_futures=True)
         returned = await self._worker.end(GRACE_S)
         if self._loader is not self._worker:
@@ -182,7 +200,7 @@ class PolicyServer:
         tasks = []
         try:
             if self._config.own_policy:
-                client.policy = await self._loader.do(self._make_policy)
+                client.policy = await self._loader.do(self._make_warm)
             await connection.send(encode(describe(self.description)))
             tasks = [asyncio.create_task(self._read(client)),
                      asyncio.create_task(self._answer(client))]  # fmt: skip
@@ -260,6 +278,12 @@ class PolicyServer:
                 await _reply(client, request, {"error": problem}, problem)
             else:
                 await client.connection.send(answer)
+
+    def _make_warm(self) -> Policy:
+        policy = self._make_policy()
+        if self._config.warm_up:
+            _warm_up(policy)
+        return policy
 
     async def _decode(self, request: Request) -> Observation:
         """Decode the pictures, where nobody else's turn waits for it."""
@@ -369,6 +393,13 @@ class _Worker:
             # The loop is closed when the server ended without waiting any longer.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, future, result, error)
+
+
+def _warm_up(policy: Policy) -> None:
+    began = time.monotonic()
+    problem = warm_up(policy)
+    took_s = time.monotonic() - began
+    LOG.info("warm after %.1f s%s", took_s, f", by a refusal ({problem})" if problem else "")
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -74,7 +74,13 @@ def load(parameters: Parameters) -> Loaded:
     try:
         if parameters.policy_python or contract.policy_process == OWN:
             python = parameters.policy_python or contract.policy_python
-            launch = Launch(name, options, python, contract.policy_environment)
+            launch = Launch(
+                name,
+                options,
+                python,
+                contract.policy_environment,
+                warm_up_timeout_s=parameters.warm_up_timeout_s,
+            )
             policy: Policy = OwnProcessPolicy(launch, timeout_s)
             grace_s = GRACE_S
         else:
