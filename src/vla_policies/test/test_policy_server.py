@@ -417,7 +417,9 @@ def test_a_server_of_another_version_is_refused(start, policy, monkeypatch):
     ("options", "problem"),
     [
         ({"url": "http://127.0.0.1:1"}, "is no address"),
-        ({"url": "ws://127.0.0.1"}, "is no address"),
+        ({"url": "ws://"}, "is no address"),
+        ({"url": "wss://gpu-box"}, "with a token only"),
+        ({"url": "ws://gpu-box"}, "ssh -L 80:127.0.0.1:80 gpu-box"),
         ({"url": "ws://192.168.0.7:8000"}, "over TLS only"),
         ({"url": "wss://192.168.0.7:8000"}, "with a token only"),
         ({"url": "ws://127.0.0.1:1", "connect_timeout_s": 0.1}, "start it with vla-policy serve"),

@@ -7,33 +7,34 @@ thread goes on connecting, less and less often.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vla_policies.checkpoint_folder import ID_LENGTH
+from vla_policies.openpi import OpenPi, read_openpi, refused
 from vla_policies.protocol import (
     Action,
-    FeatureSpec,
-    Kind,
     Observation,
     Options,
     PolicyError,
     PolicySpec,
     PolicyUnavailableError,
+    check_action,
     check_observation,
 )
 from vla_policies.rtc import Committed
+from vla_policies.warm_up import trial
 from vla_policies.wire.address import read_token
-from vla_policies.wire.client import Connection, Server
+from vla_policies.wire.client import Connection, HungError, Server
 from vla_policies.wire.codec import WireError
 from vla_policies.wire.messages import (
     Description,
     read_answer,
-    read_openpi_answer,
-    write_features,
     write_request,
 )
 
@@ -41,19 +42,6 @@ NAME = "remote"
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2.0
 ATTEMPT_S = 5.0
 END_S = 1.0
-
-
-@dataclass(frozen=True)
-class OpenPi:
-    """What a server of openpi's serves, which it does not say itself.
-
-    Attributes:
-        spec: Its policy, in our words.
-        keys: Its own key of each of our features.
-    """
-
-    spec: PolicySpec
-    keys: Mapping[str, str]
 
 
 class RemotePolicy:
@@ -65,6 +53,7 @@ class RemotePolicy:
         *,
         timeout_s: float,
         connect_timeout_s: float,
+        warm_up_timeout_s: float = 300.0,
         jpeg_quality: int | None = None,
         openpi: OpenPi | None = None,
     ) -> None:
@@ -74,6 +63,7 @@ class RemotePolicy:
             server: Whom to ask; called before each attempt.
             timeout_s: A server that has not answered for longer counts as hung, s.
             connect_timeout_s: How long to wait for the first connection, s.
+            warm_up_timeout_s: How long a server of openpi's may take for its first answer, s.
             jpeg_quality: 1 to 100; None to send images as they are.
             openpi: What a server of openpi's serves; None for one of this suite.
 
@@ -81,6 +71,7 @@ class RemotePolicy:
             PolicyError: There is no server, or it cannot be used.
         """
         self._server, self._timeout_s = server, timeout_s
+        self._warm_up_timeout_s = warm_up_timeout_s
         self._jpeg_quality, self._openpi = jpeg_quality, openpi
         self._reset, self._number = True, 0
         self._lock = threading.Lock()
@@ -88,6 +79,11 @@ class RemotePolicy:
         self._reason = ""
         self._connection: Connection | None = self._first(connect_timeout_s)
         self._description = self._describe(self._connection)
+        try:
+            self._try(self._connection)
+        except PolicyError:
+            self._connection.close()
+            raise
         self._keeper = threading.Thread(target=self._keep, name="reconnect", daemon=True)
         self._keeper.start()
 
@@ -135,9 +131,10 @@ class RemotePolicy:
             self._lose(connection, str(error))
             raise
         except WireError as error:
-            # After an answer that cannot be read, nobody knows which one is next.
+            # After an answer that cannot be read, nobody knows which one is next. Asking again
+            # would not help: the server is there, and says something else than it should.
             self._lose(connection, str(error))
-            raise PolicyUnavailableError(str(error)) from None
+            raise PolicyError(str(error)) from None
         self._reset = False
         return action
 
@@ -146,10 +143,8 @@ class RemotePolicy:
     ) -> Action:
         spec, quality = self.spec, self._jpeg_quality
         if self._openpi is not None:
-            sent = write_features(observation, spec, quality)
-            keys = self._openpi.keys
-            message = {keys.get(key, key): value for key, value in sent.items()}
-            return read_openpi_answer(connection.ask(message, self._timeout_s), spec)
+            answer = connection.ask(self._openpi.question(observation), self._timeout_s)
+            return self._openpi.action(answer, observation)
         self._number += 1
         message = write_request(
             observation, spec, number=self._number, reset=self._reset, committed=committed,
@@ -193,7 +188,11 @@ class RemotePolicy:
     def _describe(self, connection: Connection) -> Description:
         said = connection.description
         if self._openpi is not None:
-            return Description(self._openpi.spec, continues=False)
+            spec = self._openpi.spec
+            if connection.greeting:
+                greeting = hashlib.sha256(connection.greeting).hexdigest()[:ID_LENGTH]
+                spec = replace(spec, policy_id=f"{spec.policy_id} {greeting}")
+            return Description(spec, continues=False)
         if said is None:
             connection.close()
             raise PolicyError(
@@ -201,6 +200,32 @@ class RemotePolicy:
                 "describe what it serves under the option openpi"
             )
         return said
+
+    def _try(self, connection: Connection) -> None:
+        """Ask a server of openpi's once, since it says nothing of what it serves.
+
+        Servers of this suite have asked their policy themselves before they listen.
+
+        Raises:
+            PolicyError: It does not serve what was declared, or does not answer.
+        """
+        if self._openpi is None:
+            return
+        limit_s = self._warm_up_timeout_s
+        self._reason = (
+            f"the server gives its first answer, to warm up: {limit_s:g} s at most "
+            "(warm_up_timeout_s)"
+        )
+        seen = trial(self._openpi.spec)
+        try:
+            action = self._openpi.action(
+                connection.ask(self._openpi.question(seen), limit_s), seen
+            )
+            check_action(action, self._openpi.spec)
+        except HungError as error:
+            raise PolicyError(f"{error} (warm_up_timeout_s) to the first question") from None
+        except PolicyError as error:
+            raise refused(error) from None
 
     def _lose(self, connection: Connection, reason: str) -> None:
         connection.close()
@@ -216,12 +241,16 @@ class RemotePolicy:
             self._wanted.clear()
             pause_s = FIRST_PAUSE_S
             while not self._closed.is_set() and self._connection is None:
+                found = None
                 try:
                     found = Connection(self._server(), ATTEMPT_S)
                     description = self._describe(found)
+                    self._try(found)
                 # Whatever it is, without this thread nobody would ever connect again.
                 except Exception as error:
                     self._reason = str(error) or type(error).__name__
+                    if found is not None:
+                        found.close()
                 else:
                     if description == self._description:
                         self._take(found)
@@ -252,8 +281,8 @@ def make(options: Mapping[str, Any]) -> RemotePolicy:
 
     Needed: ``url``. Optional: ``token_file``, ``tls_ca`` (a certificate to trust), ``timeout_s``
     (2), ``connect_timeout_s`` (10), ``jpeg_quality`` (without it images are sent as they are),
-    ``openpi`` (what a server of openpi's serves: ``features``, ``joints``, ``units``, ``dt_s``,
-    ``chunk_size``).
+    ``openpi`` (what a server of openpi's serves, see `read_openpi`), and with it
+    ``warm_up_timeout_s`` (300).
 
     Raises:
         PolicyError: An option is missing, unknown or wrong, or there is no server.
@@ -269,8 +298,13 @@ def make(options: Mapping[str, Any]) -> RemotePolicy:
         quality = given.whole("jpeg_quality")
         if not 1 <= quality <= 100:
             raise given.error("jpeg_quality", f"is {quality}; write 1 to 100")
+    warm_up_timeout_s = 300.0
     if "openpi" in given.values:
-        openpi = _openpi(given.section("openpi"))
+        openpi = read_openpi(given.section("openpi"))
+        if quality is not None:
+            raise given.error("jpeg_quality", "is not understood by openpi's servers; remove it")
+        if "warm_up_timeout_s" in given.values:
+            warm_up_timeout_s = given.number("warm_up_timeout_s", positive=True)
     server = Server(url, token, authority)
     timeout_s = given.number("timeout_s", positive=True)
     connect_timeout_s = given.number("connect_timeout_s", positive=True)
@@ -279,44 +313,7 @@ def make(options: Mapping[str, Any]) -> RemotePolicy:
         lambda: server,
         timeout_s=timeout_s,
         connect_timeout_s=connect_timeout_s,
+        warm_up_timeout_s=warm_up_timeout_s,
         jpeg_quality=quality,
         openpi=openpi,
     )
-
-
-def _openpi(given: Options) -> OpenPi:
-    """Read what a server of openpi's serves."""
-    features, keys = [], {}
-    section = given.section("features")
-    for name in section.values:
-        each = section.section(name)
-        keys[name] = each.text("key")
-        if "size" in each.values:
-            size = each.whole("size")
-            features.append(FeatureSpec(name, Kind.STATE, (size,), _unit(each)))
-        else:
-            features.append(FeatureSpec(name, Kind.IMAGE, (None, None, 3)))
-        each.end()
-    joints = given.take("joints")
-    if not isinstance(joints, list) or not joints or not all(isinstance(j, str) for j in joints):
-        raise given.error("joints", f"is {joints!r}; write a list of names")
-    size = given.whole("chunk_size")
-    if size < 1:
-        raise given.error("chunk_size", f"is {size}; write how many rows a chunk has")
-    spec = PolicySpec(
-        policy_id=f"openpi {given.text('policy')}",
-        observation=tuple(features),
-        joint_names=tuple(joints),
-        units=_unit(given),
-        dt_s=given.number("dt_s", positive=True),
-        chunk_size=size,
-    )
-    given.end()
-    return OpenPi(spec, keys)
-
-
-def _unit(given: Options) -> str:
-    unit = given.text("units")
-    if unit not in ("rad", "deg"):
-        raise given.error("units", f"is {unit!r}; write rad or deg")
-    return unit

@@ -34,8 +34,10 @@ def check_url(url: str, *, token: str) -> None:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise PolicyError(f"{url}: {error}; write ws://127.0.0.1:8000 or the like") from None
-    if parts.scheme not in ("ws", "wss") or not host or port is None:
+    if parts.scheme not in ("ws", "wss") or not host:
         raise PolicyError(f"{url}: is no address; write ws://127.0.0.1:8000 or wss://host:8000")
+    # A proxy's address often has none.
+    port = port or (443 if parts.scheme == "wss" else 80)
     if is_loopback(host):
         return
     if parts.scheme != "wss":

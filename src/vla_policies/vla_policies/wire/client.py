@@ -26,6 +26,7 @@ from vla_policies.wire.messages import Description, read_description
 
 UNAUTHORIZED = 401
 LEAVE_S = 0.5
+PING_S = 20.0
 # The name of the scheme that openpi's clients use too.
 SCHEME = "Api-Key"
 
@@ -88,7 +89,13 @@ class Connection:
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI) as error:
             raise PolicyUnavailableError(f"{self._url}: {_reason(error)}") from None
         try:
-            self.description: Description | None = read_description(self._receive(timeout_s))
+            # openpi's servers say anything here, by which they can be told apart if it is more
+            # than nothing.
+            self.greeting = self._bytes(timeout_s)
+            greeting = decode(self.greeting, self._limits)
+            self.description: Description | None = read_description(greeting)
+            if self.description is not None or not greeting:
+                self.greeting = b""
         except WireError as error:
             self.close()
             raise PolicyError(f"{self._url}: {error}") from None
@@ -139,13 +146,16 @@ class Connection:
         timer.cancel()
 
     def _receive(self, timeout_s: float | None) -> Any:
+        return decode(self._bytes(timeout_s), self._limits)
+
+    def _bytes(self, timeout_s: float | None) -> bytes:
         try:
             data = self._socket.recv(timeout_s)
         except (ConnectionClosed, TimeoutError) as error:
             raise PolicyUnavailableError(_reason(error)) from None
         if isinstance(data, str):
             raise PolicyError(f"{self._url}: {' '.join(data.split())[-500:]}")
-        return decode(data, self._limits)
+        return data
 
 
 def _connect(server: Server, headers: dict[str, str], timeout_s: float) -> ClientConnection:
@@ -158,6 +168,10 @@ def _connect(server: Server, headers: dict[str, str], timeout_s: float) -> Clien
         max_size=server.limits.message_bytes,
         open_timeout=timeout_s,
         close_timeout=0.2,
+        # Kept alive, but cut by our own limits alone: openpi's server answers no ping while it
+        # computes, which may take longer than the library waits.
+        ping_interval=PING_S,
+        ping_timeout=None,
         # What the environment names as a proxy is for the web.
         proxy=None,
     )

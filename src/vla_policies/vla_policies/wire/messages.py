@@ -366,17 +366,6 @@ def read_answer(message: object, number: int, spec: PolicySpec) -> Action:
     )
 
 
-def read_openpi_answer(message: object, spec: PolicySpec) -> Action:
-    """Return the chunk of an answer of openpi's server.
-
-    Raises:
-        WireError: There is none.
-    """
-    if not isinstance(message, dict):
-        raise WireError("an answer is no map")
-    return Action(_table(message, "actions", None), spec.dt_s, spec.joint_names)
-
-
 # -- values ---------------------------------------------------------------------------------------
 
 
