@@ -315,10 +315,9 @@ def test_a_tokenizer_of_another_model_is_refused(tiny):
     assert "belongs to another model" in refusal(tiny)
 
 
-def test_a_task_ends_with_one_newline_and_is_cut_to_length(made):
+def test_a_task_ends_with_one_newline(made):
     tokens = read_checkpoint(made).tokens
     np.testing.assert_array_equal(tokens("pick up"), tokens("pick up\n"))
-    assert len(tokens("x y z " * 100)) == 48
     assert len(tokens("pick up the red cube")) < 12
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from smooth_motion import Robot, load_robot
 from vla_policies import Policy, PolicyError, PolicySpec, load_policy
-from vla_policies.own_process import Launch, OwnProcessPolicy
 from vla_policy_node.core.contract import OWN, STOP_AND_GO, Contract, ContractError, load_contract
 from vla_policy_node.core.plausibility import check_training
 from vla_policy_node.params import Parameters, parse_options
@@ -73,6 +72,9 @@ def load(parameters: Parameters) -> Loaded:
     timeout_s, grace_s = parameters.inference_timeout_s, 0.0
     try:
         if parameters.policy_python or contract.policy_process == OWN:
+            # Here, because no other policy needs what it needs.
+            from vla_policies.own_process import Launch, OwnProcessPolicy
+
             python = parameters.policy_python or contract.policy_python
             launch = Launch(
                 name,
