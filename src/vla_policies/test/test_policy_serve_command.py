@@ -123,23 +123,3 @@ def test_where_lerobot_is_not_installed_its_page_is_named(tmp_path):
 def test_a_lerobot_checkpoint_that_names_foreign_code_is_not_loaded(tmp_path, step):
     with pytest.raises(PolicyError, match=r"policy_preprocessor\.json: (names|is no processor)"):
         load_policy("lerobot", checkpoint(tmp_path, step))
-
-
-@pytest.mark.parametrize("missing", ["websockets.sync.client", "websockets.asyncio.server", "old"])
-def test_websockets_that_are_missing_or_too_old_are_one_line_with_the_remedy(
-    monkeypatch, capsys, missing
-):
-    for name in [name for name in sys.modules if name.startswith("vla_policies.wire")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "vla_policies.remote", raising=False)
-    if missing == "old":
-        monkeypatch.setattr("websockets.version.version", "14.2")
-    else:
-        monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(PolicyError, match=r"too old.*; run: pip install 'websockets>=15'"):
-        load_policy("remote", {"url": "ws://127.0.0.1:1"})
-    assert main(["serve", "adversary"]) == 2
-    error = capsys.readouterr().err
-    assert "pip install 'websockets>=15'" in error
-    assert error.count("\n") == 1
-    load_policy("adversary", {}).close()

@@ -220,13 +220,16 @@ def _feature(name: str, each: Options) -> tuple[FeatureSpec, Field]:
             raise each.error("layout", f"is {layout!r}; write {HWC} or {CHW}")
         each.end()
         return FeatureSpec(name, Kind.IMAGE, (None, None, 3)), Field(name, path, layout)
-    size, units, unit = each.whole("size"), None, ""
-    if isinstance(each.values.get("units"), Mapping):
-        units, unit = read_units(each, "units", size), "rad"
-    else:
-        unit = _unit(each)
+    size = each.whole("size")
+    units = read_units(each, "units", size) if _is_map(each, "units") else None
+    unit = _unit(each) if units is None else "rad"
     each.end()
-    return FeatureSpec(name, Kind.STATE, (size,), unit), Field(name, path, units=units)
+    names = () if units is None else units.names
+    return FeatureSpec(name, Kind.STATE, (size,), unit, names), Field(name, path, units=units)
+
+
+def _is_map(given: Options, key: str) -> bool:
+    return isinstance(given.values.get(key), Mapping)
 
 
 def _joints(given: Options) -> tuple[tuple[str, ...], JointUnits | None, str]:

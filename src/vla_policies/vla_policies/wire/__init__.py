@@ -1,30 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """A policy across a network: MessagePack on WebSockets, understood by openpi's too."""
 
-from __future__ import annotations
+from importlib.metadata import PackageNotFoundError, version
 
-from importlib import import_module
-
-from vla_policies.protocol import PolicyError
-
-NEEDED = 15
+LEAST = 15
+"""Of websockets: the oldest whose threaded client and asyncio server are what is used here."""
 
 
-def _check() -> None:
-    """Say in one line what to install; distributions have versions that lack what is used here.
+def check_websockets() -> None:
+    """Raise where websockets is missing or too old, as in every Ubuntu until 24.04.
 
     Raises:
-        PolicyError: `websockets` is missing or too old.
+        ImportError: What is there, what is needed and how to install it.
     """
-    remedy = f"run: pip install 'websockets>={NEEDED}'"
     try:
-        import_module("websockets.asyncio.server")
-        import_module("websockets.sync.client")
-        from websockets.version import version
-    except ImportError as error:
-        raise PolicyError(f"websockets is missing or too old ({error}); {remedy}") from None
-    if int(version.partition(".")[0]) < NEEDED:
-        raise PolicyError(f"websockets {version} is too old; {remedy}")
+        found = version("websockets")
+    except PackageNotFoundError:
+        found = "none"
+    major = found.partition(".")[0]
+    if not (major.isdecimal() and int(major) >= LEAST):
+        raise ImportError(
+            f"a policy across a network needs websockets {LEAST} or newer (found: {found}, as "
+            f"distributions ship it): python3 -m pip install 'websockets>={LEAST}'"
+        )
 
 
-_check()
+check_websockets()

@@ -87,7 +87,7 @@ def load(parameters: Parameters) -> Loaded:
             grace_s = GRACE_S
         else:
             policy = load_policy(name, options)
-    except PolicyError as error:
+    except (PolicyError, ImportError) as error:
         in_contract = f"{parameters.contract_file}: policy.name"
         at = "parameter policy" if parameters.policy else in_contract
         raise ContractError(f"{at}: {error}") from error
