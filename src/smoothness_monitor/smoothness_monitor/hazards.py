@@ -405,6 +405,10 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit",
             "test_exceptions_that_go_on_while_the_arm_is_stopped_end_in_what_needs_no_plan",
             "test_meters_that_raise_take_nothing_down_with_them",
+            "test_a_defect_in_a_callback_latches_and_the_node_goes_on",
+            "test_a_service_is_answered_whatever_happens_within",
+            "test_a_defect_in_what_only_tells_stops_nothing",
+            "test_messages_that_nobody_sends_end_nothing",
         ),
     ),
     Hazard(
@@ -426,6 +430,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_controller_that_was_locked_out_before_the_restart_is_activated_by_a_reset",
             "test_a_controller_that_is_found_inactive_after_a_restart_counts_as_locked_out",
             "test_what_moves_on_after_a_restart_is_braked_unless_it_ends_by_itself",
+            "test_a_monitor_that_died_comes_up_latched_and_a_person_resets_it",
         ),
     ),
 )

@@ -28,18 +28,21 @@ from controller_manager_msgs.msg import (  # noqa: E402
     NamedLifecycleState,
 )
 from controller_manager_msgs.srv import SwitchController  # noqa: E402
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.action import ActionServer, GoalResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
 from smoothness_monitor import convert, qos  # noqa: E402
+from smoothness_monitor.faults.garbage import Garbler  # noqa: E402
+from smoothness_monitor.graph import Input, silences  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
 from smoothness_monitor.subscribe import Bounded  # noqa: E402
 
@@ -51,12 +54,14 @@ FILES = {
 PARAMETERS = [word for name, path in FILES.items() for word in ("-p", f"{name}:={path}")]
 DOMAIN = 101 + os.getpid() % 100  # of its own, so that graphs of other tests stay away
 MS = 1_000_000
+RELIABLE = QoSProfile(depth=100)
+BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class Surroundings(Node):
     """What is around the monitor: controllers that follow plans exactly, encoders, a policy."""
 
-    def __init__(self) -> None:
+    def __init__(self, states=RELIABLE) -> None:
         super().__init__("surroundings")
         self.robot = load_robot(FILES["robot_file"])
         self.names = self.robot.limits.joint_names
@@ -70,9 +75,9 @@ class Surroundings(Node):
         self.diagnostics: list[DiagnosticArray] = []
         self.received: list[JointTrajectory] = []
         self._controller_state = self.create_publisher(
-            JointTrajectoryControllerState, "arm_controller/controller_state", qos.INPUT
+            JointTrajectoryControllerState, "arm_controller/controller_state", states
         )
-        self._joint_states = self.create_publisher(JointState, "joint_states", qos.INPUT)
+        self._joint_states = self.create_publisher(JointState, "joint_states", states)
         self.plans = self.create_publisher(
             JointTrajectory, "smoothness_monitor/joint_trajectory_in", qos.TRAJECTORY
         )
@@ -221,11 +226,11 @@ class Surroundings(Node):
 
 
 class Graph:
-    def __init__(self, latch_folder) -> None:
+    def __init__(self, latch_folder, states=RELIABLE) -> None:
         latch = ["-p", f"latch_folder:={latch_folder}"]
         rclpy.init(args=["--ros-args", *PARAMETERS, *latch], domain_id=DOMAIN)
         self.executor = SingleThreadedExecutor()
-        self.monitor, self.around = SmoothnessMonitor(), Surroundings()
+        self.monitor, self.around = SmoothnessMonitor(), Surroundings(states)
         self.executor.add_node(self.monitor)
         self.executor.add_node(self.around)
 
@@ -535,3 +540,167 @@ def test_bytes_that_are_no_message_are_passed_over(graph):
     subscription.callback(b"")
     assert said == refused == []
     assert graph.around.newest.permit
+
+
+# -- what neither ends nor outlives the stop ------------------------------------------------------
+
+
+def test_best_effort_publishers_are_heard(tmp_path):
+    graph = Graph(tmp_path, BEST_EFFORT)
+    try:
+        graph.until(lambda: graph.around.newest.permit)
+    finally:
+        graph.close()
+
+
+def test_a_silent_input_is_explained_by_who_publishes_and_how(tmp_path):
+    rclpy.init(
+        args=["--ros-args", *PARAMETERS, "-p", f"latch_folder:={tmp_path}"], domain_id=DOMAIN
+    )
+    executor = SingleThreadedExecutor()
+    monitor, other = SmoothnessMonitor(), Node("other")
+    executor.add_node(monitor)
+    executor.add_node(other)
+
+    def until(words):
+        end = time.monotonic() + 20.0
+        while words not in "; ".join(monitor._monitor.waiting_for()):
+            assert time.monotonic() < end, monitor._monitor.waiting_for()
+            executor.spin_once(timeout_sec=0.05)
+
+    try:
+        until("stale_joint_states: nothing received yet: nobody publishes on /joint_states")
+        until("nobody publishes on /arm_controller/controller_state")
+        wrong = other.create_publisher(JointTrajectory, "joint_states", 1)
+        until("/other publishes on /joint_states another type, trajectory_msgs/msg/JointTraj")
+        other.destroy_publisher(wrong)
+        other.create_publisher(JointState, "joint_states", BEST_EFFORT)
+        until("/other publishes on /joint_states and has sent nothing")
+    finally:
+        executor.shutdown()
+        monitor.destroy_node()
+        other.destroy_node()
+        rclpy.shutdown()
+
+
+def test_a_publisher_that_cannot_match_is_named_with_its_quality_of_service():
+    wanted = Input("/status", "std_msgs/msg/String", qos.HEARTBEAT)
+
+    class Offered:
+        node_namespace, node_name = "/left", "policy"
+        topic_type = "std_msgs/msg/String"
+        qos_profile = BEST_EFFORT
+
+    class Graphs:
+        def get_publishers_info_by_topic(self, topic):
+            return [Offered]
+
+    said = silences(Graphs(), {"policy": wanted})["policy"]
+    assert said.startswith("/left/policy publishes on /status with an incompatible QoS: best eff")
+    Offered.qos_profile = RELIABLE
+    assert "volatile, where transient local is asked" in silences(Graphs(), {"p": wanted})["p"]
+
+
+def test_a_monitor_that_died_comes_up_latched_and_a_person_resets_it(tmp_path):
+    """H27."""
+    graph = Graph(tmp_path)
+    try:
+        graph.until(lambda: graph.around.newest.permit)
+        (file,) = tmp_path.iterdir()
+        # What a process leaves that is killed now.
+        left = file.read_bytes()
+    finally:
+        graph.close()
+    file.write_bytes(left)
+    graph = Graph(tmp_path)
+    around = graph.around
+    try:
+        graph.until(lambda: around.newest.waiting_for[:1])
+        ours = "a person: the process before ended without a word"
+        graph.until(lambda: around.newest.waiting_for[0].startswith(ours))
+        assert around.newest.state == SafetyState.STOPPED_LATCHED
+        assert around.newest.first_cause == "restarted"
+        around.send(around.plan())
+        graph.until(lambda: around.newest.plans_rejected)
+        assert around.received == []
+        assert graph.call(around.reset).success
+        graph.until(lambda: around.newest.permit)
+    finally:
+        graph.close()
+    graph = Graph(tmp_path)
+    try:
+        graph.until(lambda: graph.around.newest.permit)
+    finally:
+        graph.close()
+
+
+class Wrong:
+    """Stands for a part with a defect: whatever is asked of it raises."""
+
+    def __call__(self, *args):
+        raise LookupError("a defect")
+
+
+def test_a_defect_in_a_callback_latches_and_the_node_goes_on(graph):
+    """H26."""
+    around = graph.around
+    graph.monitor._monitor.on_plan = Wrong()
+    around.send(around.plan())
+    graph.until(lambda: around.newest.first_cause == "internal_error")
+    assert "LookupError: a defect" in around.newest.first_cause_detail
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: not around.newest.waiting_for)
+    assert graph.call(around.reset).success
+
+
+def test_a_service_is_answered_whatever_happens_within(graph):
+    """H26."""
+    around = graph.around
+    graph.monitor._monitor.request_stop = Wrong()
+    answer = graph.call(around.stop)
+    assert not answer.success
+    assert "LookupError" in answer.message
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+
+
+def test_a_defect_in_what_only_tells_stops_nothing(graph):
+    """H26."""
+    around, core = graph.around, graph.monitor._monitor
+    core.smoothness = core.reports = Wrong()
+    states = len(around.states)
+    graph.until(lambda: graph.monitor._guard._count >= 3)
+    graph.until(lambda: len(around.states) > states + 10)
+    assert around.newest.permit
+    assert graph.call(around.stop).success
+
+
+def test_messages_that_nobody_sends_end_nothing(graph):
+    """H26."""
+    monitor, around = graph.monitor, graph.around
+    garbler = Garbler(7, longest=100)
+    sound = {
+        monitor._on_plan: convert.trajectory_to(Trajectory.of(around.plan())),
+        monitor._on_gripper: convert.trajectory_to(Trajectory.of(around.plan())),
+        monitor._on_diagnostic: DiagnosticArray(status=[DiagnosticStatus(name="servo")]),
+        monitor._on_activity: ControllerManagerActivity(controllers=[NamedLifecycleState()]),
+    }
+    for take, message in sound.items():
+        for _ in range(200):
+            take(garbler.garble(message))
+    for _ in range(400):
+        graph.executor.spin_once(timeout_sec=0.0)
+        for take, message in (
+            (monitor._on_joint_states, JointState(name=list(around.names), position=[0.0] * 5)),
+            (
+                monitor._on_controller_state,
+                JointTrajectoryControllerState(joint_names=list(around.names)),
+            ),
+            (monitor._on_gripper_state, JointTrajectoryControllerState(joint_names=["gripper"])),
+        ):
+            message.header.stamp = convert.to_time(around.time_ns())
+            take(garbler.garble(message))
+    monitor._on_smoothness()
+    monitor._on_diagnostics()
+    monitor._tell_state()
+    assert monitor._guard._count == 0
+    graph.until(lambda: around.newest.state != SafetyState.READY)

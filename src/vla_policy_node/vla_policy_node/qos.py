@@ -19,7 +19,8 @@ def _profile(
 
 # Only the newest image counts, and a resent one would be late.
 IMAGE = _profile(1, ReliabilityPolicy.BEST_EFFORT)
-STATE = _profile(10)
+# Drivers publish best effort more often than not, and a best effort subscription hears both.
+STATE = _profile(10, ReliabilityPolicy.BEST_EFFORT)
 # An older plan must never follow a newer one.
 TRAJECTORY = _profile(1)
 # What goes to the controller: each counts, for each is continued.

@@ -118,6 +118,8 @@ class Garbler:
             changed: Any = self._one(SECONDS)
         elif kinds[name] == "uint32":
             changed = self._one(NANOSECONDS)
+        elif kinds[name] in ("uint8", "int8"):
+            changed = self._one((0, 1, 4, 127))
         else:
             changed = self._changed(getattr(value, name))
         setattr(value, name, changed)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Throw messages that nobody sends at the monitor, for as long as wanted.
+
+    python benchmarks/garbage.py --seconds 3600 [--seed 0]
+
+Runs the episodes of the suite's own test, with other seeds: a moving arm, each input garbled, each
+service called, in simulated time. Counts episodes and exceptions; prints the seed of each
+failure, with which the test repeats it. Exit code 1 after a failure.
+"""
+
+import argparse
+import sys
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "src" / "smoothness_monitor" / "test"
+EPISODE_S = 3.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60.0, help="for how long (default: 60)")
+    parser.add_argument("--seed", type=int, default=100, help="of the first episode")
+    given = parser.parse_args()
+    sys.path.insert(0, str(TESTS))
+    from conftest import CONFIG, IdealBench
+    from test_monitor_garbage import hurt
+
+    from smooth_motion import load_robot
+    from smoothness_monitor.params import load_config
+
+    robot = load_robot(CONFIG / "robots" / "so101.yaml")
+    config = load_config(CONFIG / "monitor" / "so101.yaml")
+    end_s, seed, failed = time.monotonic() + given.seconds, given.seed, 0
+    while time.monotonic() < end_s:
+        try:
+            hurt(IdealBench(robot, config, seed=seed), seed, EPISODE_S)
+        except Exception:
+            failed += 1
+            print(f"seed {seed}:")
+            traceback.print_exc(limit=-6)
+        seed += 1
+    print(f"{seed - given.seed} episodes of {EPISODE_S:g} s, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
