@@ -25,6 +25,7 @@ setup(
     ],
     install_requires=[
         "numpy>=1.21",
+        "opencv-python-headless>=4.5",
         "PyYAML>=5.4",
         *siblings("smooth_motion", "vla_policies"),
     ],

@@ -146,7 +146,8 @@ def test_an_image_of_another_size_is_refused(contract):
     buffer = ObservationBuffer(contract, {FRONT: (480, 640, 3)})
     feed(buffer)
     assert problems(buffer) == [
-        f"{FRONT} (front_camera/image_raw): is 48 x 64 x 3, the policy needs 480 x 640 x 3"
+        f"{FRONT} (front_camera/image_raw): is 48 x 64 x 3, the policy needs 480 x 640 x 3; "
+        "set the camera to that, or write resize: stretch or crop in the contract"
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vla_policy_node"
 ROS_FREE = [*sorted((PACKAGE / "core").glob("*.py")), PACKAGE / "params.py"]
-ALLOWED = {"numpy", "yaml", "smooth_motion", "vla_policies", "vla_policy_node"}
+ALLOWED = {"cv2", "numpy", "yaml", "smooth_motion", "vla_policies", "vla_policy_node"}
 CLOCKS = {"time", "datetime"}
 
 

@@ -226,3 +226,16 @@ def test_a_plan_survives_the_wire_and_positions_alone_are_none():
     message.points[0].velocities = []
     with pytest.raises(MotionError):
         convert.to_plan(message)
+
+
+def test_a_compressed_image_becomes_rgb_or_one_line():
+    import cv2
+    from sensor_msgs.msg import CompressedImage
+
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 10, 3), dtype=np.uint8)
+    data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1]
+    message = CompressedImage(format="png", data=array("B", data.tobytes()))
+    assert (convert.to_pixels(message, None) == pixels).all()
+    message.data = array("B", b"nothing")
+    with pytest.raises(convert.MessageError, match="jpeg or png"):
+        convert.to_pixels(message, None)

@@ -13,7 +13,7 @@ from builtin_interfaces.msg import Duration, Time
 from control_msgs.msg import JointTrajectoryControllerState
 from numpy.typing import NDArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
@@ -22,13 +22,13 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 from smooth_motion import GripperPlan, MotionError, Plan
 from smooth_motion.check import MAX_KNOTS
 from vla_policy_node.core.conductor import RawChunk, RawRows, Status
+from vla_policy_node.core.images import ImageError, decompressed, to_rgb
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.session import Ended, percentile
 from vla_policy_node.params import LIVE
 
 SECOND_NS = 1_000_000_000
-CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 
 
 class MessageError(ValueError):
@@ -63,35 +63,27 @@ def to_duration(duration_ns: int) -> Duration:
     return Duration(sec=duration_ns // SECOND_NS, nanosec=duration_ns % SECOND_NS)
 
 
-def to_pixels(msg: Image, encoding: str | None) -> NDArray[np.uint8]:
+def to_pixels(
+    msg: Image | CompressedImage, encoding: str | None, read_as: str | None = None
+) -> NDArray[np.uint8]:
     """Return an image as RGB, (H, W, 3) uint8; without a copy where it is rgb8.
 
     Args:
         msg: The image.
         encoding: The only one accepted, or None for any that is known.
+        read_as: What an encoding without an order of colours (8UC3) is.
 
     Raises:
         MessageError: The encoding is unknown or another, or the size does not fit the data.
     """
-    if encoding is not None and msg.encoding != encoding:
-        raise MessageError(f"encoding is {msg.encoding}, the contract says {encoding}")
-    channels = CHANNELS.get(msg.encoding)
-    if channels is None:
-        known = ", ".join(CHANNELS)
-        raise MessageError(f"encoding {msg.encoding} is not known; publish one of {known}")
-    data = np.frombuffer(msg.data, dtype=np.uint8)
-    row = msg.width * channels
-    if row == 0 or msg.height == 0 or msg.step < row or data.size != msg.height * msg.step:
-        raise MessageError(
-            f"{msg.height} rows of {msg.step} bytes for {msg.width} pixels do not make "
-            f"{data.size} bytes of {msg.encoding}"
-        )
-    pixels = data.reshape(msg.height, msg.step)[:, :row].reshape(msg.height, msg.width, channels)
-    if msg.encoding == "mono8":
-        return np.repeat(pixels, 3, axis=2)
-    if msg.encoding.startswith("bgr"):
-        return np.ascontiguousarray(pixels[..., 2::-1])
-    return np.ascontiguousarray(pixels[..., :3])
+    try:
+        if isinstance(msg, CompressedImage):
+            return decompressed(bytes(msg.data))
+        if encoding is not None and msg.encoding != encoding:
+            raise MessageError(f"encoding is {msg.encoding}, the contract says {encoding}")
+        return to_rgb(msg.data, msg.encoding, msg.height, msg.width, msg.step, read_as)
+    except ImageError as error:
+        raise MessageError(str(error)) from None
 
 
 def to_report(msg: JointTrajectoryControllerState, joints: Sequence[str]) -> ControllerReport:

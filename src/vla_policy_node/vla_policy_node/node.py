@@ -17,7 +17,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
@@ -115,8 +115,9 @@ class PolicyNode(Node):
         subscribe = self.create_subscription
         self._features = {}
         for image in self._contract.images:
+            kind = CompressedImage if image.compressed else Image
             self._features[image.feature] = subscribe(
-                Image, image.topic, partial(self._on_image, image), qos.IMAGE
+                kind, image.topic, partial(self._on_image, image), qos.IMAGE
             )
         for state in self._contract.states:
             self._features[state.feature] = subscribe(
@@ -152,11 +153,11 @@ class PolicyNode(Node):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _on_image(self, source: ImageSource, msg: Image) -> None:
+    def _on_image(self, source: ImageSource, msg: Image | CompressedImage) -> None:
         stamp_ns, steady_ns = convert.to_ns(msg.header.stamp), self._motion.elapsed_ns()
         observations = self._conductor.observations
         try:
-            pixels = convert.to_pixels(msg, source.encoding)
+            pixels = convert.to_pixels(msg, source.encoding, source.read_as)
         except convert.MessageError as error:
             observations.refuse(source.feature, str(error), stamp_ns, steady_ns)
         else:

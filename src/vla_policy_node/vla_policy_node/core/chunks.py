@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 CONTINUE, BLEND, REPLACE, ENSEMBLE = "continue", "blend", "replace", "ensemble"
 # A new chunk is blended in over this many delays of an answer, at least over this time. Measured:
 # docs/reference/chunk_succession.md.
-BLEND_DELAYS, LEAST_BLEND_NS = 1.5, 300_000_000
+BLEND_DELAYS, LEAST_BLEND_NS = 1.5, 500_000_000
 # Chunks that an ensemble is made of: as many as can overlap.
 HISTORY = 32
 # ACT's: of predictions of the same moment, each is worth this much less than the one before it.

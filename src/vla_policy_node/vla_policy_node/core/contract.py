@@ -13,11 +13,13 @@ from typing import Any
 from smooth_motion.strict_yaml import StrictYamlError, read_yaml
 from vla_policies import FeatureSpec, Kind, PolicySpec
 from vla_policies.training import plain_name
+from vla_policy_node.core.images import ENCODINGS, READ_AS
 from vla_policy_node.core.units import UNITS, Unit
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 STATE_TYPE = "sensor_msgs/msg/JointState"
-ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
+RESIZE = ("stretch", "crop")
 STATE_FIELDS = ("position", "velocity")
 SHARED, OWN = "shared", "own"
 REFUSE, WARN = "refuse", "warn"
@@ -38,6 +40,9 @@ class ImageSource:
         encoding: The only encoding accepted, or None for any that can be converted to rgb8.
         max_age_s: Oldest image that may be used, s.
         frozen_after_s: Bit-identical images for longer than this are refused, s.
+        compressed: The topic has JPEG or PNG files.
+        read_as: What an encoding without an order of colours (8UC3) is.
+        resize: How an image of another size than the policy's is brought to it; None: refused.
     """
 
     feature: str
@@ -45,6 +50,9 @@ class ImageSource:
     encoding: str | None
     max_age_s: float
     frozen_after_s: float
+    compressed: bool = False
+    read_as: str | None = None
+    resize: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,8 +237,8 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     states: list[StateSource] = []
     for feature in observation.keys:
         source = observation.table(feature)
-        kind = source.one_of("type", (IMAGE_TYPE, STATE_TYPE))
-        if kind == IMAGE_TYPE:
+        kind = source.one_of("type", (IMAGE_TYPE, COMPRESSED_TYPE, STATE_TYPE))
+        if kind != STATE_TYPE:
             images.append(_image(feature, source))
         else:
             states.append(_state(feature, source, joints))
@@ -260,13 +268,24 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
 
 
 def _image(feature: str, source: "_Table") -> ImageSource:
-    source.only("topic", "type", "encoding", "max_age_s", "frozen_after_s", optional=("encoding",))
+    optional: tuple[str, ...] = ("resize",)
+    compressed = source.value["type"] == COMPRESSED_TYPE
+    if not compressed:
+        optional = ("encoding", "read_as", "resize")
+    source.only("topic", "type", "max_age_s", "frozen_after_s", *optional, optional=optional)
+
+    def one_of(key: str, choices: tuple[str, ...]) -> str | None:
+        return source.one_of(key, choices) if key in source.keys else None
+
     return ImageSource(
         feature=feature,
         topic=source.text("topic"),
-        encoding=source.one_of("encoding", ENCODINGS) if "encoding" in source.keys else None,
+        encoding=one_of("encoding", ENCODINGS),
         max_age_s=source.positive("max_age_s"),
         frozen_after_s=source.positive("frozen_after_s", finite=False),
+        compressed=compressed,
+        read_as=one_of("read_as", READ_AS),
+        resize=one_of("resize", RESIZE),
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vla_policies import Observation
 from vla_policy_node.core.contract import Contract, ImageSource, StateSource
+from vla_policy_node.core.images import resized
 
 # Clocks of two machines under NTP or PTP differ by less than this.
 FUTURE_TOLERANCE_NS = 50_000_000
@@ -162,8 +163,14 @@ class ObservationBuffer:
             steady_ns: Arrival time, steady clock.
         """
         slot = self._images[feature]
+        height, width = slot.shape[:2]
+        if not _fits(pixels.shape, slot.shape) and slot.source.resize and height and width:
+            pixels = resized(pixels, height, width, slot.source.resize)
         if not _fits(pixels.shape, slot.shape):
-            detail = f"is {_size(pixels.shape)}, the policy needs {_size(slot.shape)}"
+            detail = (
+                f"is {_size(pixels.shape)}, the policy needs {_size(slot.shape)}; set the camera "
+                "to that, or write resize: stretch or crop in the contract"
+            )
             slot.refuse(detail, stamp_ns, steady_ns)
             return
         if slot.value is None or not _identical(slot.value, pixels):
