@@ -166,3 +166,42 @@ def test_a_state_is_given_in_the_units_of_the_feature(contract):
     made = buffer.assemble(NOW, NOW, "do it")
     assert isinstance(made, Assembled)
     np.testing.assert_allclose(made.observation.state[STATE], np.degrees([0.1, 0.2, 0.3, 0.4]))
+
+
+def test_a_state_may_come_in_two_messages_and_the_older_one_counts(buffer):
+    buffer.image(FRONT, picture(), NOW, NOW)
+    arm, grip = ("pan", "lift", "elbow"), ("gripper",)
+    buffer.state(STATE, arm, np.array([0.1, 0.2, 0.3]), NOW - 20 * MS, NOW)
+    assert problems(buffer) == [f"{STATE} (joint_states): lacks gripper"]
+    for later in range(0, 100 * MS, 10 * MS):
+        buffer.state(STATE, grip, np.array([0.4]), NOW + later - 5 * MS, NOW + later)
+        buffer.state(STATE, arm, np.array([0.1, 0.2, 0.3]), NOW + later, NOW + later)
+        buffer.image(FRONT, picture(later), NOW + later, NOW + later)
+        made = buffer.assemble(NOW + later, NOW + later, "do it")
+        assert isinstance(made, Assembled)
+        assert made.observation.state[STATE].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert made.skew_ns == 5 * MS
+
+
+def test_a_part_of_the_state_that_falls_silent_is_named(buffer):
+    feed(buffer)
+    arm = ("pan", "lift", "elbow")
+    for later in range(10 * MS, 400 * MS, 10 * MS):
+        buffer.state(STATE, arm, np.array([0.1, 0.2, 0.3]), NOW + later, NOW + later)
+        buffer.image(FRONT, picture(later), NOW + later, NOW + later)
+    found = problems(buffer, NOW + 400 * MS)
+    assert found[-1].endswith("at most 0.2 s is allowed (gripper)")
+
+
+def test_messages_of_other_joints_on_the_topic_change_nothing(buffer):
+    feed(buffer)
+    buffer.state(STATE, ("left_wheel", "right_wheel"), np.zeros(2), NOW, NOW)
+    buffer.state(STATE, ("left_wheel", "right_wheel"), np.zeros(0), NOW, NOW)
+    assert problems(buffer) == []
+    assert isinstance(buffer.assemble(NOW, NOW, "do it"), Assembled)
+
+
+def test_a_part_of_the_state_whose_stamp_goes_back_is_refused(buffer):
+    feed(buffer)
+    buffer.state(STATE, ("gripper",), np.array([0.4]), NOW - 105 * MS, NOW)
+    assert "its stamp went back by 0.100 s" in problems(buffer)[0]

@@ -125,7 +125,22 @@ class _StateSlot(_Slot[NDArray[np.float64]]):
         super().__init__()
         self.source = source
         self.names: tuple[str, ...] = ()
+        # Places in the feature of the message's joints, and where they stand in the message.
+        self.places: list[int] = []
         self.columns: list[int] = []
+        size = len(source.joints)
+        # One message may have the arm's joints and another the gripper's.
+        self.values = np.full(size, np.nan)
+        self.stamps_ns = np.zeros(size, dtype=np.int64)
+        self.arrivals_ns = np.zeros(size, dtype=np.int64)
+        self.known = np.zeros(size, dtype=bool)
+
+    def oldest(self) -> str:
+        """Name the joints whose values are older than those of others, empty where none are."""
+        if not self.known.all() or self.stamps_ns.min() == self.stamps_ns.max():
+            return ""
+        old = np.flatnonzero(self.stamps_ns == self.stamps_ns.min())
+        return f" ({', '.join(self.source.joints[index] for index in old)})"
 
 
 class ObservationBuffer:
@@ -201,17 +216,30 @@ class ObservationBuffer:
         slot = self._states[feature]
         source = slot.source
         names = tuple(joints)
+        if names != slot.names:
+            slot.names = names
+            slot.places = [i for i, joint in enumerate(source.joints) if joint in names]
+            slot.columns = [names.index(source.joints[index]) for index in slot.places]
+        if not slot.places and slot.known.any():
+            # Of other joints, such as wheels, on the same topic.
+            return
         if len(values) != len(names):
             detail = f"has {len(names)} joints but {len(values)} values of {source.field}"
             slot.refuse(detail, stamp_ns, steady_ns)
             return
-        if names != slot.names:
-            missing = [joint for joint in source.joints if joint not in names]
-            if missing:
-                slot.refuse(f"lacks {', '.join(missing)}", stamp_ns, steady_ns)
-                return
-            slot.names, slot.columns = names, [names.index(joint) for joint in source.joints]
-        slot.accept(source.unit.from_si(values[slot.columns]), stamp_ns, steady_ns)
+        slot.values[slot.places] = values[slot.columns]
+        slot.stamps_ns[slot.places] = stamp_ns
+        slot.arrivals_ns[slot.places] = steady_ns
+        slot.known[slot.places] = True
+        if not slot.known.all():
+            missing = [source.joints[index] for index in np.flatnonzero(~slot.known)]
+            slot.refuse(f"lacks {', '.join(missing)}", stamp_ns, steady_ns)
+            return
+        slot.accept(
+            source.unit.from_si(slot.values.copy()),
+            int(slot.stamps_ns.min()),
+            int(slot.arrivals_ns.min()),
+        )
 
     def assemble(self, now_ns: int, steady_ns: int, task: str) -> Assembled | tuple[Problem, ...]:
         """Make an observation of the newest values, or say everything that prevents it.
@@ -243,6 +271,8 @@ class ObservationBuffer:
                 found.append(Problem(image.source.feature, image.source.topic, detail))
         for state in self._states.values():
             detail = state.problem(now_ns, steady_ns, state.source.max_age_s)
+            if detail.startswith("stale"):
+                detail += state.oldest()
             if not detail and state.value is not None and not np.isfinite(state.value).all():
                 detail = "is not finite"
             if detail:
