@@ -119,7 +119,7 @@ $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	touch $@
 
 $(VENV)/.tools: $(VENV)/.venv constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-rerunfailures pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs
+	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs
 	touch $@
 
 $(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES)) | $(VENV)/.installed
@@ -132,7 +132,7 @@ $(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES
 
 $(POLICY_VENV)/.tools: $(POLICY_VENV)/.installed
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
-		--extra-index-url $(TORCH_INDEX) openvino nncf pytest pytest-rerunfailures pytest-timeout
+		--extra-index-url $(TORCH_INDEX) openvino nncf pytest pytest-timeout
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps openpi-client typing_extensions
 	touch $@
 

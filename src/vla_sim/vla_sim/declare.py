@@ -22,7 +22,8 @@ def declare(node: Node) -> Parameters:
         descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
         lower, upper = item.metadata["lower"], item.metadata["upper"]
         if lower is not None and isinstance(item.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=lower, to_value=upper)]
+            bounds = FloatingPointRange(from_value=lower, to_value=upper)
+            descriptor.floating_point_range = [bounds]
         elif lower is not None:
             descriptor.integer_range = [IntegerRange(from_value=lower, to_value=upper, step=1)]
         values[item.name] = node.declare_parameter(item.name, item.default, descriptor).value
