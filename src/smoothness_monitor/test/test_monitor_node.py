@@ -627,7 +627,7 @@ def test_a_monitor_that_died_comes_up_latched_and_a_person_resets_it(tmp_path):
     graph = Graph(tmp_path)
     try:
         graph.until(lambda: graph.around.newest.permit)
-        (file,) = tmp_path.iterdir()
+        (file,) = tmp_path.glob("*.json")
         # What a process leaves that is killed now.
         left = file.read_bytes()
     finally:
