@@ -29,6 +29,8 @@ from vla_policies.wire.messages import Description, read_request
 
 FRONT = "observation.images.front"
 IMAGE = np.zeros((8, 8, 3), np.uint8)
+# OpenCV before 4.7 has no name for it, and leaves it alone.
+SAMPLING_FACTOR = getattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR", 7)
 GOOD = {FRONT: IMAGE, STATE: np.zeros(2), "prompt": "do it"}
 
 
@@ -141,7 +143,7 @@ def test_a_picture_that_is_cut_short_is_not_filled_with_grey():
 @pytest.mark.parametrize("sampling", [0x411111, 0x211111, 0x111111])
 def test_what_encoders_write_by_default_is_decoded(restart, sampling):
     data = jpeg(
-        cv2.IMWRITE_JPEG_RST_INTERVAL, restart, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling,
+        cv2.IMWRITE_JPEG_RST_INTERVAL, restart, SAMPLING_FACTOR, sampling,
         cv2.IMWRITE_JPEG_OPTIMIZE, 1, shape=(50, 70, 3),
     )  # fmt: skip
     assert Picture((50, 70, 3), data).pixels().shape == (50, 70, 3)
