@@ -4,6 +4,7 @@
 Each asks for work that its bytes do not show. The work is counted here, never timed.
 """
 
+import os
 import socket
 import struct
 import threading
@@ -299,3 +300,18 @@ def test_the_reset_of_an_observation_that_cannot_be_decoded_is_not_lost(start, p
         broken = Picture((8, 8, 3), b"\xff\xd8")
         assert "JPEG" in ask(id=3, reset=True, **{FRONT: broken})["error"]
         assert ask(id=4, reset=False)["phase"] == "count 1"
+
+
+def test_a_damaged_picture_fills_no_log(start, capfd):
+    plain = jpeg(shape=(8, 8, 3))
+    damaged = plain[:-2] + bytes(range(1, 200)) + plain[-2:]
+    cv2.imdecode(np.frombuffer(damaged, np.uint8), 1)
+    assert "Corrupt JPEG" in capfd.readouterr().err, "what libjpeg does by itself"
+    with raw(start()) as client:
+        client.recv(5.0)
+        for _ in range(3):
+            client.send(encode({**GOOD, FRONT: Picture((8, 8, 3), damaged)}))
+            client.recv(5.0)
+    assert "JPEG" not in capfd.readouterr().err
+    os.write(2, b"still there")
+    assert "still there" in capfd.readouterr().err

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from vla_policies.protocol import Policy
+from vla_policies.wire.quiet import STDERR
 from vla_policies.wire.server import GRACE_S, PolicyServer, ServerConfig
 
 
@@ -38,7 +39,9 @@ def serve(
         PolicyError: The policy cannot be made.
         OSError: The address cannot be listened at.
     """
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    # A stream of its own, since the usual one is shut while a picture is decoded.
+    stream = os.fdopen(os.dup(STDERR), "w", encoding="utf-8", errors="replace", buffering=1)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=stream)
     # Every connection and refused handshake of a stranger would else be a traceback.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     server = PolicyServer(make_policy, config)

@@ -40,6 +40,7 @@ from vla_policies.wire.messages import (
     read_request,
     write_answer,
 )
+from vla_policies.wire.quiet import native_stderr_closed
 from vla_policies.wire.worker import Worker
 
 HEALTH = "/healthz"
@@ -286,7 +287,11 @@ class PolicyServer:
 
     async def _decode(self, request: Request) -> Observation:
         """Decode the pictures, where nobody else's turn waits for it."""
-        job = partial(request.observation, self.description.spec, self._now_ns())
+
+        def job() -> Observation:
+            with native_stderr_closed():
+                return request.observation(self.description.spec, self._now_ns())
+
         return await asyncio.get_running_loop().run_in_executor(self._decoders, job)
 
     def _infer(self, client: _Client, request: Request, observation: Observation) -> bytes:
