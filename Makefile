@@ -23,7 +23,7 @@ SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 # These run in both environments: here nothing that they need is missing.
-POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py)
+POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
 .PHONY: demo test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
 
