@@ -167,7 +167,7 @@ def test_a_restored_latch_waits_for_a_person_and_says_so(bench):
     bench.run(3.0)
     assert bench.state is State.STOPPED_LATCHED
     snapshot = bench.monitor.snapshot()
-    assert snapshot.first_cause == "restarted"
+    assert snapshot.causes == ("restarted",)
     assert snapshot.waiting_for == ("a person: it was latched by x; call ~/reset",)
     assert snapshot.plans_forwarded == 0
     bench.policy_on = False

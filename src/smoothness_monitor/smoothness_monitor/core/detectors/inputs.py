@@ -163,7 +163,8 @@ class Stale(Detector):
         """Compare the age with the threshold."""
         age_s = self._age_s(ages)
         if not self._configured or math.isinf(age_s):
-            return self.present
+            # What never came is waited for; it is no cause of a stop.
+            return ""
         self._newest_age_s = age_s
         self.present = "" if age_s <= self._threshold_s else self.value
         return self.present
