@@ -319,8 +319,10 @@ class Episode:
             if draw < 0.15:
                 self.result.counts["lost on the way to a controller"] += 1
                 return
-            if draw < 0.25:
-                delay = int(rng.integers(20, 400)) * MS
+            if draw < 0.22:
+                delay = int(rng.integers(20, 85)) * MS
+            elif draw < 0.25:
+                delay = int(rng.integers(150, 400)) * MS
         as_goal = self.way == "goals" and way == "arm"
 
         def arrive() -> None:

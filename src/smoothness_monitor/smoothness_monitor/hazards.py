@@ -95,6 +95,7 @@ HAZARDS: tuple[Hazard, ...] = (
         (
             "test_a_stop_out_of_any_motion_keeps_the_limits_rests_and_latches",
             "test_a_stop_right_after_a_plan_was_forwarded_keeps_the_limits",
+            "test_a_stop_soon_after_a_plan_that_may_be_lost_keeps_the_limits",
         ),
     ),
     Hazard(
@@ -300,6 +301,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_gripper_trajectory_continues_every_one_that_may_run",
             "test_without_word_of_the_grippers_controller_its_trajectories_are_refused",
             "test_a_gripper_trajectory_of_too_many_points_is_refused",
+            "test_the_gripper_is_held_along_what_it_runs_when_a_newer_trajectory_was_lost",
         ),
     ),
     Hazard(

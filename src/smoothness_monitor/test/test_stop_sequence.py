@@ -278,3 +278,47 @@ def test_two_plans_part_where_their_motions_differ(robot):
     rows = np.vstack([start.position] * 3)
     same = Plan(names, 0, np.array([0, S, 2 * S]), rows, 0 * rows, 0 * rows)
     assert part_ns(same, hold) == 2 * S
+
+
+@pytest.mark.parametrize("after_ms", range(0, 200, 15))
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_stop_soon_after_a_plan_that_may_be_lost_keeps_the_limits(make_bench, after_ms, arrives):
+    """H5. Nobody can tell yet whether the controller turns to it; the brake fits both."""
+    bench = make_bench(seed=5, jitter=False)
+    bench.get_moving()
+    bench.policy_on = False
+    bench.run(0.05)
+    lost = []
+    bench.deliver_to_controller = lambda each: arrives or bool(lost) or lost.append(each)
+    bench.give(bench.plan(spare_ns=5 * MS))
+    bench.run(after_ms * 1e-3)
+    bench.stop()
+    wait_for_rest(bench)
+    assert bench.state is Stop.STOPPED_LATCHED
+    assert len(lost) == (0 if arrives else 1)
+    assert bench.peak_jerk_ratio() <= 1.000001
+
+
+def test_the_gripper_is_held_along_what_it_runs_when_a_newer_trajectory_was_lost(make_bench):
+    """H17. Found by the fuzzing of the gate."""
+    bench = make_bench(jitter=False)
+    bench.get_ready()
+    bench.run(0.5)
+
+    def give(*knots):
+        times, positions = zip(*knots, strict=True)
+        plan = GripperPlan(
+            bench.robot.gripper.joint,
+            bench.now_ns - 20 * MS,
+            np.array(times) * MS,
+            np.array(positions),
+        )
+        bench.take(bench.monitor.on_gripper(Trajectory.of_gripper(plan), bench.now))
+
+    bench.run_gripper = lambda trajectory: None
+    give((0, 0.1), (200, 0.1), (600, 1.0))
+    assert len(bench.gripper_sent) == 1
+    bench.run(0.5)
+    bench.stop()
+    hold = bench.gripper_sent[-1][1]
+    assert [point.positions[0] for point in hold.points] == pytest.approx([0.1] * len(hold.points))

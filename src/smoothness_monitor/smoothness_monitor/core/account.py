@@ -221,14 +221,14 @@ class Account:
         running, *others = self.may_run
         if not others:
             return running, overlap_ns
+        if self.cycle.time_ns >= self._sent_ns + ADOPTED_NS:
+            # It had the time to turn to the newest one, and did not.
+            return running, overlap_ns
         newest = others[-1]
         parts_ns = min(part_ns(newest, plan) for plan in (running, *others[:-1]))
-        if parts_ns >= now_ns + overlap_ns:
-            return newest, overlap_ns
         if parts_ns >= now_ns + ADOPTED_NS:
-            return newest, parts_ns - now_ns
-        passed_by = self.cycle.time_ns >= self._sent_ns + ADOPTED_NS
-        return (running if passed_by else newest), overlap_ns
+            return newest, min(overlap_ns, parts_ns - now_ns)
+        return newest, overlap_ns
 
     @property
     def foreign(self) -> bool:

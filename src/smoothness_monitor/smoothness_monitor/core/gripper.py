@@ -123,14 +123,15 @@ class GripperAccount:
         if not self._under_way:
             sent = any(plan is self.running for plan in self._sent)
             return (self.running, overlap_ns) if sent and self.running is not None else None
+        if self.running is not None and self.stamp_ns >= self._sent_ns + ADOPTED_NS:
+            return self.running, overlap_ns
         newest = self._under_way[-1]
         parted_ns = min(
             (parts_ns(newest, plan) for plan in self.may_run[:-1]), default=now_ns + overlap_ns
         )
-        if parted_ns >= now_ns + ADOPTED_NS or self.running is None:
+        if parted_ns >= now_ns + ADOPTED_NS:
             return newest, min(overlap_ns, parted_ns - now_ns)
-        passed_by = self.stamp_ns >= self._sent_ns + ADOPTED_NS
-        return (self.running if passed_by else newest), overlap_ns
+        return newest, overlap_ns
 
     def distinct(self, start_ns: int) -> bool:
         """Return whether a start can be told from those of the plans that may be known."""

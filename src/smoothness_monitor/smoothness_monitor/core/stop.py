@@ -28,6 +28,8 @@ from smoothness_monitor.params import MonitorConfig
 
 # A stop that is driven off its brake brakes again, this many times; then the controller goes.
 MAX_BRAKES = 3
+# What is sent now reaches the controller in this time, in all but the rarest cases.
+DELIVERY_NS = 60_000_000
 # A controller's cycle that is further than this from now is not late, its clock is another.
 OTHER_CLOCK_NS = 300_000_000
 # A stop that failed is tried again when the reference moves, so often at most.
@@ -111,6 +113,8 @@ class Stop:
         self._ladder: Ladder | None = None
         self._brakes = 0
         self._began_ns = 0
+        # When the brake leaves what runs.
+        self._leaves_ns = 0
         self._left_over_until_ns = 0
 
     # -- what the monitor calls -----------------------------------------------------------------
@@ -258,8 +262,10 @@ class Stop:
         elif deed is Deed.RESEND:
             assert ladder.plan is not None
             self._out.log(Level.WARN, "the controller does not run the brake trajectory: again")
-            self._out.arm.append(Trajectory.of(ladder.plan))
+            if not self._renewed(ladder, sight):
+                self._out.arm.append(Trajectory.of(ladder.plan))
         elif deed is Deed.BRAKE_AS_GOAL:
+            self._renewed(ladder, sight)
             assert ladder.plan is not None
             self._climb(Rung.BRAKE_AS_GOAL, ladder, sight)
             goal = Trajectory.of(ladder.plan)
@@ -286,6 +292,19 @@ class Stop:
             f"the stop could not be shown to work: {why}. Cut the power if the arm moves; find "
             "out why, then call ~/reset, which needs the arm to be seen at rest",
         )
+
+    def _renewed(self, ladder: Ladder, sight: Sight) -> bool:
+        """Make the brake anew, and send it, where it would be late by now; return whether it was.
+
+        A brake leaves what runs early where two plans were under way that part early.
+        """
+        if sight.now.ros_ns + DELIVERY_NS <= self._leaves_ns:
+            return False
+        plan = self._send_brake(sight)
+        if plan is None:
+            return False
+        ladder.plan = plan
+        return True
 
     def _climb(self, rung: Rung, ladder: Ladder, sight: Sight) -> None:
         self._out.log(Level.ERROR, f"stop, rung {rung.words}: {ladder.why}")
@@ -341,6 +360,7 @@ class Stop:
         foreign = account.foreign
         now_ns, overlap_ns = sight.now.ros_ns, nanoseconds(config.stop_overlap_s)
         base, overlap_ns = account.common(now_ns, overlap_ns)
+        self._leaves_ns = now_ns + overlap_ns
         state_ns = cycle.time_ns
         if abs(state_ns - sight.now.ros_ns) > OTHER_CLOCK_NS:
             # Its stamps are of another clock, so all that is known is that the state is of now.

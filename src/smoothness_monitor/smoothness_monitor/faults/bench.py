@@ -250,7 +250,7 @@ class Bench:
         )
         self.at(self.now_ns + MS, lambda: self.monitor.on_gripper_state(state))
 
-    def _run_gripper(self, trajectory: Trajectory) -> None:
+    def run_gripper(self, trajectory: Trajectory) -> None:
         self.gripper_running = GripperPlan(
             trajectory.joint_names[0],
             trajectory.stamp_ns,
@@ -284,7 +284,7 @@ class Bench:
             self._carry("commands", trajectory, lambda each: self.plant.receive(each, self.now_ns))
         for trajectory in outputs.gripper:
             self.gripper_sent.append((self.now_ns, trajectory))
-            self.after(2 * MS, lambda each=trajectory: self._run_gripper(each))  # type: ignore[misc]
+            self.after(2 * MS, lambda each=trajectory: self.run_gripper(each))  # type: ignore[misc]
         for call in outputs.calls:
             self._call(call)
         if outputs.reset is not None:

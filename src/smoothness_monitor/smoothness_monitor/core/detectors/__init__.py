@@ -110,9 +110,7 @@ def _having(
 class Detectors:
     """All detectors, built for one robot."""
 
-    def __init__(
-        self, robot: Robot, config: MonitorConfig, more: Sequence[Detector] = ()
-    ) -> None:
+    def __init__(self, robot: Robot, config: MonitorConfig, more: Sequence[Detector] = ()) -> None:
         """Build those of the table.
 
         Args:
