@@ -80,7 +80,7 @@ KINDS = ("position", "velocity", "acceleration", "jerk", "gripper")
 # What the attacks and the broken links may trip. Anything else is a finding.
 MAY_TRIP = {
     *("plan_rejected", "non_finite", "operator", "plan_not_adopted"),
-    *("stale_controller_state", "stale_joint_states"),
+    *("stale_controller_state", "stale_joint_states", "clock_skew"),
 }
 
 

@@ -315,10 +315,13 @@ def test_the_gripper_is_held_along_what_it_runs_when_a_newer_trajectory_was_lost
         )
         bench.take(bench.monitor.on_gripper(Trajectory.of_gripper(plan), bench.now))
 
+    give((0, 0.1), (3000, 0.1))
+    bench.run(0.1)
     bench.run_gripper = lambda trajectory: None
     give((0, 0.1), (200, 0.1), (600, 1.0))
-    assert len(bench.gripper_sent) == 1
+    assert len(bench.gripper_sent) == 2
     bench.run(0.5)
     bench.stop()
-    hold = bench.gripper_sent[-1][1]
-    assert [point.positions[0] for point in hold.points] == pytest.approx([0.1] * len(hold.points))
+    assert len(bench.gripper_sent) == 3
+    held = [point.positions[0] for point in bench.gripper_sent[-1][1].points]
+    assert held == pytest.approx([0.1] * len(held))

@@ -798,10 +798,14 @@ class Monitor:
         own_ns = self._clock.now_ns
         fresh = self._joints.age_s(own_ns) <= self.config.joint_states_stale_s
         controllers_ns = self._controller.expected_stamp_ns(own_ns)
-        other = self.detectors.clock_skew.present or "clock_step" in self._causes
-        if other and controllers_ns is not None:
-            # A trajectory is run by the controller's clock, so the stop goes by that one.
-            now = Now(controllers_ns, now.steady_ns)
+        stepped = "clock_step" in self._causes
+        if (stepped or self.detectors.clock_skew.present) and controllers_ns is not None:
+            # A trajectory is run by the controller's clock, so the stop goes by that one. But one
+            # that seems to be a little behind may as well be heard late: a brake for its past
+            # would step, and one for now goes on for a little longer.
+            behind_ns = now.ros_ns - controllers_ns
+            if stepped or not (0 <= behind_ns <= nanoseconds(self.config.clock_skew_s)):
+                now = Now(controllers_ns, now.steady_ns)
         return Sight(
             now=now,
             own_ns=own_ns,

@@ -251,6 +251,7 @@ class Bench:
         self.at(self.now_ns + MS, lambda: self.monitor.on_gripper_state(state))
 
     def run_gripper(self, trajectory: Trajectory) -> None:
+        """Let the gripper's controller turn to a trajectory."""
         self.gripper_running = GripperPlan(
             trajectory.joint_names[0],
             trajectory.stamp_ns,
