@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from smoothness_monitor.report.errors import ReportError
 
 try:
     from rosbags.typesys import get_types_from_idl, get_types_from_msg
+    from rosbags.typesys.store import Typestore
 except ImportError as error:
     raise ReportError(f"reading bags needs rosbags: pip install rosbags ({error})") from None
 
@@ -78,6 +80,9 @@ class _Reader:
         self._findings = Findings()
         self._intakes: dict[tuple[str, str], Intake] = {}
         self._topics: dict[int, _Topic] = {}
+        # The channel that is read of each topic: files of a split bag have one each.
+        self._current: dict[str, _Topic] = {}
+        self._number = 0
         self._first: int | None = None
         self._seen = [_LATEST_NS, 0]
         self._outside = 0
@@ -99,7 +104,13 @@ class _Reader:
             topic = self._topics.get(id(channel))
             if topic is None:
                 topic = self._topics[id(channel)] = _Topic(channel, findings, self._intake, chosen)
-            topic.take(received, data)
+            before = self._current.get(channel.topic)
+            if before is not topic:
+                if before is not None:
+                    before.flush()
+                self._current[channel.topic] = topic
+            topic.take(self._number, received, data)
+            self._number += 1
         for topic in self._topics.values():
             topic.flush()
         streams = self._streams()
@@ -183,13 +194,15 @@ class _Topic:
         self._selection = selection
         self._times: list[int] = []
         self._data: list[bytes] = []
-        self._bytes = self._count = 0
+        self._numbers: list[int] = []
+        self._bytes = 0
         self._types: Types | None = None
         self._known: dict[int, list[Template]] = {}
         self._intakes: dict[str, Intake] = {}
 
-    def take(self, received_ns: int, data: bytes) -> None:
-        """Take in a message."""
+    def take(self, number: int, received_ns: int, data: bytes) -> None:
+        """Take in a message, the `number`th of the recording."""
+        self._numbers.append(number)
         self._times.append(received_ns)
         self._data.append(data)
         self._bytes += len(data)
@@ -199,7 +212,8 @@ class _Topic:
     def flush(self) -> None:
         """Take apart what has come in."""
         times, data = np.array(self._times, dtype=np.int64), self._data
-        self._times, self._data, self._bytes = [], [], 0
+        numbers = np.array(self._numbers, dtype=np.int64)
+        self._times, self._data, self._numbers, self._bytes = [], [], [], 0
         lengths = np.array([len(one) for one in data], dtype=np.int64)
         parts: _Parts = {}
         for length in np.unique(lengths):
@@ -214,7 +228,9 @@ class _Topic:
             for template in list(self._known.get(int(length), ())):
                 here = np.flatnonzero(left)[template.matches(rows[left])]
                 left[here] = False
-                self._collect(parts, template, rows[here], times[index[here]], index[here])
+                self._collect(
+                    parts, template, rows[here], times[index[here]], numbers[index[here]]
+                )
             while left.any():
                 k = int(np.argmax(left))
                 made = self._template(rows[k].tobytes())
@@ -227,7 +243,8 @@ class _Topic:
                     known.append(made)
                     here = np.flatnonzero(left)[made.matches(rows[left])]
                 left[here] = False
-                self._collect(parts, made, rows[here], times[index[here]], index[here])
+                own = index[here]
+                self._collect(parts, made, rows[here], times[own], numbers[own])
         for (source, names), found in parts.items():
             whole, positions, velocities = (
                 np.concatenate([part[k] for part in found]) for k in range(3)
@@ -235,10 +252,9 @@ class _Topic:
             order = np.argsort(whole[:, 0], kind="stable")
             intake = self._intakes[source]
             intake.add(names, whole[order], positions[order], velocities[order])
-        self._count += len(data)
 
     def _collect(
-        self, parts: _Parts, template: Template, rows: Bytes, times: IntArray, index: IntArray
+        self, parts: _Parts, template: Template, rows: Bytes, times: IntArray, order: IntArray
     ) -> None:
         """Add what messages (N, L) of one layout say to the parts."""
         if not len(rows):
@@ -263,7 +279,7 @@ class _Topic:
                 intake.empty += len(rows)
                 continue
             whole = np.zeros((len(rows), 4), dtype=np.int64)
-            whole[:, 0], whole[:, 2] = self._count + index, times
+            whole[:, 0], whole[:, 2] = order, times
             whole[:, 1] = kinds.nanoseconds(rows, source.stamp)
             whole[:, 3] = kinds.nanoseconds(rows, source.elapsed)
             positions = kinds.values(rows, source.positions)
@@ -313,7 +329,7 @@ class _Topic:
     def _find(self, data: bytes, ros1: bool) -> Types | None:
         """Return the types that a topic's messages fit: the bag's own, else known ones."""
         msgtype, topic = self._channel.msgtype, self._channel.topic
-        stores = typestores()
+        stores = _stores()
         if self._channel.definition and self._channel.definition_format:
             try:
                 own = dict(_own_types(self._channel))
@@ -330,6 +346,11 @@ class _Topic:
             return dict(store.fielddefs)
         self._findings.lost(f"{topic}: {msgtype} has a layout that is not known here")
         return None
+
+
+@cache
+def _stores() -> list[Typestore]:
+    return typestores()
 
 
 def _own_types(channel: Channel) -> Types:

@@ -39,7 +39,7 @@ def draw(report: Report) -> bytes:
     if measured is not None:
         rows.insert(2, 2.2)
     figure = Figure(figsize=(12.5, 2.1 + 1.05 * sum(rows)), layout="constrained")
-    figure.suptitle(main.stream.name, x=0.01, ha="left", fontsize=9, color="#555555")
+    figure.suptitle(_label(main.stream.name), x=0.01, ha="left", fontsize=9, color="#555555")
     axes = figure.subplots(len(rows), 1, sharex=True, gridspec_kw={"height_ratios": rows})
     remaining = iter(axes)
     _positions(next(remaining), main, measured, origin)
@@ -75,6 +75,13 @@ def _beside(report: Report) -> StreamReport | None:
     )
 
 
+def _label(text: str) -> str:
+    """Return a name as the picture can show it: no formula, nothing that no font has."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    shown = shown if len(shown) <= 60 else shown[:59] + "…"
+    return shown.replace("$", r"\$")
+
+
 def _seconds(times: IntArray, origin: int) -> FloatArray:
     return np.asarray((times - origin) * 1e-9)
 
@@ -108,7 +115,7 @@ def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, or
     shown = _shown(main)
     for j in shown:
         name = stream.joint_names[j]
-        axis.plot(t, values[:, j], color=_colour(name, main), lw=1.2, label=name)
+        axis.plot(t, values[:, j], color=_colour(name, main), lw=1.2, label=_label(name))
         if measured is not None and name in measured.stream.joint_names:
             times, others = measured.pictures.positions
             column = others[:, measured.stream.joint_names.index(name)]
@@ -210,7 +217,7 @@ def _stamps(axis: Axes, main: StreamReport, measured: StreamReport | None, origi
         times, values = one.pictures.steps
         steps = 1e3 * values[:, 0]
         t = _seconds(times, origin)
-        axis.plot(t, steps, color=colour, lw=0.8, label=one.stream.name)
+        axis.plot(t, steps, color=colour, lw=0.8, label=_label(one.stream.name))
         wrong = (steps <= 0.0) | (steps > 1.5e3 * one.timing.period_s)
         if wrong.any():
             axis.plot(t[wrong], steps[wrong], ".", color=MARK, ms=4)

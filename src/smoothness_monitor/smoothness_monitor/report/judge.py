@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
 
 from smoothness_monitor.report.limits import LimitSet
 from smoothness_monitor.report.results import (
@@ -24,6 +25,7 @@ SEEN = 0.99
 RECORDED = 0.9
 _FEWEST = 8
 _DEGREES = 57.29578
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 def judgements(
@@ -207,13 +209,20 @@ def verdict(
 
 def _lines(judged: list[tuple[StreamReport, Judgement]], kind: Verdict) -> list[str]:
     found = [(report, one) for report, one in judged if one.verdict is kind]
-    lines = [
-        f"{report.stream.name}: {one.quantity} of {one.joint} is {one.value:.4g}, its limit "
-        f"{one.limit:.4g}" + (f"; {one.because}" if one.because else "")
-        for report, one in found
-        if one.value is not None and one.limit is not None
-    ]
-    return lines
+    lines, alike = [], []
+    for report, one in found:
+        if one.value is None or one.limit is None:
+            continue
+        if kind is Verdict.UNCLEAR and abs(one.value) <= abs(one.limit) * BEYOND:
+            # Not the value is in doubt but what was seen of it: joints share that.
+            key = f"{report.stream.name}: {one.quantity}", one.because
+            alike.append((key, one.joint))
+            continue
+        lines.append(
+            f"{report.stream.name}: {one.quantity} of {one.joint} is {one.value:.4g}, its limit "
+            f"{one.limit:.4g}" + (f"; {one.because}" if one.because else "")
+        )
+    return lines + [f"{key[0]} of {names}: {key[1]}" for key, names in _grouped(alike)]
 
 
 def _not_judged(
@@ -314,9 +323,9 @@ def _within(reports: list[StreamReport], judged: list[tuple[StreamReport, Judgem
     return "; ".join(parts)
 
 
-def _grouped(pairs: Iterable[tuple[object, str]]) -> list[tuple[object, str]]:
+def _grouped(pairs: Iterable[tuple[_Key, str]]) -> list[tuple[_Key, str]]:
     """Return each key once, with the names that come with it."""
-    groups: dict[object, list[str]] = {}
+    groups: dict[_Key, list[str]] = {}
     for key, name in pairs:
         groups.setdefault(key, []).append(name)
     return [(key, _few(names)) for key, names in groups.items()]

@@ -70,8 +70,8 @@ def _window(record: dict[str, Any]) -> str:
 
 def _verdict(record: dict[str, Any]) -> str:
     verdict = record["verdict"]
-    robot = f" of {escape(record['robot'])}" if record["robot"] else ""
-    badge = f'<span class="badge {_BADGES.get(verdict, "")}">{escape(verdict)}{robot}</span>'
+    robot = f"{escape(record['robot'])}: " if record["robot"] else ""
+    badge = f'<span class="badge {_BADGES.get(verdict, "")}">{robot}{escape(verdict)}</span>'
     reasons = record["reasons"]
     if len(reasons) == 1:
         return f'<p>{badge} <span class="soft">{escape(reasons[0])}</span></p>'
