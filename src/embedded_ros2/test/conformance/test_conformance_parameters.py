@@ -350,6 +350,19 @@ def test_a_parameter_client_asks_another_node(node, peer, call):
     assert not call(node, client.delete_parameters(["gain"])).results[0].successful
 
 
+def test_a_parameter_client_loads_what_a_file_has_for_any_node(node, peer, call, tmp_path):
+    peer("parameters")
+    client = AsyncParameterClient(node, "/parameters")
+    assert client.wait_for_services(timeout_sec=20)
+    file = tmp_path / "parameters.yaml"
+    file.write_text("/somebody_else:\n  ros__parameters:\n    gain: 3.0\n")
+    assert [
+        one.successful for one in call(node, client.load_parameter_file(str(file))).results
+    ] == [True]
+    (value,) = call(node, client.get_parameters(["gain"])).values
+    assert value.double_value == 3.0
+
+
 def test_an_event_handler_watches_one_parameter(node, spin_until):
     handler = ParameterEventHandler(node)
     seen, events = [], []

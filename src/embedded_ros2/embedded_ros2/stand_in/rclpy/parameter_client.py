@@ -140,8 +140,8 @@ class AsyncParameterClient:
         use_wildcard: bool = False,
         callback: DoneCallback | None = None,
     ) -> Future:
-        """Set the parameters of a file one by one."""
-        return self.set_parameters(self._read(parameter_file, use_wildcard), callback)
+        """Set the parameters of a file one by one, those of every node that it names."""
+        return self.set_parameters(_read(parameter_file, use_wildcard), callback)
 
     def load_parameter_file_atomically(
         self,
@@ -149,14 +149,8 @@ class AsyncParameterClient:
         use_wildcard: bool = False,
         callback: DoneCallback | None = None,
     ) -> Future:
-        """Set all parameters of a file or none."""
-        return self.set_parameters_atomically(self._read(parameter_file, use_wildcard), callback)
-
-    def _read(self, path: str, use_wildcard: bool) -> list[ParameterMsg]:
-        name = self.remote_node_name
-        return list(
-            parameter_dict_from_yaml_file(path, use_wildcard, target_nodes=[name]).values()
-        )
+        """Set all parameters of a file, those of every node that it names, or none."""
+        return self.set_parameters_atomically(_read(parameter_file, use_wildcard), callback)
 
     def on_parameter_event(
         self,
@@ -184,3 +178,7 @@ def _messages(parameters: Sequence[Parameter | ParameterMsg]) -> list[ParameterM
     return [
         item.to_parameter_msg() if isinstance(item, Parameter) else item for item in parameters
     ]
+
+
+def _read(path: str, use_wildcard: bool) -> list[ParameterMsg]:
+    return list(parameter_dict_from_yaml_file(path, use_wildcard).values())
