@@ -141,6 +141,8 @@ class Command:
             [sys.executable, "-u", "-m", "embedded_ros2.cli", *arguments],
             stdout=subprocess.PIPE,
             text=True,
+            # Where the tests run in the background, SIGINT is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def read(self, lines: int) -> str:
