@@ -44,7 +44,7 @@ _TURNING = np.array([True, False, False, False, True, False])  # joints that may
 class Mode(str, Enum):
     """What is wrong with the chunks, in the order in which all modes are taken.
 
-    The two that yield no plan at all, `NAN` and `SHAPE`, are apart.
+    `SHAPE` yields no plan at all; of `NAN` the rows before the first bad one are followed.
     """
 
     JUMPS = "jumps"
