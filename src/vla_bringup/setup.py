@@ -14,7 +14,9 @@ HERE = Path(__file__).resolve().parent
 
 def siblings(*names: str) -> list[str]:
     """Require packages of this repository by where they lie: no index has them."""
-    return [f"{name} @ {(HERE.parent / name).as_uri()}" for name in names]
+    # With a host, or colcon cannot read it.
+    here = HERE.parent.as_uri().replace("file:///", "file://localhost/")
+    return [f"{name} @ {here}/{name}" for name in names]
 
 
 TOP = os.path.join("..", "..")

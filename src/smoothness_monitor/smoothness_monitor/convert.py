@@ -115,6 +115,11 @@ def joint_states_from(msg: JointState) -> JointStates:
     return JointStates(to_ns(msg.header.stamp), tuple(msg.name), msg.position)
 
 
+def distinct(namespace: str, name: str) -> str:
+    """Return a name as /diagnostics has it: with its namespace, for that topic has none."""
+    return f"{namespace}/{name}".strip("/")
+
+
 def servos_from(msg: DiagnosticArray, prefix: str) -> tuple[ServoStatus, ...]:
     """Return the statuses of a diagnostic message whose names begin with a prefix.
 
@@ -173,9 +178,23 @@ def state_to(snapshot: Snapshot, stamp_ns: int) -> SafetyState:
 
 
 def diagnostics_to(
-    node: str, snapshot: Snapshot, reports: Sequence[DetectorReport], stamp_ns: int
+    node: str,
+    snapshot: Snapshot,
+    reports: Sequence[DetectorReport],
+    *more: DiagnosticStatus,
+    hardware_id: str,
+    stamp_ns: int,
 ) -> DiagnosticArray:
-    """Return one status for the stop and one for each detector."""
+    """Return one status for the stop, one for each detector, and those given.
+
+    Args:
+        node: With its namespace: others publish on the same topic.
+        snapshot: The monitor's.
+        reports: The detectors'.
+        more: More statuses.
+        hardware_id: The robot, as no other on the topic is called.
+        stamp_ns: Time of it.
+    """
     levels = {State.READY: DiagnosticStatus.OK, State.STARTUP: DiagnosticStatus.WARN}
     summary = DiagnosticStatus(
         level=levels.get(snapshot.state, DiagnosticStatus.ERROR),
@@ -208,4 +227,7 @@ def diagnostics_to(
                 values=[KeyValue(key="newest", value=report.value)],
             )
         )
+    msg.status.extend(more)
+    for status in msg.status:
+        status.hardware_id = hardware_id
     return msg

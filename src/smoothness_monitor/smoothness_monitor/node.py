@@ -76,7 +76,7 @@ class SmoothnessMonitor(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = 0
         self._reset: Future | None = None
-        self._arm_controller = robot.arm_controller
+        self._robot, self._arm_controller = robot.name, robot.arm_controller
 
         self._calls = LadderCalls(self, robot, config, guard.deciding(self._on_answer))
         self._outgoing = Outgoing(self, guard, robot, self._calls.make)
@@ -272,11 +272,17 @@ class SmoothnessMonitor(Node):
         self._smoothness.publish(smoothness_to(self._monitor.smoothness(), window_s, stamp_ns))
 
     def _on_diagnostics(self) -> None:
-        name, snapshot = self.get_name(), self._monitor.snapshot()
-        stamp_ns = self.get_clock().now().nanoseconds
-        msg = convert.diagnostics_to(name, snapshot, self._monitor.reports(), stamp_ns)
-        smoothness = self._monitor.smoothness()
-        msg.status.append(smoothness_status(name, smoothness, snapshot.slow_reason))
+        snapshot, reports = self._monitor.snapshot(), self._monitor.reports()
+        name = convert.distinct(self.get_namespace(), self.get_name())
+        smoothness = smoothness_status(name, self._monitor.smoothness(), snapshot.slow_reason)
+        msg = convert.diagnostics_to(
+            name,
+            snapshot,
+            reports,
+            smoothness,
+            hardware_id=convert.distinct(self.get_namespace(), self._robot),
+            stamp_ns=self.get_clock().now().nanoseconds,
+        )
         self._diagnostics.publish(msg)
 
 

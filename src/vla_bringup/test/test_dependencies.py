@@ -158,7 +158,8 @@ def test_packages_of_this_repository_are_required_by_where_they_lie(package, mon
         for requirement in required:
             name = next(names([requirement]))
             if name in folders:
-                assert requirement == f"{name} @ {folders[name].resolve().as_uri()}"
+                where = folders[name].resolve().as_uri().replace("file:///", "file://localhost/")
+                assert requirement == f"{name} @ {where}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -208,8 +208,9 @@ class BlackBox(Node):
         text, level = self._newest
         status = DiagnosticStatus(
             level=level,
-            name=f"{self.get_name()}: black box",
+            name=f"{distinct(self.get_namespace(), self.get_name())}: black box",
             message=text,
+            hardware_id=distinct(self.get_namespace(), "") or "none",
             values=[
                 KeyValue(key="topics", value=str(len(self._topics))),
                 KeyValue(key="in memory, MB", value=f"{self._ring.size / MEGABYTE:.1f}"),
