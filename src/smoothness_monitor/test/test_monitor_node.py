@@ -44,6 +44,7 @@ from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
 from smoothness_monitor import convert, qos  # noqa: E402
+from smoothness_monitor.convert import distinct  # noqa: E402
 from smoothness_monitor.faults.garbage import Garbler  # noqa: E402
 from smoothness_monitor.graph import Input, silences  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
@@ -456,6 +457,14 @@ def test_the_diagnostics_have_a_line_for_every_detector(graph):
         *(f"smoothness_monitor: {detector.name}" for detector in DETECTORS),
         "smoothness_monitor: smoothness",
     ]
+    robot = graph.around.robot.name
+    assert {status.hardware_id for status in graph.around.diagnostics[-1].status} == {robot}
+
+
+def test_two_arms_do_not_collide_in_the_diagnostics():
+    """That topic has no namespace, so the names on it have."""
+    assert distinct("/", "smoothness_monitor") == "smoothness_monitor"
+    assert distinct("/cell/left", "so101") == "cell/left/so101"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from vla_policy_node.core.conductor import Conductor, Level, Outputs
 from vla_policy_node.core.contract import ContractError, ImageSource, StateSource
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import load
+from vla_policy_node.overlap_check import OverlapCheck
 from vla_policy_node.params import ParameterError, Parameters, check, parameter_fields
 from vla_policy_node.run_policy import RunPolicyServer
 
@@ -77,14 +78,14 @@ class PolicyNode(Node):
         self._publish_to()
         self._subscribe_to(loaded.robot.arm_controller, loaded.robot.gripper.controller)
         self._action = RunPolicyServer(self, self._conductor, self._motion.elapsed_ns)
+        OverlapCheck(self, lambda: self._settings.overlap_s, self.get_logger().error)
         self.add_on_set_parameters_callback(self._on_set)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._began_ns = time.monotonic_ns()
         self._startup = self.create_timer(STARTUP_CHECK_S, self._check_startup, clock=steady)
         self.create_timer(TICK_S, self._tick, clock=self._motion.timers)
         self._hold = self.create_timer(HOLD_S, self._on_hold, clock=steady)
-        period_s = 1.0 / self._settings.status_rate_hz
-        self.create_timer(period_s, self._report, clock=self._motion.timers)
+        self.create_timer(self._settings.status_period_s, self._report, clock=self._motion.timers)
         self.get_logger().info(f"{self._policy_id} is loaded; give an instruction")
 
     def close(self) -> None:

@@ -72,7 +72,7 @@ class Parameters:
         0.2, "Time from one observation handed to the policy to the next.", "s", 0.05, 5.0
     )
     overlap_s: float = _number(
-        0.1,
+        0.2,
         "How far ahead of its publication a plan may first differ from the running one; more than "
         "the monitor's `plan_overlap_s`.",
         "s",
@@ -159,6 +159,11 @@ class Parameters:
         1000,
     )
     status_rate_hz: float = _number(10.0, "Rate of `~/status` and of feedback.", "Hz", 1.0, 50.0)
+
+    @property
+    def status_period_s(self) -> float:
+        """Time from one status to the next."""
+        return 1.0 / self.status_rate_hz
 
 
 def parameter_fields() -> tuple[Field[Any], ...]:

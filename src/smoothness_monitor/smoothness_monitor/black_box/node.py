@@ -208,9 +208,9 @@ class BlackBox(Node):
         text, level = self._newest
         status = DiagnosticStatus(
             level=level,
-            name=f"{distinct(self.get_namespace(), self.get_name())}: black box",
+            name=f"{convert.distinct(self.get_namespace(), self.get_name())}: black box",
             message=text,
-            hardware_id=distinct(self.get_namespace(), "") or "none",
+            hardware_id=convert.distinct(self.get_namespace(), "") or "none",
             values=[
                 KeyValue(key="topics", value=str(len(self._topics))),
                 KeyValue(key="in memory, MB", value=f"{self._ring.size / MEGABYTE:.1f}"),
