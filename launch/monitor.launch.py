@@ -19,6 +19,11 @@ CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
 
 ARGUMENTS = [
     DeclareLaunchArgument(
+        "namespace",
+        default_value="",
+        description="Namespace of every node and topic: one for each arm of a graph.",
+    ),
+    DeclareLaunchArgument(
         "robot_file",
         default_value=PathJoinSubstitution([CONFIG, "robots", "so101.yaml"]),
         description="Joint names, limits and controllers of the robot.",
@@ -67,6 +72,7 @@ def generate_launch_description() -> LaunchDescription:
         package="smoothness_monitor",
         executable="smoothness_monitor",
         name="smoothness_monitor",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         respawn=True,
         respawn_delay=1.0,

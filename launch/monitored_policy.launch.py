@@ -60,6 +60,7 @@ def generate_launch_description() -> LaunchDescription:
         package="smoothness_monitor",
         executable="black_box",
         name="black_box",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[{"directory": text("black_box")}],
     )
@@ -67,6 +68,7 @@ def generate_launch_description() -> LaunchDescription:
         package="smoothness_monitor",
         executable="faults",
         name="faults",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         condition=given("faults"),
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
@@ -79,6 +81,7 @@ def generate_launch_description() -> LaunchDescription:
         package="vla_policy_node",
         executable="vla_policy_node",
         name="vla_policy_node",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         condition=given("contract_file"),
         parameters=[

@@ -6,7 +6,7 @@ r"""An SO-101 behind ros2_control: controllers, the monitor and, with a contract
         contract_file:=my_contract.yaml monitor_file:=my_monitor.yaml
 
 `topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to
-be at the other end of them.
+be at the other end of them. More arms in one graph: `namespace:=left` and so on.
 """
 
 from pathlib import Path
@@ -26,8 +26,9 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from vla_bringup import description
 
 SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
 SHARE = FindPackageShare("vla_bringup")
@@ -45,11 +46,7 @@ ARGUMENTS = [
         default_value=PathJoinSubstitution([SHARE, "config", "controllers", "so101.yaml"]),
         description="Parameters of the controller manager and its controllers.",
     ),
-    DeclareLaunchArgument(
-        "description_file",
-        default_value=PathJoinSubstitution([SHARE, "urdf", "so101.urdf.xacro"]),
-        description="xacro of the arm; it takes robot_file and hardware.",
-    ),
+    description.DESCRIPTION_FILE,
     # The broadcaster stamps afresh what a driver may have read up to a period before, or twice.
     DeclareLaunchArgument(
         "measured_topic",
@@ -70,7 +67,6 @@ NEEDED = {
     "controller_manager": "ros2-control",
     "joint_trajectory_controller": "ros2-controllers",
     "joint_state_broadcaster": "ros2-controllers",
-    "robot_state_publisher": "robot-state-publisher",
 }
 NEEDED_BY_HARDWARE = {
     "mock": {},
@@ -102,26 +98,12 @@ def describe(context: LaunchContext) -> list[Node]:
     """Publish the description, which the controller manager reads too.
 
     Raises:
-        RuntimeError: xacro is not installed.
+        RuntimeError: What it takes is not installed.
     """
-    try:
-        import xacro
-    except ImportError:
-        raise RuntimeError(
-            "so101_ros2_control.launch.py needs xacro: apt install ros-$ROS_DISTRO-xacro"
-        ) from None
-    mappings = {
-        name: LaunchConfiguration(name).perform(context) for name in ("robot_file", "hardware")
-    }
-    path = LaunchConfiguration("description_file").perform(context)
-    description = xacro.process_file(path, mappings=mappings).toxml()
-    return [
-        Node(
-            package="robot_state_publisher",
-            executable="robot_state_publisher",
-            parameters=[{"robot_description": ParameterValue(description, value_type=str)}],
-        )
-    ]
+    missing = description.missing()
+    if missing:
+        raise RuntimeError(f"so101_ros2_control.launch.py needs {missing}")
+    return [description.describe(context, HARDWARE.perform(context))]
 
 
 def activate(context: LaunchContext) -> list[Action]:
@@ -132,6 +114,7 @@ def activate(context: LaunchContext) -> list[Action]:
     spawner = Node(
         package="controller_manager",
         executable="spawner",
+        namespace=description.NAMESPACE,
         output="screen",
         arguments=[
             "joint_state_broadcaster",
@@ -143,7 +126,10 @@ def activate(context: LaunchContext) -> list[Action]:
     )
     if HARDWARE.perform(context) == "mock":
         return [spawner]
-    words = "--once --field name --qos-reliability best_effort joint_states_raw"
+    topic = "/".join(("", description.full_namespace(context), "joint_states_raw")).replace(
+        "//", "/"
+    )
+    words = f"--once --field name --qos-reliability best_effort {topic}"
     heard = ExecuteProcess(
         cmd=["ros2", "topic", "echo", *words.split(), "sensor_msgs/msg/JointState"],
         name="wait_for_driver",
@@ -153,7 +139,7 @@ def activate(context: LaunchContext) -> list[Action]:
         return [spawner] if event.returncode == 0 else []
 
     return [
-        LogInfo(msg="the controllers are activated once a driver publishes joint_states_raw"),
+        LogInfo(msg=f"the controllers are activated once a driver publishes {topic}"),
         heard,
         RegisterEventHandler(OnProcessExit(target_action=heard, on_exit=then)),
     ]
@@ -165,6 +151,7 @@ def generate_launch_description() -> LaunchDescription:
     controller_manager = Node(
         package="controller_manager",
         executable="ros2_control_node",
+        namespace=description.NAMESPACE,
         output="screen",
         parameters=[LaunchConfiguration("controllers_file")],
         remappings=[("~/robot_description", "robot_description")],

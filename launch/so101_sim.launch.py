@@ -5,21 +5,38 @@ r"""A simulated SO-101 with a policy and the monitor, ready for an instruction.
     ros2 topic pub --once /vla_policy_node/instruction \
         std_msgs/msg/String "{data: put the red cube in the bin}"
 
-The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.launch.py`.
+The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.launch.py`; it then
+says that there is no robot_state_publisher. More arms in one graph: `namespace:=left` and so on.
 """
 
 from pathlib import Path
 from tempfile import gettempdir
 from uuid import uuid4
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+    Shutdown,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node, SetParameter
+from launch_ros.actions import Node, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterValue
 
+from vla_bringup import description
+
 SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
+
+
+def describe(context: LaunchContext) -> list[Action]:
+    """Publish the description and the frames, where there is what does that."""
+    missing = description.missing()
+    if missing:
+        return [LogInfo(msg=f"no robot_description and no /tf: there is no {missing}")]
+    return [description.describe(context, "mock")]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -43,12 +60,15 @@ def generate_launch_description() -> LaunchDescription:
     )
     # Every node below lives in the simulation's time, /clock.
     simulated = SetParameter("use_sim_time", True)
-    # First, for it declares the robot file.
+    # Each simulation has a time of its own, in its namespace.
+    clock = SetRemap("/clock", "clock")
+    # First, for it declares the robot file and the namespace.
     suite = IncludeLaunchDescription(PythonLaunchDescriptionSource(SUITE))
     simulation = Node(
         package="vla_sim",
         executable="vla_sim",
         name="vla_sim",
+        namespace=LaunchConfiguration("namespace"),
         output="screen",
         parameters=[
             {
@@ -64,4 +84,10 @@ def generate_launch_description() -> LaunchDescription:
         ],
         on_exit=Shutdown(reason="the simulation ended"),
     )
-    return LaunchDescription([seed, factor, patience, latch, simulated, suite, simulation])
+    return LaunchDescription(
+        [
+            *(seed, factor, patience, latch, description.DESCRIPTION_FILE),
+            *(simulated, clock, suite, simulation),
+            OpaqueFunction(function=describe),
+        ]
+    )

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For the launch files: the robot's description, its frames, and the namespace they are in."""
+
+from __future__ import annotations
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchContext
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+NAMESPACE = LaunchConfiguration("namespace")
+DESCRIPTION_FILE = DeclareLaunchArgument(
+    "description_file",
+    default_value=PathJoinSubstitution(
+        [FindPackageShare("vla_bringup"), "urdf", "so101.urdf.xacro"]
+    ),
+    description="xacro of the arm; it takes robot_file and hardware.",
+)
+
+
+def missing() -> str:
+    """Return what a description needs and is not installed, in words; empty when nothing."""
+    try:
+        get_package_prefix("robot_state_publisher")
+    except PackageNotFoundError:
+        return "robot_state_publisher (apt install ros-$ROS_DISTRO-robot-state-publisher)"
+    try:
+        import xacro  # noqa: F401
+    except ImportError:
+        return "xacro (apt install ros-$ROS_DISTRO-xacro)"
+    return ""
+
+
+def full_namespace(context: LaunchContext) -> str:
+    """Return where the nodes of this launch file are, without slashes at its ends."""
+    own = NAMESPACE.perform(context)
+    pushed = "" if own.startswith("/") else context.launch_configurations.get("ros_namespace", "")
+    return "/".join(part.strip("/") for part in (pushed, own) if part.strip("/"))
+
+
+def describe(context: LaunchContext, hardware: str) -> Node:
+    """Return what publishes `robot_description` and the frames of the arm.
+
+    /tf is one topic for all: in a namespace the frames have it before their names.
+
+    Args:
+        context: Where `description_file`, `robot_file` and `namespace` are set.
+        hardware: What the description is to name behind the joints.
+    """
+    import xacro
+
+    namespace = full_namespace(context)
+    place = f"/{namespace}" if namespace else ""
+    mappings = {
+        "robot_file": LaunchConfiguration("robot_file").perform(context),
+        "hardware": hardware,
+        # A hardware component is a node outside the controller manager's namespace.
+        "joint_commands_topic": f"{place}/joint_commands",
+        "joint_states_topic": f"{place}/joint_states_raw",
+    }
+    path = LaunchConfiguration("description_file").perform(context)
+    description = xacro.process_file(path, mappings=mappings).toxml()
+    return Node(
+        package="robot_state_publisher",
+        executable="robot_state_publisher",
+        name="robot_state_publisher",
+        namespace=NAMESPACE,
+        parameters=[
+            {
+                "robot_description": ParameterValue(description, value_type=str),
+                "frame_prefix": f"{namespace}/" if namespace else "",
+            }
+        ],
+    )
