@@ -73,11 +73,11 @@ def test_a_mock_begins_at_home_and_a_real_arm_where_it_is():
 def test_the_controllers_are_those_of_the_robot_file():
     robot = load_robot(ROBOT_FILE)
     controllers = yaml.safe_load((TOP / "config" / "controllers" / "so101.yaml").read_text())
-    arm = controllers[robot.arm_controller]["ros__parameters"]
+    arm = controllers[f"/**/{robot.arm_controller}"]["ros__parameters"]
     assert tuple(arm["joints"]) == robot.limits.joint_names
-    gripper = controllers[robot.gripper.controller]["ros__parameters"]
+    gripper = controllers[f"/**/{robot.gripper.controller}"]["ros__parameters"]
     assert gripper["joints"] == [robot.gripper.joint]
-    managed = controllers["controller_manager"]["ros__parameters"]
+    managed = controllers["/**/controller_manager"]["ros__parameters"]
     assert {robot.arm_controller, robot.gripper.controller} <= set(managed)
 
 

@@ -303,8 +303,9 @@ class Trial:
         self.robot = load_robot(self.robot_file)
 
         def rates(controllers: Any) -> None:
-            controllers["controller_manager"]["ros__parameters"]["update_rate"] = rate_hz
-            controllers["joint_state_broadcaster"] = {
+            manager = controllers["/**/controller_manager"]["ros__parameters"]
+            manager["update_rate"] = rate_hz
+            controllers["/**/joint_state_broadcaster"] = {
                 "ros__parameters": {"update_rate": JOINT_STATES_HZ}
             }
 
