@@ -35,7 +35,10 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "black_box",
-        default_value=PathJoinSubstitution([EnvironmentVariable("HOME"), ".ros", "black_box"]),
+        # Each arm has its own: a black box clears away what one before it left unfinished there.
+        default_value=PathJoinSubstitution(
+            [EnvironmentVariable("HOME"), ".ros", "black_box", LaunchConfiguration("namespace")]
+        ),
         description="Folder for bags of the last 30 s, written when the monitor stops the arm.",
     ),
 ]

@@ -85,13 +85,13 @@ def observer(domain):
 
 
 @pytest.fixture
-def arms(share, domain, tmp_path):
+def arms(share, domain, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     graphs = [
         LaunchedGraph(
             share / "launch" / "so101_sim.launch.py",
             tmp_path / f"{arm}.log",
             namespace=arm,
-            black_box=str(tmp_path / arm),
         )
         for arm in ARMS
     ]
@@ -101,7 +101,7 @@ def arms(share, domain, tmp_path):
 
 
 @pytest.mark.timeout(900)
-def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer):
+def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path):
     for arm in ARMS:
         observer.until(lambda arm=arm: observer.state_of(arm) == SafetyState.READY, f"{arm} waits")
     topics = dict(observer.get_topic_names_and_types())
@@ -123,6 +123,9 @@ def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer):
         lambda: observer.state_of("left") == SafetyState.STOPPED_LATCHED, "left goes on"
     )
     assert observer.state_of("right") == SafetyState.READY
+    folders = tmp_path / ".ros" / "black_box"
+    observer.until(lambda: list(folders.glob("left/*/metadata.yaml")), "no bag of the left arm")
+    assert {path.name for path in folders.iterdir()} == set(ARMS)
     names = [f"{arm}/smoothness_monitor: stop" for arm in ARMS]
     observer.until(lambda: set(names) <= set(observer.hardware), "diagnostics without an arm")
     assert [observer.hardware[name] for name in names] == ["left/so101", "right/so101"]
