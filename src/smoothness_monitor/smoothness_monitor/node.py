@@ -30,7 +30,7 @@ from smoothness_monitor import convert, graph, qos
 from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import NOTHING, Answer, Now, Outputs
+from smoothness_monitor.core.types import NOTHING, Answer, Outputs
 from smoothness_monitor.declare import declare_params, show_config
 from smoothness_monitor.guard import Guard
 from smoothness_monitor.ladder_calls import LadderCalls
@@ -73,6 +73,7 @@ class SmoothnessMonitor(Node):
             raise ConfigError(f"detectors: {error}") from error
         self._guard = guard = Guard(self._on_error, self.get_logger().error)
         self._motion = MotionClock(self)
+        self._now = self._motion.now
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = 0
         self._reset: Future | None = None
@@ -152,9 +153,6 @@ class SmoothnessMonitor(Node):
             state(ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY)
         return bounded.inputs
 
-    def _now(self) -> Now:
-        return self._motion.now()
-
     # -- inputs ----------------------------------------------------------------------------------
 
     def _on_plan(self, msg: JointTrajectory) -> None:
@@ -227,6 +225,7 @@ class SmoothnessMonitor(Node):
     def _on_graph(self) -> None:
         others = graph.others(self, self._outgoing.publishers)
         self._send(self._monitor.on_publishers(others, self._now()))
+        self._send(self._monitor.on_silent_clock(self._motion.silent_s))
         self._guard.telling(self._tell_silences)()
 
     def _tell_silences(self) -> None:

@@ -243,3 +243,15 @@ def test_time_that_stands_makes_nothing_old_and_trips_nothing(bench):
     bench.run(1.0)
     assert bench.state is State.READY, bench.log
     assert bench.peak_jerk_ratio() <= 1.001
+
+
+def test_a_simulation_that_died_is_named_and_trips_nothing(bench):
+    bench.get_ready()
+    bench.take(bench.monitor.on_silent_clock(5.0))
+    assert bench.monitor.waiting_for() == ()
+    bench.take(bench.monitor.on_silent_clock(7.0))
+    assert bench.monitor.waiting_for()[0].startswith("stale_clock: nothing on /clock for 7 s")
+    assert any("nothing on /clock" in line for line in bench.log)
+    assert bench.state is State.READY
+    bench.take(bench.monitor.on_silent_clock(0.1))
+    assert bench.monitor.waiting_for() == ()

@@ -289,6 +289,15 @@ class Monitor:
             self._trip_one(detector.name, detector.report_servos(own), now)
         return self._out.take()
 
+    def on_silent_clock(self, silent_s: float) -> Outputs:
+        """Take in for how long nobody has told the simulated time, s; 0 where time is real."""
+        detector = self.detectors.stale_clock
+        before = detector.present
+        if detector.judge(silent_s) and not before:
+            self._out.log(Level.ERROR, f"{detector.name}: {detector.present}")
+        self._out.changed |= bool(before) != bool(detector.present)
+        return self._out.take()
+
     def on_policy(self, stamp_ns: int, now: Now) -> None:
         """Take in the policy's heartbeat."""
         self._policy_behind_s = (now.ros_ns - stamp_ns) * 1e-9
@@ -467,11 +476,15 @@ class Monitor:
     def waiting_for(self) -> tuple[str, ...]:
         """Return what keeps the state in STARTUP, or what a latched stop waits for."""
         if self.state is State.READY:
-            return self._wrong_parameters()
+            return (*self._silent_clock(), *self._wrong_parameters())
         missing = self._missing()
         if self._restored and self.state is State.STOPPED_LATCHED:
             return (*missing, f"a person: {self._causes.get('restarted', '')}; call ~/reset")
         return missing
+
+    def _silent_clock(self) -> tuple[str, ...]:
+        detector = self.detectors.stale_clock
+        return (f"{detector.name}: {detector.present}",) if detector.present else ()
 
     def _missing(self) -> tuple[str, ...]:
         """Return what keeps the state in STARTUP, or blocks a reset."""
@@ -479,7 +492,7 @@ class Monitor:
             return ()
         # The last words of a controller that is locked out do not count; a reset hears it anew.
         locked = self._stop.lock is Lock.LOCKED
-        waiting = list(self.detectors.present(cycles=not locked))
+        waiting = [*self._silent_clock(), *self.detectors.present(cycles=not locked)]
         # A controller that is locked out may have been taken away, and its parameters with it.
         waiting += () if locked else self._wrong_parameters()
         if locked:

@@ -40,6 +40,7 @@ from smoothness_monitor.core.detectors.inputs import (
     PlanRejected,
     Restarted,
     ServoHealth,
+    StaleClock,
     StaleControllerState,
     StaleDriverStates,
     StaleJointStates,
@@ -64,6 +65,7 @@ DETECTORS: tuple[type[Detector], ...] = (
     StampOrder,
     ClockStep,
     ClockSkew,
+    StaleClock,
     CommandPosition,
     CommandVelocity,
     CommandAcceleration,
@@ -126,6 +128,7 @@ class Detectors:
         self.non_finite = NonFinite()
         self.stamp_order = StampOrder()
         self.clock_step = ClockStep()
+        self.stale_clock = StaleClock()
         self.clock_skew = ClockSkew(config.clock_skew_s, config.joint_states_stale_s)
         self.reference = reference = Reference(len(names))
         self.command_position = CommandPosition(
@@ -149,6 +152,7 @@ class Detectors:
             self.stamp_order,
             self.clock_step,
             self.clock_skew,
+            self.stale_clock,
             self.command_position,
             CommandVelocity(reference, names, limits.velocity * ratio),
             CommandAcceleration(reference, names, limits.acceleration * ratio),

@@ -128,6 +128,36 @@ class ClockStep(Detector):
     )
 
 
+class StaleClock(Detector):
+    """Nobody tells the simulated time that this node lives in."""
+
+    name = "stale_clock"
+    watches = "/clock"
+    trips_when = (
+        "never; reported where use_sim_time is set and nothing came on /clock for 5 s of the "
+        "host's time"
+    )
+    unit = "s"
+    latency = "6 s"
+    doc = (
+        "The simulation is dead, hangs or was never started. One that is paused or waits tells "
+        "the time all the same. Time stands, so nothing moves and nothing trips."
+    )
+    trips = False
+    SILENT_S = 5.0
+
+    def judge(self, silent_s: float) -> str:
+        """Judge for how long nobody has told the time; return what is wrong, if anything is."""
+        self.present = ""
+        if not (silent_s <= self.SILENT_S):
+            self.present = (
+                f"nothing on /clock for {silent_s:.0f} s: the simulation has ended, hangs or was "
+                "not started; use_sim_time is set"
+            )
+        self.value = self.present
+        return self.present
+
+
 class Stale(Detector):
     """An input has not arrived for too long."""
 
