@@ -86,8 +86,10 @@ def finish(module: ModuleType) -> None:
     """Let a module answer for the names and submodules that it does not have."""
     for name, reason in table().get(module.__name__, {}).items():
         owner, dot, member = name.rpartition(".")
-        if dot and owner in vars(module) and not hasattr(vars(module)[owner], member):
-            setattr(vars(module)[owner], member, _Member(owner, member, reason))
+        known = vars(module).get(owner)
+        # A name that stands for typing.Any is no class of this module, nor, in Python 3.10, any.
+        if dot and isinstance(known, type) and known is not Any and not hasattr(known, member):
+            setattr(known, member, _Member(owner, member, reason))
     vars(module).setdefault("__getattr__", _answer(module))
     if module.__name__ in _parents() and "__path__" not in vars(module):
         # Python looks for submodules of packages alone, and in the package's folders.

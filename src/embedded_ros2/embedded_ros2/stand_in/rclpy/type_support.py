@@ -7,14 +7,21 @@ from typing import Any, TypeVar
 
 from embedded_ros2.interfaces.classes import Message, interface_name
 
+
+class Srv:
+    """A service class, in annotations."""
+
+
+class Action:
+    """An action class, in annotations."""
+
+
 Msg = Message
 MsgT = TypeVar("MsgT", bound=Message)
-Srv = Any
 SrvT = TypeVar("SrvT")
 SrvRequestT = TypeVar("SrvRequestT", bound=Message)
 SrvResponseT = TypeVar("SrvResponseT", bound=Message)
 SrvEventT = TypeVar("SrvEventT", bound=Message)
-Action = Any
 # Their former names, which the modules that use them export.
 MsgType, SrvType = MsgT, SrvT
 SrvTypeRequest, SrvTypeResponse = SrvRequestT, SrvResponseT
