@@ -27,7 +27,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     install_requires=[
-        "mujoco>=3.2",
+        "mujoco>=3.3",
         "numpy>=1.21",
         "PyYAML>=5.4",
         *siblings("smooth_motion", "vla_policies"),
