@@ -91,11 +91,13 @@ HAZARDS: tuple[Hazard, ...] = (
         "The stop itself jerks the arm.",
         "The brake repeats the running plan until stop_overlap_s from now, then brakes within "
         "the limits; the controller is never cancelled, nor deactivated in motion while a brake "
-        "works.",
+        "works. A brake is built on a motion that was never sent only when three messages of "
+        "controller_state in a row tell of it: one may be anybody's.",
         (
             "test_a_stop_out_of_any_motion_keeps_the_limits_rests_and_latches",
             "test_a_stop_right_after_a_plan_was_forwarded_keeps_the_limits",
             "test_a_stop_soon_after_a_plan_that_may_be_lost_keeps_the_limits",
+            "test_a_false_word_of_the_controllers_state_steps_nothing",
         ),
     ),
     Hazard(
@@ -396,11 +398,12 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H26",
         "An input, or a defect of this software, ends the monitor's process: latch, lock-out and "
-        "the upper rungs are gone.",
+        "the upper rungs are gone. Or it waits for somebody to read its log.",
         "Values, stamps, names and lengths are bounded where messages are taken in. An exception "
         "in a callback latches the stop (`internal_error`) and the node goes on; what only tells "
         "(state, smoothness, diagnostics, log) is logged. Where no brake can be computed, the "
-        "controller's deactivation and the driver's hold are asked for.",
+        "controller's deactivation and the driver's hold are asked for. Output that nobody takes "
+        "(a suspended terminal, a stopped launch) is never waited for; words are lost then.",
         (
             "test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on",
             "test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none",
@@ -411,6 +414,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_service_is_answered_whatever_happens_within",
             "test_a_defect_in_what_only_tells_stops_nothing",
             "test_messages_that_nobody_sends_end_nothing",
+            "test_a_reader_that_does_not_read_holds_up_nothing",
         ),
     ),
     Hazard(

