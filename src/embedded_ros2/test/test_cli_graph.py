@@ -281,6 +281,16 @@ def test_rates_bandwidth_and_delay_are_reported_until_interrupted() -> None:
     assert [one.interrupt() for one in (rate, bandwidth, delay)] == [2, 2, 2]
 
 
+@pytest.mark.parametrize("verb", ["hz", "bw", "delay", "echo"])
+@pytest.mark.parametrize("topic", ["/ns/joints", "/absent"])
+def test_what_watches_a_topic_ends_when_it_is_told_to(verb: str, topic: str) -> None:
+    """SIGTERM, also to a command whose topic nobody publishes; hz used to spin for ever."""
+    command = Command("topic", verb, topic)
+    command.read(1)
+    command.process.terminate()
+    assert command.process.wait(timeout=PATIENT_S) in (0, 1, 143)
+
+
 def test_services_are_listed_and_called(run: Run) -> None:
     assert "/ns/some_node/switch\n" in run("service", "list")[1]
     assert "_action" not in run("service", "list")[1]

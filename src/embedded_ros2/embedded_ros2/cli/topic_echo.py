@@ -7,6 +7,7 @@ import argparse
 import time
 from typing import Any
 
+import rclpy
 import yaml
 from rclpy.node import Node
 
@@ -96,6 +97,8 @@ def topic_class(
             raise CommandError("Could not determine the type for the passed topic")
         while types is None:
             ros.spin(own, lambda: name in dict(own.get_topic_names_and_types()))
+            if not rclpy.ok():
+                raise CommandError(f"Ended before topic [{topic}] was published")
             types = dict(own.get_topic_names_and_types()).get(name)
     if len(types) > 1:
         raise CommandError(

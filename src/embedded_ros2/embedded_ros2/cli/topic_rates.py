@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
@@ -58,7 +59,7 @@ def _watch(
         if raw:
             print(f"Subscribed to [{args.topic_name}]", flush=True)
         due = time.monotonic() + _REPORT_S
-        while True:
+        while rclpy.ok():
             ros.spin(own, lambda: time.monotonic() >= due)  # noqa: B023
             due += _REPORT_S
             text = report()
