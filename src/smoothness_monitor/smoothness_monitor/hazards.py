@@ -248,8 +248,15 @@ HAZARDS: tuple[Hazard, ...] = (
         "H14",
         "The monitor stops the arm for no reason, and people learn to work around it.",
         "Thresholds that a sound command cannot pass; ages in which the monitor's own stalls do "
-        "not count.",
+        "not count. What says only that the arm is not seen well makes plans wait while nothing "
+        "moves, and stops nothing.",
         (
+            "test_inputs_heard_late_at_rest_make_plans_wait_and_stop_nothing",
+            "test_a_monitor_held_up_at_rest_makes_plans_wait_and_stops_nothing",
+            "test_a_plan_that_comes_while_plans_wait_is_refused_and_not_kept",
+            "test_a_plan_under_way_is_motion_though_the_arm_still_rests",
+            "test_what_begins_to_move_while_plans_wait_is_stopped",
+            "test_inputs_heard_late_in_motion_stop_the_arm_by_a_brake_for_now",
             "test_a_minute_of_random_plans_trips_nothing",
             "test_the_kalman_estimator_trips_nothing_either",
             "test_stalls_of_the_monitor_trip_nothing",

@@ -106,6 +106,13 @@ class GripperAccount:
         return math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9
 
     @property
+    def rests(self) -> bool:
+        """Whether all that was sent was heard to have ended, and nothing else moves."""
+        running = self.running
+        ended = running is None or self.stamp_ns >= running.start_ns + int(running.times_ns[-1])
+        return ended and not self._under_way and not self.moves_foreign
+
+    @property
     def may_run(self) -> list[GripperPlan]:
         """What the controller may be running when something new arrives there, oldest first."""
         running = [] if self.running is None else [self.running]

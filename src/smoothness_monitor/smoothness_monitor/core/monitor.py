@@ -74,6 +74,10 @@ STEP_SEEN_NS = 50_000_000
 CAUGHT_UP_NS = 50_000_000
 # Stamps that are off by more are named where a plan is refused for its time.
 HINT_S = 0.05
+# After what makes plans wait has passed, they wait for so long still.
+CALM_NS = 1_000_000_000
+# A stop waits no longer for the controller's word because that is heard late.
+LATEST_WORD_S = 1.0
 _REFERENCE = ("positions", "velocities", "accelerations")
 _MEASURED = ("positions",)
 _STALE = ("joint_states", "controller_state", "driver_states", "servo_status", "policy")
@@ -134,6 +138,8 @@ class Monitor:
         self._last_rejection = ""
         self._errors = 0
         self._restored = False
+        # Why plans wait while nothing moves, in words, and until when.
+        self._put_off = "", 0
         # Why an input that comes cannot be used, by what the graph and by what its messages say.
         self._graph_says: Mapping[str, str] = {}
         self._names_say: dict[str, str] = {}
@@ -404,6 +410,10 @@ class Monitor:
             uncompared_s=self._uncompared_s if open_ else 0.0,
         )
         self._trip_all(self.detectors.on_tick(ages), now)
+        if self._put_off[0] and own_ns >= self._put_off[1]:
+            self._put_off = "", 0
+            self._out.log(Level.INFO, "plans are forwarded again")
+            self._out.changed = True
         self._judge_waiting(now)
         self._move_on(now)
         return self._out.take()
@@ -456,6 +466,7 @@ class Monitor:
         return (
             self.state is State.READY
             and not self.detectors.controller_parameters.present
+            and not self._put_off[0]
             and self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
             and self._controller.age_s(now_ns) <= self.config.controller_state_stale_s
         )
@@ -476,7 +487,8 @@ class Monitor:
     def waiting_for(self) -> tuple[str, ...]:
         """Return what keeps the state in STARTUP, or what a latched stop waits for."""
         if self.state is State.READY:
-            return (*self._silent_clock(), *self._wrong_parameters())
+            put_off = (self._put_off[0],) if self._put_off[0] else ()
+            return (*self._silent_clock(), *self._wrong_parameters(), *put_off)
         missing = self._missing()
         if self._restored and self.state is State.STOPPED_LATCHED:
             return (*missing, f"a person: {self._causes.get('restarted', '')}; call ~/reset")
@@ -576,6 +588,8 @@ class Monitor:
         if not self._trip_one(finite.name, finite.report_input(source, problem), now):
             return False
         back_s = stream.backwards_s(stamp_ns)
+        if back_s:
+            self.detectors.clock_skew.begin_anew()
         if back_s and (self._watch.suspected or self._step[0]):
             self._step = f"ROS time was set: {source} went back by {back_s:.3f} s with it", 0
             self._trip_for_a_step(now)
@@ -748,8 +762,37 @@ class Monitor:
     def _trip_all(self, found: list[tuple[str, str]], now: Now) -> None:
         """Let findings stop the arm, except before there is anything to stop."""
         for name, detail in found:
-            if self.state is not State.STARTUP and self.detectors.by_name[name].trips:
+            detector = self.detectors.by_name[name]
+            if self.state is State.STARTUP or not detector.trips:
+                continue
+            if detector.waits_at_rest and self._nothing_moves:
+                self._wait_for(name, detail)
+            else:
                 self._trip(name, detail, now)
+
+    @property
+    def _nothing_moves(self) -> bool:
+        """Whether all that was forwarded in READY was heard to have ended, and nothing else runs."""
+        account = self.account
+        running, cycle = account.running, account.cycle
+        return (
+            self.state is State.READY
+            and running is not None
+            and cycle is not None
+            and account.rests
+            and not account.foreign
+            and account.pending is None
+            and cycle.time_ns >= running.plan.end_ns
+            and self.gripper.rests
+        )
+
+    def _wait_for(self, name: str, detail: str) -> None:
+        """Let plans wait until a finding has passed. Should something move before, it trips."""
+        text = f"{name}: {detail}"[:LONGEST_LINE]
+        if not self._put_off[0]:
+            self._out.log(Level.WARN, f"{text}; nothing moves, so plans wait until it has passed")
+            self._out.changed = True
+        self._put_off = text, self._clock.now_ns + CALM_NS
 
     def _trip_one(self, name: str, detail: str, now: Now) -> bool:
         """Let a finding stop the arm; return whether there is none."""
@@ -802,7 +845,7 @@ class Monitor:
 
     def _blind(self, now: Now) -> Sight:
         """Return the sight of a monitor that cannot rely on anything it computes."""
-        return Sight(now, self._clock.now_ns, self._limits, False, False, False, None)
+        return Sight(now, self._clock.now_ns, 0, self._limits, False, False, False, None)
 
     def _first_cause(self) -> str:
         return next(iter(self._causes), "")
@@ -812,16 +855,22 @@ class Monitor:
         fresh = self._joints.age_s(own_ns) <= self.config.joint_states_stale_s
         controllers_ns = self._controller.expected_stamp_ns(own_ns)
         stepped = "clock_step" in self._causes
-        if (stepped or self.detectors.clock_skew.present) and controllers_ns is not None:
-            # A trajectory is run by the controller's clock, so the stop goes by that one. But one
-            # that seems to be a little behind may as well be heard late: a brake for its past
-            # would step, and one for now goes on for a little longer.
-            behind_ns = now.ros_ns - controllers_ns
-            if stepped or not (0 <= behind_ns <= nanoseconds(self.config.clock_skew_s)):
-                now = Now(controllers_ns, now.steady_ns)
+        clocks = self.detectors.clock_skew
+        late_s = 0.0
+        # A trajectory is run by the controller's clock, so the stop goes by that one. But one that
+        # seems to be a little behind may as well be heard late: a brake for its past would step,
+        # and one for now goes on for a little longer.
+        if stepped and controllers_ns is not None:
+            now = Now(controllers_ns, now.steady_ns)
+        elif clocks.present:
+            behind_s = clocks.behind_s("controller_state")
+            late_s = min(clocks.late_s("controller_state"), LATEST_WORD_S)
+            if not (0.0 <= behind_s <= self.config.clock_skew_s):
+                now = Now(now.ros_ns - nanoseconds(behind_s), now.steady_ns)
         return Sight(
             now=now,
             own_ns=own_ns,
+            late_ns=nanoseconds(late_s),
             limits=self._limits,
             controller_fresh=(
                 self._controller.age_s(own_ns) <= self.config.controller_state_stale_s
@@ -855,6 +904,7 @@ class Monitor:
             # Whether the controller's clock is the one that was set is known from its next cycle,
             # and a brake has to go by that.
             self._step = set_by(step_ns), self._clock.now_ns + STEP_SEEN_NS
+            self.detectors.clock_skew.begin_anew()
         elif tick and self._clock.now_ns >= self._step[1]:
             self._trip_for_a_step(now)
         overrun = self.detectors.overrun
@@ -973,6 +1023,7 @@ class Monitor:
         self._limits = self.robot.limits.widened_to(cycle.position)
         self.detectors.command_position.limits = self._limits
         self.detectors.clear()
+        self._put_off = "", 0
         self.account.rebase()
         self._instrument.ends(self._clock.now_ns, self._slowdown.deviation)
         self._instrument.permitted(self._clock.now_ns)

@@ -69,6 +69,7 @@ class Sight:
     Attributes:
         now: The clocks.
         own_ns: The monitor's own clock.
+        late_ns: How late the controller is heard; what is known of it is of so long ago.
         limits: Of the arm.
         controller_fresh: controller_state is not stale.
         joints_fresh: joint_states is not stale.
@@ -78,6 +79,7 @@ class Sight:
 
     now: Now
     own_ns: int
+    late_ns: int
     limits: Limits
     controller_fresh: bool
     joints_fresh: bool
@@ -192,7 +194,7 @@ class Stop:
                 self._without_brake(error, sight)
         ladder = self._ladder
         while self.phase is Phase.STOPPING and ladder is not None:
-            deed = ladder.step(sight.own_ns, self._findings(ladder, sight))
+            deed = ladder.step(sight.own_ns - sight.late_ns, self._findings(ladder, sight))
             if deed is Deed.NOTHING:
                 return
             self._do(deed, ladder, sight)

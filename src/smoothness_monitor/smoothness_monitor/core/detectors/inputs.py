@@ -57,44 +57,77 @@ class StampOrder(_PerInput):
 
 
 class ClockSkew(Detector):
-    """An input is stamped by another clock than this node's."""
+    """An input is stamped by another clock than this node's, or is heard late."""
 
     name = "clock_skew"
     watches = "joint_states, controller_state"
     trips_when = (
         "the newest stamp is off this node's ROS time by clock_skew_s, in 5 ticks in a row, or "
-        "joint_states cannot be compared with controller_state for joint_states_stale_s"
+        "joint_states cannot be compared with controller_state for joint_states_stale_s; at rest "
+        "plans wait instead"
     )
     unit = "s"
     latency = "5 ticks, or joint_states_stale_s"
     doc = (
-        "A clock was set, on this host or another, or use_sim_time differs. Plans would come too "
-        "early or too late; the stop goes by the controller's clock then."
+        "A clock was set, on this host or another, use_sim_time differs, or a busy host or network "
+        "holds messages back; the detail says which. Plans would come too early or too late; the "
+        "stop goes by the controller's clock then."
     )
+    waits_at_rest = True
 
     def __init__(self, threshold_s: float, uncompared_s: float) -> None:
         super().__init__()
         self._threshold_s, self._uncompared_s = threshold_s, uncompared_s
         self._in_a_row = 0
-        self._seen = "", 0.0
+        self._seen: dict[str, float] = {}
+        # A message cannot arrive early, so the least that a clock was ever seen behind is its own
+        # difference, and what comes on top is the way of the message.
+        self._least: dict[str, float] = {}
 
     @property
     def value(self) -> str:  # type: ignore[override]
         """Which input's clock is off by most, and by how much."""
-        source, skew_s = self._seen
-        return f"{source}: stamped {-skew_s:.3f} s off this node's clock" if source else ""
+        source = self._worst
+        if not source:
+            return ""
+        late_s, skew_s = self.late_s(source), self._seen[source]
+        if late_s > abs(self._least[source]):
+            return f"{source}: heard {late_s:.3f} s late"
+        return f"{source}: stamped {-skew_s:.3f} s off this node's clock"
+
+    @property
+    def _worst(self) -> str:
+        return max(self._seen, key=lambda source: abs(self._seen[source]), default="")
+
+    def behind_s(self, source: str) -> float:
+        """Return by how much an input's own clock is behind this node's, s; 0 while unknown."""
+        return self._least.get(source, 0.0)
+
+    def late_s(self, source: str) -> float:
+        """Return how late an input is heard by now, s; 0 while unknown."""
+        if source not in self._seen:
+            return 0.0
+        return max(0.0, self._seen[source] - self._least[source])
+
+    def begin_anew(self) -> None:
+        """Forget how far the clocks are apart: one of them was set."""
+        self._seen, self._least = {}, {}
 
     def on_tick(self, ages: Ages) -> str:
         """Compare the clocks."""
-        source, skew_s = max(ages.skew_s.items(), key=lambda item: abs(item[1]), default=("", 0.0))
-        self._seen = source, skew_s
-        off = not (abs(skew_s) <= self._threshold_s)
+        self._seen = dict(ages.skew_s)
+        for source, skew_s in self._seen.items():
+            self._least[source] = min(self._least.get(source, skew_s), skew_s)
+        source = self._worst
+        off = bool(source) and not (abs(self._seen[source]) <= self._threshold_s)
         # After a stall of this node its inputs wait, old, in their queues, but not for long.
         self._in_a_row = self._in_a_row + 1 if off else 0
-        hint = "; check use_sim_time and the clocks of the hosts"
+        clocks = "; check use_sim_time and the clocks of the hosts"
+        late = bool(source) and self.late_s(source) > abs(self._least[source])
+        hint = "; this host or the network does not keep up" if late else clocks
         self.present = self.value + hint if self._in_a_row >= _SKEWED_TICKS else ""
         if not self.present and not (ages.uncompared_s <= self._uncompared_s):
-            self.present = uncompared(ages.skew_s) + hint
+            self.present = uncompared(ages.skew_s) + clocks
         return self.present
 
 
@@ -310,7 +343,7 @@ class Overrun(Detector):
     watches = "its own cycle"
     trips_when = (
         "overrun_count of the newest overrun_of cycles come overrun_s or more late, or one comes "
-        "stall_s late"
+        "stall_s late; at rest plans wait instead"
     )
     unit = "s"
     latency = "overrun_count cycles, or 1"
@@ -319,6 +352,7 @@ class Overrun(Detector):
         "watched the arm. A short stall does not trip: inputs wait in their queues and are judged "
         "after it."
     )
+    waits_at_rest = True
 
     def __init__(self, overrun_s: float, count: int, of: int, stall_s: float) -> None:
         super().__init__()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that does not keep up: while nothing moves, plans wait; in motion it stops the arm."""
+
+import pytest
+
+from smoothness_monitor.core.types import Rung, State
+from smoothness_monitor.faults.bench import MS, S
+from smoothness_monitor.faults.operations import Link
+
+
+class Backlog(Link):
+    """Messages that come faster than they are taken in: each is heard a little later."""
+
+    def __init__(self):
+        super().__init__()
+        self.most_s = 0.0
+        self._late_ns = 0
+
+    def carry(self, message, now_ns):
+        most_ns = round(self.most_s * S)
+        self._late_ns = min(self._late_ns + 5 * MS, most_ns)
+        return [(self._late_ns, message)]
+
+
+@pytest.fixture
+def make_busy(make_bench):
+    def make(seed=0):
+        bench = make_bench(seed=seed)
+        for name in ("controller_state", "joint_states"):
+            bench.links[name] = Backlog()
+        return bench
+
+    return make
+
+
+@pytest.fixture
+def busy(make_busy):
+    return make_busy()
+
+
+def hear_late(bench, late_s):
+    for name in ("controller_state", "joint_states"):
+        bench.links[name].most_s = late_s
+
+
+def test_inputs_heard_late_at_rest_make_plans_wait_and_stop_nothing(busy):
+    """H14."""
+    busy.get_ready()
+    hear_late(busy, 0.55)
+    assert busy.run_until(lambda: not busy.monitor.permit, 2.0)
+    busy.run(2.0)
+    assert busy.state is State.READY, busy.log
+    assert busy.monitor.snapshot().causes == ()
+    (why,) = busy.monitor.waiting_for()
+    assert why.startswith("clock_skew: ")
+    assert "late; this host or the network does not keep up" in why
+    hear_late(busy, 0.0)
+    assert busy.run_until(lambda: busy.monitor.permit, 3.0), busy.monitor.waiting_for()
+    assert busy.monitor.waiting_for() == ()
+    busy.get_moving()
+    busy.run(1.0)
+    assert busy.state is State.READY, busy.log
+
+
+def test_a_monitor_held_up_at_rest_makes_plans_wait_and_stops_nothing(bench):
+    """H14."""
+    bench.get_ready()
+    bench.monitor_stalled_until_ns = bench.now_ns + 2 * S
+    bench.run(2.1)
+    assert bench.state is State.READY, bench.log
+    assert not bench.monitor.permit
+    assert "held up" in bench.monitor.waiting_for()[0]
+    assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.log
+    assert sum("plans wait" in line for line in bench.log) == 1
+
+
+def test_a_plan_that_comes_while_plans_wait_is_refused_and_not_kept(busy):
+    """H14."""
+    busy.get_ready()
+    hear_late(busy, 0.55)
+    assert busy.run_until(lambda: not busy.monitor.permit, 2.0)
+    busy.give(busy.plan())
+    assert busy.sent == []
+    assert busy.monitor.snapshot().plans_rejected == 1
+    hear_late(busy, 0.0)
+    busy.run(4.0)
+    assert busy.sent == []
+
+
+def test_a_plan_under_way_is_motion_though_the_arm_still_rests(bench):
+    """H14."""
+    bench.get_ready()
+    bench.give(bench.plan())
+    assert len(bench.sent) == 1
+    bench.monitor_stalled_until_ns = bench.now_ns + 2 * S
+    bench.run(2.2)
+    assert bench.first_cause == "overrun"
+
+
+def test_what_begins_to_move_while_plans_wait_is_stopped(busy):
+    """H14."""
+    busy.get_ready()
+    hear_late(busy, 0.55)
+    assert busy.run_until(lambda: not busy.monitor.permit, 2.0)
+    foreign = busy.plan()
+    busy.plant.receive(foreign, busy.now_ns)
+    assert busy.run_until(lambda: busy.first_cause != "", 2.0)
+    assert busy.state is not State.READY
+
+
+@pytest.mark.parametrize("late_s", [0.4, 0.55, 0.8])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_inputs_heard_late_in_motion_stop_the_arm_by_a_brake_for_now(make_busy, late_s, seed):
+    """H14."""
+    bench = make_busy(seed)
+    bench.get_moving()
+    hear_late(bench, late_s)
+    assert bench.run_until(lambda: bench.first_cause != "", 2.0)
+    seen = bench.monitor.snapshot()
+    assert seen.first_cause in ("clock_skew", "stale_controller_state", "stale_joint_states")
+    brake = bench.sent[-1][1]
+    assert brake.stamp_ns + brake.points[-1].time_from_start_ns > bench.now_ns + 50 * MS
+    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 5.0), bench.log
+    assert bench.monitor.snapshot().rung <= Rung.BRAKE_AS_GOAL, bench.monitor.snapshot().rung_log
+    assert bench.peak_jerk_ratio() <= 1.001
