@@ -772,7 +772,7 @@ class Monitor:
 
     @property
     def _nothing_moves(self) -> bool:
-        """Whether all that was forwarded in READY was heard to have ended, and nothing else runs."""
+        """Whether all that was forwarded was heard to have ended, and nothing else runs."""
         account = self.account
         running, cycle = account.running, account.cycle
         return (

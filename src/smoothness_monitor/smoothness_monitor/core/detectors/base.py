@@ -85,8 +85,8 @@ class Detector:
         latency: From the fault to the trip, for the table.
         doc: What it means and what to look at.
         trips: Whether a finding stops the arm, or is reported only.
-        waits_at_rest: A finding says only that the arm is not seen well. While nothing moves, plans
-            wait for it to pass, and nothing is stopped.
+        waits_at_rest: A finding says only that the arm is not seen well. While nothing moves,
+            plans wait for it to pass, and nothing is stopped.
         compiled: One compiled pass judges each event for it, so that it is asked only where that
             found something wrong, or did at the event before. Every other detector is asked at
             each event that it has a method for.

@@ -69,8 +69,8 @@ class ClockSkew(Detector):
     unit = "s"
     latency = "5 ticks, or joint_states_stale_s"
     doc = (
-        "A clock was set, on this host or another, use_sim_time differs, or a busy host or network "
-        "holds messages back; the detail says which. Plans would come too early or too late; the "
+        "A clock was set, on this host or another, use_sim_time differs, or a busy host or "
+        "network holds messages back; the detail says which. Plans would come too early or too late; the "
         "stop goes by the controller's clock then."
     )
     waits_at_rest = True
