@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import rclpy
@@ -14,7 +18,9 @@ from rclpy.action import (
     get_action_names_and_types,
     get_action_server_names_and_types_by_node,
 )
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from . import CommandError, add_verbs, messages, ros
 
@@ -26,7 +32,11 @@ _STATUS = {
     GoalStatus.STATUS_CANCELED: "CANCELED",
     GoalStatus.STATUS_ABORTED: "ABORTED",
 }
-_ACTIVE = (GoalStatus.STATUS_ACCEPTED, GoalStatus.STATUS_EXECUTING)
+_ENDED = (
+    GoalStatus.STATUS_SUCCEEDED,
+    GoalStatus.STATUS_CANCELED,
+    GoalStatus.STATUS_ABORTED,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,40 +137,67 @@ def _send_goal(args: argparse.Namespace) -> None:
     action_type = messages.interface(args.action_type, "action")
     goal = action_type.Goal()
     messages.fill(goal, messages.read_mapping(ros.values_text(args, args.goal)))
-    with ros.node() as own:
+    # A signal that shut the context down would leave nothing to cancel the goal with.
+    with _told_to_end(), ros.node(signals=SignalHandlerOptions.NO) as own:
         client = ActionClient(own, action_type, args.action_name)
         print("Waiting for an action server to become available...", flush=True)
-        while rclpy.ok() and not client.wait_for_server(timeout_sec=0.5):
+        while not client.wait_for_server(timeout_sec=0.5):
             pass
         print(f"Sending goal:\n     {messages.to_yaml(goal)}", flush=True)
         feedback = _show_feedback if args.feedback else None
-        handle = _result_of(own, client.send_goal_async(goal, feedback), "sending goal")
-        if not handle.accepted:
-            raise CommandError("Goal was rejected.")
-        print(f"Goal accepted with ID: {bytes(handle.goal_id.uuid).hex()}\n", flush=True)
+        sent = client.send_goal_async(goal, feedback)
         try:
+            handle = _result_of(own, sent, "sending goal")
+            if not handle.accepted:
+                raise CommandError("Goal was rejected.")
+            print(f"Goal accepted with ID: {bytes(handle.goal_id.uuid).hex()}\n", flush=True)
             result = _result_of(own, handle.get_result_async(), "getting result")
         except BaseException:
-            _cancel(own, handle)
+            _cancel(own, sent)
             raise
         print(f"Result:\n    {messages.to_yaml(result.result)}")
         print(f"Goal finished with status: {_STATUS.get(result.status, 'UNKNOWN')}")
         client.destroy()
 
 
-def _result_of(own: Node, future: Any, doing: str) -> Any:
-    rclpy.spin_until_future_complete(own, future)
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Raise in the main thread what a signal means, and let the graph live on until then."""
+
+    def told(_: int, __: FrameType | None) -> None:
+        raise ExternalShutdownException
+
+    chosen = (signal.SIGTERM, signal.SIGHUP)
+    # Who started the command with `nohup` does not want it ended with the terminal.
+    before = {one: signal.getsignal(one) for one in chosen}
+    for one in chosen:
+        if before[one] is not signal.SIG_IGN:
+            signal.signal(one, told)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _result_of(own: Node, future: Any, doing: str, limit_s: float | None = None) -> Any:
+    rclpy.spin_until_future_complete(own, future, timeout_sec=limit_s)
+    if not future.done():
+        raise CommandError(f"No answer within {limit_s:g} s to {doing}")
     if future.exception() is not None:
         raise CommandError(f"Exception while {doing}: {future.exception()!r}")
     return future.result()
 
 
-def _cancel(own: Node, handle: Any) -> None:
+def _cancel(own: Node, sent: Any) -> None:
     """Cancel the goal: who interrupts the command wants the arm to stop."""
-    if not rclpy.ok() or handle.status not in _ACTIVE:
+    # The server may have it already, whether or not its answer is there.
+    handle = _result_of(own, sent, "sending goal", ros.SERVICE_TIMEOUT_S)
+    if not handle.accepted or handle.status in _ENDED:
         return
     print("Canceling goal...", flush=True)
-    response = _result_of(own, handle.cancel_goal_async(), "canceling goal")
+    future = handle.cancel_goal_async()
+    response = _result_of(own, future, "canceling goal", ros.SERVICE_TIMEOUT_S)
     if not response.goals_canceling:
         raise CommandError("Failed to cancel goal")
     print("Goal canceled.", flush=True)

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -148,7 +150,8 @@ def _play_once(
         while rclpy.ok() and time.monotonic() < due:
             bag_ns = first_ns + int((time.monotonic() - began) * args.rate * 1e9)
             clock.tell(bag_ns)
-            ros.spin(own, lambda: time.monotonic() >= min(due, clock.due))  # noqa: B023
+            with contextlib.suppress(ExternalShutdownException):
+                ros.spin(own, lambda: time.monotonic() >= min(due, clock.due))  # noqa: B023
         if not rclpy.ok():
             break
         publishers[connection.id].publish(bytes(data))

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 
 from . import CommandError
 
@@ -41,9 +43,14 @@ def add_node_arguments(parser: argparse.ArgumentParser, *sim_time_flags: str) ->
 
 
 @contextmanager
-def node(args: argparse.Namespace | None = None, *, name: str | None = None) -> Iterator[Node]:
-    """Yield a node, hidden unless it is given a name."""
-    rclpy.init(args=[])
+def node(
+    args: argparse.Namespace | None = None,
+    *,
+    name: str | None = None,
+    signals: SignalHandlerOptions = SignalHandlerOptions.ALL,
+) -> Iterator[Node]:
+    """Yield a node, hidden unless it is given a name; `signals` end what it can be used for."""
+    rclpy.init(args=[], signal_handler_options=signals)
     try:
         overrides = [Parameter("start_type_description_service", value=False)]
         if getattr(args, "use_sim_time", False):
@@ -98,9 +105,24 @@ def call(own: Node, service_type: Any, name: str, request: Any) -> Any:
 
 
 def spin(own: Node, done: Callable[[], bool] = lambda: False) -> None:
-    """Run callbacks until done, or until the process is told to end."""
-    while rclpy.ok() and not done():
+    """Run callbacks until done.
+
+    Raises:
+        ExternalShutdownException: The process is told to end. A caller that loops must not go on.
+    """
+    while not done():
+        check_running()
         rclpy.spin_once(own, timeout_sec=0.1)
+
+
+def check_running() -> None:
+    """Leave a loop when the process is told to end.
+
+    Raises:
+        ExternalShutdownException: It is.
+    """
+    if not rclpy.ok():
+        raise ExternalShutdownException
 
 
 def is_hidden(name: str) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import time
 
-import rclpy
 from rclpy.publisher import Publisher
 
 from . import CommandError, messages, qos, ros
@@ -87,8 +86,6 @@ def pub(args: argparse.Namespace) -> None:
             due += 1.0 / args.rate
             if count != times:
                 ros.spin(own, lambda: time.monotonic() >= due)  # noqa: B023
-                if not rclpy.ok():
-                    return
         time.sleep(args.keep_alive)
 
 
@@ -96,6 +93,7 @@ def _wait_for_subscriptions(publisher: Publisher, wanted: int, limit_s: float | 
     started = time.monotonic()
     said = float("-inf")
     while publisher.get_subscription_count() < wanted:
+        ros.check_running()
         now = time.monotonic()
         if now - said >= _WARN_S:
             print(f"Waiting for at least {wanted} matching subscription(s)...", flush=True)
