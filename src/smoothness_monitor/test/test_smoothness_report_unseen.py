@@ -397,3 +397,105 @@ def test_estimates_do_not_depend_on_the_size_of_blocks(tmp_path, capsys, monkeyp
                     assert value == b[key], key
         assert len(one["movements"]) == len(other["movements"])
         assert one["time"] == other["time"]
+
+
+def states(bag, topic, wanted, *, seconds=10.0, rate=100, start=0.0, names=NAMES):
+    """Write joint states of a command or a measurement, all joints alike."""
+    for k in range(round(seconds * rate)):
+        t = start + k / rate
+        ns = T0 + round(t * SECOND)
+        bag.joints(ns, names, [wanted(t)] * len(names), topic=topic)
+
+
+@pytest.mark.parametrize("seconds", [0.03, 2.0])
+def test_a_second_arm_with_the_same_joints_is_judged_for_itself(tmp_path, report, seconds):
+    with Bag(tmp_path / "bag") as bag:
+        states(bag, "/left/joint_command", reach)
+        states(bag, "/right/joint_command", reach, seconds=seconds)
+    code, printed, _ = report()
+    assert not within(code, printed)
+    assert "/right/joint_command" in printed
+
+
+def test_a_command_that_ends_early_is_not_made_up_for_by_the_measurement(tmp_path, report):
+    with Bag(tmp_path / "bag") as bag:
+        states(bag, "/joint_states", lambda t: encoder(reach(t)))
+        states(bag, "/joint_command", reach, seconds=4.0)
+    code, printed, _ = report()
+    assert code == ExitCode.UNCLEAR
+    assert "/joint_command: " in printed
+    assert "recorded for 3.99 s of 9.99 s only" in printed
+
+
+def test_a_step_between_two_samples_at_almost_one_time_is_a_step(tmp_path, report):
+    with Bag(tmp_path / "bag") as bag:
+        states(bag, "/joint_command", lambda t: 0.0, seconds=5.001)
+        bag.joints(T0 + 5 * SECOND + MS // 10, NAMES, [0.3] * 5, topic="/joint_command")
+        states(bag, "/joint_command", lambda t: 0.3, start=5.01, seconds=5.0)
+    code, printed, _ = report()
+    assert code == ExitCode.BEYOND
+    assert "velocity of shoulder_pan" in printed
+
+
+@pytest.mark.parametrize("topic", ["/joint_command", "/joint_states"])
+def test_a_way_across_a_gap_that_no_allowed_velocity_covers_is_beyond(tmp_path, report, topic):
+    with Bag(tmp_path / "bag") as bag:
+        states(bag, topic, lambda t: 0.0, seconds=60.0)
+        states(bag, topic, lambda t: 1.5, start=60.4, seconds=60.0)
+    code, printed, _ = report()
+    assert code == ExitCode.BEYOND
+    assert "velocity of shoulder_pan" in printed
+
+
+def test_a_step_where_the_clock_jumps_is_not_clear(tmp_path, report):
+    with Bag(tmp_path / "bag") as bag:
+        for k in range(12000):
+            received = T0 + k * 10 * MS
+            stamp, p = (received, 0.0) if k < 6000 else (received - 5 * SECOND, 1.5)
+            bag.joints(stamp, NAMES, [p] * 5, topic="/joint_command", received=received)
+    code, _, _ = report()
+    assert code == ExitCode.UNCLEAR
+
+
+def test_a_gripper_is_held_against_its_limits(tmp_path, report, robot_file):
+    text = robot_file.read_text()
+    assert "gripper:" in text
+    with Bag(tmp_path / "bag") as bag:
+        states(bag, "/joint_command", reach)
+        states(bag, "/gripper_command", lambda t: 0.0 if t < 5.0 else 1.5, names=("gripper",))
+    code, printed, _ = report()
+    assert code == ExitCode.BEYOND
+    assert "velocity of gripper" in printed
+
+
+def trajectory(bag, ns, points):
+    """Write points (offset in ns, position) of all joints that rest at each."""
+    kind = "trajectory_msgs/msg/JointTrajectory"
+    zero = [0.0] * 5
+    made = []
+    for offset, p in points:
+        point = bag.point([p] * 5, zero, offset)
+        point.accelerations = np.zeros(5)
+        made.append(point)
+    message = bag.make(kind, header=bag.header(ns), joint_names=list(NAMES), points=made)
+    bag.write("/arm_controller/joint_trajectory", kind, ns, message)
+
+
+def test_trajectories_of_one_point_say_nothing_of_the_way_to_it(tmp_path, report):
+    with Bag(tmp_path / "bag") as bag:
+        for k in range(8):
+            trajectory(bag, T0 + 5 * k * SECOND, [(50 * MS, 0.3 * (k % 2))])
+    code, printed, _ = report()
+    assert code == ExitCode.UNCLEAR
+    assert "does not begin where the one before it leads" in printed
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.05])
+def test_a_trajectory_must_begin_where_the_one_before_leads(tmp_path, report, offset):
+    with Bag(tmp_path / "bag") as bag:
+        trajectory(bag, T0, [(3 * k * SECOND, 0.1 * k) for k in range(5)])
+        # Half of the way from 0.1 to 0.2 rad, at rest at its end.
+        trajectory(bag, T0 + 12 * SECOND, [(3 * k * SECOND, 0.4 + offset) for k in range(4)])
+    code, printed, _ = report()
+    assert not within(code, printed)  # its velocities of 0 are not those of the way
+    assert ("does not begin where the one before it leads" in printed) == (offset > 0.0)

@@ -166,7 +166,8 @@ class _Analysis:
     def _moving_joints(self) -> list[int]:
         """Return the columns of the joints whose movements are looked for: the arm's."""
         known = self._limits.judged if self._limits else {}
-        own = [j for j, name in enumerate(self._names) if name in known]
+        hands = self._limits.hands if self._limits else frozenset()
+        own = [j for j, name in enumerate(self._names) if name in known and name not in hands]
         chosen = own or range(len(self._names))
         return [
             j
@@ -249,6 +250,11 @@ class _Analysis:
         assert how is not None
         times, pieces = whole[seen, TIME], whole[seen, PIECE]
         q = p[np.ix_(seen, columns)]
+        # Of two samples at almost one time the later one counts: the other may have come late, and
+        # a step between them is a step from the sample before.
+        apart = np.diff(times, append=times[-1] + 10**12) >= estimates.finest_ns(how)
+        if not apart.all():
+            seen, times, pieces, q = seen[apart], times[apart], pieces[apart], q[apart]
         found = estimates.differences(times, pieces, whole[seen, LOOSE], q, how)
         between = estimates.central(times, pieces, q, how.gap_s)
         new = (seen >= lo) & (seen < hi)
@@ -262,6 +268,7 @@ class _Analysis:
             ):
                 size = np.abs(quantity[new, k])
                 into.add(times[new], quantity[new, k], size - off[new, k], size)
+            tally.velocity.over(*estimates.over_gaps(times, pieces, q[:, k], how, 0.0, new))
             known = np.isfinite(found.jerk[new, k])
             feigned = found.jerk_off[new, k][known]
             tally.stamp_floor = max(tally.stamp_floor, float(feigned.max(initial=0.0)))
@@ -287,6 +294,8 @@ class _Analysis:
         slope = estimates.slopes(times, pieces, q, tally.how)[new]
         size = np.abs(slope)
         tally.velocity.add(times[new], slope, size, size)
+        step = tally.step or 0.0
+        tally.velocity.over(*estimates.over_gaps(times, pieces, q, tally.how, step, new))
         if len(seen) >= FEWEST_SAMPLES:
             found = estimates.filtered(times, pieces, q, tally.how, tally.step)
             tally.jerk.add(times[new], found.jerk[new], found.least[new], found.most[new])

@@ -65,6 +65,43 @@ def usable_steps(times: IntArray, pieces: IntArray, gap_s: float) -> BoolArray:
     return np.asarray((steps <= round(gap_s * 1e9)) & (np.diff(pieces) == 0) & (steps > 0))
 
 
+def finest_ns(how: Sampling) -> int:
+    """Return the shortest step, ns, over which positions are differentiated."""
+    return round(1e9 * max(2e-4, 0.05 * how.period_s))
+
+
+def over_gaps(
+    times: IntArray,
+    pieces: IntArray,
+    p: FloatArray,
+    how: Sampling,
+    step: float,
+    new: BoolArray,
+) -> tuple[float, float]:
+    """Return the velocity that samples (N,) on both sides of gaps prove, and what it may be.
+
+    No motion gets from one to the other with a lower peak. Where the clock jumps, how much time
+    passed is known by reception only, which proves nothing.
+
+    Args:
+        times: ns.
+        pieces: Their numbers.
+        p: Positions.
+        how: How they are sampled.
+        step: The encoder's.
+        new: Which samples count.
+    """
+    if len(times) < 2:
+        return 0.0, 0.0
+    steps = np.diff(times) * 1e-9
+    split = np.diff(pieces) != 0
+    chosen = new[1:] & (split | (steps > how.gap_s))
+    way = np.maximum(np.abs(np.diff(p))[chosen] - step, 0.0)
+    speed = way / (steps[chosen] + np.where(split[chosen], how.gap_s, how.period_s))
+    proven = speed[~split[chosen]]
+    return float(proven.max(initial=0.0)), float(speed.max(initial=0.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Differences:
     """Divided differences of a command; NaN where there is none. All (N, J).
@@ -94,7 +131,7 @@ def differences(
     shape = (count, p.shape[1])
     sound = usable_steps(times, pieces, how.gap_s)
     # The finest spacing that rounding leaves something of.
-    sound &= np.diff(times) >= round(1e9 * max(2e-4, 0.05 * how.period_s))
+    sound &= np.diff(times) >= finest_ns(how)
     steps = np.diff(times) * 1e-9
     if how.exact:
         late = np.maximum(loose[1:], loose[:-1]) * how.looseness_s

@@ -34,6 +34,7 @@ class Intake:
         malformed: Why messages were left out, and how many for each reason.
         knots: The samples are points of trajectories.
         joined: Why the motion between them is not known, or empty.
+        unjoined: Why the motion from one trajectory to the next is not, or empty.
         curve_jerk: Peak jerk of the controller's curve through them, where that is known.
     """
 
@@ -44,7 +45,7 @@ class Intake:
         self._rows: Counter[tuple[str, ...]] = Counter()
         self.received = self.empty = 0
         self.malformed: Counter[str] = Counter()
-        self.knots, self.joined = False, ""
+        self.knots, self.joined, self.unjoined = False, "", ""
         self.curve_jerk: dict[str, float] = {}
         self._plan: tuple[Plan, IntArray, int] | None = None
         self._next = 0
@@ -75,6 +76,14 @@ class Intake:
             return
         start = plan.stamp_ns or min(received_ns, _LATEST_NS)
         times = start + plan.offsets_ns
+        before = self._plan
+        if before is not None and set(before[0].names) == set(plan.names):
+            plan = plan.ordered(before[0].names)
+        if not self._continues(plan, int(times[0]), int(plan.offsets_ns[0])):
+            self.unjoined = (
+                "a trajectory does not begin where the one before it leads; how the controller "
+                "goes over to it is not recorded"
+            )
         self._flush_plan(int(times[0]), plan.names)
         self._plan = plan, times, min(received_ns, _LATEST_NS)
         self.knots = True
@@ -83,6 +92,16 @@ class Intake:
                 "its points lack velocities or accelerations; between them the controller moves "
                 "in its own way, along lines or cubics whose jerk nothing bounds"
             )
+
+    def _continues(self, plan: Plan, start_ns: int, offset_ns: int) -> bool:
+        """Return whether a trajectory begins where the arm is by the one before."""
+        before = self._plan
+        if before is None or before[0].names != plan.names:
+            # Where the arm is then is not recorded. It is taken to be at the first point, if that
+            # point is for at once.
+            return offset_ns == 0
+        state = before[0].state(start_ns - int(before[1][0]))
+        return state is not None and plan.begins_at(state)
 
     def _flush_plan(self, until_ns: int | None, names: tuple[str, ...] = ()) -> None:
         if self._plan is None:

@@ -102,6 +102,8 @@ def _peak(
     if peak.seen < SEEN and not stream.knots:
         seen = _seen(peak.seen, "estimates")
         return Judgement(joint, quantity, peak.value, limit, Verdict.UNCLEAR, seen)
+    if stream.unjoined:
+        return Judgement(joint, quantity, peak.value, limit, Verdict.UNCLEAR, stream.unjoined)
     if stream.joined and quantity in ("acceleration", "jerk"):
         return Judgement(joint, quantity, peak.value, limit, Verdict.UNCLEAR, stream.joined)
     return Judgement(joint, quantity, peak.value, limit, Verdict.WITHIN)
@@ -170,8 +172,7 @@ def remarks(stream: Stream, figures: tuple[JointFigures, ...], timing: Timing) -
         lines.append(
             f"steps of a whole turn were taken for wraps of continuous joints: {_few(wrapped)}"
         )
-    if stream.joined:
-        lines.append(stream.joined)
+    lines += [text for text in (stream.joined, stream.unjoined) if text]
     if stream.clock.startswith("time of reception"):
         lines.append(
             "it is placed by the time of reception, which scatters: jerk is certain only as far "
@@ -234,10 +235,15 @@ def _not_judged(
     lines: list[tuple[str, bool]] = []
     there = {f.joint for report in reports if report.stream.unit == "rad" for f in report.joints}
     absent = [name for name in limits.judged if name not in there]
+    hands = [name for name in absent if name in limits.hands]
+    absent = [name for name in absent if name not in limits.hands]
     if absent:
         lines.append((f"{_few(absent)}: in no topic of the recording", True))
+    if hands:
+        lines.append((f"{_few(hands)}: in no topic of the recording", False))
+    # Another topic with these joints may be another arm: only the same topic settles it.
     settled = {
-        (one.joint, one.quantity, report.stream.role)
+        (one.joint, one.quantity, report.stream.role, report.stream.topic)
         for report, one in judged
         if one.verdict is not Verdict.NOT_JUDGED
     }
@@ -246,7 +252,7 @@ def _not_judged(
             (
                 f"{report.stream.name}: {one.quantity}",
                 one.because,
-                (one.joint, one.quantity, report.stream.role) not in settled,
+                (one.joint, one.quantity, report.stream.role, report.stream.topic) not in settled,
             ),
             one.joint,
         )
@@ -255,7 +261,8 @@ def _not_judged(
     ]
     for (what, because, matters), names in _grouped(nothing):
         lines.append((f"{what} of {names}: {because}", matters))
-    known = {n: j for n, j in limits.judged.items() if n in there}
+    arm = {n: j for n, j in limits.judged.items() if n not in limits.hands}
+    known = {n: j for n, j in arm.items() if n in there}
     for quantity in ("velocity", "acceleration", "jerk"):
         without = [n for n, joint in known.items() if getattr(joint, quantity) is None]
         if without:
@@ -284,20 +291,20 @@ def _recorded(reports: list[StreamReport], limits: LimitSet, recording: Recordin
     span = (recording.end_ns - recording.start_ns) * 1e-9
     if not span > 1.0:
         return []
-    longest: dict[str, float] = {}
+    # Joints of one name on two topics may be those of two arms, and a command that is recorded for
+    # a part only is not replaced by a measurement of the rest.
+    short = []
     for report in reports:
+        stream = report.stream
+        if stream.unit != "rad" or stream.knots:
+            continue
         for figure in report.joints:
-            seen = 1.0 if report.stream.knots else figure.seen
-            longest[figure.joint] = max(
-                longest.get(figure.joint, 0.0), seen * report.stream.received_s
-            )
-    short = [
-        (f"{longest[name]:.3g} s", name)
-        for name in limits.judged
-        if name in longest and longest[name] < RECORDED * span
-    ]
+            there = figure.seen * stream.received_s
+            if figure.joint in limits.judged and there < RECORDED * span:
+                short.append(((stream.name, f"{there:.3g} s"), figure.joint))
     return [
-        f"{names}: recorded for {text} of {span:.3g} s only" for text, names in _grouped(short)
+        f"{name}: {names}: recorded for {text} of {span:.3g} s only"
+        for (name, text), names in _grouped(short)
     ]
 
 

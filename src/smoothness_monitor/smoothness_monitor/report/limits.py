@@ -60,6 +60,8 @@ class LimitSet:
         joints: By name.
         encoder_step: rad, of `encoder_joints`, or None.
         encoder_joints: Those whose encoder it is.
+        hands: Joints of a gripper: held against their limits where they are recorded, and no
+            part of the arm's movements.
         urdf: The robot's structure, or None.
     """
 
@@ -67,6 +69,7 @@ class LimitSet:
     joints: dict[str, JointLimit] = field(default_factory=dict)
     encoder_step: float | None = None
     encoder_joints: frozenset[str] = frozenset()
+    hands: frozenset[str] = frozenset()
     urdf: Urdf | None = None
 
     @property
@@ -110,6 +113,7 @@ def read_limits(paths: Iterable[Path]) -> LimitSet | None:
             joints,
             one.encoder_step or total.encoder_step,
             one.encoder_joints or total.encoder_joints,
+            one.hands | total.hands,
             one.urdf or total.urdf,
         )
     if total is not None and not total.judged:
@@ -168,8 +172,13 @@ def _robot(path: Path, values: dict[str, Any]) -> LimitSet:
             )
             for j, name in enumerate(limits.joint_names)
         }
-        everyone = frozenset((*limits.joint_names, robot.gripper.joint))
-        return LimitSet(robot.name, joints, 2.0 * math.pi / robot.ticks_per_turn, everyone)
+        hand = robot.gripper
+        joints[hand.joint] = JointLimit(
+            hand.joint, "", hand.position_lower, hand.position_upper, hand.velocity
+        )
+        everyone = frozenset((*limits.joint_names, hand.joint))
+        step = 2.0 * math.pi / robot.ticks_per_turn
+        return LimitSet(robot.name, joints, step, everyone, frozenset((hand.joint,)))
     known = {"robot", "base_frame", "tip_frame", "arm", "gripper", "encoder", "home"}
     unknown = sorted(str(key) for key in set(values) - known)
     if unknown:

@@ -26,6 +26,8 @@ COMMAND_WORDS = ("command", "cmd", "target", "desired", "goal", "setpoint", "ref
 # An array on such a topic holds no positions.
 _OTHER_WORDS = ("velocity", "velocities", "effort", "torque", "current", "acceleration")
 MOST_JOINTS = 256
+# Two trajectories meet where they differ by no more, rad, rad/s and rad/s^2.
+_NEAR = (1e-6, 1e-5, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,65 @@ class Plan:
     def exact(self) -> bool:
         """Whether the controller's curve through the points is known: quintics."""
         return self.velocities is not None and self.accelerations is not None
+
+    def ordered(self, names: tuple[str, ...]) -> Plan:
+        """Return it with its joints in another order."""
+        if names == self.names:
+            return self
+        index = [self.names.index(name) for name in names]
+        v, a = self.velocities, self.accelerations
+        return Plan(
+            names,
+            self.stamp_ns,
+            self.offsets_ns,
+            self.positions[:, index],
+            None if v is None else v[:, index],
+            None if a is None else a[:, index],
+        )
+
+    def state(self, since_ns: int) -> FloatArray | None:
+        """Return position, velocity, acceleration (3, J) so long after the first point.
+
+        They are those of the quintics, or NaN but for the position where these are not known. None
+        before the first point.
+        """
+        if since_ns < 0:
+            return None
+        times = (self.offsets_ns - self.offsets_ns[0]) * 1e-9
+        t = since_ns * 1e-9
+        k = min(int(np.searchsorted(times, t, "right")) - 1, len(times) - 1)
+        p, v, a = self.positions, self.velocities, self.accelerations
+        if t >= times[-1]:
+            # A controller holds the last point.
+            rest = np.zeros_like(p[-1])
+            return np.stack((p[-1], rest, rest))
+        h, s = times[k + 1] - times[k], t - times[k]
+        if v is None or a is None:
+            nothing = np.full_like(p[k], np.nan)
+            return np.stack((p[k] + (p[k + 1] - p[k]) * s / h, nothing, nothing))
+        dp = p[k + 1] - p[k] - v[k] * h - a[k] * h**2 / 2.0
+        dv = (v[k + 1] - v[k] - a[k] * h) * h
+        da = (a[k + 1] - a[k]) * h**2
+        c3 = (10.0 * dp - 4.0 * dv + 0.5 * da) / h**3
+        c4 = (-15.0 * dp + 7.0 * dv - da) / h**4
+        c5 = (6.0 * dp - 3.0 * dv + 0.5 * da) / h**5
+        return np.stack(
+            (
+                p[k] + s * (v[k] + s * (a[k] / 2.0 + s * (c3 + s * (c4 + s * c5)))),
+                v[k] + s * (a[k] + s * (3.0 * c3 + s * (4.0 * c4 + s * 5.0 * c5))),
+                a[k] + s * (6.0 * c3 + s * (12.0 * c4 + s * 20.0 * c5)),
+            )
+        )
+
+    def begins_at(self, state: FloatArray) -> bool:
+        """Return whether the first point is this state (3, J), as far as both are known."""
+        own = (self.positions, self.velocities, self.accelerations)
+        for values, wanted, near in zip(own, state, _NEAR, strict=True):
+            if values is None or np.isnan(wanted).any():
+                continue
+            if not (np.abs(values[0] - wanted) <= near).all():
+                return False
+        return True
 
     def curve_jerk(self, kept: npt.NDArray[np.bool_]) -> FloatArray:
         """Return the peak jerk (J,) of the quintics that begin at the points (N,) chosen.

@@ -111,7 +111,7 @@ def ordered(
     wander = survey.wander.values()
     if by == "trajectory" and wander.size:
         stream.stamps.looseness_s = float(wander.max())
-    stream.joined = intake.joined
+    stream.joined, stream.unjoined = intake.joined, intake.unjoined
     stream.malformed = sum(intake.malformed.values())
     stream.lost_joints = total * len(group) - intake.present(group)
     _Writer(stream, by, revolute, intake.present(group)).write(intake)

@@ -74,6 +74,7 @@ class Stream:
         malformed: Messages whose fields do not have one value a joint.
         knots: The samples are points of trajectories, which a controller joins in its own way.
         joined: Why the motion between the knots is not known, or empty.
+        unjoined: Why the motion from one trajectory to the next is not, or empty.
         curve_jerk: Peak jerk of the quintics between knots, of each joint, where it is known.
         wraps: Whole turns that were taken out, of each joint.
         received_s: From the reception of the first to that of the last message.
@@ -99,6 +100,7 @@ class Stream:
     malformed: int = 0
     knots: bool = False
     joined: str = ""
+    unjoined: str = ""
     curve_jerk: dict[str, float] = field(default_factory=dict)
     wraps: dict[str, int] = field(default_factory=dict)
     received_s: float = 0.0

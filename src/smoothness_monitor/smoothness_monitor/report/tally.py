@@ -48,6 +48,11 @@ class PeakTally:
         self._count += int(known.sum())
         self._coverage.add(times[known])
 
+    def over(self, least: float, most: float) -> None:
+        """Take in what is known of times without estimates: so much is certain, so much may be."""
+        self._value = max(self._value, most)
+        self._least, self._most = max(self._least, least), max(self._most, most)
+
     def peak(self, duration_s: float) -> Peak | None:
         """Return the peak, or None without an estimate."""
         if not self._count:
