@@ -358,3 +358,29 @@ def test_the_gripper_is_held_along_what_it_runs_when_a_newer_trajectory_was_lost
     assert len(bench.gripper_sent) == 3
     held = [point.positions[0] for point in bench.gripper_sent[-1][1].points]
     assert held == pytest.approx([0.1] * len(held))
+
+
+@pytest.mark.parametrize("after_ms", [170, 220, 300])
+@pytest.mark.parametrize("adopted_ms", [75, 100, 130])
+def test_a_stop_for_a_controller_unheard_since_before_it_turned_late_to_a_plan_keeps_the_limits(
+    make_bench, adopted_ms, after_ms
+):
+    """H5. Seen with a real controller on a loaded host: plan late, and its word late too."""
+    bench = make_bench(seed=5, jitter=False)
+    bench.get_moving()
+    bench.policy_on = False
+    bench.run(0.05)
+    held = []
+    bench.deliver_to_controller = lambda each: held.append(each)
+    bench.give(bench.plan(spare_ns=5 * MS))
+    bench.run((adopted_ms - 5) * 1e-3)
+    bench.on_controller_message = lambda message: None
+    bench.deliver_to_controller = lambda each: True
+    (late,) = held
+    bench.plant.receive(late, bench.now_ns)
+    bench.run((after_ms - adopted_ms) * 1e-3)
+    bench.stop()
+    bench.on_controller_message = lambda message: message
+    wait_for_rest(bench)
+    assert bench.state is Stop.STOPPED_LATCHED
+    assert bench.peak_jerk_ratio() <= 1.000001

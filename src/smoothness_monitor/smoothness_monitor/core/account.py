@@ -33,6 +33,8 @@ ADOPTED_NS = 60_000_000
 # So many messages in a row that tell of a motion never sent are believed. A single one may be
 # anybody's; where the controller goes on as it was, its next message says so.
 BELIEVED = 3
+# What the controller runs is known from a cycle that is no older than this.
+HEARD_NS = 60_000_000
 
 
 class _Path:
@@ -217,8 +219,10 @@ class Account:
         """Return what a brake has to continue, and for how long.
 
         It is to fit whatever the controller may be running. Where that parts before a brake could
-        arrive, it has to fit what most likely runs: a plan that the controller did not turn to in
-        the time that delivery takes was lost.
+        arrive, it has to fit what most likely runs: a plan that the controller is heard not to
+        have turned to in the time that delivery takes was lost. What was heard a while ago says
+        nothing about that: on a loaded host a plan is late much more often than lost, and so is
+        the controller's word.
 
         Args:
             now_ns: ROS time.
@@ -228,7 +232,8 @@ class Account:
         running, *others = self.may_run
         if not others:
             return running, overlap_ns
-        if self.cycle.time_ns >= self._sent_ns + ADOPTED_NS:
+        heard_ns = self.cycle.time_ns
+        if heard_ns >= max(self._sent_ns, now_ns - HEARD_NS - ADOPTED_NS) + ADOPTED_NS:
             # It had the time to turn to the newest one, and did not.
             return running, overlap_ns
         newest = others[-1]

@@ -26,6 +26,8 @@ MAX_DURATION_NS = 600 * 1_000_000_000
 SAME_MOTION = 1e-5
 # A plan reaches a controller within this time, in all but the rarest cases.
 ADOPTED_NS = 60_000_000
+# What the controller runs is known from a message that is no older than this.
+HEARD_NS = 60_000_000
 _FOR_EVER_NS = 2**62
 
 
@@ -130,7 +132,9 @@ class GripperAccount:
         if not self._under_way:
             sent = any(plan is self.running for plan in self._sent)
             return (self.running, overlap_ns) if sent and self.running is not None else None
-        if self.running is not None and self.stamp_ns >= self._sent_ns + ADOPTED_NS:
+        # As for the arm: what was heard a while ago does not tell that the newest was lost.
+        since_ns = max(self._sent_ns, now_ns - HEARD_NS - ADOPTED_NS)
+        if self.running is not None and self.stamp_ns >= since_ns + ADOPTED_NS:
             return self.running, overlap_ns
         newest = self._under_way[-1]
         parted_ns = min(
