@@ -214,11 +214,16 @@ class _Topic:
         times, data = np.array(self._times, dtype=np.int64), self._data
         numbers = np.array(self._numbers, dtype=np.int64)
         self._times, self._data, self._numbers, self._bytes = [], [], [], 0
+        if self._channel.msgtype == TRAJECTORY:
+            # In the order of their reception: a later one takes the place of an earlier one.
+            for received_ns, one in zip(times.tolist(), data, strict=True):
+                self._plan(received_ns, one)
+            return
         lengths = np.array([len(one) for one in data], dtype=np.int64)
         parts: _Parts = {}
         for length in np.unique(lengths):
             index = np.flatnonzero(lengths == length)
-            if length < 4 or self._channel.msgtype == TRAJECTORY:
+            if length < 4:
                 for k in index.tolist():
                     self._plan(int(times[k]), data[k])
                 continue
