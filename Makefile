@@ -36,7 +36,7 @@ demo: $(POLICY_VENV)/smolvla_tiny/config.json
 endif
 
 demo: setup
-	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output $(OUT)
+	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output "$(OUT)"
 
 # What needs torch is tested where torch is. Without it (its index cannot be reached) the other tests still
 # run, and the last line says what was not tested; where CI is set, that is a failure.
@@ -123,7 +123,7 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	touch $@
 
 $(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES)) | $(VENV)/.installed
-	test -d $(POLICY_VENV) || $(PYTHON) -m venv $(POLICY_VENV)
+	test -x $(POLICY_VENV)/bin/pip || $(PYTHON) -m venv $(POLICY_VENV)
 	rm -rf src/vla_policies/build src/vla_policies/*.egg-info
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
 		--extra-index-url $(TORCH_INDEX) './src/vla_policies[smolvla]'

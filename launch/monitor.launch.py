@@ -10,7 +10,12 @@ above all `latch_folder`, which the monitor logs when it starts.
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch.substitutions import (
+    IfElseSubstitution,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -55,9 +60,9 @@ FAULTS = LaunchConfiguration("faults")
 MEASURED = LaunchConfiguration("measured_topic")
 
 
-def through_faults(topic: str | LaunchConfiguration, instead: str) -> PythonExpression:
+def through_faults(topic: str | LaunchConfiguration, instead: str) -> IfElseSubstitution:
     """Return a topic's name, or that of the fault node's where there is a fault file."""
-    return PythonExpression([f"'{instead}' if '", FAULTS, "' else '", topic, "'"])
+    return IfElseSubstitution(NotEqualsSubstitution(FAULTS, ""), instead, topic)
 
 
 def text(argument: str) -> ParameterValue:

@@ -11,10 +11,9 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
-    EnvironmentVariable,
     LaunchConfiguration,
+    NotEqualsSubstitution,
     PathJoinSubstitution,
-    PythonExpression,
 )
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -36,9 +35,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "black_box",
         # Each arm has its own: a black box clears away what one before it left unfinished there.
-        default_value=PathJoinSubstitution(
-            [EnvironmentVariable("HOME"), ".ros", "black_box", LaunchConfiguration("namespace")]
-        ),
+        # Text after text: joined as paths, the namespace /left would be the folder /left.
+        default_value=["~/.ros/black_box/", LaunchConfiguration("namespace")],
         description="Folder for bags of the last 30 s, written when the monitor stops the arm.",
     ),
 ]
@@ -48,7 +46,7 @@ MONITOR = str(Path(__file__).with_name("monitor.launch.py"))
 
 def given(argument: str) -> IfCondition:
     """Return the condition that an argument is not empty."""
-    return IfCondition(PythonExpression(["'", LaunchConfiguration(argument), "' != ''"]))
+    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(argument), ""))
 
 
 def text(argument: str) -> ParameterValue:

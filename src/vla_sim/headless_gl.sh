@@ -2,6 +2,9 @@
 # Bring a headless OpenGL (EGL from Mesa, else OSMesa) where there is none: the simulated cameras need one.
 set -eu
 
+# Debian keeps ldconfig where only root's PATH leads.
+PATH=$PATH:/usr/sbin:/sbin
+
 has() { ldconfig -p 2>/dev/null | grep -q "$1"; }
 
 if has libEGL.so.1 && has libGL.so.1 && { has libEGL_mesa.so.0 || has libEGL_nvidia.so.0; }; then

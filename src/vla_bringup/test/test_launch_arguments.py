@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch files make of values that a person may well give them."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from launch import LaunchContext
+from launch.utilities import perform_substitutions
+
+LAUNCH = Path(__file__).resolve().parents[3] / "launch"
+
+
+def launch_file(name):
+    spec = importlib.util.spec_from_file_location(name, LAUNCH / f"{name}.launch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def context(**given):
+    made = LaunchContext()
+    made.launch_configurations.update(given)
+    return made
+
+
+@pytest.mark.parametrize("path", ["/it's/c.yaml", '/a "b"/c.yaml', "/a\\n/c.yaml", "/ä ö/c.yaml"])
+def test_a_path_may_hold_any_character(path):
+    given = launch_file("monitored_policy").given("contract_file")
+    assert given.evaluate(context(contract_file=path))
+    topic = launch_file("monitor").through_faults("joint_states", "faults/joint_states")
+    assert topic.perform(context(faults=path)) == "faults/joint_states"
+
+
+def test_no_path_is_no_policy_and_no_faults():
+    assert (
+        not launch_file("monitored_policy")
+        .given("contract_file")
+        .evaluate(context(contract_file=""))
+    )
+    topic = launch_file("monitor").through_faults("joint_states", "faults/joint_states")
+    assert topic.perform(context(faults="")) == "joint_states"
+
+
+@pytest.mark.parametrize("namespace", ["", "left", "/left", "house/left"])
+def test_bags_stay_below_the_home_in_any_namespace(namespace):
+    (argument,) = (
+        each for each in launch_file("monitored_policy").ARGUMENTS if each.name == "black_box"
+    )
+    folder = perform_substitutions(context(namespace=namespace), argument.default_value)
+    assert Path(folder) == Path("~/.ros/black_box") / namespace.strip("/")
