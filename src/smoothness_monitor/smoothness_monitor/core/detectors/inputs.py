@@ -70,8 +70,8 @@ class ClockSkew(Detector):
     latency = "5 ticks, or joint_states_stale_s"
     doc = (
         "A clock was set, on this host or another, use_sim_time differs, or a busy host or "
-        "network holds messages back; the detail says which. Plans would come too early or too late; the "
-        "stop goes by the controller's clock then."
+        "network holds messages back; the detail says which. Plans would come too early or too "
+        "late; the stop goes by the controller's clock then."
     )
     waits_at_rest = True
 
