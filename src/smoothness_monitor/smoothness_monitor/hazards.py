@@ -257,6 +257,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_plan_under_way_is_motion_though_the_arm_still_rests",
             "test_what_begins_to_move_while_plans_wait_is_stopped",
             "test_inputs_heard_late_in_motion_stop_the_arm_by_a_brake_for_now",
+            "test_a_plan_refused_for_its_time_names_the_host_that_does_not_keep_up",
             "test_a_minute_of_random_plans_trips_nothing",
             "test_the_kalman_estimator_trips_nothing_either",
             "test_stalls_of_the_monitor_trip_nothing",

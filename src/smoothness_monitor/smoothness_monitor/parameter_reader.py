@@ -23,8 +23,11 @@ from smoothness_monitor.params import MonitorConfig
 
 LOOK_S = 0.1
 AGAIN_S = 1.0
-# An answer that takes longer will not come.
+# An answer that takes longer is told of, where none came before. What was read holds on
+# meanwhile: on a busy host an answer takes seconds, and silence does not say that a value changed.
 PATIENCE_S = 2.0
+# One that takes longer will not come.
+LONGEST_S = 10.0
 
 _FIELDS = {
     ParameterType.PARAMETER_BOOL: "bool_value",
@@ -65,27 +68,30 @@ class ParameterReader:
         self._left: list[str] = []
         self._asked_s: float | None = None
         self._due_s = 0.0
+        # Whether they were read, and the one who answered is there still.
+        self._known = False
         # Counts the questions: an answer to an old one, held back, is none.
         self._question = 0
         node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _look(self) -> None:
         now_s = time.monotonic()
-        if self._asked_s is not None:
-            if now_s - self._asked_s < PATIENCE_S:
-                return
-            self._asked_s = None
-            self._due_s = now_s + AGAIN_S
-            self._tell(f"{self._client.srv_name} does not answer")
-            return
-        if now_s < self._due_s:
-            return
         if not self._client.service_is_ready():
-            if self._required:
+            if (self._asked_s is not None or now_s >= self._due_s) and self._required:
                 self._tell(
                     f"nobody serves {self._client.srv_name}, so its parameters are not known; "
                     "start the controller, or remap that name where it has another"
                 )
+            self._asked_s, self._known = None, False
+            return
+        if self._asked_s is not None:
+            waited_s = now_s - self._asked_s
+            if waited_s >= LONGEST_S:
+                self._asked_s, self._known = None, False
+            if waited_s >= PATIENCE_S and not self._known:
+                self._tell(f"{self._client.srv_name} does not answer")
+            return
+        if now_s < self._due_s:
             return
         self._values, self._left = {}, []
         self._ask(list(self._names))
@@ -110,6 +116,7 @@ class ParameterReader:
             self._ask([self._left.pop()])
             return
         self._asked_s, self._due_s = None, time.monotonic() + AGAIN_S
+        self._known = True
         self._tell(controller_parameters.problem(self._values, self._joints))
 
     def _tell(self, problem: str) -> None:

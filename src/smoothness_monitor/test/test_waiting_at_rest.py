@@ -81,7 +81,10 @@ def test_a_plan_that_comes_while_plans_wait_is_refused_and_not_kept(busy):
     assert busy.run_until(lambda: not busy.monitor.permit, 2.0)
     busy.give(busy.plan())
     assert busy.sent == []
-    assert busy.monitor.snapshot().plans_rejected == 1
+    told = busy.monitor.snapshot()
+    assert told.plans_rejected == 1
+    assert told.last_rejection.startswith("not_ready: the state is READY, but plans wait: ")
+    assert "late; this host or the network does not keep up" in told.last_rejection
     hear_late(busy, 0.0)
     busy.run(4.0)
     assert busy.sent == []
@@ -123,3 +126,15 @@ def test_inputs_heard_late_in_motion_stop_the_arm_by_a_brake_for_now(make_busy, 
     assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 5.0), bench.log
     assert bench.monitor.snapshot().rung <= Rung.BRAKE_AS_GOAL, bench.monitor.snapshot().rung_log
     assert bench.peak_jerk_ratio() <= 1.001
+
+
+def test_a_plan_refused_for_its_time_names_the_host_that_does_not_keep_up(busy):
+    """H14."""
+    busy.get_ready()
+    hear_late(busy, 0.2)
+    busy.run(1.0)
+    plan = busy.plan(-80 * MS)
+    busy.give(plan)
+    told = busy.monitor.snapshot()
+    assert told.plans_rejected == 1, told
+    assert "late: this host or network does not keep up" in told.last_rejection

@@ -725,7 +725,10 @@ class Monitor:
             self._trip_all([(trips, f"plan: {reason}")], now)
 
     def _refuse_without_permit(self, now: Now) -> None:
-        self._refuse(f"{gate.Refusal.NOT_READY.value}: the state is {self.state.name}", "", now)
+        why = "; ".join(self.waiting_for()) or "the newest inputs are old"
+        but = f", but plans wait: {why}" if self.state is State.READY else ""
+        text = f"{gate.Refusal.NOT_READY.value}: the state is {self.state.name}{but}"
+        self._refuse(text[:LONGEST_LINE], "", now)
 
     # -- slower before it stops ------------------------------------------------------------------
 
@@ -943,6 +946,10 @@ class Monitor:
         source, skew_s = max(skews.items(), key=lambda item: abs(item[1]))
         if abs(skew_s) <= HINT_S:
             return ""
+        if self.detectors.clock_skew.late_s(source) > 0.5 * abs(skew_s):
+            return (
+                f"; {source} is heard {skew_s:.2f} s late: this host or network does not keep up"
+            )
         way = "behind" if skew_s > 0.0 else "ahead of"
         return (
             f"; {source} is stamped {abs(skew_s):.2f} s {way} this node's clock: synchronise the "
