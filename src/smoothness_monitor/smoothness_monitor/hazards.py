@@ -98,6 +98,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_stop_right_after_a_plan_was_forwarded_keeps_the_limits",
             "test_a_stop_soon_after_a_plan_that_may_be_lost_keeps_the_limits",
             "test_a_false_word_of_the_controllers_state_steps_nothing",
+            "test_a_stop_for_a_controller_unheard_since_before_it_turned_late_to_a_plan_keeps_the_limits",
         ),
     ),
     Hazard(
