@@ -84,3 +84,10 @@ def test_every_package_has_a_readme_a_licence_and_one_version():
             assert "<license>Apache-2.0</license>" in text, package.name
             versions.add(re.search(r"<version>(.*)</version>", text).group(1))
     assert len(versions) == 1
+
+
+def test_no_pytest_plugin_of_ros_collects_the_tests():
+    """launch_testing imports each file in a place where one that skips itself skips them all."""
+    options = (TOP / "pyproject.toml").read_text(encoding="utf-8")
+    for plugin in ("launch_testing", "launch_testing_ros_pytest_entrypoint", "launch_pytest"):
+        assert f"-p no:{plugin}" in options
