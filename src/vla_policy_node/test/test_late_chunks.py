@@ -61,7 +61,7 @@ def test_the_arm_arrives_where_the_policy_wants_it(make_world, noise_policy):
     for latency_ms in (0, 300, 1000):
         world = make_world(policy=Goes(), latency_ms=latency_ms)
         world.conductor.begin("go", 60.0, world.now_ns)
-        world.run(12.0)
+        world.run(20.0)
         assert world.commands[-1] == pytest.approx([0.8, 0.2, -0.3], abs=0.01)
 
 

@@ -66,8 +66,8 @@ def test_nothing_after_a_row_that_is_not_finite_is_followed(make_world, noise_po
 
 
 def test_a_chunk_whose_next_row_is_not_finite_yields_no_plan(make_world, spoiled):
-    # 100 ms to the answer and 160 ms to the splice: the arm would follow it from row 7 or 8 on.
-    world = make_world(policy=spoiled((slice(6, 10), 2)), latency_ms=100, max_failures=3)
+    # 100 ms to the answer and 260 ms to the splice: the arm would follow it from row 10 or 11 on.
+    world = make_world(policy=spoiled((slice(9, 13), 2)), latency_ms=100, max_failures=3)
     world.conductor.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     assert world.plans == []
