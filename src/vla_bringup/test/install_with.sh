@@ -2,18 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # Usage: install_with.sh PYTHON FOLDER CONSTRAINTS
 # Install the suite into a new environment with the versions that a file names. One package alone first: it must
-# bring what it needs of the others, and its command must run.
+# bring what it needs of the others, and its command must run. Exits with 75 where pip could not install.
 set -eu
 python=$1 folder=$2 constraints=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" -m venv "$folder"
-pip="$folder/bin/pip --quiet --disable-pip-version-check"
-$pip install --constraint "$constraints" setuptools wheel hatchling
+# Two of these may run at once: each builds in sources of its own.
+cp -R src launch config "$work"
+rm -rf "$work"/src/*/build "$work"/src/*/*.egg-info
+# Most of what is installed is never imported here: what is, gets compiled when it is.
+export PIP_NO_COMPILE=1
+"$python" -m venv "$folder" || exit 75
+pip() {
+    "$folder/bin/pip" --quiet --disable-pip-version-check install --constraint "$constraints" "$@" || exit 75
+}
+# Where it was installed before, only the suite itself is installed anew.
+"$folder/bin/pip" -qq uninstall --yes $(ls src)
+pip setuptools wheel hatchling
 # What has no build for this Python is built by what the file names, not by the newest of it.
-grep -q '^Cython' "$constraints" && $pip install --constraint "$constraints" Cython
-install="$pip install --constraint $constraints --no-build-isolation"
+if grep -q '^Cython' "$constraints"; then pip Cython; fi
 
-$install ./src/smoothness_monitor
+pip --no-build-isolation "$work/src/smoothness_monitor"
 (cd "$work" && "$OLDPWD/$folder/bin/smoothness" --help >/dev/null)
-$install './src/embedded_ros2[bag,vision]' './src/vla_bringup[embedded]' hypothesis pytest
+pip --no-build-isolation "$work/src/embedded_ros2[bag,vision]" "$work/src/vla_bringup[embedded]" hypothesis pytest
