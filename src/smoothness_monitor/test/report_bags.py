@@ -126,9 +126,14 @@ def both(bag, seconds=4.0, rate=100):
         bag.joints(ns, (*NAMES, "gripper"), [*measured, 0.1])
 
 
-def run(capsys, *arguments):
-    """Run the command; return its exit code, the record if there is one, and both outputs."""
-    code = command.main(["report", *map(str, arguments)])
+def run(capsys, *arguments, picture=False):
+    """Run the command, by default without a picture: it takes most of the time.
+
+    Returns:
+        Exit code, standard output and standard error.
+    """
+    words = [*map(str, arguments), *([] if picture else ["--no-picture"])]
+    code = command.main(["report", *words])
     out, err = capsys.readouterr()
     return code, out, err
 

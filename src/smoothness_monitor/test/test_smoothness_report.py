@@ -51,7 +51,7 @@ def test_a_recording_gives_three_files_with_the_figures_of_its_motion(tmp_path, 
     with Bag(tmp_path / "bag", storage=storage) as bag:
         both(bag)
     out = tmp_path / "out"
-    code, printed, err = run(capsys, tmp_path / "bag", "--out", out)
+    code, printed, err = run(capsys, tmp_path / "bag", "--out", out, picture=True)
     assert (code, err) == (0, "")
     assert printed.splitlines()[-1] == f"not judged: {out / 'report.html'}"
     assert (out / "report.png").read_bytes().startswith(PNG)
@@ -288,7 +288,7 @@ def test_the_page_needs_nothing_else_and_names_are_not_markup(tmp_path, capsys):
     with Bag(tmp_path / "bag") as bag:
         for k in range(200):
             bag.joints(T0 + k * 10 * MS, ["<b>a & b</b>"], [reach(k * 0.01)])
-    assert run(capsys, tmp_path / "bag", "--out", tmp_path)[0] == 0
+    assert run(capsys, tmp_path / "bag", "--out", tmp_path, picture=True)[0] == 0
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;a &amp; b&lt;/b&gt;" in html
     assert "<b>a & b" not in html
@@ -297,12 +297,61 @@ def test_the_page_needs_nothing_else_and_names_are_not_markup(tmp_path, capsys):
         assert outside not in html
 
 
+def test_what_cannot_be_estimated_is_drawn_all_the_same(tmp_path, capsys, robot_file):
+    """One topic for each kind of thing that the other tests find without a picture."""
+    rng = np.random.default_rng(5)
+    late = np.cumsum(rng.uniform(1.0, 40.0, 300)) * 1e6
+    ns = [T0 + k * 10 * MS for k in range(300)]
+    kinds = {
+        "/one/joint_states": [(T0, 0.1)],
+        "/nan/joint_states": [(n, np.nan) for n in ns],
+        "/huge/joint_states": [(n, 1e308 * (-1) ** k) for k, n in enumerate(ns)],
+        "/still/joint_states": [(n, 0.3) for n in ns],
+        "/uneven/joint_states": [(T0 + int(t), reach(t * 1e-9)) for t in late],
+        "/back/joint_states": [(n - (k > 150) * 900 * SECOND, 0.1) for k, n in enumerate(ns)],
+        "/gap/joint_states": [(n + (k > 150) * 3600 * SECOND, 0.1) for k, n in enumerate(ns)],
+        "/same/joint_states": [(T0, reach(k * 0.01)) for k in range(300)],
+        "/steps/joint_commands": [(n, 0.2 * (k > 100)) for k, n in enumerate(ns)],
+    }
+    with Bag(tmp_path / "bag") as bag:
+        for topic, samples in kinds.items():
+            for k, (stamp, position) in enumerate(samples):
+                bag.joints(stamp, NAMES, [position] * 5, topic=topic, received=T0 + k * 10 * MS)
+    drawn = 0
+    for chosen in ([], *([topic] for topic in kinds)):
+        words = [word for topic in chosen for word in ("--topic", topic)]
+        where = ("--out", tmp_path / "out", "--robot", robot_file)
+        code, _, err = run(capsys, tmp_path / "bag", *where, *words, picture=True)
+        assert code in (ExitCode.BEYOND, ExitCode.UNCLEAR, ExitCode.NOT_JUDGED) or (
+            code == ExitCode.NO_REPORT and err.count("\n") == 1
+        ), (chosen, err)
+        if code != ExitCode.NO_REPORT:
+            assert (tmp_path / "out" / "report.png").read_bytes().startswith(PNG)
+            drawn += 1
+    assert drawn >= 8
+
+
+def test_a_report_without_a_picture_needs_no_matplotlib_and_leaves_no_old_picture(
+    tmp_path, capsys, monkeypatch
+):
+    with Bag(tmp_path / "bag") as bag:
+        both(bag, 1.0, 50)
+    out = tmp_path / "out"
+    assert run(capsys, tmp_path / "bag", "--out", out, picture=True)[0] == 0
+    figures = record(out)
+    without(monkeypatch, "matplotlib", "figure")
+    assert run(capsys, tmp_path / "bag", "--out", out)[0] == 0
+    assert {path.name for path in out.iterdir()} == {"report.html", "report.json"}
+    assert record(out) == figures
+    assert "<img" not in (out / "report.html").read_text(encoding="utf-8")
+
+
 # What cannot be reported on: one clear line, exit code 2, nothing written.
 
 
-def refused(capsys, tmp_path, path, *more):
+def refused(capsys, tmp_path, path, *more, picture=False):
     out = tmp_path / "refused"
-    code, printed, err = run(capsys, path, "--out", out, *more)
+    code, printed, err = run(capsys, path, "--out", out, *more, picture=picture)
     assert (code, printed) == (ExitCode.NO_REPORT, "")
     assert err.count("\n") == 1, err
     assert err.startswith("smoothness report: ")
@@ -396,22 +445,28 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, capsys):
     assert "choose --out" in err
 
 
+def without(monkeypatch, library, module):
+    """Let a library be missing for the module that imports it."""
+    real = builtins.__import__
+
+    def importing(name, *rest, **named):
+        if name.split(".")[0] == library:
+            raise ImportError(f"No module named {name!r}")
+        return real(name, *rest, **named)
+
+    monkeypatch.delitem(sys.modules, f"smoothness_monitor.report.{module}", raising=False)
+    monkeypatch.setattr(builtins, "__import__", importing)
+
+
 @pytest.mark.parametrize(
     ("library", "module"), [("rosbags", "bag"), ("matplotlib", "figure")], ids=str
 )
 def test_a_missing_library_is_named(tmp_path, capsys, monkeypatch, library, module):
     with Bag(tmp_path / "bag") as bag:
         both(bag, 1.0, 50)
-    real = builtins.__import__
-
-    def without(name, *rest, **named):
-        if name.split(".")[0] == library:
-            raise ImportError(f"No module named {name!r}")
-        return real(name, *rest, **named)
-
-    monkeypatch.delitem(sys.modules, f"smoothness_monitor.report.{module}", raising=False)
-    monkeypatch.setattr(builtins, "__import__", without)
-    assert f"pip install {library}" in refused(capsys, tmp_path, tmp_path / "bag")
+    without(monkeypatch, library, module)
+    refusal = refused(capsys, tmp_path, tmp_path / "bag", picture=True)
+    assert f"pip install {library}" in refusal
 
 
 def test_help_says_what_the_exit_codes_mean(capsys):

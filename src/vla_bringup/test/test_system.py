@@ -167,7 +167,9 @@ def no_such_camera(contract):
 def test_a_bad_contract_ends_the_demo_with_one_line(domain, share, tmp_path, edit, key, value):
     source = share / "config" / "policies" / "so101_color_pick.yaml"
     contract = edited(source, tmp_path / "mine.yaml", edit)
-    done = demo("--contract", str(contract), "--output", str(tmp_path))
+    # No faster than real time: it leaves the host to those that start.
+    pace = ("--real-time-factor", "1")
+    done = demo("--contract", str(contract), "--output", str(tmp_path), *pace)
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "mine.yaml" in line]
     assert len(lines) == 1, done.stdout + done.stderr

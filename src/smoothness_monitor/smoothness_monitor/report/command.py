@@ -7,7 +7,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,11 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     verb.add_argument("bag", type=Path, help="rosbag2 folder, or a .mcap, .db3 or .bag file")
     verb.add_argument(
         "--out", type=Path, metavar="DIR", help="where to (default: smoothness_BAG here)"
+    )
+    verb.add_argument(
+        "--no-picture",
+        action="store_true",
+        help="draw nothing: quicker, and matplotlib is not needed",
     )
     _add_selection(verb)
 
@@ -169,13 +174,12 @@ def _analysed(bag: Path, given: argparse.Namespace) -> Report:
 
 
 def _report(given: argparse.Namespace) -> ExitCode:
-    from smoothness_monitor.report.figure import draw
     from smoothness_monitor.report.page import page
     from smoothness_monitor.report.record import as_record
 
     out = given.out or Path(f"smoothness_{given.bag.resolve().stem}")
     result = _analysed(given.bag, given)
-    record, png = as_record(result), draw(result)
+    record, png = as_record(result), None if given.no_picture else _drawn(result)
     contents = page(record, png).encode("utf-8"), png, _json(record)
     _write(out, dict(zip(WRITTEN, contents, strict=True)))
     for note in result.recording.notes:
@@ -190,6 +194,12 @@ def _report(given: argparse.Namespace) -> ExitCode:
             print(f"not judged: {line}")
     print(f"{result.verdict.value}: {out / WRITTEN[0]}")
     return _CODES[result.verdict.value] if result.limits else ExitCode.DONE
+
+
+def _drawn(result: Report) -> bytes:
+    from smoothness_monitor.report.figure import draw
+
+    return draw(result)
 
 
 def _compare(given: argparse.Namespace) -> ExitCode:
@@ -211,11 +221,15 @@ def _json(record: dict[str, object]) -> bytes:
     return (json.dumps(record, indent=1) + "\n").encode("utf-8")
 
 
-def _write(out: Path, contents: dict[str, bytes]) -> None:
+def _write(out: Path, contents: Mapping[str, bytes | None]) -> None:
+    """Write each file; remove what an earlier report left where there is no content."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            (out / name).write_bytes(content)
+            if content is None:
+                (out / name).unlink(missing_ok=True)
+            else:
+                (out / name).write_bytes(content)
     except OSError as error:
         raise ReportError(f"{out}: cannot be written ({error.strerror}); choose --out") from None
 

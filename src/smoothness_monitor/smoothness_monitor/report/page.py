@@ -39,23 +39,27 @@ at the same duration.</li>
 """
 
 
-def page(record: dict[str, Any], png: bytes) -> str:
+def page(record: dict[str, Any], png: bytes | None) -> str:
     """Return the HTML of a report.
 
     Args:
         record: As `as_record` makes it.
-        png: The picture.
+        png: The picture, or None for a page without one.
     """
     name = PurePath(record["bag"]).name
-    picture = base64.b64encode(png).decode("ascii")
+    picture = ""
+    if png is not None:
+        picture = (
+            '<figure><img alt="Positions, jerk, movements and time stamps over time" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}"></figure>'
+        )
     parts = [
         f'<p class="soft">{escape(record["bag"])}{_window(record)}</p>',
         _verdict(record),
         _open(record),
         _notes(record),
         _cards(record),
-        f'<figure><img alt="Positions, jerk, movements and time stamps over time" '
-        f'src="data:image/png;base64,{picture}"></figure>',
+        picture,
         *(_stream(stream) for stream in record["streams"]),
         _DEFINITIONS,
     ]
