@@ -1,7 +1,7 @@
 # Two commands on a machine that has Python and no ROS 2:
 #   make demo     set up, run the simulated robot, write out/demo/
-#   make test     set up, run every test
-#   make test-ubuntu  part of it, with the libraries of Ubuntu 22.04 and 24.04
+#   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
+#   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
 #   make faults   set up, try every fault, write docs/reference/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
