@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from operator import length_hint
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -18,8 +19,11 @@ from smoothness_monitor.output import never_waiting
 from smoothness_monitor.params import ConfigError
 
 
-def _spin(executor: SingleThreadedExecutor, node: Node) -> None:
-    """Run callbacks until the end; a node that has `survive` gets what escapes from one."""
+def _spin(executor: SingleThreadedExecutor, node: Node, told_to_end: Callable[[], bool]) -> None:
+    """Run callbacks until the end; a node that has `survive` gets what escapes from one.
+
+    Where rclpy takes a message just when an interrupt comes, that is another exception.
+    """
     while True:
         try:
             executor.spin()
@@ -28,7 +32,7 @@ def _spin(executor: SingleThreadedExecutor, node: Node) -> None:
             raise
         except Exception as error:
             survive = getattr(node, "survive", None)
-            if survive is None or not rclpy.ok():
+            if survive is None or not rclpy.ok() or told_to_end():
                 raise
             survive(error)
             # Should it be the same at once, again and again, the rest gets its turn.
@@ -60,7 +64,7 @@ def _run(name: str, make: Callable[[], Node], args: Sequence[str] | None) -> int
         node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        _spin(executor, node)
+        _spin(executor, node, lambda: not length_hint(interrupts))
     except (ConfigError, RobotConfigError, ParameterException) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
@@ -69,7 +73,7 @@ def _run(name: str, make: Callable[[], Node], args: Sequence[str] | None) -> int
         pass
     except Exception:
         # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok():
+        if rclpy.ok() and length_hint(interrupts):
             raise
     finally:
         list(interrupts)

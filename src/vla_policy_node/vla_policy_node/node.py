@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from functools import partial
+from operator import length_hint
 
 import numpy as np
 import rclpy
@@ -280,9 +281,8 @@ def main() -> int:
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except Exception:
-        # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok():
+    except Exception:  # Told to end while it starts, or within rclpy, it trips over what is gone.
+        if rclpy.ok() and length_hint(interrupts):
             raise
     finally:
         list(interrupts)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -273,8 +274,8 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok():
+        # Told to end while it starts, or within rclpy, a node trips over what is gone.
+        if rclpy.ok() and length_hint(interrupts):
             raise
     finally:
         list(interrupts)
