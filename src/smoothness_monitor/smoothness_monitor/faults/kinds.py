@@ -406,7 +406,9 @@ def _controller_state() -> list[Kind]:
         ),
         kind("duplicated", "every message three times", lambda s: op.Duplicate(3, 0.0)),
         kind("thinned", "three in ten messages lost", lambda s: op.Drop(0.3)),
-        kind("in_bursts", "held back and released every 0.25 s", lambda s: op.Hold(0.25)),
+        # Every 0.25 s, and one message 0.12 s late on top, the joints could not be compared with
+        # the reference for joint_states_stale_s, and that stops the arm.
+        kind("in_bursts", "held back and released every 0.2 s", lambda s: op.Hold(0.2)),
     ]
 
 
