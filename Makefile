@@ -18,7 +18,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
-PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node vla_bringup embedded_ros2
+PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup embedded_ros2
 SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 

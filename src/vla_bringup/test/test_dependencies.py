@@ -20,6 +20,7 @@ if not (SOURCES / "vla_msgs").is_dir():
     pytest.skip("the sources of the other packages are not here", allow_module_level=True)
 
 PACKAGES = [
+    "so100_driver",
     "smooth_motion",
     "smoothness_monitor",
     "vla_bringup",
@@ -36,6 +37,7 @@ ROSDEP = {
     "mujoco": "python3-mujoco-pip",
     "piqp": "python3-piqp-pip",
     "rosbags": "python3-rosbags-pip",
+    "rustypot": "python3-rustypot-pip",
     "websockets": "python3-websockets-pip",
     "yaml": "python3-yaml",
     **{

@@ -14,13 +14,14 @@ MAY_IMPORT = {
     "smooth_motion": set(),
     "vla_policies": set(),
     "embedded_ros2": set(),
+    "so100_driver": set(),
     "vla_sim": {"smooth_motion", "vla_policies", "vla_msgs"},
     "vla_policy_node": {"smooth_motion", "vla_policies", "vla_msgs"},
     "smoothness_monitor": {"smooth_motion", "vla_sim", "vla_msgs"},
     "vla_bringup": {"smooth_motion", "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
-WITHOUT_ROS = ["smooth_motion", "vla_policies"]
+WITHOUT_ROS = ["smooth_motion", "vla_policies", "so100_driver"]
 
 
 def modules(folder: Path) -> list[Path]:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pseudo-terminal in front of a simulated bus: what opens it finds a serial port."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import struct
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+from so100_driver.core.registers import BAUD_RATE
+
+from .bus import SimulatedBus
+
+_IDLE_S = 0.005
+# Linux: a rate that has no constant of its own is only in this older request's larger answer.
+_TCGETS2 = 0x802C542A
+_TERMIOS2 = struct.Struct("=4IB19s2I")
+
+
+def baud_rate(terminal: int) -> int:
+    """Return the rate to which a terminal is set, in bits per second."""
+    answer = fcntl.ioctl(terminal, _TCGETS2, bytes(_TERMIOS2.size))
+    return int(_TERMIOS2.unpack(answer)[-1])
+
+
+class SimulatedPort:
+    """Serves a bus on a pseudo-terminal, from a thread of its own.
+
+    Attributes:
+        path: What a driver opens; a symbolic link where one was asked for.
+    """
+
+    def __init__(self, bus: SimulatedBus, link: Path | None = None) -> None:
+        """Open the pseudo-terminal and begin to answer.
+
+        Args:
+            bus: What answers. While the port serves it, use it within `bus()` only.
+            link: Name for the port, such as `/tmp/so101_follower`; replaced if it is a link.
+        """
+        self._bus = bus
+        self._lock = threading.Lock()
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self._link = link
+        self.path = Path(os.ttyname(self._slave))
+        if link is not None:
+            if link.is_symlink():
+                link.unlink()
+            link.symlink_to(self.path)
+            self.path = link
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="simulated_bus", daemon=True)
+        self._thread.start()
+
+    @contextlib.contextmanager
+    def bus(self) -> Iterator[SimulatedBus]:
+        """Look at the bus or change it while it is served."""
+        with self._lock:
+            yield self._bus
+
+    def close(self) -> None:
+        """Stop answering and remove the port."""
+        self._ends.set()
+        self._thread.join()
+        os.close(self._master)
+        os.close(self._slave)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+
+    def _at_its_baud_rate(self) -> bool:
+        return baud_rate(self._slave) == BAUD_RATE
+
+    def _serve(self) -> None:
+        while not self._ends.is_set():
+            ready, _, _ = select.select([self._master], [], [], _IDLE_S)
+            data = self._read() if ready else b""
+            with self._lock:
+                now_s = time.monotonic()
+                if not data or not self._at_its_baud_rate():
+                    # Bytes at another rate are noise to the servos.
+                    self._bus.advance(now_s)
+                    continue
+                answers = self._bus.receive(data, now_s)
+            for answer in answers:
+                delay_s = answer.due_s - time.monotonic()
+                if delay_s > 0:
+                    time.sleep(delay_s)
+                with contextlib.suppress(BlockingIOError, OSError):
+                    os.write(self._master, answer.data)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._master, 4096)
+        except (BlockingIOError, OSError):
+            return b""

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bus over a real pseudo-terminal, with long time-outs: these tests time nothing."""
+
+import pytest
+
+from so100_driver.bus import BusError, ServoBus
+
+IDS = range(1, 7)
+
+
+@pytest.fixture
+def servos(port):
+    with ServoBus(str(port.path), timeout_s=0.2) as opened:
+        yield opened
+
+
+def states(servos):
+    return servos.read_states(IDS, budget_s=60.0)
+
+
+def test_one_block_brings_what_a_cycle_needs(port, servos):
+    found = states(servos)
+    assert sorted(found) == list(IDS)
+    with port.bus() as bus:
+        shown = {servo.servo_id: servo.get("Present_Position") for servo in bus.servos}
+    assert {number: state.position for number, state in found.items()} == pytest.approx(
+        shown, abs=30
+    )
+    assert found[1].voltage_v == pytest.approx(7.4, abs=0.11)
+    assert found[1].temperature_c == 25
+    assert found[1].faults == ()
+
+
+def test_a_silent_servo_costs_nobody_else_its_answer(port, servos):
+    with port.bus() as bus:
+        bus.faults.silent = {3}
+    assert sorted(states(servos)) == [1, 2, 4, 5, 6]
+    assert servos.statistics[3].failures == 1
+    assert "timed out" in servos.statistics[3].last_error
+    # It sits out, and is asked again later.
+    assert sorted(states(servos)) == [1, 2, 4, 5, 6]
+    with port.bus() as bus:
+        bus.faults.silent = set()
+    answered = [3 in states(servos) for _ in range(4)]
+    assert any(answered)
+
+
+def test_damaged_answers_are_asked_for_again_and_never_believed(port, servos):
+    with port.bus() as bus:
+        bus.faults.corrupted = 0.3
+        shown = {servo.servo_id: servo.get("Present_Temperature") for servo in bus.servos}
+    for _ in range(20):
+        for number, state in states(servos).items():
+            assert state.temperature_c == shown[number]
+    assert sum(item.retries for item in servos.statistics.values()) > 0
+
+
+def test_one_bad_answer_spoils_no_later_one(port, servos):
+    with port.bus() as bus:
+        bus.faults.wrong_id = {3: 7}
+    for _ in range(3):
+        states(servos)
+    with port.bus() as bus:
+        bus.faults.wrong_id = {}
+    for _ in range(40):
+        states(servos)
+    assert sorted(states(servos)) == list(IDS)
+
+
+def test_a_cable_that_comes_back_brings_all_servos_back(port, servos):
+    with port.bus() as bus:
+        bus.faults.unplugged = True
+    assert states(servos) == {}
+    with port.bus() as bus:
+        bus.faults.unplugged = False
+    for _ in range(40):
+        found = states(servos)
+    assert sorted(found) == list(IDS)
+
+
+def test_goals_reach_all_servos_in_one_packet(port, servos):
+    goals = {number: 2000 + number for number in IDS}
+    servos.write_goals(goals)
+    servos.read(1, "ID")
+    with port.bus() as bus:
+        assert {servo.servo_id: servo.get("Goal_Position") for servo in bus.servos} == goals
+
+
+def test_a_goal_that_fits_no_register_is_sent_to_nobody(port, servos):
+    with port.bus() as bus:
+        before = [servo.get("Goal_Position") for servo in bus.servos]
+    with pytest.raises(ValueError, match="Goal_Position"):
+        servos.write_goals({1: 2000, 2: 40_000})
+    servos.read(1, "ID")
+    with port.bus() as bus:
+        assert [servo.get("Goal_Position") for servo in bus.servos] == before
+
+
+def test_a_write_is_answered_and_a_read_only_register_refused(servos):
+    servos.write(2, "P_Coefficient", 20)
+    assert servos.read(2, "P_Coefficient") == 20
+    with pytest.raises(ValueError, match="read-only"):
+        servos.write(2, "Present_Temperature", 20)
+
+
+def test_faults_in_answers_are_counted_by_name(port, servos):
+    with port.bus() as bus:
+        bus.faults.supply_v = 3.8
+    servos.read(1, "ID")
+    for _ in range(20):
+        found = states(servos)
+    assert "voltage" in found[1].faults
+    assert servos.statistics[1].faults["voltage"] > 0
+
+
+def test_a_missing_port_is_an_error_of_one_line():
+    with pytest.raises(BusError, match="there is no such port") as caught:
+        ServoBus("/dev/pts/none")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bus_can_be_closed_twice(servos):
+    servos.close()
+    servos.close()
