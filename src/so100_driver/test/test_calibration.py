@@ -82,7 +82,7 @@ def test_a_wrong_file_is_refused_by_name(text, words):
 
 
 def test_a_missing_file_says_where_lerobot_keeps_it(tmp_path):
-    with pytest.raises(CalibrationError, match="so101 calibrate"):
+    with pytest.raises(CalibrationError, match="lerobot-calibrate"):
         load(tmp_path / "none.json")
 
 

@@ -79,7 +79,7 @@ def _at_another_rate(bus: ServoBus) -> Finding:
                 Grade.FAIL,
                 "baud rate",
                 f"servos answer at {rate}, not at {BAUD_RATE}",
-                "`so101 setup-motors` sets it",
+                "`lerobot-setup-motors` sets it",
             )
     return Finding(
         Grade.FAIL,

@@ -90,7 +90,7 @@ def judge_ids(found: set[int], garbled: set[int]) -> list[Finding]:
             _fail(
                 f"id {servo_id}",
                 "its answers cannot be read: two servos share it, or the wire is bad",
-                "connect the servos one at a time and run `so101 setup-motors`",
+                "connect the servos one at a time and run `lerobot-setup-motors`",
             )
         )
     wanted = dict(enumerate(JOINTS, start=1))
@@ -100,7 +100,7 @@ def judge_ids(found: set[int], garbled: set[int]) -> list[Finding]:
                 f"id {servo_id} ({wanted[servo_id]})",
                 "no answer",
                 "look at the cable to this servo and the one before it; a new servo has the id 1: "
-                "`so101 setup-motors`",
+                "`lerobot-setup-motors`",
             )
         )
     for servo_id in sorted(found - set(wanted)):
@@ -108,7 +108,7 @@ def judge_ids(found: set[int], garbled: set[int]) -> list[Finding]:
             _fail(
                 f"id {servo_id}",
                 "an id of no joint answers",
-                "give it its id: `so101 setup-motors`",
+                "give it its id: `lerobot-setup-motors`",
             )
         )
     if not findings:
@@ -144,12 +144,12 @@ def _judge_servo(name: str, row: Mapping[str, int]) -> list[Finding]:
             _fail(
                 name,
                 f"operating mode {row['Operating_Mode']}",
-                "`so101 setup-motors` sets 0, position",
+                "`lerobot-calibrate` sets 0, position",
             )
         )
     if row["Phase"] & _PHASE_MULTI_TURN:
         findings.append(
-            _fail(name, "counts turns (bit 4 of Phase)", "`so101 setup-motors` clears it")
+            _fail(name, "counts turns (bit 4 of Phase)", "`lerobot-calibrate` clears it")
         )
     faults = errors_in(row["Status"])
     if faults:
@@ -170,7 +170,7 @@ def _judge_servo(name: str, row: Mapping[str, int]) -> list[Finding]:
                 Grade.NOTE,
                 name,
                 f"waits {2 * row['Return_Delay_Time']} us before each answer",
-                "`so101 setup-motors` sets 0; six servos at 100 Hz need it",
+                "`lerobot-calibrate` sets 0; six servos at 100 Hz need it",
             )
         )
     if 0 < row["Acceleration"] < _LEAST_ACCELERATION:
