@@ -131,6 +131,11 @@ class RunningPlan:
         self._newest_ran = False
 
     @property
+    def holds(self) -> bool:
+        """Whether no plan sent has run yet."""
+        return not self._acknowledged
+
+    @property
     def newest(self) -> Plan:
         """The plan that was sent last, or the hold if none was."""
         return self._sent[-1] if self._sent else self.plan

@@ -91,7 +91,7 @@ class Account:
         self.held: Plan | None = None
         # Plans sent that the controller may still turn to, oldest first.
         self._under_way: list[Plan] = []
-        self._sent_ns = 0
+        self._sent_ns = self._sent_steady_ns = 0
         self.lost = 0
         self.foreign_cycles = 0
 
@@ -151,12 +151,14 @@ class Account:
             and message.stamp_ns >= plan.end_ns
             and (np.abs(position - plan.positions[-1]) <= _SAME_PLACE).all()
         ):
-            # After an action goal the controller holds by itself, at the goal's end.
+            # After an action goal the controller holds by itself, at the goal's end. What was sent
+            # before that was heard may still arrive there.
             running.rebase(Plan.hold(self._names, position, start_ns))
-            self.held, self.newest = plan, None
-            self._under_way = []
+            for sent in self._under_way:
+                running.sent(sent, self._sent_steady_ns)
+            self.held, self.newest = plan, self.pending
             kind = running.identify(start_ns, position, velocity, now_ns)
-        elif kind is not Acknowledged.HOLDING:
+        elif not running.holds:
             self.held = None
         if kind is Acknowledged.FOREIGN:
             deviation = self._path_of(running.plan).compare(message.stamp_ns, position)[1]
@@ -182,7 +184,7 @@ class Account:
         self.running.sent(plan, now_ns)
         self.newest = plan
         self._under_way.append(plan)
-        self._sent_ns = ros_ns
+        self._sent_ns, self._sent_steady_ns = ros_ns, now_ns
 
     def rebase(self) -> None:
         """Forget every plan sent: what counts is where the reference is."""

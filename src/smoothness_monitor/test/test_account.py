@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the monitor believes that the controller runs."""
+
+import numpy as np
+
+from smooth_motion import Acknowledged, Plan
+from smoothness_monitor.core.account import Account
+from smoothness_monitor.core.types import ControllerState
+
+MS = 1_000_000
+NAMES = ("a", "b")
+AT = np.array([0.1, -0.2])
+
+
+def _hold(start_ns, end_ns):
+    rows = np.array([AT, AT])
+    return Plan(NAMES, start_ns, np.array([0, end_ns - start_ns]), rows, 0 * rows, 0 * rows)
+
+
+def _hear(account, stamp_ns, start_ns):
+    reference = np.array([AT, 0 * AT, 0 * AT])
+    message = ControllerState(stamp_ns, stamp_ns - start_ns, NAMES, *reference)
+    return account.observe(message, reference, stamp_ns).verdict.kind
+
+
+def test_a_plan_under_way_when_an_action_goal_ends_is_known_when_it_arrives():
+    account = Account(NAMES, 300 * MS)
+    _hear(account, 1000 * MS, 1000 * MS)
+    goal = _hold(1010 * MS, 1100 * MS)
+    account.sent(goal, 1010 * MS, 1010 * MS)
+    assert _hear(account, 1090 * MS, goal.start_ns) is Acknowledged.RUNNING
+    late = _hold(1095 * MS, 1400 * MS)
+    account.sent(late, 1096 * MS, 1096 * MS)
+    # The goal has ended; the controller holds there, from a start of its own.
+    assert _hear(account, 1110 * MS, 1110 * MS) is Acknowledged.PENDING
+    assert account.runs(goal)
+    assert account.may_run[-1] is late
+    # Then it takes the plan up.
+    assert _hear(account, 1120 * MS, late.start_ns) is Acknowledged.RUNNING
+    assert account.runs(late)
+
+
+def test_a_plan_that_never_arrives_after_an_action_goal_counts_as_lost():
+    account = Account(NAMES, 300 * MS)
+    _hear(account, 1000 * MS, 1000 * MS)
+    goal = _hold(1010 * MS, 1100 * MS)
+    account.sent(goal, 1010 * MS, 1010 * MS)
+    _hear(account, 1090 * MS, goal.start_ns)
+    account.sent(_hold(1095 * MS, 1400 * MS), 1096 * MS, 1096 * MS)
+    _hear(account, 1110 * MS, 1110 * MS)
+    assert _hear(account, 1500 * MS, 1110 * MS) is Acknowledged.LOST
