@@ -52,10 +52,16 @@ def test_a_message_comes_back_unchanged_from_another_process(node, peer, spin_un
 
 def test_a_late_subscription_gets_the_last_latched_messages(node, peer, spin_until):
     peer("latched")
-    received = []
-    node.create_subscription(Int64, "latched", lambda m: received.append(m.data), LATCHED)
-    spin_until(node, lambda: len(received) >= 3)
-    assert received == [1, 2, 3]
+    first, second = [], []
+    node.create_subscription(Int64, "latched", lambda m: first.append(m.data), LATCHED)
+    # A peer that is ready has handed its messages over: some may be on their way still.
+    spin_until(node, lambda: first[-1:] == [3])
+    assert first[-3:] == [1, 2, 3]
+    assert first == sorted(set(first))
+    # Now all have arrived, and what comes late gets the depth and no more.
+    node.create_subscription(Int64, "latched", lambda m: second.append(m.data), LATCHED)
+    spin_until(node, lambda: second[-1:] == [3])
+    assert second == [1, 2, 3]
 
 
 def test_a_late_publisher_serves_a_waiting_latched_subscription(node, peer, spin_until):

@@ -335,13 +335,15 @@ def test_the_graph_shows_the_other_peer_and_its_tokens_are_written_as_ours_are(n
     assert (chatter.qos.reliability, chatter.qos.durability, chatter.qos.depth) == (1, 2, 10)
     assert latched.qos.durability == 1
     # Our own writing of what was read is, character for character, a token of theirs.
-    seen = set(map(str, _keys(node, f"{tokens.ADMIN_SPACE}/{domain}/**")))
-    assert {token.key for token in by_name.values()} <= seen
+    written = {token.key for token in by_name.values()}
+    # A busy router may not know them all yet.
+    spin_until(node, lambda: written <= _keys(node, f"{tokens.ADMIN_SPACE}/{domain}/**"))
 
 
 def _keys(node, key):
     session = node._token.network.session
-    return [reply.ok.key_expr for reply in session.liveliness().get(key) if reply.ok is not None]
+    replies = session.liveliness().get(key)
+    return {str(reply.ok.key_expr) for reply in replies if reply.ok is not None}
 
 
 def test_keys_and_attachments_agree_on_the_wire(node, dora, domain, spy):
