@@ -18,8 +18,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
-PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup embedded_ros2
-SOURCES := $(shell find launch config $(addprefix src/,$(PACKAGES)) -type f \
+PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup
+SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 # These run in both environments: here nothing that they need is missing.
@@ -61,7 +61,7 @@ first_python = $(shell for version in $(1); do for python in python$$version \
 	$$HOME/.pyenv/versions/$$version.*/bin/python; do \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
 UBUNTU_TESTS := src/smooth_motion/test \
-	$(addprefix src/embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
+	$(addprefix embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
 	$(addprefix src/smoothness_monitor/test/test_,black_box.py detectors.py gate.py monitor_node.py monitor_params.py) \
 	$(addprefix src/vla_policies/test/test_,adversary.py color_pick.py policy_protocol.py policy_server.py wire_codec.py) \
 	$(addprefix src/vla_policy_node/test/test_,contract.py observation.py planner.py policy_node_process.py) \
@@ -92,7 +92,7 @@ faults: setup
 		--page docs/reference/faults.md --runs docs/reference/faults.csv
 
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
-CONFORMANCE := src/embedded_ros2/test/conformance
+CONFORMANCE := embedded_ros2/test/conformance
 ROS_PLUGINS := launch_testing launch_testing_ros launch_ros launch_pytest
 conformance: setup $(VENV)/.tools
 	$(BIN)/python -m pytest $(CONFORMANCE)
@@ -102,7 +102,7 @@ ifdef ROS_SETUP
 endif
 
 lint: setup $(VENV)/.tools
-	$(BIN)/ruff check src launch benchmarks
+	$(BIN)/ruff check src embedded_ros2 launch benchmarks
 	$(BIN)/mypy
 
 setup: $(VENV)/.installed
@@ -123,7 +123,7 @@ $(VENV)/.system: $(VENV)/.venv src/vla_sim/headless_gl.sh
 $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
-		'./src/embedded_ros2[bag,vision]' $(addprefix ./src/,$(filter-out embedded_ros2,$(PACKAGES)))
+		'./embedded_ros2[bag,vision]' $(addprefix ./src/,$(PACKAGES))
 	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
 	$(BIN)/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
 	touch $@

@@ -11,11 +11,11 @@ PACKAGE = "smoothness_monitor"
 HERE = Path(__file__).resolve().parent
 
 
-def siblings(*names: str) -> list[str]:
-    """Require packages of this repository by where they lie: no index has them."""
+def siblings(*folders: str) -> list[str]:
+    """Require packages of this repository by where they lie, from src/: no index has them."""
+    places = [(HERE.parent / folder).resolve() for folder in folders]
     # With a host, or colcon cannot read it.
-    here = HERE.parent.as_uri().replace("file:///", "file://localhost/")
-    return [f"{name} @ {here}/{name}" for name in names]
+    return [f"{place.name} @ file://localhost{place.as_uri()[7:]}" for place in places]
 
 
 # colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
@@ -43,7 +43,7 @@ setup(
     ],
     # `embedded`: the nodes, where no ROS 2 is installed. With or without, `smoothness` needs none.
     extras_require={
-        "embedded": siblings("embedded_ros2", "vla_msgs"),
+        "embedded": siblings("../embedded_ros2", "vla_msgs"),
         "faults": siblings("vla_sim"),
         "test": ["pytest"],
     },

@@ -10,11 +10,11 @@ PACKAGE = "vla_sim"
 HERE = Path(__file__).resolve().parent
 
 
-def siblings(*names: str) -> list[str]:
-    """Require packages of this repository by where they lie: no index has them."""
+def siblings(*folders: str) -> list[str]:
+    """Require packages of this repository by where they lie, from src/: no index has them."""
+    places = [(HERE.parent / folder).resolve() for folder in folders]
     # With a host, or colcon cannot read it.
-    here = HERE.parent.as_uri().replace("file:///", "file://localhost/")
-    return [f"{name} @ {here}/{name}" for name in names]
+    return [f"{place.name} @ file://localhost{place.as_uri()[7:]}" for place in places]
 
 
 setup(
@@ -33,7 +33,7 @@ setup(
         *siblings("smooth_motion", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
-    extras_require={"embedded": siblings("embedded_ros2", "vla_msgs"), "test": ["pytest"]},
+    extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
     python_requires=">=3.10",
     zip_safe=False,
     maintainer="The maintainers",

@@ -13,7 +13,6 @@ SRC = TOP / "src"
 MAY_IMPORT = {
     "smooth_motion": set(),
     "vla_policies": set(),
-    "embedded_ros2": set(),
     "so100_driver": set(),
     "vla_sim": {"smooth_motion", "vla_policies", "vla_msgs"},
     "vla_policy_node": {"smooth_motion", "vla_policies", "vla_msgs"},
@@ -70,9 +69,22 @@ def test_a_node_is_thin(package):
 
 
 def test_no_node_asks_whether_ros_is_real():
-    for package in set(MAY_IMPORT) - {"embedded_ros2"}:
+    for package in MAY_IMPORT:
         for path in modules(SRC / package / package):
             assert "embedded_ros2" not in imported(path), f"{path.relative_to(TOP)}"
+
+
+def test_embedded_ros2_is_a_project_of_its_own():
+    """It stands beside src/, colcon passes it by, it knows neither the suite nor its robots."""
+    project = TOP / "embedded_ros2"
+    for name in ("README.md", "CHANGELOG.md", "LICENSE", "COLCON_IGNORE", "pyproject.toml"):
+        assert (project / name).is_file(), name
+    suite = {*(package.name for package in SRC.iterdir()), "smoothness", "so100", "so101"}
+    words = re.compile("|".join(sorted(suite)), re.IGNORECASE)
+    for path in (path for path in project.rglob("*") if path.is_file()):
+        if path.suffix in {".py", ".md", ".toml", ".txt", ".pth", ".json"}:
+            found = words.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{path.relative_to(TOP)} speaks of {found.group()}"
 
 
 def test_every_package_has_a_readme_a_licence_and_one_version():

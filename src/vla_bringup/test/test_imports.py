@@ -23,7 +23,8 @@ OPTIONAL = {"lerobot", "nncf", "openvino", "safetensors", "tokenizers", "torch"}
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_module_can_be_imported(package):
     if package == "embedded_ros2":
-        pytest.importorskip(package, reason="a ROS 2 is here in its place")
+        # Not the package itself: from the top of the repository its folder passes for one.
+        pytest.importorskip("embedded_ros2.fallback", reason="a ROS 2 is here in its place")
     module = importlib.import_module(package)
     wrong = {}
     for found in pkgutil.walk_packages(module.__path__, package + "."):

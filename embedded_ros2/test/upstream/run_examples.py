@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the Python examples and demos of ROS 2, as they are, with embedded_ros2.
 
-    python src/embedded_ros2/test/upstream/run_examples.py FOLDER [--page PAGE] [--only TEXT]
+    python embedded_ros2/test/upstream/run_examples.py FOLDER [--page PAGE] [--only TEXT]
 
 FOLDER holds the source trees `examples` and `demos` of a ROS 2 distribution. Each of their Python
 packages is installed with pip into a folder of its own, and each executable and launch file is

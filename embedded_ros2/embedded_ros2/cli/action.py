@@ -121,7 +121,7 @@ def _nodes_with(own: Node, action: str, query: Any) -> list[tuple[str, str]]:
 
 def _add_send_goal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action_name", help="name of the action")
-    parser.add_argument("action_type", help="type, for example 'vla_msgs/action/RunPolicy'")
+    parser.add_argument("action_type", help="such as 'example_interfaces/action/Fibonacci'")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("goal", nargs="?", default="{}", help="the goal, in YAML")
     group.add_argument("--stdin", action="store_true", help="read the goal from stdin")
@@ -190,7 +190,7 @@ def _result_of(own: Node, future: Any, doing: str, limit_s: float | None = None)
 
 
 def _cancel(own: Node, sent: Any) -> None:
-    """Cancel the goal: who interrupts the command wants the arm to stop."""
+    """Cancel the goal: who interrupts the command wants what it started to end."""
     # The server may have it already, whether or not its answer is there.
     handle = _result_of(own, sent, "sending goal", ros.SERVICE_TIMEOUT_S)
     if not handle.accepted or handle.status in _ENDED:
