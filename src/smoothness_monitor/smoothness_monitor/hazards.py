@@ -147,7 +147,8 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H8",
         "The driver is dead: joint_states stop, or repeat themselves with fresh stamps.",
-        "`stale_joint_states`, `frozen_joint_states`; where the driver has a topic of its own, "
+        "`stale_joint_states` (while nothing moves plans wait instead), `frozen_joint_states`; "
+        "where the driver has a topic of its own, "
         "`stale_driver_states` and `frozen_driver_states` as well, because a hardware interface "
         "may go on publishing what it read last.",
         (
@@ -156,6 +157,9 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_joint_states_that_repeat_while_the_arm_moves_trip",
             "test_a_silent_driver_trips_though_joint_states_go_on",
             "test_a_driver_that_repeats_itself_trips_though_joint_states_move",
+            "test_joint_states_that_stop_at_rest_make_plans_wait_and_stop_nothing",
+            "test_joint_states_that_stop_in_motion_stop_the_arm",
+            "test_what_begins_to_move_while_joint_states_are_silent_is_stopped",
         ),
     ),
     Hazard(
@@ -313,6 +317,10 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_without_word_of_the_grippers_controller_its_trajectories_are_refused",
             "test_a_gripper_trajectory_of_too_many_points_is_refused",
             "test_the_gripper_is_held_along_what_it_runs_when_a_newer_trajectory_was_lost",
+            "test_one_false_message_is_no_base_for_a_gripper_trajectory",
+            "test_a_stop_after_one_false_message_holds_the_gripper_where_it_is",
+            "test_one_message_of_another_time_does_not_deafen_the_grippers_account",
+            "test_a_gripper_that_somebody_else_moved_is_believed_to_be_there",
         ),
     ),
     Hazard(
@@ -383,8 +391,9 @@ HAZARDS: tuple[Hazard, ...] = (
         "The controller itself is set so that it steps, whatever it is sent: the newest releases "
         "begin a plan with a stamp in the past anew on its arrival.",
         "The parameters on which the bound rests are written out in the controllers file, and "
-        "read from the controllers themselves, again and again. While one is wrong or unknown "
-        "there is no permit; the reason names it and its remedy.",
+        "read from the controllers themselves, again and again; an event that tells of a wrong "
+        "value counts at once. While one is wrong or unknown there is no permit; the reason names "
+        "it and its remedy.",
         (
             "test_the_newest_controllers_default_is_wrong_and_named_with_its_remedy",
             "test_each_other_value_is_named",
@@ -394,6 +403,9 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_nothing_is_forwarded_while_a_controllers_parameters_are_wrong",
             "test_parameters_that_nobody_read_count_as_unknown",
             "test_a_wrong_parameter_of_the_controller_holds_every_plan_back_and_is_named",
+            "test_a_parameter_that_is_set_wrong_is_known_from_its_event_without_a_question",
+            "test_an_event_gives_nothing_back_only_an_answer_does",
+            "test_no_slower_plan_is_sent_to_a_controller_whose_parameters_are_wrong",
         ),
     ),
     Hazard(

@@ -85,7 +85,7 @@ class SmoothnessMonitor(Node):
         self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self._inputs = self._subscribe(robot, config)
-        read_parameters(self, robot, config, guard.deciding(self._on_parameters))
+        read_parameters(self, robot, config, guard.deciding(self._on_parameters), guard)
         self.create_service(Trigger, "~/stop", guard.deciding(self._on_stop))
         # In a group of its own: while a reset waits for the controller, all else goes on.
         group = MutuallyExclusiveCallbackGroup()

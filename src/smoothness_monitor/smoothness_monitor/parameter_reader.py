@@ -2,7 +2,9 @@
 """Reads the controllers' own parameters and hands over what is wrong with them.
 
 They are read again and again: some of them can be set while the controller runs, and a controller
-can be loaded anew with others. Nothing here waits.
+can be loaded anew with others. What a controller tells on /parameter_events is taken in at once,
+but only to withhold plans: anybody may publish there, so what gives a permit back is an answer of
+the controller. Nothing here waits.
 """
 
 from __future__ import annotations
@@ -11,15 +13,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.msg import ParameterEvent, ParameterType
 from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from smooth_motion import Robot
+from smoothness_monitor import qos
 from smoothness_monitor.core import controller_parameters
 from smoothness_monitor.core.controller_parameters import Value
+from smoothness_monitor.guard import Guard
 from smoothness_monitor.params import MonitorConfig
+from smoothness_monitor.subscribe import STATE_BYTES, Bounded
 
 LOOK_S = 0.1
 AGAIN_S = 1.0
@@ -64,7 +69,11 @@ class ParameterReader:
         self._names = controller_parameters.names(self._joints)
         self._report, self._required = report, required
         self._client = node.create_client(GetParameters, f"{controller}/get_parameters")
+        # Name of the controller's node, with its namespace and as it is remapped here.
+        service = node.resolve_service_name(f"{controller}/get_parameters")
+        self._node_name = service.rpartition("/")[0]
         self._values: dict[str, Value] = {}
+        self._read: dict[str, Value] = {}
         self._left: list[str] = []
         self._asked_s: float | None = None
         self._due_s = 0.0
@@ -73,6 +82,29 @@ class ParameterReader:
         # Counts the questions: an answer to an old one, held back, is none.
         self._question = 0
         node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def on_event(self, event: ParameterEvent) -> None:
+        """Take in that parameters of some node were set."""
+        if event.node != self._node_name:
+            return
+        changed = (*event.new_parameters, *event.changed_parameters)
+        told = {each.name: _value(each.value) for each in changed}
+        told.update((each.name, None) for each in event.deleted_parameters)
+        told = {name: told[name] for name in self._names if name in told}
+        if told:
+            self.ask_soon()
+        if not (told and self._known):
+            return
+        problem = controller_parameters.problem({**self._read, **told}, self._joints)
+        if problem:
+            # An answer that is on its way may be of before.
+            self._question += 1
+            self._asked_s = None
+            self._tell(problem)
+
+    def ask_soon(self) -> None:
+        """Ask with the next look."""
+        self._due_s = 0.0
 
     def _look(self) -> None:
         now_s = time.monotonic()
@@ -117,7 +149,8 @@ class ParameterReader:
             return
         self._asked_s, self._due_s = None, time.monotonic() + AGAIN_S
         self._known = True
-        self._tell(controller_parameters.problem(self._values, self._joints))
+        self._read = self._values
+        self._tell(controller_parameters.problem(self._read, self._joints))
 
     def _tell(self, problem: str) -> None:
         self._report(self._controller, problem)
@@ -131,10 +164,36 @@ def _value(answer: Any) -> Value:
     return list(value) if field.endswith("array_value") else value  # type: ignore[arg-type]
 
 
+def listen(node: Node, guard: Guard, readers: Sequence[ParameterReader]) -> None:
+    """Hand every event about parameters to the readers."""
+
+    def on_event(event: ParameterEvent) -> None:
+        for reader in readers:
+            reader.on_event(event)
+
+    def on_unread(_: str) -> None:
+        for reader in readers:
+            reader.ask_soon()
+
+    Bounded(node, guard).subscribe(
+        ParameterEvent,
+        "/parameter_events",
+        on_event,
+        qos.PARAMETER_EVENTS,
+        most_bytes=STATE_BYTES,
+        refused=on_unread,
+    )
+
+
 def read_parameters(
-    node: Node, robot: Robot, config: MonitorConfig, report: Callable[[str, str], None]
+    node: Node,
+    robot: Robot,
+    config: MonitorConfig,
+    report: Callable[[str, str], None],
+    guard: Guard,
 ) -> None:
     """Begin to read the parameters of a robot's controllers; `report` as of `ParameterReader`."""
+    readers = []
     controllers = {
         robot.arm_controller: robot.limits.joint_names,
         robot.gripper.controller: (robot.gripper.joint,),
@@ -145,4 +204,6 @@ def read_parameters(
             continue
         # A robot may be run without its gripper; without its arm there is nothing to do.
         required = controller == robot.arm_controller
-        ParameterReader(node, controller, joints, report, required=required)
+        readers.append(ParameterReader(node, controller, joints, report, required=required))
+    if readers:
+        listen(node, guard, readers)

@@ -8,9 +8,10 @@ import pytest
 from smooth_motion import Plan, Point, ViolationKind
 from smoothness_monitor.core.gate import REACTIONS, Refusal
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import State, Trajectory
+from smoothness_monitor.core.types import ControllerState, State, Trajectory
 
 MS = 1_000_000
+S = 1_000_000_000
 
 
 def with_point(trajectory, index, **changes):
@@ -489,6 +490,55 @@ def test_without_word_of_the_grippers_controller_its_trajectories_are_refused(ma
     give_gripper(bench, gripper(bench, 0.1, 0.2))
     assert bench.gripper_sent == []
     assert "gripper_controller/controller_state" in bench.monitor.snapshot().last_rejection
+
+
+def false_gripper_state(bench, position, *, ahead_ns=MS, velocity=0.0):
+    """One message that somebody else published, as if the gripper held there."""
+    stamp_ns = bench.now_ns + ahead_ns
+    joint = bench.robot.gripper.joint
+    state = ControllerState(stamp_ns, 10 * S, (joint,), (position,), (velocity,), (0.0,))
+    bench.monitor.on_gripper_state(state)
+
+
+def test_one_false_message_is_no_base_for_a_gripper_trajectory(ready):
+    """H17. A trajectory that begins where the message says would step the gripper."""
+    false_gripper_state(ready, 1.5)
+    give_gripper(ready, gripper(ready, 1.5, 1.6))
+    assert ready.gripper_sent == []
+    ready.run(0.1)
+    give_gripper(ready, gripper(ready, 0.1, 0.2))
+    assert len(ready.gripper_sent) == 1
+    assert gripper_rate(ready, 1.0) <= 1.4 * 1.001
+
+
+@pytest.mark.parametrize("velocity", [0.0, 1.0])
+def test_a_stop_after_one_false_message_holds_the_gripper_where_it_is(ready, velocity):
+    """H17. It continues what was sent, not what the message says."""
+    give_gripper(ready, gripper(ready, 0.1, 0.8))
+    ready.run(0.4)
+    false_gripper_state(ready, 1.5, velocity=velocity)
+    ready.stop()
+    assert len(ready.gripper_sent) == 2
+    assert gripper_rate(ready, 1.0) <= 1.4 * 1.001
+    assert ready.gripper_running.positions[-1] < 0.75
+
+
+@pytest.mark.parametrize("ahead_s", [-100, 100])
+def test_one_message_of_another_time_does_not_deafen_the_grippers_account(ready, ahead_s):
+    """H17. Every later message would count as older than that one, or as too new."""
+    false_gripper_state(ready, 0.1, ahead_ns=ahead_s * S)
+    ready.run(0.5)
+    give_gripper(ready, gripper(ready, 0.1, 0.2))
+    assert len(ready.gripper_sent) == 1, ready.monitor.snapshot().last_rejection
+
+
+def test_a_gripper_that_somebody_else_moved_is_believed_to_be_there(ready):
+    """H17."""
+    ready.run_gripper(gripper(ready, 0.1, 0.9))
+    ready.run(2.0)
+    assert ready.monitor.gripper.rests
+    give_gripper(ready, gripper(ready, 0.9, 1.0))
+    assert len(ready.gripper_sent) == 1
 
 
 def test_a_gripper_trajectory_of_too_many_points_is_refused(ready):

@@ -3,12 +3,13 @@ import time
 
 import pytest
 import rclpy
-from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.msg import Parameter, ParameterEvent, ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 
 from smoothness_monitor import parameter_reader
+from smoothness_monitor.guard import Guard
 
 JOINTS = ("pan", "lift")
 DEADLINE_S = 60.0
@@ -21,6 +22,10 @@ class Controller:
         self.node = node
         self.asked = 0
         self.answers = True
+        names = ParameterValue(type=ParameterType.PARAMETER_STRING_ARRAY)
+        names.string_array_value = list(JOINTS)
+        self.values = {"joints": names}
+        self.events = node.create_publisher(ParameterEvent, "/parameter_events", 10)
         # A question that is never answered keeps no other callback waiting.
         self.service = node.create_service(
             GetParameters,
@@ -33,8 +38,16 @@ class Controller:
         self.asked += 1
         if not self.answers:
             await Future()
-        response.values = [ParameterValue() for _ in request.names]
+        response.values = [self.values.get(name, ParameterValue()) for name in request.names]
         return response
+
+    def set(self, name, value, *, really=True):
+        """Set one as a node does: the event follows at once. Or only tell of it."""
+        if really:
+            self.values[name] = value
+        event = ParameterEvent(node="/arm")
+        event.changed_parameters = [Parameter(name=name, value=value)]
+        self.events.publish(event)
 
 
 @pytest.fixture
@@ -46,9 +59,10 @@ def asking(monkeypatch):
     node = rclpy.create_node("asking")
     told = []
     controller = Controller(node)
-    parameter_reader.ParameterReader(
+    reader = parameter_reader.ParameterReader(
         node, "arm", JOINTS, lambda _, problem: told.append(problem), required=True
     )
+    parameter_reader.listen(node, Guard(told.append, told.append), [reader])
 
     def until(condition, seconds=DEADLINE_S):
         end_s = time.monotonic() + seconds
@@ -95,3 +109,67 @@ def test_a_controller_that_is_gone_is_no_longer_known(asking):
     assert until(lambda: controller.asked > asked)
     controller.node.destroy_service(controller.service)
     assert until(lambda: "nobody serves" in told[-1])
+
+
+WRONG = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True)
+RIGHT = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=False)
+REPLACEMENT = "allow_trajectory_replacement"
+
+
+def test_a_parameter_that_is_set_wrong_is_known_from_its_event_without_a_question(
+    asking, monkeypatch
+):
+    """H30. Until the next answer a plan could step the arm."""
+    controller, told, until = asking
+    assert until(lambda: told and told[-1] == "")
+    monkeypatch.setattr(parameter_reader, "AGAIN_S", 3600.0)
+    asked = controller.asked
+    assert until(lambda: controller.asked > asked)
+    until(lambda: False, 0.5)
+    controller.answers = False
+    controller.set(REPLACEMENT, WRONG)
+    assert until(lambda: f"{REPLACEMENT} is true" in told[-1])
+
+
+def test_an_event_gives_nothing_back_only_an_answer_does(asking, monkeypatch):
+    """H30. Anybody can publish an event."""
+    controller, told, until = asking
+    assert until(lambda: told and told[-1] == "")
+    controller.set(REPLACEMENT, WRONG)
+    assert until(lambda: f"{REPLACEMENT} is true" in told[-1])
+    asked = controller.asked
+    controller.set(REPLACEMENT, RIGHT, really=False)
+    assert until(lambda: controller.asked > asked + 1)
+    assert f"{REPLACEMENT} is true" in told[-1]
+    controller.set(REPLACEMENT, RIGHT)
+    assert until(lambda: told[-1] == "")
+
+
+def test_events_of_other_nodes_and_of_other_parameters_say_nothing(asking, monkeypatch):
+    controller, told, until = asking
+    assert until(lambda: told and told[-1] == "")
+    event = ParameterEvent(node="/leg")
+    event.changed_parameters = [Parameter(name=REPLACEMENT, value=WRONG)]
+    controller.events.publish(event)
+    controller.set("use_sim_time", WRONG)
+    asked = controller.asked
+    assert until(lambda: controller.asked > asked + 1)
+    assert told[-1] == ""
+
+
+def test_an_event_too_large_to_be_read_has_the_parameters_read_again(asking, monkeypatch):
+    controller, told, until = asking
+    assert until(lambda: told and told[-1] == "")
+    monkeypatch.setattr(parameter_reader, "AGAIN_S", 3600.0)
+    asked = controller.asked
+    assert until(lambda: controller.asked > asked)
+    until(lambda: False, 0.5)
+    controller.values[REPLACEMENT] = WRONG
+    event = ParameterEvent(node="/arm")
+    name = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="x" * 100_000)
+    event.changed_parameters = [
+        Parameter(name="robot_description", value=name),
+        Parameter(name=REPLACEMENT, value=WRONG),
+    ]
+    controller.events.publish(event)
+    assert until(lambda: f"{REPLACEMENT} is true" in told[-1])

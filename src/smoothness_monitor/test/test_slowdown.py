@@ -243,6 +243,18 @@ def test_a_stop_in_the_middle_of_a_slowdown_keeps_the_limits(sweeping, after_ms)
     assert bench.monitor.snapshot().rung == 1
 
 
+def test_no_slower_plan_is_sent_to_a_controller_whose_parameters_are_wrong(sweeping):
+    """H30. Its start would step."""
+    bench, _ = sweeping
+    sent = len(bench.sent)
+    arm = bench.robot.arm_controller
+    bench.monitor.on_controller_parameters(arm, "allow_trajectory_replacement is true")
+    rattle(bench, by_rad=0.006)
+    until_slow(bench)
+    bench.run(1.0)
+    assert len(bench.sent) == sent
+
+
 def test_a_reset_begins_at_full_speed(sweeping):
     bench, _ = sweeping
     rattle(bench, for_s=1.5)

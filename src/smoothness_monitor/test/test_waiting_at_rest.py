@@ -138,3 +138,40 @@ def test_a_plan_refused_for_its_time_names_the_host_that_does_not_keep_up(busy):
     told = busy.monitor.snapshot()
     assert told.plans_rejected == 1, told
     assert "late: this host or network does not keep up" in told.last_rejection
+
+
+def test_joint_states_that_stop_at_rest_make_plans_wait_and_stop_nothing(bench):
+    """H8. A busy host holds them back too, and nothing moves: a person has nothing to look at."""
+    bench.get_ready()
+    bench.on_joints_message = lambda message: None
+    assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
+    bench.run(3.0)
+    assert bench.state is State.READY, bench.log
+    assert bench.monitor.snapshot().causes == ()
+    assert not bench.monitor.permit
+    (why,) = bench.monitor.waiting_for()
+    assert why.startswith("stale_joint_states: ")
+    bench.give(bench.plan())
+    assert bench.sent == []
+    bench.on_joints_message = lambda message: message
+    assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.monitor.waiting_for()
+    bench.get_moving()
+    bench.run(1.0)
+    assert bench.state is State.READY, bench.log
+
+
+def test_joint_states_that_stop_in_motion_stop_the_arm(bench):
+    """H8."""
+    bench.get_moving()
+    bench.on_joints_message = lambda message: None
+    assert bench.run_until(lambda: bench.first_cause != "", 2.0)
+    assert bench.first_cause == "stale_joint_states"
+
+
+def test_what_begins_to_move_while_joint_states_are_silent_is_stopped(bench):
+    """H8."""
+    bench.get_ready()
+    bench.on_joints_message = lambda message: None
+    assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
+    bench.plant.receive(bench.plan(), bench.now_ns)
+    assert bench.run_until(lambda: bench.first_cause != "", 2.0)

@@ -18,6 +18,7 @@ from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration, Time
 from control_msgs.action import FollowJointTrajectory
 from control_msgs.msg import JointTrajectoryControllerState
+from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -333,8 +334,18 @@ def test_a_controllers_parameter_that_is_set_changes_what_it_does(observer):
         state = states[-1]
         return to_ns(state.header.stamp) - to_ns(state.reference.time_from_start)
 
+    events = []
+    told = observer.node.create_subscription(
+        ParameterEvent, "/parameter_events", events.append, 100
+    )
+    # Its way there may take longer than the setting.
+    until(lambda: observer.node.count_publishers("/parameter_events") > 0)
     assert replace(True)
     try:
+        until(lambda: replace(True) and any(event.node == "/arm_controller" for event in events))
+        event = next(event for event in events if event.node == "/arm_controller")
+        (change,) = event.changed_parameters
+        assert (change.name, change.value.bool_value) == ("allow_trajectory_replacement", True)
         here = list(observer.newest("arm_controller/controller_state").reference.positions)
 
         def back_ns():
@@ -349,6 +360,7 @@ def test_a_controllers_parameter_that_is_set_changes_what_it_does(observer):
         # It began on its arrival, not at its stamp.
         assert start_ns() > stamp_ns + 20 * MS
     finally:
+        observer.node.destroy_subscription(told)
         assert replace(False)
 
 

@@ -28,6 +28,11 @@ SAME_MOTION = 1e-5
 ADOPTED_NS = 60_000_000
 # What the controller runs is known from a message that is no older than this.
 HEARD_NS = 60_000_000
+# So many messages in a row that tell of another motion, or of another time, are believed. A single
+# one may be anybody's; where the controller goes on as it was, its next message says so.
+BELIEVED = 3
+# A stamp further ahead of the one before than the time that passed is of another clock.
+MOST_AHEAD_NS = 500_000_000
 _FOR_EVER_NS = 2**62
 
 
@@ -37,7 +42,8 @@ class GripperAccount:
     Attributes:
         running: What it runs; None before it was heard.
         moves_foreign: It moves by something that was never sent from here.
-        stamp_ns: Of its newest message.
+        stamp_ns: Of its newest message that is believed.
+        doubts: How many messages in a row told of what does not fit those before.
     """
 
     def __init__(self, joint: str) -> None:
@@ -46,6 +52,7 @@ class GripperAccount:
         self.running: GripperPlan | None = None
         self.moves_foreign = False
         self.stamp_ns = 0
+        self.doubts = 0
         self._arrived_ns: int | None = None
         self._sent: deque[GripperPlan] = deque(maxlen=HISTORY)
         self._under_way: list[GripperPlan] = []
@@ -63,17 +70,21 @@ class GripperAccount:
         index = message.joint_names.index(self._joint)
         if not (index < len(message.position) and math.isfinite(message.position[index])):
             return
-        if self._arrived_ns is not None and message.stamp_ns <= self.stamp_ns:
+        if self._arrived_ns is not None and message.stamp_ns == self.stamp_ns:
             return
         position = float(message.position[index])
         rests = not (index < len(message.velocity) and message.velocity[index])
-        self.stamp_ns, self._arrived_ns = message.stamp_ns, now_ns
         start_ns = message.stamp_ns - message.time_from_start_ns
         plan = self._identified(start_ns, message.time_from_start_ns, position)
+        fits = self.running is None or plan is not None or (rests and self._stays_at(position))
+        self.doubts = 0 if fits and self._timely(message.stamp_ns, now_ns) else self.doubts + 1
+        if self.doubtful:
+            return
+        self.stamp_ns, self._arrived_ns = message.stamp_ns, now_ns
         self.moves_foreign = plan is None and not rests
         if plan is None:
             # A hold of the controller's own, or another's trajectory: known where it rests.
-            if self.running is None or self.running.positions[-1] != position or not rests:
+            if not (rests and self._stays_at(position)):
                 self.running = GripperPlan.hold(self._joint, position, start_ns)
             ran = -1
         else:
@@ -85,6 +96,20 @@ class GripperAccount:
             for each in self._under_way[ran + 1 :]
             if message.stamp_ns <= parts_ns(each, self.running)
         ]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the newest messages tell of another motion, and are too few to be believed."""
+        return 0 < self.doubts < BELIEVED
+
+    def _stays_at(self, position: float) -> bool:
+        return self.running is not None and self.running.positions[-1] == position
+
+    def _timely(self, stamp_ns: int, now_ns: int) -> bool:
+        """Return whether a stamp follows the one before at about the pace of this clock."""
+        if self._arrived_ns is None:
+            return True
+        return 0 < stamp_ns - self.stamp_ns <= now_ns - self._arrived_ns + MOST_AHEAD_NS
 
     def _identified(
         self, start_ns: int, time_from_start_ns: int, position: float
@@ -112,7 +137,7 @@ class GripperAccount:
         """Whether all that was sent was heard to have ended, and nothing else moves."""
         running = self.running
         ended = running is None or self.stamp_ns >= running.start_ns + int(running.times_ns[-1])
-        return ended and not self._under_way and not self.moves_foreign
+        return ended and not (self._under_way or self.moves_foreign or self.doubtful)
 
     @property
     def may_run(self) -> list[GripperPlan]:
@@ -231,6 +256,8 @@ def fault_of(
         return "it starts within 2 ms of another: nobody could tell which of them runs"
     if account.moves_foreign:
         return f"{joint} moves by a trajectory that was never sent from here"
+    if account.doubtful:
+        return f"{joint}: its controller tells of a motion that does not fit what it ran before"
     for running in account.may_run:
         until_ns = now_ns + overlap_ns
         knots = np.concatenate(

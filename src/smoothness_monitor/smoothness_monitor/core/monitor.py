@@ -757,7 +757,9 @@ class Monitor:
         self._adapt_speed(now)
 
     def _adapt_speed(self, now: Now) -> None:
-        if self.state is State.READY and self._waiting is None:
+        # A controller whose parameters are wrong may step at the start of any trajectory.
+        wrong = self.detectors.controller_parameters.present
+        if self.state is State.READY and self._waiting is None and not wrong:
             self._slowdown.advance(self._limits, now, self._clock.now_ns)
 
     # -- trips and the stop ----------------------------------------------------------------------

@@ -238,8 +238,12 @@ class StaleJointStates(Stale):
 
     name = "stale_joint_states"
     watches = "joint_states"
-    trips_when = "no new message for joint_states_stale_s"
-    doc = "A dead driver or a lost connection. A message stamped like the one before is not new."
+    trips_when = "no new message for joint_states_stale_s; at rest plans wait instead"
+    doc = (
+        "A dead driver, a lost connection or a host that does not keep up. A message stamped like "
+        "the one before is not new."
+    )
+    waits_at_rest = True
 
     def _age_s(self, ages: Ages) -> float:
         return ages.joint_states_s
@@ -439,9 +443,9 @@ class ControllerParameters(Detector):
     """A controller's own parameters are not those on which the bound rests, or not known."""
 
     name = "controller_parameters"
-    watches = "the controllers' parameter services"
+    watches = "the controllers' parameter services, /parameter_events"
     trips_when = "never: plans are not forwarded while it finds something"
-    latency = "1 s"
+    latency = "the event; 1 s where that is missed"
     doc = (
         "With such a parameter the controller itself may step, a brake's start included, so what "
         "runs goes on to its rest. The detail names parameter, value and remedy."
