@@ -10,6 +10,7 @@ from typing import Any
 
 import zenoh
 
+from embedded_ros2 import threads
 from embedded_ros2.wire import tokens
 from embedded_ros2.wire.tokens import Token
 
@@ -50,6 +51,7 @@ class Graph:
         if listener in self._listeners:
             self._listeners.remove(listener)
 
+    @threads.called_back
     def _on_sample(self, sample: zenoh.Sample) -> None:
         key = str(sample.key_expr)
         with self._changed:

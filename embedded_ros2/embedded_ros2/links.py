@@ -11,6 +11,8 @@ from typing import Any
 
 import zenoh
 
+from embedded_ros2 import threads
+
 _NO_LINGER = struct.pack("ii", 0, 0)
 _FD_DIRECTORY = "/proc/self/fd"
 
@@ -30,6 +32,7 @@ def close_without_waiting(session: zenoh.Session) -> None:
     if not os.path.isdir(_FD_DIRECTORY):
         return
 
+    @threads.called_back
     def on_event(event: Any) -> None:
         if event.kind == zenoh.SampleKind.PUT:
             _do_not_linger(event.link.src, event.link.dst)

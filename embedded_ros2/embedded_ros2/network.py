@@ -228,6 +228,7 @@ class PublisherEndpoint(_Endpoint):
             except zenoh.ZError:
                 if not self.network.closed:  # another thread closes the session right now
                     raise
+        threads.make_up()
 
     @property
     def has_route(self) -> bool:
@@ -267,6 +268,7 @@ class SubscriptionEndpoint(_Endpoint):
         self._recent: collections.deque[tuple[bytes, int]] | None = None
         self._buffer_subscriber: Any = None
 
+        @threads.called_back
         def enqueue(sample: zenoh.Sample) -> None:
             on_sample(sample, time.time_ns())
             threads.keep_state()
@@ -346,6 +348,7 @@ class ServiceEndpoint(_Endpoint):
     ) -> None:
         super().__init__(node, tokens.SERVICE, name, type_name, qos)
 
+        @threads.called_back
         def enqueue(query: zenoh.Query) -> None:
             on_query(query, time.time_ns())
 
@@ -452,6 +455,7 @@ class ClientEndpoint(_Endpoint):
 
         _beside(send, payload)
 
+    @threads.called_back
     def _receive(self, reply: zenoh.Reply) -> None:
         sample = reply.ok
         try:

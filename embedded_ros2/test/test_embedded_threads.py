@@ -34,3 +34,35 @@ def test_no_thread_is_in_the_way_when_a_process_ends(end):
     for _ in range(5):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (7, "")
+
+
+INTERRUPTED_WHILE_ZENOH_CALLS = """
+import signal
+import rclpy
+from embedded_ros2.network import SubscriptionEndpoint
+from embedded_ros2.wire.qos import WireQos
+from std_msgs.msg import Int64
+calls = []
+
+def interrupt(*_):
+    signal.raise_signal(signal.SIGINT)
+    calls.append("went on")
+
+rclpy.init(args=[])
+node = rclpy.create_node("x")
+SubscriptionEndpoint(node._token, "/numbers", "std_msgs/msg/Int64", WireQos(), interrupt)
+publisher = node.create_publisher(Int64, "/numbers", 10)
+try:
+    publisher.publish(Int64())
+except KeyboardInterrupt:
+    calls.append("interrupted")
+print(*calls, rclpy.ok())
+"""
+
+
+def test_an_interrupt_while_zenoh_calls_comes_once_it_has_returned():
+    """The subscription is of the publishing process, so Zenoh calls on the thread of both."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_ZENOH_CALLS], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("went on interrupted False\n", "")

@@ -115,25 +115,32 @@ class SimulationNode(Node):
             self._world, CAMERAS, size, self._publish_image, self._on_failure
         )
         self._workers.append(self._cameras)
-        self._cameras.start_drawing()
-        self._timekeeper = Timekeeper(
-            self, parameters, START_NS, period_ns, self._tick, self._on_failure
-        )
-        self._workers.append(self._timekeeper.worker)
-        self._timekeeper.worker.start()
-        self.get_logger().info(
-            f"simulating {robot.name}, scene {self._seed}, controllers at "
-            f"{parameters.controller_rate_hz} Hz, cameras {size[0]}x{size[1]} at "
-            f"{parameters.camera_rate_hz:g} Hz"
-        )
+        try:
+            self._cameras.start_drawing()
+            self._timekeeper = Timekeeper(
+                self, parameters, START_NS, period_ns, self._tick, self._on_failure
+            )
+            self._workers.append(self._timekeeper.worker)
+            self._timekeeper.worker.start()
+            self.get_logger().info(
+                f"simulating {robot.name}, scene {self._seed}, controllers at "
+                f"{parameters.controller_rate_hz} Hz, cameras {size[0]}x{size[1]} at "
+                f"{parameters.camera_rate_hz:g} Hz"
+            )
+        except BaseException:  # an interrupt too: nothing must draw while the process ends
+            self._end_workers()
+            raise
 
     def close(self) -> None:
         """End the threads and the node."""
-        for worker in reversed(self._workers):
-            worker.stop()
+        self._end_workers()
         for controller in self.controllers:
             controller.destroy_node()
         self.destroy_node()
+
+    def _end_workers(self) -> None:
+        for worker in reversed(self._workers):
+            worker.stop()
 
     # -- set-up -----------------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from vla_sim.world import Renderer, Snapshot, World
 # How often the time is told while it stands, so that a node that lost a message, or comes only
 # now, learns it, and so that a simulation that waits can be told from one that is no more.
 ANNOUNCE_S = 0.05
+# On a busy computer a picture takes seconds, and a process that ends while one is drawn crashes in
+# the graphics library: a thread is waited for well beyond that, and not for ever.
+END_S = 60.0
 
 Picture = NDArray[np.uint8]
 
@@ -32,7 +35,7 @@ class _Worker(threading.Thread):
         """End the thread and wait for it."""
         self._stopping.set()
         if self.is_alive():
-            self.join(5.0)
+            self.join(END_S)
 
     def run(self) -> None:
         """Work until stopped."""

@@ -20,6 +20,7 @@ from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from embedded_ros2 import threads
 from rclpy._entity import Entity
 from rclpy.context import Context
 from rclpy.subscription import Subscription
@@ -239,6 +240,7 @@ class Executor:
             if self._is_shutdown:
                 raise ShutdownException()
             if not self._context._valid:
+                threads.make_up()
                 raise ExternalShutdownException()
             if condition is not None and condition():
                 raise ConditionReachedException()

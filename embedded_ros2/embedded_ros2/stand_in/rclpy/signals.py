@@ -13,6 +13,8 @@ from enum import IntFlag
 from types import FrameType
 from typing import Any
 
+from embedded_ros2 import threads
+
 
 class SignalHandlerOptions(IntFlag):
     """Which signals shut contexts down."""
@@ -32,8 +34,9 @@ def _handle(number: int, frame: FrameType | None) -> None:
     for living in list(context._living):
         living._invalidate()
     previous = _previous.get(number)
-    if callable(previous):
-        previous(number, frame)  # for SIGINT, Python's own raises KeyboardInterrupt
+    # For SIGINT, Python's own raises KeyboardInterrupt.
+    if callable(previous) and not threads.put_off(frame, lambda: previous(number, None)):
+        previous(number, frame)
 
 
 def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions.ALL) -> None:
