@@ -22,10 +22,13 @@ PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_p
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
+# Tests wait for processes half of their time: one part more than there are processors.
+TEST_JOBS ?= $(shell expr 1 + $$(nproc 2>/dev/null || echo 1))
+
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
-.PHONY: demo test test-ubuntu test-noble test-jammy part-noble part-jammy faults conformance lint setup clean help
+.PHONY: demo test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
 
 help:
 	@sed -n '2,6p' Makefile
@@ -38,21 +41,54 @@ endif
 demo: setup
 	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output "$(OUT)"
 
-# What needs torch is tested where torch is. Without it (its index cannot be reached) the other tests still
-# run, and the last line says what was not tested; where CI is set, that is a failure.
-POLICY_TESTS := $(wildcard src/vla_policies/test/test_smolvla_*.py)
+# Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
+# own. The longest come first. A part is shown when it is over, and the end names those that failed.
+OWN_PARTS := vla_bringup smoothness_monitor vla_policy_node vla_policies
+PARTS := vla_bringup policy embedded_ros2 noble jammy smoothness_monitor vla_policy_node vla_policies others
+.PHONY: $(PARTS:%=part-%) policy-tools
 test: setup $(VENV)/.tools
-	@passed=0; \
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(POLICY_TESTS)) || passed=1; \
-	if $(MAKE) --no-print-directory $(POLICY_VENV)/.tools; then \
-		$(POLICY_VENV)/bin/python -m pytest $(POLICY_TESTS) $(POLICY_TESTS_TOO) || passed=1; \
-	else \
-		echo "NOT TESTED: SmolVLA, for want of an environment with torch (TORCH_INDEX=$(TORCH_INDEX))"; \
-		test -z "$$CI" || passed=1; \
-	fi; \
-	$(MAKE) --no-print-directory --jobs=2 --keep-going part-noble part-jammy || passed=1; \
+	@report=$$(mktemp); passed=0; \
+	echo "$(words $(PARTS)) parts of tests, $(TEST_JOBS) at a time; each is shown when it is over."; \
+	$(MAKE) --no-print-directory --jobs=$(TEST_JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+		--keep-going REPORT=$$report $(PARTS:%=part-%) || passed=1; \
 	test -f .venv-noble/.installed || test -f .venv-jammy/.installed || test -z "$$CI" || passed=1; \
+	cat $$report; rm $$report; \
+	test $$passed = 1 || echo "All parts passed."; \
 	exit $$passed
+
+REPORT ?= /dev/null
+tested = echo "== $(@:part-%=%)"; $(if $(PORT),ZENOH_CONFIG_OVERRIDE='connect/endpoints=["tcp/localhost:$(PORT)"]') \
+	$(1) -m pytest $(2) || { echo "FAILED: $@" >>"$(REPORT)"; exit 1; }
+part-vla_bringup: PORT = 7448
+part-smoothness_monitor: PORT = 7449
+part-vla_policy_node: PORT = 7450
+part-vla_policies: PORT = 7451
+part-others: PORT = 7452
+part-policy: PORT = 7453
+part-noble: PORT = 7454
+part-jammy: PORT = 7455
+
+# What needs torch is tested where torch is, in the part `policy`.
+POLICY_TESTS := $(wildcard src/vla_policies/test/test_smolvla_*.py)
+part-vla_policies: LEFT_OUT = $(addprefix --ignore=,$(POLICY_TESTS))
+$(OWN_PARTS:%=part-%): part-%:
+	@$(call tested,$(BIN)/python,src/$*/test $(LEFT_OUT))
+part-others:
+	@$(call tested,$(BIN)/python,$(filter-out $(OWN_PARTS:%=src/%/test),$(wildcard src/*/test)) benchmarks/test)
+# Without a port: it has tests of the setting that says it.
+part-embedded_ros2:
+	@$(call tested,$(BIN)/python,embedded_ros2/test)
+# Without torch (its index cannot be reached) the other tests still run, and the end says what was not tested; where
+# CI is set, that is a failure.
+policy-tools:
+	@$(MAKE) --no-print-directory $(POLICY_VENV)/.tools || rm -f $(POLICY_VENV)/.tools
+part-policy: policy-tools
+	@if test -f $(POLICY_VENV)/.tools; then \
+		$(call tested,$(POLICY_VENV)/bin/python,$(POLICY_TESTS) $(POLICY_TESTS_TOO)); \
+	else \
+		echo "NOT TESTED: SmolVLA, for want of an environment with torch (TORCH_INDEX=$(TORCH_INDEX))" >>"$(REPORT)"; \
+		test -z "$$CI"; \
+	fi
 
 # With the versions that Ubuntu ships, each in an environment of its own. There the monitor comes first, alone;
 # then the bringup, which brings the others. Where an environment cannot be made, the last line says so; that is
@@ -74,18 +110,14 @@ UBUNTU_PART := src/vla_bringup/test/test_imports.py src/smoothness_monitor/test/
 	$(addprefix src/vla_policies/test/test_,policy_protocol.py wire_codec.py) src/vla_policy_node/test/test_planner.py
 
 test-ubuntu: test-noble test-jammy
-test-noble test-jammy: test-%: .venv-%/.installed
+test-noble test-jammy: test-%: setup .venv-%/.installed
 	if test -f .venv-$*/.installed; then .venv-$*/bin/python -m pytest $(UBUNTU_TESTS); fi
 part-noble part-jammy: part-%: .venv-%/.installed
-	if test -f .venv-$*/.installed; then .venv-$*/bin/python -m pytest $(UBUNTU_PART); fi
-
-.venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
-.venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)
-# What could not be installed is no error here and leaves no .installed behind: it is tried again the next time.
-.venv-%/.installed: constraints-%.txt $(SOURCES) | $(VENV)/.installed
-	@if test -z "$(PYTHON_THERE)"; then echo "NOT TESTED: the libraries of $*, for want of a Python 3.10"; exit; fi; \
-	sh src/vla_bringup/test/install_with.sh "$(PYTHON_THERE)" $(@D) $< && touch $@ || { test $$? = 75 && \
-		echo "NOT TESTED: the libraries of $*, which could not be installed"; }
+	@if test -f .venv-$*/.installed; then \
+		$(call tested,.venv-$*/bin/python,$(UBUNTU_PART)); \
+	else \
+		echo "NOT TESTED: the libraries of $*; above it is said why" >>"$(REPORT)"; \
+	fi
 
 faults: setup
 	$(BIN)/python -m smoothness_monitor.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
@@ -107,6 +139,22 @@ lint: setup $(VENV)/.tools
 
 setup: $(VENV)/.installed
 
+# Two calls of make may run at once: one of them makes an environment, and the other waits, and then finds it made.
+LOCKED := $(shell command -v flock)
+POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
+ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) .venv-noble/.installed .venv-jammy/.installed
+ifndef ENVIRONMENT
+.PHONY: $(ENVIRONMENTS)
+$(VENV)/.installed $(VENV)/.tools: HOLDS = $(VENV).lock
+$(POLICY_FILES): HOLDS = $(POLICY_VENV).lock
+.venv-noble/.installed: HOLDS = .venv-noble.lock
+.venv-jammy/.installed: HOLDS = .venv-jammy.lock
+$(ENVIRONMENTS):
+	@$(if $(LOCKED),$(LOCKED) $(HOLDS)) $(MAKE) --no-print-directory ENVIRONMENT=$@ make-environment
+else
+make-environment: $(ENVIRONMENT)
+	@:
+
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
@@ -121,10 +169,12 @@ $(VENV)/.system: $(VENV)/.venv src/vla_sim/headless_gl.sh
 
 # The packages are installed, not linked, so that share/ holds what colcon would put there.
 $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
-	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
+	rm -rf $(VENV)/source && mkdir $(VENV)/source
+	cp -R src embedded_ros2 launch config $(VENV)/source  # others read them meanwhile: no build in them
+	rm -rf $(VENV)/source/src/*/build $(VENV)/source/src/*/*.egg-info
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
-		'./embedded_ros2[bag,vision]' $(addprefix ./src/,$(PACKAGES))
-	rm -rf $(foreach package,$(PACKAGES),src/$(package)/build src/$(package)/*.egg-info)
+		'$(VENV)/source/embedded_ros2[bag,vision]' $(addprefix $(VENV)/source/src/,$(PACKAGES))
+	rm -rf $(VENV)/source
 	$(BIN)/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
 	touch $@
 
@@ -132,12 +182,14 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs
 	touch $@
 
-$(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES)) | $(VENV)/.installed
+$(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES))
 	test -x $(POLICY_VENV)/bin/pip || $(PYTHON) -m venv $(POLICY_VENV)
-	rm -rf src/vla_policies/build src/vla_policies/*.egg-info
+	rm -rf $(POLICY_VENV)/source
+	cp -R src/vla_policies $(POLICY_VENV)/source  # others read src meanwhile: no build in it
+	rm -rf $(POLICY_VENV)/source/build $(POLICY_VENV)/source/*.egg-info
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
-		--extra-index-url $(TORCH_INDEX) './src/vla_policies[smolvla]'
-	rm -rf src/vla_policies/build src/vla_policies/*.egg-info
+		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source[smolvla]'
+	rm -rf $(POLICY_VENV)/source
 	touch $@
 
 $(POLICY_VENV)/.tools: $(POLICY_VENV)/.installed
@@ -149,6 +201,15 @@ $(POLICY_VENV)/.tools: $(POLICY_VENV)/.installed
 $(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
 	rm -rf $(@D)
 	$(POLICY_VENV)/bin/vla-policy make-tiny $(@D)
+
+.venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
+.venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)
+# What could not be installed is no error here and leaves no .installed behind: it is tried again the next time.
+.venv-%/.installed: constraints-%.txt $(SOURCES)
+	@if test -z "$(PYTHON_THERE)"; then echo "NOT TESTED: the libraries of $*, for want of a Python 3.10"; exit; fi; \
+	sh src/vla_bringup/test/install_with.sh "$(PYTHON_THERE)" $(@D) $< && touch $@ || { test $$? = 75 && \
+		echo "NOT TESTED: the libraries of $*, which could not be installed"; }
+endif
 
 clean:
 	rm -rf $(VENV) $(POLICY_VENV) .venv-noble .venv-jammy out build install log
