@@ -14,7 +14,7 @@ from embedded_ros2.interfaces.hashes import type_hash
 from embedded_ros2.network import Network
 from embedded_ros2.wire import attachment, keys
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 _domains = itertools.count(181 + os.getpid() % 20)
 GID = bytes(range(16))
 

@@ -14,7 +14,7 @@ import pytest
 
 from embedded_ros2 import router, session
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 NODE = """
 import sys
 from embedded_ros2.network import Network
@@ -24,7 +24,7 @@ print(" ".join(sorted(token.node for token in network.graph.nodes())), flush=Tru
 for line in sys.stdin:
     wanted = set(line.split())
     found = network.graph.wait_for(
-        lambda: {token.node for token in network.graph.nodes()} == wanted, 20
+        lambda: {token.node for token in network.graph.nodes()} == wanted, 60
     )
     print(found, flush=True)
 network.close()

@@ -24,7 +24,7 @@ def test_a_thread_whose_state_is_kept_ends_like_any_other():
     for _ in range(50):
         thread = threading.Thread(target=lambda: [threads.keep_state() for _ in range(3)])
         thread.start()
-        thread.join(timeout=10.0)
+        thread.join(timeout=60.0)
         assert not thread.is_alive()
 
 

@@ -10,7 +10,7 @@ from rclpy.action import ActionClient, ActionServer, get_action_names_and_types
 def client(node, peer):
     peer("action")
     made = ActionClient(node, Fibonacci, "fibonacci")
-    assert made.wait_for_server(timeout_sec=20)
+    assert made.wait_for_server(timeout_sec=60)
     yield made
     made.destroy()
 
@@ -80,7 +80,7 @@ def test_an_execute_callback_that_raises_aborts_the_goal(node, call, capfd):
 
     server = ActionServer(node, Fibonacci, "fibonacci", execute)
     client = ActionClient(node, Fibonacci, "fibonacci")
-    assert client.wait_for_server(timeout_sec=20)
+    assert client.wait_for_server(timeout_sec=60)
     goal_handle = call(node, client.send_goal_async(Fibonacci.Goal(order=1)))
     response = call(node, goal_handle.get_result_async())
     assert response.status == GoalStatus.STATUS_ABORTED
@@ -96,7 +96,7 @@ def test_an_execute_callback_may_be_a_coroutine(node, call):
 
     server = ActionServer(node, Fibonacci, "fibonacci", execute)
     client = ActionClient(node, Fibonacci, "fibonacci")
-    assert client.wait_for_server(timeout_sec=20)
+    assert client.wait_for_server(timeout_sec=60)
     goal_handle = call(node, client.send_goal_async(Fibonacci.Goal(order=8)))
     assert list(call(node, goal_handle.get_result_async()).result.sequence) == [8]
     client.destroy()

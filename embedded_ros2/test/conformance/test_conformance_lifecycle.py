@@ -58,7 +58,7 @@ def managed(ros):
 
 def _ask(node, call, kind, name, **fields):
     client = node.create_client(kind, f"/managed/{name}")
-    assert client.wait_for_service(timeout_sec=20)
+    assert client.wait_for_service(timeout_sec=60)
     return call(node, client.call_async(kind.Request(**fields)))
 
 

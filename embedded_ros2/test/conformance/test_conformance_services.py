@@ -10,14 +10,14 @@ from std_srvs.srv import SetBool, Trigger
 def test_a_service_in_another_process_answers(node, peer, call):
     peer("server")
     client = node.create_client(AddTwoInts, "add")
-    assert client.wait_for_service(timeout_sec=20)
+    assert client.wait_for_service(timeout_sec=60)
     assert call(node, client.call_async(AddTwoInts.Request(a=2, b=-5))).sum == -3
 
 
 def test_answers_find_their_requests(node, peer, call):
     peer("server")
     client = node.create_client(AddTwoInts, "add")
-    assert client.wait_for_service(timeout_sec=20)
+    assert client.wait_for_service(timeout_sec=60)
     futures = [client.call_async(AddTwoInts.Request(a=n, b=n)) for n in range(8)]
     assert [call(node, future).sum for future in futures] == [2 * n for n in range(8)]
 
@@ -25,7 +25,7 @@ def test_answers_find_their_requests(node, peer, call):
 def test_a_service_callback_may_be_a_coroutine_that_calls_another_service(node, peer, call):
     peer("server")
     client = node.create_client(SetBool, "set")
-    assert client.wait_for_service(timeout_sec=20)
+    assert client.wait_for_service(timeout_sec=60)
     response = call(node, client.call_async(SetBool.Request(data=True)))
     assert response == SetBool.Response(success=True, message="42")
 
@@ -62,7 +62,7 @@ def test_a_blocking_call_works_beside_a_spinning_thread(node, ros):
     executor.add_node(other)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
-    assert client.wait_for_service(timeout_sec=20)
+    assert client.wait_for_service(timeout_sec=60)
     assert client.call(Trigger.Request()).success
     executor.shutdown()
     thread.join(20)
@@ -73,7 +73,7 @@ def test_a_blocking_call_works_beside_a_spinning_thread(node, ros):
 def test_a_service_callback_that_returns_nothing_is_an_error(node, ros):
     node.create_service(Trigger, "trigger", lambda request, response: None)
     client = node.create_client(Trigger, "trigger")
-    assert client.wait_for_service(timeout_sec=20)
+    assert client.wait_for_service(timeout_sec=60)
     future = client.call_async(Trigger.Request())
     with pytest.raises(TypeError):
-        ros.spin_until_future_complete(node, future, timeout_sec=20)
+        ros.spin_until_future_complete(node, future, timeout_sec=60)

@@ -35,7 +35,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE.parent / "golden" / "jazzy_type_hashes.json").read_text())
 PACKAGES = (

@@ -171,7 +171,7 @@ def test_a_wrong_fault_file_is_an_error_of_one_line_that_names_the_place(tmp_pat
 
 
 def test_only_processes_of_the_same_launch_are_found():
-    command = [sys.executable, "-c", "import time; time.sleep(60)", "-r"]
+    command = [sys.executable, "-c", "import time; time.sleep(600)", "-r"]
     child = subprocess.Popen([*command, "__node:=somebody"])
     try:
         code = (
@@ -181,7 +181,7 @@ def test_only_processes_of_the_same_launch_are_found():
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=300,
             env=dict(os.environ),
             check=True,
         )

@@ -34,7 +34,7 @@ def test_a_reader_that_does_not_read_holds_up_nothing(tmp_path):
     pipe = subprocess.PIPE
     process, done = chatter(tmp_path, lines=20000, stdout=pipe, stderr=pipe)
     try:
-        for _ in range(600):
+        for _ in range(3000):
             if done.exists():
                 break
             try:
@@ -49,7 +49,7 @@ def test_a_reader_that_does_not_read_holds_up_nothing(tmp_path):
 
 def test_what_is_read_arrives_whole_and_in_order(tmp_path):
     process, _ = chatter(tmp_path, lines=300, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     numbers = [int(line.split()[1]) for line in text.splitlines()]
     assert numbers == [number for number in range(300) for _ in range(2)]
@@ -59,7 +59,7 @@ def test_the_words_at_the_end_of_a_process_that_failed_arrive(tmp_path):
     process, _ = chatter(
         tmp_path, lines=1, last="raise RuntimeError('the reason')", stderr=subprocess.PIPE
     )
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "RuntimeError: the reason" in text
 
@@ -69,7 +69,7 @@ def test_a_reader_that_is_gone_ends_nothing(tmp_path):
     process, done = chatter(tmp_path, lines=3000, stdout=writing, stderr=writing)
     os.close(writing)
     os.close(reading)
-    process.wait(60)
+    process.wait(300)
     assert done.exists()
 
 
@@ -78,5 +78,5 @@ def test_a_closed_output_is_no_reason_not_to_start(tmp_path, closed):
     process, done = chatter(
         tmp_path, lines=0, preexec_fn=lambda: os.close(closed), stdout=None, stderr=None
     )
-    process.wait(60)
+    process.wait(300)
     assert done.exists()

@@ -125,7 +125,7 @@ def test_without_ros2_control_the_launch_file_says_what_to_install(domain, monke
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(without))
     words = [str(TOP / "launch" / "so101_ros2_control.launch.py"), "hardware:=mock"]
     done = subprocess.run(
-        [sys.executable, "-c", LAUNCH, *words], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", LAUNCH, *words], capture_output=True, text=True, timeout=300
     )
     assert done.returncode != 0
     told = done.stdout + done.stderr

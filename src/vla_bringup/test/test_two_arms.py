@@ -142,7 +142,7 @@ def test_a_launch_file_says_what_it_takes(name):
         [command, "launch", "--show-args", "vla_bringup", f"{name}.launch.py"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert found.returncode == 0, found.stderr

@@ -79,7 +79,7 @@ class Running:
         self.returned: bool | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10.0)
+        assert self._ready.wait(60.0)
 
     @property
     def url(self) -> str:
@@ -96,7 +96,7 @@ class Running:
     def stop(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(20.0)
+            self._thread.join(60.0)
         assert not self._thread.is_alive()
 
 

@@ -50,7 +50,7 @@ def test_a_served_policy_answers_until_the_server_is_told_to_end(contract):
         assert action.positions[:, 0] == pytest.approx(np.array([0.0, 0.5, 0.5]))
         policy.close()
         server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
         assert "Traceback" not in server.stderr.read()
 
 

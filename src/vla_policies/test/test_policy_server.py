@@ -36,7 +36,7 @@ def raw(running, **headers):
 
 def ask(socket, **message):
     socket.send(encode(message))
-    found = socket.recv(5.0)
+    found = socket.recv(60.0)
     return found if isinstance(found, str) else decode(found, Limits())
 
 
@@ -45,7 +45,7 @@ def remote(running, **options):
 
 
 def until(ready, what):
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not ready():
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.01)
@@ -53,7 +53,7 @@ def until(ready, what):
 
 def infer_again(client, observation):
     """Ask until the client has reconnected."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while True:
         try:
             return client.infer(observation)
@@ -154,10 +154,10 @@ def test_a_text_and_a_map_without_features_are_refused(start):
     with raw(start()) as socket:
         socket.recv()
         socket.send("hello")
-        assert "send MessagePack" in socket.recv(5.0)
+        assert "send MessagePack" in socket.recv(60.0)
         assert "observation.images.front is missing" in ask(socket, prompt="x")
         socket.send(encode([1, 2]))
-        assert "must be a map" in socket.recv(5.0)
+        assert "must be a map" in socket.recv(60.0)
 
 
 def test_a_message_beyond_the_limit_ends_the_connection_with_a_reason(start):
@@ -166,7 +166,7 @@ def test_a_message_beyond_the_limit_ends_the_connection_with_a_reason(start):
         socket.recv()
         socket.send(bytes(2000))
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(5.0)
+            socket.recv(60.0)
         assert closed.value.rcvd.code == 1009
         assert "1000" in closed.value.rcvd.reason
 
@@ -183,7 +183,7 @@ def test_only_the_right_token_opens_the_door(start, observe, token_file, tmp_pat
     assert client.infer(observe()).phase == "count 1"
     client.close()
     with raw(running, Authorization="Bearer 0123456789abcdef") as socket:
-        assert socket.recv(5.0)
+        assert socket.recv(60.0)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
@@ -235,19 +235,19 @@ def test_health_is_told_without_a_token(start, policy, observe):
     running = start(token="0123456789abcdef", hang_s=0.05)
     health = f"http://127.0.0.1:{running.port}/healthz"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    assert opener.open(health, timeout=5).read() == b"OK\n"
+    assert opener.open(health, timeout=60).read() == b"OK\n"
     policy.gate = threading.Semaphore(0)
     with raw(running, Authorization="Bearer 0123456789abcdef") as socket:
         socket.recv()
         socket.send(encode({FRONT: IMAGE, STATE: np.zeros(2), "prompt": "x"}))
-        assert policy.entered.wait(5.0)
+        assert policy.entered.wait(60.0)
         time.sleep(0.1)
         with pytest.raises(urllib.error.HTTPError) as sick:
-            opener.open(health, timeout=5)
+            opener.open(health, timeout=60)
         assert sick.value.code == 503
         policy.gate.release()
-        socket.recv(5.0)
-    assert opener.open(health, timeout=5).status == 200
+        socket.recv(60.0)
+    assert opener.open(health, timeout=60).status == 200
 
 
 def test_of_several_observations_only_the_newest_is_answered(start, policy):
@@ -258,13 +258,13 @@ def test_of_several_observations_only_the_newest_is_answered(start, policy):
         for number in range(5):
             socket.send(encode({**own, "id": number, "reset": number == 1}))
             if number == 0:
-                assert policy.entered.wait(5.0)
-        overtaken = [decode(socket.recv(5.0), Limits()) for _ in range(3)]
+                assert policy.entered.wait(60.0)
+        overtaken = [decode(socket.recv(60.0), Limits()) for _ in range(3)]
         assert [message["id"] for message in overtaken] == [1, 2, 3]
         assert all(message["overtaken"] for message in overtaken)
         for _ in range(2):
             policy.gate.release()
-        answers = [decode(socket.recv(5.0), Limits()) for _ in range(2)]
+        answers = [decode(socket.recv(60.0), Limits()) for _ in range(2)]
         assert [message["id"] for message in answers] == [0, 4]
         assert answers[1]["phase"] == "count 1", "the reset of an overtaken one must not be lost"
 
@@ -300,7 +300,7 @@ def test_one_client_too_many_is_turned_away_with_a_reason(start, observe):
     running = start(clients=1)
     first = remote(running)
     with pytest.raises(PolicyError, match="1 clients are served already"):
-        remote(running, connect_timeout_s=0.2)
+        remote(running, connect_timeout_s=2.0)
     first.close()
     until(lambda: not running.server._clients, "client to leave")
     second = remote(running)
@@ -321,13 +321,13 @@ def test_a_client_that_does_not_read_holds_up_nobody(start, observe):
 
         thread = threading.Thread(target=flood, daemon=True)
         thread.start()
-        client = remote(running, timeout_s=5.0)
+        client = remote(running, timeout_s=60.0)
         for number in range(1, 6):
             assert client.infer(observe()).phase == f"count {number}"
         client.close()
         stop.set()
         running.stop()
-        thread.join(5.0)
+        thread.join(60.0)
 
 
 def test_a_lost_server_is_unavailable_until_it_is_back(start, policy, observe):
@@ -388,14 +388,14 @@ def test_a_server_with_another_policy_is_not_the_one_that_was_lost(
 def test_the_server_finishes_the_answer_under_way_before_it_ends(start, policy, observe):
     policy.gate = threading.Semaphore(0)
     running = start()
-    client = remote(running, timeout_s=10.0)
+    client = remote(running, timeout_s=60.0)
     found = []
     asker = threading.Thread(target=lambda: found.append(client.infer(observe())))
     asker.start()
-    assert policy.entered.wait(5.0)
+    assert policy.entered.wait(60.0)
     threading.Timer(0.2, policy.gate.release).start()
     running.stop()
-    asker.join(5.0)
+    asker.join(60.0)
     assert found[0].phase == "count 1"
     assert running.returned
     assert policy.closed

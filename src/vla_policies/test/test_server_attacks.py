@@ -182,7 +182,7 @@ def test_small_frames_are_counted_large_ones_and_slow_ones_are_not():
 def test_a_flood_of_tiny_frames_ends_the_connection_with_a_reason(start, opcode):
     running = start()
     with raw(running) as client:
-        client.recv(5.0)
+        client.recv(60.0)
         mask = bytes(4)
         begin = b"\x02\x81" + mask + b"x" if opcode is Opcode.CONT else b""
         fin = 0x00 if opcode is Opcode.CONT else 0x80
@@ -215,12 +215,12 @@ def test_of_connections_that_say_nothing_the_oldest_makes_room(start, monkeypatc
 def test_clients_that_hold_every_place_and_ask_nothing_make_room(start, observe):
     running = start(clients=2, idle_s=0.2)
     with raw(running) as first, raw(running) as second:
-        first.recv(5.0)
-        second.recv(5.0)
-        client = load_policy("remote", {"url": running.url, "connect_timeout_s": 5.0})
+        first.recv(60.0)
+        second.recv(60.0)
+        client = load_policy("remote", {"url": running.url, "connect_timeout_s": 60.0})
         assert client.infer(observe()).phase == "count 1"
         with pytest.raises(ConnectionClosed) as closed:
-            first.recv(5.0)
+            first.recv(60.0)
         assert "idle" in closed.value.rcvd.reason
         client.close()
 
@@ -230,7 +230,7 @@ def test_a_client_that_asks_keeps_its_place(start, observe):
     client = load_policy("remote", {"url": running.url})
     client.infer(observe())
     with pytest.raises(PolicyError, match="1 clients are served already"):
-        load_policy("remote", {"url": running.url, "connect_timeout_s": 0.2})
+        load_policy("remote", {"url": running.url, "connect_timeout_s": 2.0})
     client.infer(observe())
     client.close()
 
@@ -244,22 +244,22 @@ def test_a_picture_that_takes_long_to_decode_keeps_nobody_waiting(start, observe
 
     def slow(picture):
         entered.set()
-        gate.wait(20.0)
+        gate.wait(120.0)
         return pixels(picture)
 
     monkeypatch.setattr(Picture, "pixels", slow)
     running = start()
     with raw(running) as hostile:
-        hostile.recv(5.0)
+        hostile.recv(60.0)
         hostile.send(encode({**GOOD, FRONT: Picture.of(IMAGE, 90)}))
-        assert entered.wait(5.0)
-        client = load_policy("remote", {"url": running.url, "timeout_s": 5.0})
+        assert entered.wait(60.0)
+        client = load_policy("remote", {"url": running.url, "timeout_s": 60.0})
         assert client.infer(observe()).phase == "count 1"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         health = f"http://127.0.0.1:{running.port}/healthz"
-        assert opener.open(health, timeout=5).read() == b"OK\n"
+        assert opener.open(health, timeout=60).read() == b"OK\n"
         gate.set()
-        assert b"actions" in hostile.recv(5.0)
+        assert b"actions" in hostile.recv(60.0)
         client.close()
 
 
@@ -269,19 +269,19 @@ def test_a_policy_that_is_loaded_for_one_client_keeps_no_other_waiting(start, po
     def make():
         made.append(type(policy)())
         if len(made) == 3:
-            gate.wait(20.0)
+            gate.wait(120.0)
         return made[-1]
 
     running = start(make, own_policy=True)
-    client = load_policy("remote", {"url": running.url, "timeout_s": 5.0})
+    client = load_policy("remote", {"url": running.url, "timeout_s": 60.0})
     with raw(running) as slow:
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 60.0
         while len(made) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert client.infer(observe()).phase == "count 1"
         gate.set()
-        slow.recv(5.0)
+        slow.recv(60.0)
     client.close()
 
 
@@ -289,11 +289,11 @@ def test_the_reset_of_an_observation_that_cannot_be_decoded_is_not_lost(start, p
     running = start()
     own = {**GOOD, "version": 1, "stamp_ns": 0}
     with raw(running) as client:
-        client.recv(5.0)
+        client.recv(60.0)
 
         def ask(**changes):
             client.send(encode({**own, **changes}))
-            return decode(client.recv(5.0), Limits())
+            return decode(client.recv(60.0), Limits())
 
         assert ask(id=1, reset=True)["phase"] == "count 1"
         assert ask(id=2, reset=False)["phase"] == "count 2"
@@ -308,10 +308,10 @@ def test_a_damaged_picture_fills_no_log(start, capfd):
     cv2.imdecode(np.frombuffer(damaged, np.uint8), 1)
     assert "Corrupt JPEG" in capfd.readouterr().err, "what libjpeg does by itself"
     with raw(start()) as client:
-        client.recv(5.0)
+        client.recv(60.0)
         for _ in range(3):
             client.send(encode({**GOOD, FRONT: Picture((8, 8, 3), damaged)}))
-            client.recv(5.0)
+            client.recv(60.0)
     assert "JPEG" not in capfd.readouterr().err
     os.write(2, b"still there")
     assert "still there" in capfd.readouterr().err

@@ -49,7 +49,7 @@ def inference(policy):
     yield worker
     for _ in range(9):
         policy.gate.release()
-    assert worker.close(5.0)
+    assert worker.close(60.0)
     assert policy.calls[-1] == "close"
 
 
@@ -59,7 +59,8 @@ def observe(task: str, stamp_ns: int = 7) -> Observation:
 
 def answer(inference, now_ns: int):
     """Poll until the thread has answered and is free again."""
-    for _ in range(2000):
+    deadline = time.monotonic() + 60.0
+    while time.monotonic() < deadline:
         found = inference.poll(now_ns)
         if found is not None or not inference.busy:
             return found
@@ -169,7 +170,7 @@ def test_what_is_committed_is_handed_to_a_policy_that_takes_it(spec):
         worker.submit(observe("one"), 0, committed)
         answer(worker, 1)
         assert policy.calls[-1] is committed
-    assert worker.close(5.0)
+    assert worker.close(60.0)
 
 
 def test_a_policy_that_does_not_take_it_says_so(inference):
@@ -189,7 +190,7 @@ def test_an_answer_in_simulated_time_counts_after_the_latency_and_time_waits_for
     assert worker.poll(149) is None
     assert worker.poll(150).action.phase == "one"
     assert not worker.holds(200)
-    assert worker.close(5.0)
+    assert worker.close(60.0)
 
 
 def test_a_policy_that_hangs_is_told_by_the_hosts_clock_and_holds_time_no_longer(policy):
@@ -203,7 +204,7 @@ def test_a_policy_that_hangs_is_told_by_the_hosts_clock_and_holds_time_no_longer
     assert "has not answered" in worker.poll(150).failure
     assert not worker.holds(150)
     policy.gate.release()
-    assert worker.close(5.0)
+    assert worker.close(60.0)
 
 
 def test_a_first_answer_has_a_time_limit_of_its_own_and_says_so(policy):
@@ -223,7 +224,7 @@ def test_a_first_answer_has_a_time_limit_of_its_own_and_says_so(policy):
     late = worker.poll(42 * SECOND + 1)
     assert "raise inference_timeout_s (2 s)" in late.failure
     policy.gate.release()
-    assert worker.close(5.0)
+    assert worker.close(60.0)
 
 
 def test_a_first_answer_that_takes_longer_than_that_names_its_parameter(policy):
@@ -233,7 +234,7 @@ def test_a_first_answer_that_takes_longer_than_that_names_its_parameter(policy):
     assert "raise warm_up_timeout_s (60 s)" in worker.poll(61 * SECOND).failure
     assert worker.warming_up(62 * SECOND) == ""
     policy.gate.release()
-    assert worker.close(5.0)
+    assert worker.close(60.0)
 
 
 def test_after_it_was_away_the_next_answer_is_a_first_one_again(policy):
@@ -245,4 +246,4 @@ def test_after_it_was_away_the_next_answer_is_a_first_one_again(policy):
         policy.gate.release()
         answer(worker, SECOND)
         assert (worker.limit_ns == 60 * SECOND) is first
-    assert worker.close(5.0)
+    assert worker.close(60.0)

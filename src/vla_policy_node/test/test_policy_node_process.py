@@ -389,7 +389,7 @@ def robot_node(monkeypatch, tmp_path) -> Iterator[Robot]:
     thread.start()
     yield node
     executor.shutdown()
-    thread.join(5.0)
+    thread.join(60.0)
     node.destroy_node()
     rclpy.try_shutdown()
 
