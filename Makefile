@@ -125,12 +125,13 @@ faults: setup
 
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
 CONFORMANCE := embedded_ros2/test/conformance
+DIFFERENCES := docs/reference/embedded_ros2_differences.md
 ROS_PLUGINS := launch_testing launch_testing_ros launch_ros launch_pytest
 conformance: setup $(VENV)/.tools
-	$(BIN)/python -m pytest $(CONFORMANCE)
+	$(BIN)/python -m pytest $(CONFORMANCE) --conformance-page $(DIFFERENCES)
 ifdef ROS_SETUP
 	bash -c '. $(ROS_SETUP) && exec python3 -m pytest -o addopts="--import-mode=importlib -q" \
-		$(addprefix -p no:,$(ROS_PLUGINS)) $(CONFORMANCE)'
+		$(addprefix -p no:,$(ROS_PLUGINS)) $(CONFORMANCE) --conformance-page $(DIFFERENCES)'
 endif
 
 lint: setup $(VENV)/.tools
