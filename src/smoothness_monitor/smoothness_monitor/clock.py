@@ -8,13 +8,15 @@ robot it is the steady clock, which goes as ROS time does and cannot be set.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMsg
 from std_msgs.msg import Header
 
-from smoothness_monitor import qos
+from smooth_motion.clocks import SimulatedTime
+from smoothness_monitor import convert, qos
 from smoothness_monitor.core.types import Now
 
 # Two clocks cannot be read at one moment; apart by more than this, they are read once more.
@@ -27,26 +29,36 @@ class MotionClock:
 
     Attributes:
         simulated: The node follows `/clock`.
+        topic: Name of that topic here, empty where time is real.
         timers: For the timers of everything that moves or watches the arm.
     """
 
-    def __init__(self, node: Node) -> None:
-        """Look up once whether time is simulated, and connect if it is."""
+    def __init__(self, node: Node, on_doubt: Callable[[str], None] | None = None) -> None:
+        """Look up once whether time is simulated, and connect if it is.
+
+        Args:
+            node: The node.
+            on_doubt: Is called with what is wrong with a message on `/clock`.
+        """
         self._name = node.get_fully_qualified_name()
         self._ros = node.get_clock()
         self.simulated = bool(node.get_parameter("use_sim_time").value)
         self.timers = self._ros if self.simulated else Clock(clock_type=ClockType.STEADY_TIME)
         self._heard_ns = time.monotonic_ns()
+        self._simulation, self._on_doubt = SimulatedTime(), on_doubt
+        self._doubted = False
+        self.topic = ""
         if self.simulated:
             self._acknowledgement = node.create_publisher(
                 Header, "clock_acknowledgement", qos.ACKNOWLEDGEMENT
             )
-            node.create_subscription(ClockMsg, "/clock", self._on_clock, qos.CLOCK)
+            heard = node.create_subscription(ClockMsg, "/clock", self._on_clock, qos.CLOCK)
+            self.topic = heard.topic_name
 
     def now(self) -> Now:
         """Read ROS time, and the clock that durations are measured with."""
         if self.simulated:
-            simulated_ns = self._ros.now().nanoseconds
+            simulated_ns = self._simulated_ns()
             return Now(simulated_ns, simulated_ns)
         best_ns = -1
         for _ in range(_READINGS):
@@ -62,14 +74,26 @@ class MotionClock:
     def acknowledge(self) -> None:
         """Tell a simulation that everything up to now is dealt with."""
         if self.simulated:
-            now = self._ros.now()
-            if now.nanoseconds:
-                self._acknowledgement.publish(Header(stamp=now.to_msg(), frame_id=self._name))
+            now_ns = self._simulated_ns()
+            if now_ns:
+                stamp = convert.to_time(now_ns)
+                self._acknowledgement.publish(Header(stamp=stamp, frame_id=self._name))
 
     @property
     def silent_s(self) -> float:
         """For how long nobody has told the time, of the host's time; 0 on a robot."""
         return (time.monotonic_ns() - self._heard_ns) * 1e-9 if self.simulated else 0.0
 
-    def _on_clock(self, _: ClockMsg) -> None:
+    def _simulated_ns(self) -> int:
+        return self._simulation.look(int(self._ros.now().nanoseconds), time.monotonic_ns())
+
+    def _on_clock(self, msg: ClockMsg) -> None:
         self._heard_ns = time.monotonic_ns()
+        doubt = self._simulation.hear(convert.to_ns(msg.clock), self._heard_ns)
+        if self._doubted and not doubt:
+            # A timer that was called at the other time waits for a whole period from now on, which
+            # may be for longer than a simulation goes on without this word.
+            self.acknowledge()
+        self._doubted = bool(doubt)
+        if doubt and self._on_doubt is not None:
+            self._on_doubt(doubt)

@@ -35,8 +35,14 @@ def type_name(message: Any) -> str:
     return f"{package}/{kind}/{message.__name__}"
 
 
-def others(node: Node, publishers: Iterable[Any]) -> tuple[str, ...]:
-    """Return who publishes on the topics of a node's publishers besides it."""
+def others(node: Node, publishers: Iterable[Any], clock: str) -> tuple[str, ...]:
+    """Return who publishes on the topics of a node's publishers besides it.
+
+    Args:
+        node: The node.
+        publishers: Its publishers.
+        clock: Topic of the simulated time, which may have one publisher; empty where time is real.
+    """
     found: list[str] = []
     for publisher in publishers:
         topic = publisher.topic_name
@@ -46,7 +52,17 @@ def others(node: Node, publishers: Iterable[Any]) -> tuple[str, ...]:
         if own in names:
             names.remove(own)
         found += [f"{name} publishes on {topic}" for name in names[:MOST_NAMES]]
-    return tuple(found)
+    return (*found, *_clocks(node, clock))
+
+
+def _clocks(node: Node, topic: str) -> tuple[str, ...]:
+    names = [_name(info) for info in node.get_publishers_info_by_topic(topic)] if topic else []
+    if len(names) < 2:
+        return ()
+    listed = ", ".join(names[:MOST_NAMES])
+    return (
+        f"{len(names)} publish on {topic}: {listed}; time has one source only, end the others",
+    )
 
 
 def silences(node: Node, inputs: Mapping[str, Input]) -> dict[str, str]:

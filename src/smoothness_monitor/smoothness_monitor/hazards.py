@@ -417,6 +417,18 @@ HAZARDS: tuple[Hazard, ...] = (
         ("test_plans_that_are_held_back_on_their_way_stop_the_arm",),
     ),
     Hazard(
+        "H32",
+        "Simulated time has a second source: a second simulation, a player of recordings, a "
+        "message by mistake.",
+        "A time that does not go on from the one before is believed only when others continue "
+        "it, and stops the arm (`clock_step`); so do two publishers of /clock "
+        "(`foreign_publisher`). A simulation that finds another one at work ends.",
+        (
+            "test_a_false_message_on_clock_stops_the_arm_by_a_brake_for_now_and_is_named",
+            "test_two_sources_of_simulated_time_stop_the_arm_and_are_named",
+        ),
+    ),
+    Hazard(
         "H26",
         "An input, or a defect of this software, ends the monitor's process: latch, lock-out and "
         "the upper rungs are gone. Or it waits for somebody to read its log.",

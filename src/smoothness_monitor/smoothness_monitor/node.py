@@ -72,7 +72,7 @@ class SmoothnessMonitor(Node):
         except ValueError as error:
             raise ConfigError(f"detectors: {error}") from error
         self._guard = guard = Guard(self._on_error, self.get_logger().error)
-        self._motion = MotionClock(self)
+        self._motion = MotionClock(self, guard.deciding(self._on_doubtful_clock))
         self._now = self._motion.now
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = 0
@@ -99,10 +99,8 @@ class SmoothnessMonitor(Node):
         self.create_timer(DIAGNOSTICS_S, guard.telling(self._on_diagnostics), clock=steady)
         # Last, for from here on it counts how the process ends.
         self._latch = self._open_latch(params.latch_folder, robot.name)
-        self.get_logger().info(
-            f"{robot.name}: {len(robot.limits.joint_names)} joints, thresholds from "
-            f"{params.monitor_file}"
-        )
+        joints = len(robot.limits.joint_names)
+        self.get_logger().info(f"{robot.name}: {joints} joints, thresholds {params.monitor_file}")
 
     def _open_latch(self, folder: str, robot: str) -> LatchFile:
         """Begin as the process before ended: latched where it was, or where nobody knows."""
@@ -222,8 +220,11 @@ class SmoothnessMonitor(Node):
             self._publish_state()
         self._motion.acknowledge()
 
+    def _on_doubtful_clock(self, why: str) -> None:
+        self._send(self._monitor.on_doubtful_clock(why, self._now()))
+
     def _on_graph(self) -> None:
-        others = graph.others(self, self._outgoing.publishers)
+        others = graph.others(self, self._outgoing.publishers, self._motion.topic)
         self._send(self._monitor.on_publishers(others, self._now()))
         self._send(self._monitor.on_silent_clock(self._motion.silent_s))
         self._guard.telling(self._tell_silences)()
@@ -234,7 +235,6 @@ class SmoothnessMonitor(Node):
             self.get_logger().error(self._latch.problem, throttle_duration_sec=60.0)
 
     def _on_error(self, words: str) -> None:
-        """Latch for a defect of this node."""
         self._send(self._monitor.on_internal_error(words, self._now()))
 
     def survive(self, error: Exception) -> None:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The black box: what it remembers, when it writes, and what is in the bag."""
 
+import contextlib
 import errno
 import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -190,6 +192,42 @@ print(len(t.read(path)))
     assert 95 <= int(done.stdout) <= 105
     assert len(list(tmp_path.iterdir())) == 1
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 200_000
+
+
+def test_two_black_boxes_that_write_for_one_reason_at_one_moment_leave_two_bags(tmp_path):
+    """Each waits for the other while it has an unfinished bag; neither takes that away."""
+    meet = threading.Barrier(2, timeout=60.0)
+    bags = []
+
+    def wait():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meet.wait()
+        return False
+
+    def write():
+        bags.append(write_bag(tmp_path, CAUSE, {"/talk": TEXT}, filled(), wait))
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60.0)
+    assert len(set(bags)) == 2
+    for path in bags:
+        assert len(read(path)) == 100
+    assert sorted(tmp_path.iterdir()) == sorted(bags)
+
+
+def test_what_another_process_is_writing_is_never_touched_and_what_was_left_behind_is(tmp_path):
+    there, old = (tmp_path / ".partial" / name for name in ("1-there", "1-old"))
+    for folder in (there, old):
+        (folder / "bag").mkdir(parents=True)
+        (folder / "bag" / "bag.mcap").write_bytes(b"half a bag")
+    long_ago_s = time.time() - 48 * 3600.0
+    os.utime(old, (long_ago_s, long_ago_s))
+    write_bag(tmp_path, CAUSE, {"/talk": TEXT}, filled(), at_once)
+    assert (there / "bag" / "bag.mcap").read_bytes() == b"half a bag"
+    assert not old.exists()
 
 
 def test_a_folder_that_may_not_be_written_is_an_error_and_not_a_full_disk(tmp_path):

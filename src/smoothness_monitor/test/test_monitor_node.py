@@ -132,7 +132,10 @@ class Surroundings(Node):
         return self._cycle_ns
 
     def _tell_the_time(self) -> None:
-        self._clock_publisher.publish(ClockMsg(clock=convert.to_time(self._cycle_ns)))
+        self.tell(self._cycle_ns)
+
+    def tell(self, now_ns) -> None:
+        self._clock_publisher.publish(ClockMsg(clock=convert.to_time(now_ns)))
 
     def _on_word(self, msg: Header) -> None:
         if convert.to_ns(msg.stamp) == self._cycle_ns:
@@ -515,6 +518,44 @@ def test_a_wrong_parameter_of_the_controller_holds_every_plan_back_and_is_named(
     graph.until(lambda: not around.newest.permit)
     assert any("positions_upsampling" in reason for reason in around.newest.waiting_for)
     assert around.received == []
+
+
+@pytest.mark.parametrize("seconds", [100, -100])
+def test_a_false_message_on_clock_stops_the_arm_by_a_brake_for_now_and_is_named(graph, seconds):
+    """H32. Every node that follows /clock jumps to that time, for one cycle."""
+    around, again_ns = graph.around, 0
+    move(graph)
+
+    def tripped():
+        # One may be overtaken by the true time, which is as good a message.
+        nonlocal again_ns
+        if around.time_ns() >= again_ns:
+            again_ns = around.time_ns() + 50 * MS
+            false_ns = around.time_ns() + seconds * 1000 * MS
+            around.tell(false_ns)
+        return around.newest.first_cause
+
+    graph.until(tripped)
+    assert around.newest.first_cause == "clock_step"
+    assert "a message on /clock is " in around.newest.first_cause_detail
+    graph.until(lambda: len(around.received) > 1)
+    brake_ns = convert.to_ns(around.received[1].header.stamp)
+    assert abs(brake_ns - around.time_ns()) < 1000 * MS
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    assert around.newest.causes == ["clock_step"]
+
+
+def test_two_sources_of_simulated_time_stop_the_arm_and_are_named(graph):
+    """H32."""
+    around = graph.around
+    second = around.create_publisher(ClockMsg, "/clock", 10)
+    graph.until(lambda: around.newest.first_cause == "foreign_publisher")
+    said = around.newest.first_cause_detail
+    assert "2 publish on /clock: /surroundings, /surroundings" in said
+    around.destroy_publisher(second)
+    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: not around.newest.waiting_for)
+    assert graph.call(around.reset).success
 
 
 def test_a_message_that_is_too_large_is_not_even_read_and_trips(graph):

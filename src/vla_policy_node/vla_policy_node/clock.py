@@ -8,13 +8,15 @@ robot it is the steady clock, which goes as ROS time does and cannot be set.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMsg
 from std_msgs.msg import Header
 
-from vla_policy_node import qos
+from smooth_motion.clocks import SimulatedTime
+from vla_policy_node import convert, qos
 
 # Two clocks cannot be read at one moment; apart by more than this, they are read once more.
 _TOGETHER_NS = 200_000
@@ -28,27 +30,36 @@ class MotionClock:
 
     Attributes:
         simulated: The node follows `/clock`.
+        topic: Name of that topic here, empty where time is real.
         timers: For the timers of everything that moves or watches the arm.
     """
 
-    def __init__(self, node: Node) -> None:
-        """Look up once whether time is simulated, and connect if it is."""
+    def __init__(self, node: Node, on_doubt: Callable[[str], None] | None = None) -> None:
+        """Look up once whether time is simulated, and connect if it is.
+
+        Args:
+            node: The node.
+            on_doubt: Is called with what is wrong with a message on `/clock`.
+        """
         self._name = node.get_fully_qualified_name()
         self._ros = node.get_clock()
         self.simulated = bool(node.get_parameter("use_sim_time").value)
         self.timers = self._ros if self.simulated else Clock(clock_type=ClockType.STEADY_TIME)
         self._heard_ns = time.monotonic_ns()
         self._told, self._told_ns = Header(frame_id=self._name), 0
+        self._simulation, self._on_doubt = SimulatedTime(), on_doubt
+        self.topic = ""
         if self.simulated:
             self._acknowledgement = node.create_publisher(
                 Header, "clock_acknowledgement", qos.ACKNOWLEDGEMENT
             )
-            node.create_subscription(ClockMsg, "/clock", self._on_clock, qos.CLOCK)
+            heard = node.create_subscription(ClockMsg, "/clock", self._on_clock, qos.CLOCK)
+            self.topic = heard.topic_name
 
     def now(self) -> tuple[int, int]:
         """Return ROS time, and the clock that durations are measured with, ns."""
         if self.simulated:
-            simulated_ns = self._ros.now().nanoseconds
+            simulated_ns = self._simulated_ns()
             return simulated_ns, simulated_ns
         best_ns = -1
         for _ in range(_READINGS):
@@ -63,9 +74,9 @@ class MotionClock:
 
     def acknowledge(self) -> None:
         """Tell a simulation that everything up to now is dealt with."""
-        now = self._ros.now()
-        if self.simulated and now.nanoseconds:
-            self._told.stamp, self._told_ns = now.to_msg(), time.monotonic_ns()
+        now_ns = self._simulated_ns() if self.simulated else 0
+        if now_ns:
+            self._told.stamp, self._told_ns = convert.to_time(now_ns), time.monotonic_ns()
             self._acknowledgement.publish(self._told)
 
     def hold(self) -> None:
@@ -77,12 +88,18 @@ class MotionClock:
 
     def elapsed_ns(self) -> int:
         """Return the clock that durations are measured with, ns."""
-        return int(self._ros.now().nanoseconds) if self.simulated else time.monotonic_ns()
+        return self._simulated_ns() if self.simulated else time.monotonic_ns()
 
     @property
     def silent_s(self) -> float:
         """For how long nobody has told the time, of the host's time; 0 on a robot."""
         return (time.monotonic_ns() - self._heard_ns) * 1e-9 if self.simulated else 0.0
 
-    def _on_clock(self, _: ClockMsg) -> None:
+    def _simulated_ns(self) -> int:
+        return self._simulation.look(int(self._ros.now().nanoseconds), time.monotonic_ns())
+
+    def _on_clock(self, msg: ClockMsg) -> None:
         self._heard_ns = time.monotonic_ns()
+        doubt = self._simulation.hear(convert.to_ns(msg.clock), self._heard_ns)
+        if doubt and self._on_doubt is not None:
+            self._on_doubt(doubt)

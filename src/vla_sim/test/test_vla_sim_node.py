@@ -407,6 +407,20 @@ def test_bad_input_ends_the_node_with_one_line(domain, parameters, said):
     assert said in errors
 
 
+def test_a_second_simulation_in_the_graph_makes_way_and_says_for_whom(observer):
+    """Two sources of one time set the clock of every node to and fro."""
+    until(observer.at_rest)
+    process = launch(f"robot_file:={ROBOT}", *SMALL, stderr=subprocess.PIPE, text=True)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    said = errors.strip().splitlines()[-1]
+    assert "vla_sim: somebody else tells the time on /clock" in said
+    assert "give this one a namespace" in said
+    # The first one goes on.
+    before_ns = observer.now_ns()
+    until(lambda: observer.newest("joint_states") and observer.now_ns() > before_ns + 100 * MS)
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
 def test_a_node_that_is_told_to_end_ends_cleanly(domain, signals):
     process = launch(f"robot_file:={ROBOT}", *SMALL, stderr=subprocess.PIPE, text=True)

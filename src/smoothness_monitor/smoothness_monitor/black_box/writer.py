@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import re
 import shutil
+import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,6 +26,9 @@ from smoothness_monitor.black_box.ring import Record, Ring
 SPARE_BYTES = 16 * 2**20
 # What is tried in turn when the disk is full: the newest so many seconds.
 SHORTER_S = (float("inf"), 10.0, 3.0)
+# What a process that was killed left behind is removed after this long.
+ABANDONED_S = 24 * 3600.0
+_TRIES = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -93,9 +100,9 @@ def write_bag(
         NoSpaceError: There is no room for even the shortest.
         OSError: It cannot be written for another reason.
     """
-    target = directory / cause.folder
-    # A bag's file is named after its folder, so the unfinished one has the same name elsewhere.
-    workshop = directory / ".partial"
+    # A bag's file is named after its folder, so the unfinished one has the same name elsewhere: in
+    # a place of this call's own, for other black boxes may write here too.
+    workshop = directory / ".partial" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
     partial = workshop / cause.folder
     there = ring.all()
     newest_ns = there[-1].received_ns if there else 0
@@ -103,21 +110,52 @@ def write_bag(
         kept = [r for r in there if newest_ns - r.received_ns <= seconds * 1e9]
         size = sum(len(record.data) for record in kept)
         try:
-            workshop.mkdir(parents=True, exist_ok=True)
+            _make(workshop)
             if shutil.disk_usage(directory).free < size + SPARE_BYTES:
                 continue
             shutil.rmtree(partial, ignore_errors=True)
             _write(partial, cause, topics, kept, ring, wait)
-            partial.rename(target)
+            return _publish(partial, directory / cause.folder)
         except OSError as error:
-            shutil.rmtree(workshop, ignore_errors=True)
             if error.errno not in _FULL:
                 raise
-        else:
-            shutil.rmtree(workshop, ignore_errors=True)
-            return target
-    shutil.rmtree(workshop, ignore_errors=True)
+        finally:
+            _leave(workshop)
     raise NoSpaceError(errno.ENOSPC, f"no room for a bag in {directory}")
+
+
+def _make(workshop: Path) -> None:
+    """Make a place to work at; the folder of them all may vanish meanwhile, for it is shared."""
+    for _ in range(_TRIES):
+        try:
+            workshop.mkdir(parents=True, exist_ok=True)
+            return
+        except FileNotFoundError as error:
+            missing = error
+    raise missing
+
+
+def _publish(partial: Path, target: Path) -> Path:
+    """Give a complete bag its name: two robots may stop for one reason at one moment."""
+    free, number = target, 2
+    while True:
+        try:
+            # One that is there and empty gives way.
+            return partial.rename(free)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+        free, number = target.with_name(f"{target.name}_{number}"), number + 1
+
+
+def _leave(workshop: Path) -> None:
+    """Remove a place to work at, those that nobody can be at work in, and an empty folder."""
+    shutil.rmtree(workshop, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for other in workshop.parent.iterdir():
+            if time.time() - other.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(other, ignore_errors=True)
+        workshop.parent.rmdir()
 
 
 def _write(

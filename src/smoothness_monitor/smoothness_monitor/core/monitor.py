@@ -304,6 +304,17 @@ class Monitor:
         self._out.changed |= bool(before) != bool(detector.present)
         return self._out.take()
 
+    def on_doubtful_clock(self, why: str, now: Now) -> Outputs:
+        """Take in that the simulated time was told to be another one, in words.
+
+        Args:
+            why: What came.
+            now: The time that is believed.
+        """
+        detector = self.detectors.clock_step
+        self._trip_one(detector.name, detector.report(why), now)
+        return self._out.take()
+
     def on_policy(self, stamp_ns: int, now: Now) -> None:
         """Take in the policy's heartbeat."""
         self._policy_behind_s = (now.ros_ns - stamp_ns) * 1e-9

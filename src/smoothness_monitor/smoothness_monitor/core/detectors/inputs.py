@@ -147,17 +147,17 @@ class ClockStep(Detector):
     """The clock that trajectories are stamped with was set while the node ran."""
 
     name = "clock_step"
-    watches = "ROS time and the steady clock of this host"
+    watches = "ROS time and the steady clock of this host, /clock"
     trips_when = (
         "ROS time moves against the steady clock by clock_step_s or more at once; simulated time "
-        "goes back"
+        "goes back, or forward by 1 s in one message and faster than 100 times the host's"
     )
     unit = "s"
     latency = "1 tick"
     doc = (
         "A controller goes by that clock and steps its command when it is set. Let it be slewed "
         "(chrony: makestep at the start only). Simulated time goes back when a simulation begins "
-        "anew."
+        "anew, and jumps when somebody else publishes on /clock: that time is not believed."
     )
 
 
@@ -401,7 +401,9 @@ class ForeignPublisher(Detector):
 
     name = "foreign_publisher"
     watches = "the ROS graph"
-    trips_when = "a controller's topic has a publisher besides this node"
+    trips_when = (
+        "a controller's topic has a publisher besides this node, or simulated time two sources"
+    )
     latency = "1 s"
     doc = "This node must be the only writer. An action client is seen by foreign_plan instead."
 
