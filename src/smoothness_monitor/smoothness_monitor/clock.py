@@ -47,6 +47,8 @@ class MotionClock:
         self._heard_ns = time.monotonic_ns()
         self._simulation, self._on_doubt = SimulatedTime(), on_doubt
         self._doubted = False
+        # From its first word on; not every node speaks.
+        self._waited_for = False
         self.topic = ""
         if self.simulated:
             self._acknowledgement = node.create_publisher(
@@ -74,7 +76,7 @@ class MotionClock:
     def acknowledge(self) -> None:
         """Tell a simulation that everything up to now is dealt with."""
         if self.simulated:
-            now_ns = self._simulated_ns()
+            now_ns, self._waited_for = self._simulated_ns(), True
             if now_ns:
                 stamp = convert.to_time(now_ns)
                 self._acknowledgement.publish(Header(stamp=stamp, frame_id=self._name))
@@ -90,7 +92,7 @@ class MotionClock:
     def _on_clock(self, msg: ClockMsg) -> None:
         self._heard_ns = time.monotonic_ns()
         doubt = self._simulation.hear(convert.to_ns(msg.clock), self._heard_ns)
-        if self._doubted and not doubt:
+        if self._doubted and not doubt and self._waited_for:
             # A timer that was called at the other time waits for a whole period from now on, which
             # may be for longer than a simulation goes on without this word.
             self.acknowledge()
