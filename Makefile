@@ -20,7 +20,7 @@ POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
-	-not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
+	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 # Tests wait for processes half of their time: one part more than there are processors.
 TEST_JOBS ?= $(shell expr 1 + $$(nproc 2>/dev/null || echo 1))

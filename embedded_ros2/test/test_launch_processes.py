@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENT_S = 20.0
+PATIENT_S = 60.0
 
 HEADER = """
 import sys
@@ -50,6 +50,7 @@ def on(name):
 signal.signal(signal.SIGINT, on("SIGINT"))
 signal.signal(signal.SIGTERM, on("SIGTERM"))
 say(f"pid {os.getpid()}")
+open("up", "w").close()
 while True:
     time.sleep(0.05)
 """
@@ -124,7 +125,7 @@ def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
 def listener(ends_at: str) -> str:
     return (
         f"ExecuteProcess(cmd=[sys.executable, 'listener.py', '{ends_at}'], name='child', "
-        "output='screen', sigterm_timeout='0.3', sigkill_timeout='0.3')"
+        "output='screen', sigterm_timeout='2.0', sigkill_timeout='2.0')"
     )
 
 
@@ -263,7 +264,7 @@ def test_a_process_that_ignores_sigint_gets_sigterm_and_then_sigkill(launch) -> 
 
 
 def test_a_second_and_a_third_ctrl_c_are_more_insistent(launch) -> None:
-    body = listener("never").replace("'0.3'", "'100'")
+    body = listener("never").replace("'2.0'", "'100'")
     one = launch(body)
     one.wait_for(r"\] pid (\d+)")
     one.send(signal.SIGINT)
@@ -292,12 +293,13 @@ def test_no_process_outlives_a_launch_that_was_killed(launch) -> None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_a_process_left_in_the_background_ends_with_the_launch(launch) -> None:
     one = launch(f"""
-        ExecuteProcess(cmd=["setsid {sys.executable} listener.py SIGINT & sleep 0.5"], shell=True,
+        ExecuteProcess(cmd=["setsid {sys.executable} listener.py SIGINT & "
+                            "until test -e up; do sleep 0.1; done"], shell=True,
                        name="shell", output="screen"),
     """)
     pids = one.wait_for(r"\] pid (\d+)")
     assert one.end() == 0
-    assert all_gone(pids, within_s=0.5)
+    assert all_gone(pids, within_s=5.0)
 
 
 def test_a_process_is_respawned_until_the_launch_ends(launch) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 RUNNER = Path(__file__).with_name("run_launch_file.py")
 HEADER = """
 import sys

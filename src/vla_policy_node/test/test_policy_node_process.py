@@ -544,9 +544,14 @@ def test_a_latched_stop_ends_the_run_and_a_reset_does_not_resume_it(robot_node, 
     assert reply.result.termination_reason == RunPolicy.Result.STOPPED
     assert "STOPPED_LATCHED" in reply.result.message
     robot_node.permit = True
+
+    def let_half_a_second_pass():
+        since_ns = robot_node.now_ns
+        until(lambda: robot_node.now_ns > since_ns + 500_000_000, "half a second")
+
+    let_half_a_second_pass()  # the answer may overtake a plan that was sent before it
     sent = len(robot_node.plans)
-    since_ns = robot_node.now_ns
-    until(lambda: robot_node.now_ns > since_ns + 500_000_000, "half a second")
+    let_half_a_second_pass()
     assert len(robot_node.plans) == sent
 
 
