@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import time
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
@@ -160,3 +162,31 @@ def test_a_callback_that_takes_three_arguments_is_refused(node):
 def test_a_negative_depth_is_refused(node):
     with pytest.raises(ValueError, match="depth"):
         node.create_publisher(Int64, "numbers", -1)
+
+
+def test_messages_that_wait_can_be_taken_without_an_executor(node):
+    received = []
+    subscription = node.create_subscription(Int64, "taken", received.append, 10)
+    publisher = node.create_publisher(Int64, "taken", 10)
+    end = time.monotonic() + 60.0
+    while publisher.get_subscription_count() < 1:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    for number in range(3):
+        publisher.publish(Int64(data=number))
+    taken = []
+    while len(taken) < 3:
+        assert time.monotonic() < end
+        with subscription.handle:
+            found = subscription.handle.take_message(Int64, bool(taken))
+        if found is None:
+            time.sleep(0.01)
+        else:
+            taken.append(found)
+    message, info = taken[0]
+    assert message == Int64(data=0)
+    assert info["source_timestamp"] > 0
+    assert [deserialize_message(data, Int64).data for data, _ in taken[1:]] == [1, 2]
+    with subscription.handle:
+        assert subscription.handle.take_message(Int64, False) is None
+    assert received == []

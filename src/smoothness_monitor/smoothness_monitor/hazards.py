@@ -68,8 +68,12 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H3",
         "A plan arrives after the moment at which it leaves the running one, and steps the arm.",
-        "It is refused; the running plan ends at rest. Lateness alone does not trip.",
+        "It is refused; the running plan ends at rest. Lateness alone does not trip. What counts "
+        "as late follows what the link to the controller is seen to take: the largest of the last "
+        "two seconds, and 60 ms.",
         (
+            "test_a_plan_that_leaves_what_runs_before_it_can_arrive_is_refused_in_words",
+            "test_a_link_that_was_slow_for_a_moment_counts_for_two_seconds",
             "test_a_plan_that_comes_too_late_is_refused_without_a_trip",
             "test_a_plan_that_has_already_ended_is_refused_without_a_trip",
             "test_a_plan_that_continues_the_plan_before_the_running_one_is_refused_without_a_trip",
@@ -89,7 +93,8 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H5",
         "The stop itself jerks the arm.",
-        "The brake repeats the running plan until stop_overlap_s from now, then brakes within "
+        "The brake repeats the running plan until stop_overlap_s from now, or for as long as the "
+        "link to the controller is seen to take (0.5 s at most), then brakes within "
         "the limits; the controller is never cancelled, nor deactivated in motion while a brake "
         "works. A brake is built on a motion that was never sent only when three messages of "
         "controller_state in a row tell of it: one may be anybody's.",
@@ -99,6 +104,12 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_stop_soon_after_a_plan_that_may_be_lost_keeps_the_limits",
             "test_a_false_word_of_the_controllers_state_steps_nothing",
             "test_a_stop_for_a_controller_unheard_since_before_it_turned_late_to_a_plan_keeps_the_limits",
+            "test_a_stop_over_a_slow_link_does_not_step",
+            "test_a_stop_while_a_plan_is_on_a_slow_way_does_not_step",
+            "test_a_brake_waits_no_longer_than_half_a_second_for_a_link",
+            "test_messages_that_wait_are_taken_all_at_once_in_order_without_an_executor",
+            "test_one_callback_takes_all_that_waits_behind_it",
+            "test_a_topic_with_more_than_can_be_read_leaves_the_rest_for_later",
         ),
     ),
     Hazard(

@@ -84,7 +84,8 @@ class SmoothnessMonitor(Node):
         self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
         self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        self._inputs = self._subscribe(robot, config)
+        self._bounded = Bounded(self, guard)
+        self._subscribe(robot, config)
         read_parameters(self, robot, config, guard.deciding(self._on_parameters), guard)
         self.create_service(Trigger, "~/stop", guard.deciding(self._on_stop))
         # In a group of its own: while a reset waits for the controller, all else goes on.
@@ -121,9 +122,8 @@ class SmoothnessMonitor(Node):
             latch.close(self._monitor.latch)
         super().destroy_node()
 
-    def _subscribe(self, robot: Robot, config: MonitorConfig) -> dict[str, graph.Input]:
-        """Subscribe to everything; return the inputs of which the graph is asked why they rest."""
-        bounded = Bounded(self, self._guard)
+    def _subscribe(self, robot: Robot, config: MonitorConfig) -> None:
+        bounded = self._bounded
         arm, gripper = robot.arm_controller, robot.gripper.controller
         most = trajectory_bytes(len(robot.limits.joint_names))
         plans = partial(
@@ -132,24 +132,24 @@ class SmoothnessMonitor(Node):
         plans("~/joint_trajectory_in", self._on_plan, refused=self._on_unread_plan)
         plans("~/gripper_trajectory_in", self._on_gripper)
         state = partial(bounded.subscribe, most_bytes=STATE_BYTES)
+        arms = partial(state, profile=qos.INPUT, at_once=True)
         cycle = JointTrajectoryControllerState
-        joints, driver = self._on_joint_states, config.driver_states_topic
-        state(JointState, "joint_states", joints, qos.INPUT, source="joint_states")
         take = self._on_controller_state
-        state(cycle, f"{arm}/controller_state", take, qos.INPUT, source="controller_state")
-        state(cycle, f"{gripper}/controller_state", self._on_gripper_state, qos.INPUT)
+        arms(cycle, f"{arm}/controller_state", take, source="controller_state")
+        arms(cycle, f"{gripper}/controller_state", self._on_gripper_state)
+        joints, driver = self._on_joint_states, config.driver_states_topic
+        arms(JointState, "joint_states", joints, source="joint_states")
         policy = "vla_policy_node/status"
         state(PolicyStatus, policy, self._on_policy, qos.HEARTBEAT, source="policy")
         if driver:
             take = self._on_driver_states
-            state(JointState, driver, take, qos.INPUT, source="driver_states")
+            arms(JointState, driver, take, source="driver_states")
         if config.servo_status:
             servos = partial(state, most_bytes=DIAGNOSTICS_BYTES, source="servo_status")
             servos(DiagnosticArray, "/diagnostics", self._on_diagnostic, qos.HEALTH)
         if config.controller_manager and ControllerManagerActivity is not None:
             topic = f"{config.controller_manager}/activity"
             state(ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY)
-        return bounded.inputs
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -195,6 +195,7 @@ class SmoothnessMonitor(Node):
         self._send(self._monitor.on_answer(answer, self._now()))
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._bounded.take_waiting()
         response.success, response.message, outputs = self._monitor.request_stop(
             "~/stop was called", self._now()
         )
@@ -214,6 +215,7 @@ class SmoothnessMonitor(Node):
         return response
 
     def _on_tick(self) -> None:
+        self._bounded.take_waiting()
         self._send(self._monitor.tick(self._now()))
         self._ticks += 1
         if self._ticks % TICKS_PER_STATE == 0:
@@ -230,7 +232,7 @@ class SmoothnessMonitor(Node):
         self._guard.telling(self._tell_silences)()
 
     def _tell_silences(self) -> None:
-        self._monitor.on_graph(graph.silences(self, self._inputs))
+        self._monitor.on_graph(graph.silences(self, self._bounded.inputs))
         if self._latch.problem:
             self.get_logger().error(self._latch.problem, throttle_duration_sec=60.0)
 

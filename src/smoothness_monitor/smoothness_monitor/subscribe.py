@@ -4,6 +4,10 @@
 One thread serves everything here, the stop included. To read a trajectory of 60,000 points takes
 it longer than a stop may, whoever sent it and whatever becomes of it afterwards. So a message is
 taken as its bytes, which costs next to nothing, and read if there are few enough.
+
+An executor takes one message of each topic in a round. Where its rounds are slower than the
+messages, on a busy host, these wait in their queues, up to a second of them, and look fresh. So
+whatever waits is taken at once, in its order, before anything is decided.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from smoothness_monitor.guard import Guard
 STATE_BYTES = 1 << 16
 DIAGNOSTICS_BYTES = 1 << 19
 WARNING_S = 5.0
+# A topic whose messages come faster than they can be read must not keep all others waiting.
+AT_ONCE_S = 0.02
 
 
 def trajectory_bytes(joints: int) -> int:
@@ -49,6 +55,12 @@ class Bounded:
         self.inputs: dict[str, Input] = {}
         self._node, self._guard = node, guard
         self._warned_s: dict[str, float] = {}
+        self._waiting: list[Callable[[], None]] = []
+
+    def take_waiting(self) -> None:
+        """Take all that waits on the topics that tell of the arm, the reference first."""
+        for take in self._waiting:
+            take()
 
     def subscribe(
         self,
@@ -60,6 +72,7 @@ class Bounded:
         most_bytes: int,
         refused: Callable[[str], None] | None = None,
         source: str = "",
+        at_once: bool = False,
     ) -> None:
         """Subscribe to a topic.
 
@@ -71,6 +84,8 @@ class Bounded:
             most_bytes: A message with more of them is dropped unread.
             refused: Is called with what is wrong with a message that was dropped.
             source: Name among the inputs, empty where nobody asks why nothing comes.
+            at_once: Whether all that waits is taken when one is, and by `take_waiting`; before a
+                message of another topic is called back with.
         """
         callback = self._guard.deciding(callback)
         if refused is not None:
@@ -86,6 +101,9 @@ class Bounded:
             except Exception as error:  # whatever it is, the next message may be sound
                 drop(f"it cannot be read: {type(error).__name__}: {error}")
                 return
+            if not at_once:
+                # What it is judged by may wait behind it.
+                self.take_waiting()
             callback(message)
 
         def drop(why: str) -> None:
@@ -96,6 +114,25 @@ class Bounded:
                 self._warned_s[topic] = now_s
                 self._node.get_logger().warning(f"{topic}: a message was dropped: {why}")
 
-        subscription = self._node.create_subscription(kind, topic, take, profile, raw=True)
+        def take_all() -> None:
+            # However many come, those of one queue; the rest is taken in the next round.
+            until_s = time.monotonic() + AT_ONCE_S
+            for _ in range(profile.depth):
+                with subscription.handle:
+                    taken = subscription.handle.take_message(kind, True)
+                if not taken:
+                    return
+                take(taken[0])
+                if time.monotonic() >= until_s:
+                    return
+
+        def take_with_all(data: bytes) -> None:
+            take(data)
+            take_all()
+
+        first = take_with_all if at_once else take
+        subscription = self._node.create_subscription(kind, topic, first, profile, raw=True)
+        if at_once:
+            self._waiting.append(take_all)
         if source:
             self.inputs[source] = Input(subscription.topic_name, type_name(kind), profile)

@@ -43,7 +43,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
-from smoothness_monitor import convert, qos  # noqa: E402
+from smoothness_monitor import convert, qos, subscribe  # noqa: E402
 from smoothness_monitor.convert import distinct  # noqa: E402
 from smoothness_monitor.faults.garbage import Garbler  # noqa: E402
 from smoothness_monitor.graph import Input, silences  # noqa: E402
@@ -611,6 +611,67 @@ def test_bytes_that_are_no_message_are_passed_over(graph):
     subscription.callback(b"")
     assert said == refused == []
     assert graph.around.newest.permit
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def queue_of(graph, count, said):
+    """Let messages wait for a subscription of the monitor's kind; return it and what it takes."""
+    node = graph.monitor
+    bounded = Bounded(node, node._guard)
+    bounded.subscribe(Header, "queue", said.append, qos.INPUT, most_bytes=1 << 16, at_once=True)
+    # Made later, so that what it has got has reached the other one too.
+    other = rclpy.create_node("witness")
+    witness = other.create_subscription(Header, "queue", lambda msg: None, qos.INPUT)
+    publisher = graph.around.create_publisher(Header, "queue", 200)
+    wait_for(lambda: publisher.get_subscription_count() == 2)
+    for number in range(count):
+        publisher.publish(Header(frame_id=str(number)))
+    came = []
+
+    def arrived():
+        with witness.handle:
+            taken = witness.handle.take_message(Header, False)
+        came.extend([taken[0].frame_id] if taken else [])
+        return len(came) == count
+
+    wait_for(arrived)
+    other.destroy_node()
+    return bounded
+
+
+def test_messages_that_wait_are_taken_all_at_once_in_order_without_an_executor(graph, monkeypatch):
+    """H5. On a busy host a second of them waited, and looked fresh."""
+    monkeypatch.setattr(subscribe, "AT_ONCE_S", 60.0)
+    said = []
+    queue_of(graph, 80, said).take_waiting()
+    assert [msg.frame_id for msg in said] == [str(number) for number in range(80)]
+
+
+def test_one_callback_takes_all_that_waits_behind_it(graph, monkeypatch):
+    """H5."""
+    monkeypatch.setattr(subscribe, "AT_ONCE_S", 60.0)
+    said = []
+    queue_of(graph, 80, said)
+    while not said:
+        graph.executor.spin_once(timeout_sec=0.05)
+    assert [msg.frame_id for msg in said] == [str(number) for number in range(80)]
+
+
+def test_a_topic_with_more_than_can_be_read_leaves_the_rest_for_later(graph, monkeypatch):
+    """H5. The stop is answered in between."""
+    monkeypatch.setattr(subscribe, "AT_ONCE_S", 0.0)
+    said = []
+    bounded = queue_of(graph, 20, said)
+    bounded.take_waiting()
+    assert [msg.frame_id for msg in said] == ["0"]
+    graph.until(lambda: len(said) == 20)
+    assert [msg.frame_id for msg in said] == [str(number) for number in range(20)]
 
 
 # -- what neither ends nor outlives the stop ------------------------------------------------------

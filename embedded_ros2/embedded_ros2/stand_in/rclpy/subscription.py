@@ -107,9 +107,40 @@ class Subscription(Entity):
         return bool(self._queue) and not self._destroyed
 
     def _take(self) -> Work | None:
+        found = self._next(self.msg_type, self.raw)
+        if found is None:
+            return None
+        value, extra, received_ns = found
+        callback = self._callback
+        if self._callback_type is Subscription.CallbackType.MessageOnly:
+            return functools.partial(callback, value)
+        info = self._info(extra, received_ns)
+        return lambda: callback(value, info)
+
+    def take_message(self, pymsg_type: Any, raw: bool) -> tuple[Any, MessageInfo] | None:
+        """Take the oldest message that waits, as `handle.take_message` does in rclpy.
+
+        Args:
+            pymsg_type: Type of the message.
+            raw: Whether to return its bytes.
+
+        Returns:
+            The message and what a callback may get beside it; None when none waits.
+        """
+        found = self._next(pymsg_type, raw)
+        if found is None:
+            return None
+        value, extra, received_ns = found
+        return value, self._info(extra, received_ns)
+
+    def _next(self, msg_type: Any, raw: bool) -> tuple[Any, bytes, int] | None:
+        """Take the oldest message that can be read, with its attachment and when it came."""
         endpoint = self._endpoint
-        while self._queue and endpoint is not None and not self._destroyed:
-            sample, received_ns = self._queue.popleft()
+        while endpoint is not None and not self._destroyed:
+            try:
+                sample, received_ns = self._queue.popleft()
+            except IndexError:
+                return None
             found = endpoint.read(sample)
             if found is None:
                 continue
@@ -118,25 +149,24 @@ class Subscription(Entity):
             if self._lost is not None:
                 sent = attachment.decode(extra)
                 self._lost._count(sent.gid, sent.sequence)
-            if not self.raw:
+            if not raw:
                 try:
-                    value = cdr.deserialize(value, self.msg_type)
+                    value = cdr.deserialize(value, msg_type)
                 except cdr.CdrError:
                     endpoint.network.counters.malformed_samples += 1
                     continue
             self._received += 1
-            callback = self._callback
-            if self._callback_type is Subscription.CallbackType.MessageOnly:
-                return functools.partial(callback, value)
-            sent = attachment.decode(extra)
-            info = {
-                "source_timestamp": sent.time_ns,
-                "received_timestamp": received_ns,
-                "publication_sequence_number": sent.sequence,
-                "reception_sequence_number": self._received,
-            }
-            return lambda: callback(value, info)
+            return value, extra, received_ns
         return None
+
+    def _info(self, extra: bytes, received_ns: int) -> MessageInfo:
+        sent = attachment.decode(extra)
+        return {
+            "source_timestamp": sent.time_ns,
+            "received_timestamp": received_ns,
+            "publication_sequence_number": sent.sequence,
+            "reception_sequence_number": self._received,
+        }
 
     def get_publisher_count(self) -> int:
         """Return how many publishers the topic has."""

@@ -68,6 +68,8 @@ class Account:
         lost: How many plans one after the other never ran, though the controller went on.
         held: The plan at whose end the controller holds by itself, None when it does not.
         foreign_cycles: How many messages in a row told of a motion that was never sent.
+        adopted_sent_ns: ROS time at which the plan was sent that the controller turned to in its
+            newest cycle, None when it went on with what it ran.
     """
 
     def __init__(self, names: tuple[str, ...], timeout_ns: int) -> None:
@@ -92,6 +94,9 @@ class Account:
         # Plans sent that the controller may still turn to, oldest first.
         self._under_way: list[Plan] = []
         self._sent_ns = self._sent_steady_ns = 0
+        # When they were sent, by their starts.
+        self._sent_at: dict[int, int] = {}
+        self.adopted_sent_ns: int | None = None
         self.lost = 0
         self.foreign_cycles = 0
 
@@ -119,6 +124,7 @@ class Account:
         self.cycle = Cycle(
             message.stamp_ns, time_ns, position, velocity, acceleration, verdict, reference
         )
+        self.adopted_sent_ns = None
         if self._under_way and not foreign:
             self._drop_those_gone_by(self.running.plan, time_ns)
         return self.cycle
@@ -126,6 +132,8 @@ class Account:
     def _drop_those_gone_by(self, running: Plan, time_ns: int) -> None:
         """Forget what the controller turned to, or was heard to pass by."""
         ran = next((i for i, plan in enumerate(self._under_way) if plan is running), -1)
+        if ran >= 0:
+            self.adopted_sent_ns = self._sent_at.get(running.start_ns)
         if ran == len(self._under_way) - 1:
             self.lost = 0
         ahead = self._under_way[ran + 1 :]
@@ -184,6 +192,8 @@ class Account:
         self.running.sent(plan, now_ns)
         self.newest = plan
         self._under_way.append(plan)
+        starts = (each.start_ns for each in self._under_way)
+        self._sent_at = {start_ns: self._sent_at.get(start_ns, ros_ns) for start_ns in starts}
         self._sent_ns, self._sent_steady_ns = ros_ns, now_ns
 
     def rebase(self) -> None:
@@ -217,7 +227,9 @@ class Account:
         """The newest plan that the controller may still turn to."""
         return self._under_way[-1] if self._under_way else None
 
-    def common(self, now_ns: int, overlap_ns: int) -> tuple[Plan, int]:
+    def common(
+        self, now_ns: int, overlap_ns: int, *, delivery_ns: int = ADOPTED_NS
+    ) -> tuple[Plan, int]:
         """Return what a brake has to continue, and for how long.
 
         It is to fit whatever the controller may be running. Where that parts before a brake could
@@ -229,18 +241,19 @@ class Account:
         Args:
             now_ns: ROS time.
             overlap_ns: How long the running motion is to go on.
+            delivery_ns: How long delivery takes at most, by what was seen of it.
         """
         assert self.cycle is not None
         running, *others = self.may_run
         if not others:
             return running, overlap_ns
         heard_ns = self.cycle.time_ns
-        if heard_ns >= max(self._sent_ns, now_ns - HEARD_NS - ADOPTED_NS) + ADOPTED_NS:
+        if heard_ns >= max(self._sent_ns + delivery_ns, now_ns - max(HEARD_NS, delivery_ns)):
             # It had the time to turn to the newest one, and did not.
             return running, overlap_ns
         newest = others[-1]
         parts_ns = min(part_ns(newest, plan) for plan in (running, *others[:-1]))
-        if parts_ns >= now_ns + ADOPTED_NS:
+        if parts_ns >= now_ns + delivery_ns:
             return newest, min(overlap_ns, parts_ns - now_ns)
         return newest, overlap_ns
 

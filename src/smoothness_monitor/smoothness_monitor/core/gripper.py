@@ -145,7 +145,9 @@ class GripperAccount:
         running = [] if self.running is None else [self.running]
         return [*running, *self._under_way]
 
-    def common(self, now_ns: int, overlap_ns: int) -> tuple[GripperPlan, int] | None:
+    def common(
+        self, now_ns: int, overlap_ns: int, *, delivery_ns: int = ADOPTED_NS
+    ) -> tuple[GripperPlan, int] | None:
         """Return what a hold has to continue, and for how long; None when nothing was sent.
 
         It is to fit whatever the controller may be running, as `Account.common` says.
@@ -153,19 +155,20 @@ class GripperAccount:
         Args:
             now_ns: ROS time.
             overlap_ns: How long the running motion is to go on.
+            delivery_ns: How long delivery takes at most, by what was seen of it.
         """
         if not self._under_way:
             sent = any(plan is self.running for plan in self._sent)
             return (self.running, overlap_ns) if sent and self.running is not None else None
         # As for the arm: what was heard a while ago does not tell that the newest was lost.
-        since_ns = max(self._sent_ns, now_ns - HEARD_NS - ADOPTED_NS)
-        if self.running is not None and self.stamp_ns >= since_ns + ADOPTED_NS:
+        since_ns = max(self._sent_ns + delivery_ns, now_ns - max(HEARD_NS, delivery_ns))
+        if self.running is not None and self.stamp_ns >= since_ns:
             return self.running, overlap_ns
         newest = self._under_way[-1]
         parted_ns = min(
             (parts_ns(newest, plan) for plan in self.may_run[:-1]), default=now_ns + overlap_ns
         )
-        if parted_ns >= now_ns + ADOPTED_NS:
+        if parted_ns >= now_ns + delivery_ns:
             return newest, min(overlap_ns, parted_ns - now_ns)
         return newest, overlap_ns
 

@@ -93,12 +93,20 @@ class Ladder:
         """Take in whether the deactivation, or the driver's hold, was carried out."""
         self._answer = done
 
-    def step(self, now_ns: int, findings: Findings) -> Deed:
-        """Move on; call it until it returns NOTHING, LATCH or GIVE_UP."""
+    def step(self, now_ns: int, findings: Findings, *, late_ns: int = 0, way_ns: int = 0) -> Deed:
+        """Move on; call it until it returns NOTHING, LATCH or GIVE_UP.
+
+        Args:
+            now_ns: The monitor's own clock.
+            findings: What is known of the arm.
+            late_ns: How long ago that was.
+            way_ns: How long a trajectory is on its way before the arm can do what it says.
+        """
+        since_ns = now_ns - self._began_ns
+        now_ns -= late_ns
         self.has_run = self.has_run or findings.runs
         if self._stands(findings):
             return Deed.LATCH
-        since_ns = now_ns - self._began_ns
         if self.rung <= Rung.BRAKE_AS_GOAL:
             if now_ns >= self._deadline_ns:
                 return self._deactivate(now_ns, self._missing(findings))
@@ -108,7 +116,8 @@ class Ladder:
             if not self._resent and since_ns >= self._times.resend_ns:
                 self._resent = True
                 return Deed.RESEND
-            if self.rung is Rung.BRAKE and since_ns >= self._times.goal_ns:
+            unheard_ns = since_ns - late_ns - way_ns
+            if self.rung is Rung.BRAKE and unheard_ns >= self._times.goal_ns:
                 self.rung = Rung.BRAKE_AS_GOAL
                 self.why = "the controller does not run the brake"
                 return Deed.BRAKE_AS_GOAL

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,6 +43,7 @@ from smoothness_monitor.core.inputs import (
     stamp_problem,
 )
 from smoothness_monitor.core.instrument import Instrument, Smoothness
+from smoothness_monitor.core.link import LONGEST_LEAD_NS, MARGIN_NS, Link
 from smoothness_monitor.core.slowdown import Slowdown
 from smoothness_monitor.core.stop import Lock, Phase, Sight, Stop
 from smoothness_monitor.core.types import (
@@ -115,6 +117,7 @@ class Monitor:
         )
         self._clock = OwnClock(config.tick_credit_s)
         self._watch = ClockWatch(nanoseconds(config.clock_step_s))
+        self._link = Link()
         self._uncompared_ns: int | None = None
         # That the clock was set, in words, and until when that waits for the controller's word.
         self._step = "", 0
@@ -192,11 +195,11 @@ class Monitor:
             self.robot.gripper,
             self.gripper,
             now_ns=now.ros_ns,
-            overlap_ns=self._check.min_overlap_ns,
+            overlap_ns=self._lead_ns,
             step=self.config.gripper_step_rad,
         )
         if decision.plan is None:
-            self._refuse(decision.reason, decision.trips, now)
+            self._refuse(decision.reason + self._hint_at_the_link(), decision.trips, now)
         else:
             self.gripper.sent(decision.plan, now.ros_ns)
             self._out.gripper.append(Trajectory.of_gripper(decision.plan))
@@ -214,7 +217,11 @@ class Monitor:
             self._explain("controller_state", f"messages come, but {problem}")
         if not self._usable("controller_state", self._controller, stamp_ns, problem, now):
             return self._out.take()
-        cycle = self.account.observe(message, reference, self._clock.now_ns)
+        own_ns = self._clock.now_ns
+        self._link.heard(stamp_ns, now.ros_ns, own_ns)
+        cycle = self.account.observe(message, reference, own_ns)
+        if self.account.adopted_sent_ns is not None:
+            self._link.adopted(self.account.adopted_sent_ns, stamp_ns, own_ns)
         if self._step[0]:
             self._trip_for_a_step(now)
         lost = cycle.verdict.kind is Acknowledged.LOST
@@ -601,6 +608,7 @@ class Monitor:
         back_s = stream.backwards_s(stamp_ns)
         if back_s:
             self.detectors.clock_skew.begin_anew()
+            self._link.clear()
         if back_s and (self._watch.suspected or self._step[0]):
             self._step = f"ROS time was set: {source} went back by {back_s:.3f} s with it", 0
             self._trip_for_a_step(now)
@@ -674,7 +682,7 @@ class Monitor:
         self._waiting = None
         if decision.plan is None:
             self._believe(trajectory, decision.trips)
-            hint = "" if decision.trips else self._hint_at_clocks(now)
+            hint = "" if decision.trips else self._hint_at_the_link() or self._hint_at_clocks(now)
             self._refuse(decision.reason + hint, decision.trips, now)
             return
         own_ns = self._clock.now_ns
@@ -712,7 +720,22 @@ class Monitor:
             ),
             self._limits,
             now_ns=now.ros_ns,
-            config=self._check,
+            config=replace(self._check, min_overlap_ns=self._lead_ns),
+        )
+
+    @property
+    def _lead_ns(self) -> int:
+        """For how long a plan that comes now has to continue what may run."""
+        return self._link.lead_ns(self._check.min_overlap_ns, self._clock.now_ns)
+
+    def _hint_at_the_link(self) -> str:
+        """Say why a plan must leave what runs later than usual, empty when it need not."""
+        if self._lead_ns <= self._check.min_overlap_ns:
+            return ""
+        delay_s = self._link.delay_ns(self._clock.now_ns) * 1e-9
+        return (
+            f"; the link to the controller is seen to take {delay_s:.2f} s: let this host and the "
+            "network keep up, synchronise the clocks of the hosts, or plan further ahead"
         )
 
     def _believe(self, trajectory: Trajectory, trips: str) -> None:
@@ -771,7 +794,7 @@ class Monitor:
         # A controller whose parameters are wrong may step at the start of any trajectory.
         wrong = self.detectors.controller_parameters.present
         if self.state is State.READY and self._waiting is None and not wrong:
-            self._slowdown.advance(self._limits, now, self._clock.now_ns)
+            self._slowdown.advance(self._limits, now, self._clock.now_ns, self._lead_ns)
 
     # -- trips and the stop ----------------------------------------------------------------------
 
@@ -861,7 +884,9 @@ class Monitor:
 
     def _blind(self, now: Now) -> Sight:
         """Return the sight of a monitor that cannot rely on anything it computes."""
-        return Sight(now, self._clock.now_ns, 0, self._limits, False, False, False, None)
+        lead_ns = nanoseconds(self.config.stop_overlap_s)
+        own_ns = self._clock.now_ns
+        return Sight(now, own_ns, 0, 0, lead_ns, self._limits, False, False, False, None)
 
     def _first_cause(self) -> str:
         return next(iter(self._causes), "")
@@ -873,20 +898,29 @@ class Monitor:
         stepped = "clock_step" in self._causes
         clocks = self.detectors.clock_skew
         late_s = 0.0
+        link_ns = self._link.delay_ns(own_ns)
         # A trajectory is run by the controller's clock, so the stop goes by that one. But one that
         # seems to be a little behind may as well be heard late: a brake for its past would step,
         # and one for now goes on for a little longer.
         if stepped and controllers_ns is not None:
-            now = Now(controllers_ns, now.steady_ns)
+            # What was seen of the link was seen on another clock.
+            now, link_ns = Now(controllers_ns, now.steady_ns), 0
         elif clocks.present:
             behind_s = clocks.behind_s("controller_state")
             late_s = min(clocks.late_s("controller_state"), LATEST_WORD_S)
             if not (0.0 <= behind_s <= self.config.clock_skew_s):
                 now = Now(now.ros_ns - nanoseconds(behind_s), now.steady_ns)
+                link_ns = nanoseconds(late_s)
+        lead_ns = nanoseconds(self.config.stop_overlap_s)
+        if link_ns + MARGIN_NS > lead_ns:
+            late_s = max(late_s, min(link_ns * 1e-9, LATEST_WORD_S))
+            lead_ns = min(link_ns + MARGIN_NS, LONGEST_LEAD_NS)
         return Sight(
             now=now,
             own_ns=own_ns,
             late_ns=nanoseconds(late_s),
+            link_ns=link_ns,
+            lead_ns=lead_ns,
             limits=self._limits,
             controller_fresh=(
                 self._controller.age_s(own_ns) <= self.config.controller_state_stale_s
@@ -921,6 +955,7 @@ class Monitor:
             # and a brake has to go by that.
             self._step = set_by(step_ns), self._clock.now_ns + STEP_SEEN_NS
             self.detectors.clock_skew.begin_anew()
+            self._link.clear()
         elif tick and self._clock.now_ns >= self._step[1]:
             self._trip_for_a_step(now)
         overrun = self.detectors.overrun

@@ -209,13 +209,14 @@ class Slowdown:
 
     # -- what runs -------------------------------------------------------------------------------
 
-    def advance(self, limits: Limits, now: Now, own_ns: int) -> None:
+    def advance(self, limits: Limits, now: Now, own_ns: int, lead_ns: int = 0) -> None:
         """Send the plan that changes the rate of what runs, if one is due.
 
         Args:
             limits: The arm's.
             now: The clocks.
             own_ns: The monitor's own clock.
+            lead_ns: For how long what is sent now has to continue what runs, at least.
         """
         account = self._account
         if account.running is None or account.cycle is None:
@@ -230,7 +231,7 @@ class Slowdown:
             # Somebody else's: it has the speed that its sender wants.
             self._settled_for = plan
             return
-        splice = splice_ns(plan, now.ros_ns + self._overlap_ns)
+        splice = splice_ns(plan, now.ros_ns + max(self._overlap_ns, lead_ns))
         slow = made.scale == self.scaling if made is not None else plan in self._calm
         if splice >= plan.end_ns or slow:
             self._settled_for = plan

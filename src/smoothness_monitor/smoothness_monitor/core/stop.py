@@ -28,8 +28,10 @@ from smoothness_monitor.params import MonitorConfig
 
 # A stop that is driven off its brake brakes again, this many times; then the controller goes.
 MAX_BRAKES = 3
-# What is sent now reaches the controller in this time, in all but the rarest cases.
+# What is sent now reaches the controller in this time, unless the link is seen to be slower.
 DELIVERY_NS = 60_000_000
+# By how much a trajectory may be later than what was seen of the link.
+_LATER_NS = 30_000_000
 # A controller's cycle that is further than this from now is not late, its clock is another.
 OTHER_CLOCK_NS = 300_000_000
 # A stop that failed is tried again when the reference moves, so often at most.
@@ -70,6 +72,8 @@ class Sight:
         now: The clocks.
         own_ns: The monitor's own clock.
         late_ns: How late the controller is heard; what is known of it is of so long ago.
+        link_ns: Largest delay between the controller and this node that was seen lately.
+        lead_ns: For how long a brake has to continue what runs, at least.
         limits: Of the arm.
         controller_fresh: controller_state is not stale.
         joints_fresh: joint_states is not stale.
@@ -80,11 +84,23 @@ class Sight:
     now: Now
     own_ns: int
     late_ns: int
+    link_ns: int
+    lead_ns: int
     limits: Limits
     controller_fresh: bool
     joints_fresh: bool
     joints_rest: bool
     measured: FloatArray | None
+
+    @property
+    def way_ns(self) -> int:
+        """How much longer than usual a trajectory is on its way."""
+        return max(0, min(self.link_ns, self.lead_ns) - DELIVERY_NS)
+
+    @property
+    def delivery_ns(self) -> int:
+        """In which time what is sent now reaches the controller, by what was seen."""
+        return max(DELIVERY_NS, min(self.link_ns + _LATER_NS, self.lead_ns))
 
 
 class Stop:
@@ -152,8 +168,8 @@ class Stop:
         self._brakes += 1
         self.phase = Phase.STOPPING
         self._ladder = self._doubts_until_ns = None
-        now_ns, overlap_ns = sight.now.ros_ns, nanoseconds(self._config.stop_overlap_s)
-        commanded = self._gripper.common(now_ns, overlap_ns)
+        now_ns = sight.now.ros_ns
+        commanded = self._gripper.common(now_ns, sight.lead_ns, delivery_ns=sight.delivery_ns)
         if commanded is not None:
             running, overlap_ns = commanded
             hold = brakes.hold_gripper(
@@ -178,7 +194,13 @@ class Stop:
         lasts_ns = 0 if plan is None else plan.end_ns - sight.now.ros_ns
         self._ladder = Ladder(plan, self._times, now_ns=sight.own_ns, lasts_ns=lasts_ns)
         if plan is not None:
-            self._note(Rung.BRAKE, "sent", sight)
+            sent = "sent"
+            if sight.lead_ns > nanoseconds(self._config.stop_overlap_s):
+                sent += (
+                    f"; it begins {sight.lead_ns * 1e-9:.2f} s from now, for the link to the "
+                    f"controller is seen to take {sight.link_ns * 1e-9:.2f} s"
+                )
+            self._note(Rung.BRAKE, sent, sight)
         self.advance(sight)
 
     def advance(self, sight: Sight) -> None:
@@ -194,7 +216,12 @@ class Stop:
                 self._without_brake(error, sight)
         ladder = self._ladder
         while self.phase is Phase.STOPPING and ladder is not None:
-            deed = ladder.step(sight.own_ns - sight.late_ns, self._findings(ladder, sight))
+            deed = ladder.step(
+                sight.own_ns,
+                self._findings(ladder, sight),
+                late_ns=sight.late_ns,
+                way_ns=sight.way_ns,
+            )
             if deed is Deed.NOTHING:
                 return
             self._do(deed, ladder, sight)
@@ -325,7 +352,7 @@ class Stop:
 
         A brake leaves what runs early where two plans were under way that part early.
         """
-        if sight.now.ros_ns + DELIVERY_NS <= self._leaves_ns:
+        if sight.now.ros_ns + max(DELIVERY_NS, sight.link_ns) <= self._leaves_ns:
             return False
         plan = self._send_brake(sight)
         if plan is None:
@@ -380,13 +407,13 @@ class Stop:
 
     def _send_brake(self, sight: Sight) -> Plan | None:
         """Send the brake; return the plan that now stops the arm, None when there is none."""
-        account, config = self._account, self._config
+        account = self._account
         cycle, running = account.cycle, account.running
         assert cycle is not None
         assert running is not None
         foreign = account.foreign
-        now_ns, overlap_ns = sight.now.ros_ns, nanoseconds(config.stop_overlap_s)
-        base, overlap_ns = account.common(now_ns, overlap_ns)
+        now_ns = sight.now.ros_ns
+        base, overlap_ns = account.common(now_ns, sight.lead_ns, delivery_ns=sight.delivery_ns)
         self._leaves_ns = now_ns + overlap_ns
         state_ns = cycle.time_ns
         if abs(state_ns - sight.now.ros_ns) > OTHER_CLOCK_NS:
