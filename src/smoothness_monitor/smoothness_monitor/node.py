@@ -134,11 +134,10 @@ class SmoothnessMonitor(Node):
         state = partial(bounded.subscribe, most_bytes=STATE_BYTES)
         arms = partial(state, profile=qos.INPUT, at_once=True)
         cycle = JointTrajectoryControllerState
-        take = self._on_controller_state
+        take, driver = self._on_controller_state, config.driver_states_topic
         arms(cycle, f"{arm}/controller_state", take, source="controller_state")
         arms(cycle, f"{gripper}/controller_state", self._on_gripper_state)
-        joints, driver = self._on_joint_states, config.driver_states_topic
-        arms(JointState, "joint_states", joints, source="joint_states")
+        arms(JointState, "joint_states", self._on_joint_states, source="joint_states")
         policy = "vla_policy_node/status"
         state(PolicyStatus, policy, self._on_policy, qos.HEARTBEAT, source="policy")
         if driver:

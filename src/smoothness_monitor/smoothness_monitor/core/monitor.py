@@ -682,7 +682,7 @@ class Monitor:
         self._waiting = None
         if decision.plan is None:
             self._believe(trajectory, decision.trips)
-            hint = "" if decision.trips else self._hint_at_the_link() or self._hint_at_clocks(now)
+            hint = "" if decision.trips else self._hint_at_the_link() + self._hint_at_clocks(now)
             self._refuse(decision.reason + hint, decision.trips, now)
             return
         own_ns = self._clock.now_ns
@@ -733,10 +733,7 @@ class Monitor:
         if self._lead_ns <= self._check.min_overlap_ns:
             return ""
         delay_s = self._link.delay_ns(self._clock.now_ns) * 1e-9
-        return (
-            f"; the link to the controller is seen to take {delay_s:.2f} s: let this host and the "
-            "network keep up, synchronise the clocks of the hosts, or plan further ahead"
-        )
+        return f"; the link to the controller is seen to take {delay_s:.2f} s"
 
     def _believe(self, trajectory: Trajectory, trips: str) -> None:
         """Remember a sound plan that is refused while others may not know what runs."""
