@@ -1,20 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 import ast
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import vla_policies
-from vla_policies import Policy, PolicyError, available, load_policy, registry
+from vla_policies import (
+    FeatureSpec,
+    Kind,
+    Policy,
+    PolicyError,
+    PolicySpec,
+    TrainingSpan,
+    available,
+    load_policy,
+    registry,
+)
+
+STATE = FeatureSpec("observation.state", Kind.STATE, (2,), "rad", ("a", "b"))
+IMAGE = FeatureSpec("observation.images.front", Kind.IMAGE, (None, None, 3))
+SPEC = PolicySpec("still 1", (STATE, IMAGE), ("a", "b"), "rad", 0.1, 10)
 
 
 class Still:
     """A policy of another package."""
 
-    spec = None
+    spec = SPEC
 
     def reset(self):
         pass
@@ -24,6 +40,11 @@ class Still:
 
     def close(self):
         pass
+
+
+class SimpleStill(Still):
+    def __init__(self, spec):
+        self.spec = spec
 
 
 @pytest.fixture
@@ -79,6 +100,142 @@ def test_a_factory_that_returns_something_else_is_refused(register):
     register([("wrong", "elsewhere:make")], make=lambda options: 7)
     with pytest.raises(PolicyError, match="returned a int"):
         load_policy("wrong", {})
+
+
+def raising(error):
+    def make(options):
+        raise error
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("speed is 3\nor 4"),
+        KeyError("gain"),
+        ZeroDivisionError(),
+        SystemExit(4),
+        RecursionError("deep"),
+        MemoryError(),
+        TypeError("make() takes 0 positional arguments but 1 was given"),
+    ],
+)
+def test_a_factory_that_raises_is_an_error_of_one_line_with_the_place(register, error):
+    register([("wrong", "elsewhere:make")], make=raising(error))
+    with pytest.raises(PolicyError, match=r"policy wrong: elsewhere:make failed with ") as seen:
+        load_policy("wrong", {})
+    assert type(error).__name__ in str(seen.value)
+    assert "test_policy_registry.py:" in str(seen.value)
+    assert "\n" not in str(seen.value)
+
+
+def test_an_error_that_the_factory_words_itself_stays_as_it_is(register):
+    register([("wrong", "elsewhere:make")], make=raising(PolicyError("rows: is 0; write 1")))
+    with pytest.raises(PolicyError, match=r"^rows: is 0; write 1$"):
+        load_policy("wrong", {})
+
+
+@pytest.mark.parametrize("text", ["1 / 0", "def broken(:", "raise SystemExit", "import nowhere_a"])
+def test_a_module_that_cannot_be_run_is_an_error_of_one_line(
+    register, monkeypatch, tmp_path, text
+):
+    (tmp_path / "broken_policy.py").write_text(f"{text}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    register([("broken", "broken_policy:make")])
+    with pytest.raises(PolicyError, match=r"policy broken: .*broken_policy:make") as seen:
+        load_policy("broken", {})
+    assert "\n" not in str(seen.value)
+
+
+def test_what_is_no_factory_is_refused(register):
+    register([("wrong", "elsewhere:make")], make={"spec": SPEC})
+    with pytest.raises(PolicyError, match="elsewhere:make is a dict; register a function"):
+        load_policy("wrong", {})
+
+
+def test_a_policy_whose_spec_raises_is_an_error_of_one_line(register):
+    class Moody(Still):
+        @property
+        def spec(self):
+            raise RuntimeError("not today")
+
+    register([("moody", "elsewhere:make")], make=lambda options: Moody())
+    with pytest.raises(PolicyError, match="failed with RuntimeError: not today"):
+        load_policy("moody", {})
+
+
+SPAN = TrainingSpan((0.0,), (1.0,), (0.0,), (1.0,), (1.0,), (0.0,), "action.units")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dt_s": "0.1"}, r"dt_s is '0.1'; give the time between two rows in s"),
+        ({"dt_s": 0}, "dt_s is 0;"),
+        ({"dt_s": -0.1}, "dt_s is -0.1;"),
+        ({"dt_s": float("nan")}, "dt_s is nan;"),
+        ({"dt_s": float("inf")}, "dt_s is inf;"),
+        ({"dt_s": True}, "dt_s is True;"),
+        ({"dt_s": None}, "dt_s is None;"),
+        ({"policy_id": None}, "policy_id is None; give a text"),
+        ({"policy_id": ""}, "policy_id is ''; give a text"),
+        ({"policy_id": 7}, "policy_id is 7; give a text"),
+        ({"chunk_size": 0}, "chunk_size is 0; give the rows of an action"),
+        ({"chunk_size": 10.0}, "chunk_size is 10.0;"),
+        ({"chunk_size": 10**9}, "chunk_size is 1000000000;"),
+        ({"chunk_size": None}, "chunk_size is None;"),
+        ({"joint_names": ("a", "a")}, "joint_names has 'a' more than once; name each joint once"),
+        ({"joint_names": ()}, "joint_names are empty"),
+        ({"joint_names": ["a", "b"]}, r"joint_names is \['a', 'b'\]; give a tuple"),
+        ({"joint_names": ("a", None)}, "joint_names is .*; give a tuple of names"),
+        ({"joint_names": None}, "joint_names is None;"),
+        ({"units": "degrees"}, "units is 'degrees'; write 'deg'"),
+        ({"units": "radians"}, "units is 'radians'; write 'rad'"),
+        ({"units": None}, "units is None; write 'rad' or 'deg'"),
+        ({"units": ["rad"]}, r"units is \['rad'\];"),
+        ({"observation": None}, "observation is None; give a tuple of FeatureSpec"),
+        ({"observation": ({"name": "x"},)}, "observation has .* in it; give a tuple of Feature"),
+        ({"observation": (STATE, STATE)}, "observation has 'observation.state' more than once"),
+        ({"observation": (replace(STATE, units="degrees"),)}, "units is 'degrees'; write 'deg'"),
+        ({"observation": (replace(STATE, shape=2),)}, r"shape is 2; give \(N,\)"),
+        ({"observation": (replace(STATE, shape=(0,)),)}, r"shape is \(0,\); give"),
+        ({"observation": (replace(IMAGE, shape=(3,)),)}, r"give \(H, W, 3\)"),
+        ({"observation": (replace(STATE, kind="state"),)}, "kind is 'state'; write Kind.IMAGE"),
+        ({"observation": (replace(STATE, name=None),)}, "name is None; give a text"),
+        ({"observation": (replace(STATE, names=("a",)),)}, "1 names for 2 elements"),
+        ({"observation": (replace(STATE, span=SPAN),)}, "give a finite number for each element"),
+        ({"span": 3}, "span is 3; give a TrainingSpan"),
+        ({"notes": "a note"}, "notes are 'a note'; give a tuple of texts"),
+    ],
+)
+def test_a_spec_that_cannot_be_is_named_with_what_to_write(register, changes, said):
+    closed = []
+
+    class Wrong(Still):
+        spec = replace(SPEC, **changes)
+
+        def close(self):
+            closed.append(True)
+
+    register([("wrong", "elsewhere:make")], make=lambda options: Wrong())
+    with pytest.raises(PolicyError, match=rf"policy wrong: its spec's .*{said}") as seen:
+        load_policy("wrong", {})
+    assert "\n" not in str(seen.value)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("spec", [None, {"policy_id": "x"}, "a spec", PolicySpec])
+def test_what_is_no_spec_is_named(register, spec):
+    register([("wrong", "elsewhere:make")], make=lambda options: SimpleStill(spec))
+    with pytest.raises(PolicyError, match=r"policy wrong: its spec is .*PolicySpec$"):
+        load_policy("wrong", {})
+
+
+def test_numbers_of_numpy_are_numbers(register):
+    spec = replace(SPEC, dt_s=np.float32(0.1), chunk_size=np.int64(10))
+    register([("still", "elsewhere:make")], make=lambda options: SimpleStill(spec))
+    assert load_policy("still", {}).spec is spec
 
 
 def test_two_packages_with_one_name_are_refused(register):

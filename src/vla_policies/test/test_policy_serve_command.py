@@ -95,6 +95,42 @@ def test_what_is_served_may_be_a_name_a_contract_or_a_checkpoint(contract, tmp_p
         find(str(tmp_path / "motion.yaml"), {})
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            "def make(options):\n    raise KeyError('gain')\n",
+            "mine:make failed with KeyError: 'gain' at ",
+        ),
+        ("raise RuntimeError('no licence')\n", "importing mine:make failed with RuntimeError"),
+        (
+            "import types\ndef nothing(*_): pass\ndef make(options):\n    return types."
+            "SimpleNamespace(spec=None, reset=nothing, infer=nothing, close=nothing)\n",
+            "its spec is None; it must be a vla_policies.PolicySpec",
+        ),
+    ],
+)
+def test_a_policy_of_somebody_else_that_is_wrong_is_one_line(tmp_path, lines, said):
+    (tmp_path / "mine.py").write_text(lines)
+    info = tmp_path / "mine-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vla_policies]\nmine = mine:make\n")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-m", "vla_policies.cli", "serve", "mine", "--port", "0"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("vla-policy: policy mine: ")
+    assert said in line
+
+
 def test_a_folder_that_lerobot_did_not_write_is_named(tmp_path):
     options = {"checkpoint": str(tmp_path), "dt_s": 0.1, "joints": {"a": "rad"}}
     with pytest.raises(PolicyError, match=r"holds no config\.json"):

@@ -39,7 +39,7 @@ from vla_policies.smolvla.units import JointUnits, read_units
 NAME = "lerobot"
 ACTION = "action"
 JOIN = (
-    "join the shards: python3 -c \"import glob, sys; from safetensors.torch import load_file, "
+    'join the shards: python3 -c "import glob, sys; from safetensors.torch import load_file, '
     "save_file; d = sys.argv[1]; save_file({k: v for f in glob.glob(d + '/model-*.safetensors') "
     "for k, v in load_file(f).items()}, d + '/model.safetensors', {'format': 'pt'})\""
 )

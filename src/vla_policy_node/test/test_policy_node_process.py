@@ -183,7 +183,10 @@ def run(environment) -> Callable[[list[str]], tuple[int, list[str]]]:
     return start
 
 
+FAST = "walker:make failed with ValueError: could not convert string to float: 'fast' at "
 MISTAKES = [
+    ("  options: {factor: 1.0}", "  options: {factor: fast}", FAST),
+    ("  options: {factor: 1.0}", "  options: {factor: fast}\n  process: own", FAST),
     ("  name: walker", "  name: wanderer", "there is no policy 'wanderer'"),
     (
         "\n  joints: [shoulder_pan,",

@@ -212,9 +212,7 @@ def read_header(folder: Path, shapes: Shapes, config: SmolVLAConfig) -> WeightsH
                 types |= {name: str(part.get_dtype()) for name, part in slices.items()}
                 metadata |= dict(file.metadata() or {})
         except (SafetensorError, OSError) as error:
-            raise PolicyError(
-                f"{each}: is damaged ({error}); copy the checkpoint again"
-            ) from None
+            raise PolicyError(f"{each}: is damaged ({error}); copy the checkpoint again") from None
         for name in slices:
             if places.setdefault(name, each) != each:
                 raise PolicyError(f"{each}: holds {name}, which {places[name].name} holds too")
