@@ -18,7 +18,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
-PACKAGES := vla_msgs smooth_motion vla_policies vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup
+PACKAGES := vla_msgs smooth_motion vla_policies smolvla vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
@@ -69,12 +69,11 @@ part-noble: PORT = 7454
 part-jammy: PORT = 7455
 
 # What needs torch is tested where torch is, in the part `policy`.
-POLICY_TESTS := $(wildcard src/vla_policies/test/test_smolvla_*.py)
-part-vla_policies: LEFT_OUT = $(addprefix --ignore=,$(POLICY_TESTS))
+POLICY_TESTS := src/smolvla/test
 $(OWN_PARTS:%=part-%): part-%:
-	@$(call tested,$(BIN)/python,src/$*/test $(LEFT_OUT))
+	@$(call tested,$(BIN)/python,src/$*/test)
 part-others:
-	@$(call tested,$(BIN)/python,$(filter-out $(OWN_PARTS:%=src/%/test),$(wildcard src/*/test)) benchmarks/test)
+	@$(call tested,$(BIN)/python,$(filter-out $(OWN_PARTS:%=src/%/test) $(POLICY_TESTS),$(wildcard src/*/test)) benchmarks/test)
 # Without a port: it has tests of the setting that says it.
 part-embedded_ros2:
 	@$(call tested,$(BIN)/python,embedded_ros2/test)
@@ -183,13 +182,14 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs
 	touch $@
 
-$(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/%,$(SOURCES))
+$(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/% src/smolvla/%,$(SOURCES))
 	test -x $(POLICY_VENV)/bin/pip || $(PYTHON) -m venv $(POLICY_VENV)
 	rm -rf $(POLICY_VENV)/source
-	cp -R src/vla_policies $(POLICY_VENV)/source  # others read src meanwhile: no build in it
-	rm -rf $(POLICY_VENV)/source/build $(POLICY_VENV)/source/*.egg-info
+	mkdir $(POLICY_VENV)/source
+	cp -R src/vla_policies src/smolvla $(POLICY_VENV)/source  # others read src meanwhile: no build in it
+	rm -rf $(POLICY_VENV)/source/*/build $(POLICY_VENV)/source/*/*.egg-info
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
-		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source[smolvla]'
+		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source/smolvla[torch]'
 	rm -rf $(POLICY_VENV)/source
 	touch $@
 
@@ -201,7 +201,7 @@ $(POLICY_VENV)/.tools: $(POLICY_VENV)/.installed
 
 $(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
 	rm -rf $(@D)
-	$(POLICY_VENV)/bin/vla-policy make-tiny $(@D)
+	$(POLICY_VENV)/bin/smolvla make-tiny $(@D)
 
 .venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
 .venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)

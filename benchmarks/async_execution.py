@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How chunks of a remote flow policy meet, under latency and jitter: one table.
 
-    .venv-policy/bin/vla-policy make-tiny /tmp/tiny
+    .venv-policy/bin/smolvla make-tiny /tmp/tiny
     .venv/bin/python benchmarks/async_execution.py /tmp/tiny --python .venv-policy/bin/python
 
 A SmolVLA checkpoint is served by a process of its own; each answer takes at least a latency that

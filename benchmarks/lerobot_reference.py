@@ -20,11 +20,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
+from smolvla.config import ACTION
+from smolvla.shapes import _KNOWN, Shapes, TextShape
+from smolvla.tiny import TINY_SHAPES
+from smolvla.write import train_tokenizer, write_vlm
 from vla_policies.protocol import IMAGES, STATE
-from vla_policies.smolvla.config import ACTION
-from vla_policies.smolvla.shapes import _KNOWN, Shapes, TextShape
-from vla_policies.smolvla.tiny import TINY_SHAPES
-from vla_policies.smolvla.write import train_tokenizer, write_vlm
 
 SIZES = {"full": "HuggingFaceTB/SmolVLM2-500M-Video-Instruct", "tiny": "tiny"}
 

@@ -69,7 +69,7 @@ def main() -> int:
 def answer(arguments: argparse.Namespace, threads: int, environment: dict) -> tuple[float, float]:
     """Return wall and CPU time of an answer, ms."""
     command = [
-        sys.executable, "-m", "vla_policies.smolvla.measure", str(arguments.folder),
+        sys.executable, "-m", "smolvla.measure", str(arguments.folder),
         "--cameras", "1", "--rows", "16", "--repeats", "3", "--threads", str(threads),
     ]  # fmt: skip
     if not (arguments.folder / "bundle.json").is_file():

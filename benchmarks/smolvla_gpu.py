@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time SmolVLA on a GPU: computations recorded as CUDA graphs against one kernel after another.
 
-    pip install torch ./src/vla_policies[smolvla]
+    pip install torch ./src/smolvla[torch]
     python benchmarks/smolvla_gpu.py
 
 The weights are random, at the full size of smolvla_base, made in memory: no checkpoint is needed.
@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from vla_policies.smolvla.flow import integrate, times
-from vla_policies.smolvla.model import SmolVLA
-from vla_policies.smolvla.shapes import _KNOWN, Shapes, TextShape
-from vla_policies.smolvla.tiny import TINY_SHAPES, tiny_config
-from vla_policies.smolvla.torch_backend import TorchBackend
-from vla_policies.smolvla.weights import EXACT
+from smolvla.flow import integrate, times
+from smolvla.model import SmolVLA
+from smolvla.shapes import _KNOWN, Shapes, TextShape
+from smolvla.tiny import TINY_SHAPES, tiny_config
+from smolvla.torch_backend import TorchBackend
+from smolvla.weights import EXACT
 
 FULL = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
 TOKENS = 12

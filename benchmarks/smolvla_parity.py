@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from smolvla_scenes import JOINTS, TASK, random_scene
 
+from smolvla.checkpoint import read_checkpoint
+from smolvla.policy import make
+from smolvla.samples import pattern_noise, pattern_sample
+from smolvla.tiny import make_tiny
 from vla_policies import Observation
 from vla_policies.protocol import STATE
-from vla_policies.smolvla.checkpoint import read_checkpoint
-from vla_policies.smolvla.policy import make
-from vla_policies.smolvla.samples import pattern_noise, pattern_sample
-from vla_policies.smolvla.tiny import make_tiny
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time our SmolVLA against LeRobot 0.4.4 in bfloat16, on one random full-size checkpoint.
 
-    pip install lerobot==0.4.4 "transformers==4.57.*" num2words './src/vla_policies[convert]'
+    pip install lerobot==0.4.4 "transformers==4.57.*" num2words './src/smolvla[convert]'
     python benchmarks/smolvla_speed.py --work /tmp/smolvla_speed
 
 Each contender is a process of its own; they answer in turns, so that whatever else the machine
@@ -91,8 +91,8 @@ def prepare(arguments: argparse.Namespace) -> None:
     import lerobot_reference as lerobot
     import torch
 
-    from vla_policies.cli import main as vla_policy
-    from vla_policies.smolvla.samples import Sample, write_sample
+    from smolvla.cli import main as smolvla
+    from smolvla.samples import Sample, write_sample
 
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def prepare(arguments: argparse.Namespace) -> None:
             write_sample(observations / f"{index:03}.npz", sample)
     for precision in ("bfloat16", "mixed", "int8"):
         if not (arguments.work / precision).exists():
-            code = vla_policy(
+            code = smolvla(
                 ["convert", str(checkpoint), str(arguments.work / precision),
                  "--precision", precision, "--observations", str(observations),
                  "--threads", str(arguments.threads)]
@@ -239,7 +239,7 @@ class Worker:
 
 def work(arguments: argparse.Namespace) -> None:
     """Be a contender: answer the questions on stdin."""
-    from vla_policies.smolvla.measure import resident_mb
+    from smolvla.measure import resident_mb
 
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no reply
@@ -282,7 +282,7 @@ def contender(arguments: argparse.Namespace) -> Any:
         folder = arguments.work / f"{arguments.size}_bfloat16_3"
         return lerobot.Reference(folder, "float32" if chosen is None else "bfloat16")
 
-    from vla_policies.smolvla.policy import make
+    from smolvla.policy import make
 
     policies: dict[int, Any] = {}
     options = {

@@ -26,13 +26,7 @@ setup(
         "PyYAML>=5.4",
         "websockets>=15",
     ],
-    # What learned policies need; nodes and the other policies do not.
-    extras_require={
-        "test": ["pytest"],
-        "smolvla": ["torch", "safetensors", "tokenizers"],
-        "openvino": ["openvino", "safetensors", "tokenizers"],
-        "convert": ["torch", "openvino", "nncf", "safetensors", "tokenizers"],
-    },
+    extras_require={"test": ["pytest"]},
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",
@@ -45,7 +39,6 @@ setup(
             f"color_pick = {PACKAGE}.color_pick:make",
             f"replay = {PACKAGE}.replay:make",
             f"adversary = {PACKAGE}.adversary:make",
-            f"smolvla = {PACKAGE}.smolvla:make",
             f"remote = {PACKAGE}.remote:make",
             f"lerobot = {PACKAGE}.lerobot_adapter:make",
         ],

@@ -24,4 +24,5 @@ if grep -q '^Cython' "$constraints"; then pip Cython; fi
 
 pip --no-build-isolation "$work/src/smoothness_monitor"
 (cd "$work" && "$OLDPWD/$folder/bin/smoothness" --help >/dev/null)
-pip --no-build-isolation "$work/embedded_ros2[bag,vision]" "$work/src/vla_bringup[embedded]" hypothesis pytest
+pip --no-build-isolation "$work/embedded_ros2[bag,vision]" "$work/src/vla_bringup[embedded]" \
+    "$work/src/smolvla" hypothesis pytest

@@ -13,6 +13,7 @@ SRC = TOP / "src"
 MAY_IMPORT = {
     "smooth_motion": set(),
     "vla_policies": set(),
+    "smolvla": {"vla_policies"},
     "so100_driver": set(),
     "vla_sim": {"smooth_motion", "vla_policies", "vla_msgs"},
     "vla_policy_node": {"smooth_motion", "vla_policies", "vla_msgs"},
@@ -20,7 +21,7 @@ MAY_IMPORT = {
     "vla_bringup": {"smooth_motion", "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
-WITHOUT_ROS = ["smooth_motion", "vla_policies", "so100_driver"]
+WITHOUT_ROS = ["smooth_motion", "vla_policies", "smolvla", "so100_driver"]
 
 
 def modules(folder: Path) -> list[Path]:

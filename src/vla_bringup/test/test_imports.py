@@ -9,6 +9,7 @@ import pytest
 
 PACKAGES = [
     "embedded_ros2",
+    "smolvla",
     "smooth_motion",
     "smoothness_monitor",
     "vla_bringup",

@@ -86,7 +86,8 @@ def test_what_is_served_may_be_a_name_a_contract_or_a_checkpoint(contract, tmp_p
     assert find("replay", {"rows": 1}) == ("replay", {"rows": 1})
     name, options = find(str(contract), {"rows": 9})
     assert (name, options["rows"]) == ("replay", 9)
-    for kind, policy in (("smolvla", "smolvla"), ("act", "lerobot")):
+    # A policy that is called as the checkpoint's type runs it, else LeRobot.
+    for kind, policy in (("replay", "replay"), ("act", "lerobot")):
         folder = tmp_path / kind
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps({"type": kind}))
@@ -129,6 +130,14 @@ def test_a_policy_of_somebody_else_that_is_wrong_is_one_line(tmp_path, lines, sa
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("vla-policy: policy mine: ")
     assert said in line
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"type": null}', '{"type": ["act"]}'])
+def test_a_checkpoint_that_tells_no_type_cannot_be_served_by_its_folder(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(PolicyError, match="give the name of the policy that runs it") as caught:
+        find(str(tmp_path), {})
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_that_lerobot_did_not_write_is_named(tmp_path):

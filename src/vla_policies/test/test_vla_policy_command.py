@@ -18,35 +18,6 @@ def test_help_lists_every_verb_and_needs_no_model_library(capsys):
     assert all(verb in text for verb in VERBS)
 
 
-def test_make_tiny_writes_a_checkpoint_and_refuses_to_write_over_it(tmp_path, capsys):
-    for name in ("safetensors", "tokenizers"):
-        pytest.importorskip(name, reason=f"{name} is not installed: vla_policies[smolvla]")
-    folder = tmp_path / "tiny"
-    assert main(["make-tiny", str(folder), "--cameras", "top"]) == 0
-    assert (folder / "model.safetensors").is_file()
-    capsys.readouterr()
-    assert main(["make-tiny", str(folder)]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "holds something already" in error
-
-
-@pytest.mark.parametrize(
-    ("verb", "missing", "extra"),
-    [("make-tiny", "safetensors", "smolvla"), ("convert", "openvino", "convert")],
-)
-def test_a_missing_library_says_what_to_install(
-    tmp_path, capsys, monkeypatch, verb, missing, extra
-):
-    for name in [name for name in sys.modules if name.startswith("vla_policies.smolvla.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, missing, None)
-    assert main([verb, str(tmp_path / "a"), *([str(tmp_path / "b")] * (verb == "convert"))]) == 2
-    error = capsys.readouterr().err
-    assert f"pip install './src/vla_policies[{extra}]'" in error
-    assert error.count("\n") == 1
-
-
 @pytest.mark.parametrize("found", ["10.4", "9.1", "14.2", None])
 def test_the_websockets_of_a_distribution_are_named_with_what_to_install(
     tmp_path, capsys, monkeypatch, found

@@ -3,7 +3,7 @@
 
 Threads that wait do not spin: on processors that others use too, spinning takes the time that the
 work needs. Large blocks of memory are kept for the next layer instead of given back after each.
-Measured by ``benchmarks/policy_environment.py``; ``vla-policy bench`` compares them elsewhere.
+Measured by ``benchmarks/policy_environment.py``; ``smolvla bench`` compares them elsewhere.
 """
 
 from __future__ import annotations
@@ -35,11 +35,3 @@ def settle() -> None:
     for key, value in MALLOC.items():
         if mallopt is not None and key not in os.environ:
             mallopt(_MALLOPT[key], int(value))
-
-
-def give_back() -> None:
-    """Give memory that was freed back to the system, which large loads leave behind."""
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

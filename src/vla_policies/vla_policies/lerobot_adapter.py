@@ -34,7 +34,7 @@ from vla_policies.protocol import (
     PolicySpec,
     check_observation,
 )
-from vla_policies.smolvla.units import JointUnits, read_units
+from vla_policies.units import JointUnits, read_units
 
 NAME = "lerobot"
 ACTION = "action"

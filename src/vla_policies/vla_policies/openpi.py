@@ -23,7 +23,7 @@ from vla_policies.protocol import (
     PolicyError,
     PolicySpec,
 )
-from vla_policies.smolvla.units import JointUnits, read_units
+from vla_policies.units import JointUnits, read_units
 from vla_policies.wire.codec import Packed, WireError, brief
 
 Keys = tuple[str, ...]

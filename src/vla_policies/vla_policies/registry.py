@@ -23,7 +23,6 @@ BUILT_IN = {
     "color_pick": "vla_policies.color_pick:make",
     "replay": "vla_policies.replay:make",
     "adversary": "vla_policies.adversary:make",
-    "smolvla": "vla_policies.smolvla:make",
     "remote": "vla_policies.remote:make",
     "lerobot": "vla_policies.lerobot_adapter:make",
 }

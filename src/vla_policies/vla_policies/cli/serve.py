@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from vla_policies.checkpoint_folder import find_checkpoint
 from vla_policies.protocol import PolicyError
+from vla_policies.registry import available, load_policy
 from vla_policies.strict_yaml import StrictYamlError, parse_yaml, read_yaml
+
+INSTALL = "./src/vla_policies"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal."""
     from vla_policies.environment import settle
-    from vla_policies.registry import load_policy
     from vla_policies.wire.address import check_bind, read_token, server_tls
     from vla_policies.wire.codec import Limits
     from vla_policies.wire.process import serve
@@ -100,14 +103,21 @@ def find(policy: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def kind(folder: Path) -> str:
-    """Return which policy runs a checkpoint: smolvla where it is one, else LeRobot."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # A converted bundle, which says itself whether it is one.
-        return "smolvla"
-    known = isinstance(config, dict) and config.get("type") not in (None, "smolvla")
-    return "lerobot" if known else "smolvla"
+    """Return which policy runs a checkpoint: the one that is called as its type, else LeRobot.
+
+    Raises:
+        PolicyError: The checkpoint does not say of which type it is.
+    """
+    path = folder / "config.json"
+    found = None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_text(encoding="utf-8"))["type"]
+    if not isinstance(found, str):
+        raise PolicyError(
+            f"{path}: does not say of which type the checkpoint is; give the name of the policy "
+            f"that runs it, and --options '{{checkpoint: {folder}, ...}}'"
+        )
+    return found if found in available() else "lerobot"
 
 
 def _options(text: str) -> dict[str, Any]:

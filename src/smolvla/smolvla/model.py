@@ -1,0 +1,539 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: disallow_subclassing_any=False, warn_return_any=False
+"""SmolVLA in torch, for inference and for training, with LeRobot's tensors and arithmetic.
+
+A vision tower and a text model make keys and values of images, instruction and state, once an
+observation. A smaller expert turns noise into actions, step by step: its even layers attend to
+those keys and values and causally to the action tokens, its odd layers to a projection of those
+keys and values alone. So the first rows of a chunk do not depend on how many follow, and nothing
+of the observation is computed again from step to step.
+
+Source: arXiv 2506.01844, and LeRobot 0.4.4 for what the weights expect: rotary base 10,000,
+positions of the valid tokens only, softmax in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from smolvla.config import SmolVLAConfig
+from smolvla.flow import time_embedding
+from smolvla.shapes import Shapes, TextShape, VisionShape
+from smolvla.weights import SHIFTED, stays_float32
+
+ROPE_BASE = 10_000.0
+
+
+def rotary(positions: Tensor, head_size: int) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines (..., 1, head_size / 2) for token positions (...)."""
+    half = head_size // 2
+    exponent = torch.arange(half, dtype=torch.float32, device=positions.device) * (2 / head_size)
+    angle = positions[..., None, None].to(torch.float32) / ROPE_BASE**exponent
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn the pairs (i, i + half) of each head of x (B, T, H, D) by its position's angles."""
+    cos, sin = rope
+    low, high = x.to(torch.float32).chunk(2, dim=-1)
+    return torch.cat([low * cos - high * sin, high * cos + low * sin], dim=-1).to(x.dtype)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Let grouped queries attend.
+
+    Args:
+        q: (B, T, H, D).
+        k: (B, S, G, D); H is a multiple of G.
+        v: (B, S, G, D).
+        mask: (B or 1, T, S), true where it may look; None for everywhere.
+
+    Returns:
+        (B, T, H * D), of v's type.
+    """
+    batch, rows, heads, size = q.shape
+    groups = k.shape[2]
+    if q.is_cuda:
+        dtype = torch.promote_types(q.dtype, v.dtype)
+        out = F.scaled_dot_product_attention(
+            q.to(dtype).transpose(1, 2), k.to(dtype).transpose(1, 2), v.to(dtype).transpose(1, 2),
+            attn_mask=None if mask is None else mask[:, None], enable_gqa=heads != groups,
+        )  # fmt: skip
+        return out.transpose(1, 2).reshape(batch, rows, heads * size).to(v.dtype)
+    # On a CPU, plain products with the queries of a group as rows beat the fused kernel.
+    share = heads // groups
+    grouped = q.view(batch, rows, groups, share, size).permute(0, 2, 3, 1, 4)
+    grouped = grouped.reshape(batch, groups, share * rows, size)
+    score = grouped.to(torch.float32) @ k.to(torch.float32).permute(0, 2, 3, 1)
+    score = score.view(batch, groups, share, rows, -1) * size**-0.5
+    if mask is not None:
+        score = score.masked_fill(~mask[:, None, None], torch.finfo(torch.float32).min)
+    weight = score.softmax(dim=-1).to(v.dtype).view(batch, groups, share * rows, -1)
+    out = (weight @ v.transpose(1, 2)).view(batch, groups, share, rows, size)
+    return out.permute(0, 3, 1, 2, 4).reshape(batch, rows, heads * size)
+
+
+class RMSNorm(nn.Module):
+    """Scale to unit mean square, in float32."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (..., size), scaled."""
+        wide = x.to(torch.float32)
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
+
+
+class VisionAttention(nn.Module):
+    """Every patch attends to every patch."""
+
+    def __init__(self, shape: VisionShape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.q_proj = nn.Linear(shape.hidden, shape.hidden)
+        self.k_proj = nn.Linear(shape.hidden, shape.hidden)
+        self.v_proj = nn.Linear(shape.hidden, shape.hidden)
+        self.out_proj = nn.Linear(shape.hidden, shape.hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, P, hidden)."""
+        split = (*x.shape[:2], self.heads, -1)
+        q, k, v = (
+            project(x).view(split).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        if x.is_cuda or x.dtype == torch.float32:
+            out = F.scaled_dot_product_attention(q, k, v)
+        else:
+            score = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
+            out = score.softmax(dim=-1) @ v
+        return self.out_proj(out.transpose(1, 2).flatten(2))
+
+
+class VisionMlp(nn.Module):
+    """Two linear layers with a tanh-approximated GELU between."""
+
+    def __init__(self, shape: VisionShape) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(shape.hidden, shape.mlp)
+        self.fc2 = nn.Linear(shape.mlp, shape.hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, P, hidden)."""
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class VisionLayer(nn.Module):
+    """A layer of the vision tower."""
+
+    def __init__(self, shape: VisionShape) -> None:
+        super().__init__()
+        self.self_attn = VisionAttention(shape)
+        self.layer_norm1 = nn.LayerNorm(shape.hidden, eps=shape.norm_eps)
+        self.mlp = VisionMlp(shape)
+        self.layer_norm2 = nn.LayerNorm(shape.hidden, eps=shape.norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, P, hidden)."""
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class PatchEmbeddings(nn.Module):
+    """Patches as vectors, with their places."""
+
+    def __init__(self, shape: VisionShape, *, shifted: bool) -> None:
+        super().__init__()
+        self.patch_embedding = nn.Conv2d(3, shape.hidden, shape.patch_size, shape.patch_size)
+        self.position_embedding = nn.Embedding(shape.patches, shape.hidden)
+        self._side = shape.image_size // shape.patch_size
+        self._shifted = shifted
+        self.register_buffer("places", torch.empty(0, dtype=torch.long), persistent=False)
+        self.place("cpu")
+
+    def place(self, device: torch.device | str) -> None:
+        """Compute which position each patch has. It is no weight, so no file brings it."""
+        side = torch.arange(self._side, device=device)
+        if self._shifted:
+            side = (side - 1).clamp(min=0)
+        self.places = (side[:, None] * self._side + side).flatten()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return (B, P, hidden) of pixels (B, 3, S, S)."""
+        return self.patch_embedding(pixels).flatten(2).transpose(1, 2) + self.position_embedding(
+            self.places
+        )
+
+
+class VisionEncoder(nn.Module):
+    """The layers of the vision tower."""
+
+    def __init__(self, shape: VisionShape) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(VisionLayer(shape) for _ in range(shape.layers))
+
+
+class VisionTower(nn.Module):
+    """SigLIP without its head."""
+
+    def __init__(self, shape: VisionShape, *, shifted: bool) -> None:
+        super().__init__()
+        self.embeddings = PatchEmbeddings(shape, shifted=shifted)
+        self.encoder = VisionEncoder(shape)
+        self.post_layernorm = nn.LayerNorm(shape.hidden, eps=shape.norm_eps)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return (B, P, hidden) of pixels (B, 3, S, S)."""
+        x = self.embeddings(pixels.to(self.post_layernorm.weight.dtype))
+        for layer in self.encoder.layers:
+            x = layer(x)
+        return self.post_layernorm(x)
+
+
+class Projection(nn.Module):
+    """The linear layer of the connector, under the name that it has in the file."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(inputs, outputs, bias=False)
+
+
+class Connector(nn.Module):
+    """Folds squares of patches into tokens of the text model."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__()
+        self.shuffle = shapes.shuffle
+        folded = shapes.vision.hidden * shapes.shuffle**2
+        self.modality_projection = Projection(folded, shapes.text.hidden)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return tokens (B, P / shuffle^2, hidden) of patches (B, P, vision hidden)."""
+        batch, count, size = patches.shape
+        fold = self.shuffle
+        side = int(count**0.5)
+        x = patches.view(batch, side // fold, fold, side // fold, fold, size)
+        x = x.transpose(2, 3).reshape(batch, count // fold**2, fold**2 * size)
+        return self.modality_projection.proj(x)
+
+
+class Attention(nn.Module):
+    """Projections of a decoder layer's attention."""
+
+    def __init__(self, shape: TextShape, source: int) -> None:
+        super().__init__()
+        self.head_size = shape.head_size
+        self.q_proj = nn.Linear(shape.hidden, shape.heads * shape.head_size, bias=False)
+        self.k_proj = nn.Linear(source, shape.kv_heads * shape.head_size, bias=False)
+        self.v_proj = nn.Linear(source, shape.kv_heads * shape.head_size, bias=False)
+        self.o_proj = nn.Linear(shape.heads * shape.head_size, shape.hidden, bias=False)
+
+    def queries(self, x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+        """Return (B, T, H, D), turned by position."""
+        return rotate(self.q_proj(x).unflatten(-1, (-1, self.head_size)), rope)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Return (B, T, G, D), not turned."""
+        return self.k_proj(x.to(self.k_proj.weight.dtype)).unflatten(-1, (-1, self.head_size))
+
+    def values(self, x: Tensor) -> Tensor:
+        """Return (B, T, G, D)."""
+        return self.v_proj(x.to(self.v_proj.weight.dtype)).unflatten(-1, (-1, self.head_size))
+
+
+class Mlp(nn.Module):
+    """The gated MLP of a decoder layer."""
+
+    def __init__(self, shape: TextShape) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.hidden, shape.mlp, bias=False)
+        self.up_proj = nn.Linear(shape.hidden, shape.mlp, bias=False)
+        self.down_proj = nn.Linear(shape.mlp, shape.hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, T, hidden)."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class DecoderLayer(nn.Module):
+    """A layer of the text model or of the expert."""
+
+    def __init__(self, shape: TextShape, source: int | None = None) -> None:
+        super().__init__()
+        self.self_attn = Attention(shape, source or shape.hidden)
+        self.mlp = Mlp(shape)
+        self.input_layernorm = RMSNorm(shape.hidden, shape.norm_eps)
+        self.post_attention_layernorm = RMSNorm(shape.hidden, shape.norm_eps)
+
+    def normed(self, x: Tensor) -> Tensor:
+        """Return what the projections read."""
+        return self.input_layernorm(x).to(self.self_attn.q_proj.weight.dtype)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Return the layer's output for its input x and what its queries gathered."""
+        out = self.self_attn.o_proj(attended.to(self.self_attn.o_proj.weight.dtype))
+        x = (out + x).to(out.dtype)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class TextModel(nn.Module):
+    """The text model: embeddings and its first layers."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__()
+        shape = shapes.text
+        self.embed_tokens = nn.Embedding(shapes.vocabulary, shape.hidden)
+        self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.hidden, shape.norm_eps)
+
+
+class Expert(nn.Module):
+    """The action expert."""
+
+    def __init__(self, shapes: Shapes, every: int) -> None:
+        super().__init__()
+        shape = shapes.expert
+        source = shapes.text.kv_heads * shapes.text.head_size
+        self.layers = nn.ModuleList(
+            DecoderLayer(shape, None if index % every == 0 else source)
+            for index in range(shape.layers)
+        )
+        self.norm = RMSNorm(shape.hidden, shape.norm_eps)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the expert attends to: keys and values of an observation, layer by layer.
+
+    Attributes:
+        keys: Of the text model, each (B, P, G, D), turned by position.
+        values: Of the text model, each (B, P, G, D).
+        crossed: Projected keys and values for the expert's layers that only look there; None
+            for the others.
+        valid: (B, P), false for padding.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    crossed: tuple[tuple[Tensor, Tensor] | None, ...]
+    valid: Tensor
+
+    @property
+    def tokens(self) -> Tensor:
+        """Number of valid tokens (B,)."""
+        return self.valid.sum(dim=1)
+
+    def tensors(self) -> list[Tensor]:
+        """Return all that it holds, in one order."""
+        pairs = [tensor for pair in self.crossed if pair is not None for tensor in pair]
+        return [*self.keys, *self.values, *pairs, self.valid]
+
+    def clone(self) -> Prefix:
+        """Return a copy that shares no memory."""
+        return Prefix(
+            tuple(k.clone() for k in self.keys),
+            tuple(v.clone() for v in self.values),
+            tuple(c and (c[0].clone(), c[1].clone()) for c in self.crossed),
+            self.valid.clone(),
+        )
+
+    def first(self, count: int) -> Prefix:
+        """Return the first tokens only."""
+        return Prefix(
+            tuple(k[:, :count] for k in self.keys),
+            tuple(v[:, :count] for v in self.values),
+            tuple(c and (c[0][:, :count], c[1][:, :count]) for c in self.crossed),
+            self.valid[:, :count],
+        )
+
+
+class SmolVLA(nn.Module):
+    """The whole model.
+
+    For one observation: `encode_image` each camera, `embed_text`, `embed_state`, then `prefill`.
+    For each flow step: `velocity`. For training: `forward`.
+    """
+
+    def __init__(self, config: SmolVLAConfig, shapes: Shapes, patch_positions: str) -> None:
+        super().__init__()
+        self.config = config
+        self.shapes = shapes
+        self.vision = VisionTower(shapes.vision, shifted=patch_positions == SHIFTED)
+        self.connector = Connector(shapes)
+        self.text = TextModel(shapes)
+        self.expert = Expert(shapes, config.self_attention_every)
+        width = shapes.expert.hidden
+        self.state_proj = nn.Linear(config.max_state_size, shapes.text.hidden)
+        self.action_in_proj = nn.Linear(config.max_action_size, width)
+        self.action_out_proj = nn.Linear(width, config.max_action_size)
+        self.action_time_mlp_in = nn.Linear(2 * width, width)
+        self.action_time_mlp_out = nn.Linear(width, width)
+
+    def cast(self, dtype: torch.dtype) -> SmolVLA:
+        """Convert the weights, but for those that keep float32."""
+        for name, parameter in self.named_parameters():
+            keeps = stays_float32(name, self.config)
+            parameter.data = parameter.data.to(torch.float32 if keeps else dtype)
+        return self
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Return tokens (B, I, hidden) of pixels (B, 3, S, S) in -1..1."""
+        tokens = self.connector(self.vision(pixels))
+        # The factor is rounded to the tokens' type, as it was in training.
+        return tokens * torch.tensor(self.shapes.text.hidden**0.5, dtype=tokens.dtype).item()
+
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """Return tokens (B, L, hidden) of token ids (B, L)."""
+        return self.text.embed_tokens(ids) * self.shapes.text.hidden**0.5
+
+    def embed_state(self, state: Tensor) -> Tensor:
+        """Return the token (B, 1, hidden) of a normalised, padded state (B, max_state_size)."""
+        return self.state_proj(state.to(torch.float32))[:, None]
+
+    def prefill(
+        self, context: Tensor | Prefix, state: Tensor, valid: Tensor | None = None
+    ) -> Prefix:
+        """Compute what the expert attends to.
+
+        Images and instruction see one another but not the state, the state sees all. So where
+        images and instruction are those of an earlier call, pass its prefix without its last
+        token instead: only the state is computed.
+
+        Args:
+            context: Tokens (B, N, hidden) of images and instruction, or their prefix.
+            state: Token (B, 1, hidden) of the state.
+            valid: (B, N), false for padding among the tokens; None for no padding.
+        """
+        batch = state.shape[0]
+        state_valid = torch.ones(batch, 1, dtype=torch.bool, device=state.device)
+        if isinstance(context, Prefix):
+            seen = torch.cat([context.valid, state_valid], dim=1)
+            position = context.tokens[:, None]
+            return self._extend(state, seen[:, None], position, context, seen)
+        x = torch.cat([context.to(torch.promote_types(context.dtype, state.dtype)), state], dim=1)
+        if valid is None:
+            valid = torch.ones(x.shape[0], x.shape[1] - 1, dtype=torch.bool, device=x.device)
+        seen = torch.cat([valid, state_valid], dim=1)
+        mask = seen[:, None, :].repeat(1, x.shape[1], 1)
+        mask[:, :-1, -1] = False
+        return self._extend(x, mask, seen.cumsum(dim=1) - 1, None, seen)
+
+    def _extend(
+        self, x: Tensor, mask: Tensor, positions: Tensor, past: Prefix | None, seen: Tensor
+    ) -> Prefix:
+        """Run the text model over new tokens x (B, N, hidden) that follow a past."""
+        rope = rotary(positions, self.shapes.text.head_size)
+        keys, values, crossed = [], [], []
+        last = len(self.text.layers) - 1
+        for index, layer in enumerate(self.text.layers):
+            attention = layer.self_attn
+            normed = layer.normed(x)
+            k = rotate(attention.keys(normed), rope)
+            v = attention.values(normed)
+            cross = self._cross(index, k, v)
+            if past is not None:
+                k = torch.cat([past.keys[index], k], dim=1)
+                v = torch.cat([past.values[index], v], dim=1)
+                earlier = past.crossed[index]
+                if cross is not None and earlier is not None:
+                    cross = (
+                        torch.cat([earlier[0], cross[0]], dim=1),
+                        torch.cat([earlier[1], cross[1]], dim=1),
+                    )
+            keys.append(k)
+            values.append(v)
+            crossed.append(cross)
+            # Nothing reads what leaves the last layer.
+            if index < last:
+                x = layer.finish(x, attend(attention.queries(normed, rope), k, v, mask))
+        return Prefix(tuple(keys), tuple(values), tuple(crossed), seen)
+
+    def _cross(self, index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor] | None:
+        if index % self.config.self_attention_every == 0:
+            return None
+        attention = self.expert.layers[index].self_attn
+        return attention.keys(k.flatten(2)), attention.values(v.flatten(2))
+
+    def embed_time(self, t: Tensor) -> Tensor:
+        """Return the time embedding (B, width) of times (B,)."""
+        angles = time_embedding(
+            t.detach().to("cpu", torch.float64).numpy(), self.shapes.expert.hidden,
+            self.config.min_period, self.config.max_period,
+        )  # fmt: skip
+        return torch.from_numpy(angles).to(t.device, torch.float32)
+
+    def velocity(self, prefix: Prefix, x: Tensor, time: Tensor) -> Tensor:
+        """Return the flow's velocity.
+
+        Args:
+            prefix: Of the observation.
+            x: (B, T, max_action_size). Rows beyond those wanted may be left out: the result for
+                the others is the same.
+            time: Embedding (B, width) of the time, from `embed_time`.
+
+        Returns:
+            (B, T, max_action_size), float32.
+        """
+        rows = x.shape[1]
+        action = self.action_in_proj(x)
+        joined = torch.cat([action, time[:, None].expand_as(action)], dim=2)
+        h = self.action_time_mlp_out(F.silu(self.action_time_mlp_in(joined)))
+
+        size = self.shapes.expert.head_size
+        order = torch.arange(rows, device=x.device)[None]
+        rope_alone = rotary(order, size)
+        rope_after = rotary(prefix.tokens[:, None] + order, size)
+        seen = prefix.valid[:, None].expand(-1, rows, -1)
+        causal = (order.transpose(0, 1) >= order)[None].expand(len(seen), -1, -1)
+        mask = torch.cat([seen, causal], dim=2)
+        for index, layer in enumerate(self.expert.layers):
+            attention = layer.self_attn
+            normed = layer.normed(h)
+            crossed = prefix.crossed[index]
+            if crossed is not None:
+                attended = attend(attention.queries(normed, rope_alone), *crossed, seen)
+            else:
+                k = torch.cat([prefix.keys[index], rotate(attention.keys(normed), rope_after)], 1)
+                v = torch.cat([prefix.values[index], attention.values(normed)], 1)
+                attended = attend(attention.queries(normed, rope_after), k, v, mask)
+            h = layer.finish(h, attended)
+        return self.action_out_proj(self.expert.norm(h).to(torch.float32))
+
+    def forward(
+        self,
+        images: Tensor,
+        text: Tensor,
+        text_valid: Tensor,
+        state: Tensor,
+        actions: Tensor,
+        noise: Tensor,
+        t: Tensor,
+    ) -> Tensor:
+        """Return the flow-matching loss of each element, (B, T, max_action_size).
+
+        Args:
+            images: (B, C, 3, S, S) in -1..1, the cameras in the config's order.
+            text: Token ids (B, L), padded on the right.
+            text_valid: (B, L), false for padding.
+            state: (B, max_state_size), normalised and padded with 0.
+            actions: (B, T, max_action_size), normalised and padded with 0.
+            noise: Of the actions' shape, standard normal.
+            t: (B,) in (0, 1]; LeRobot draws 0.001 + 0.999 Beta(1.5, 1).
+        """
+        batch, cameras = images.shape[:2]
+        tokens = self.encode_image(images.flatten(0, 1)).unflatten(0, (batch, cameras))
+        context = torch.cat([tokens.flatten(1, 2), self.embed_text(text)], dim=1)
+        image_valid = text_valid.new_ones(batch, cameras * tokens.shape[2])
+        valid = torch.cat([image_valid, text_valid], dim=1)
+        prefix = self.prefill(context, self.embed_state(state), valid)
+        share = t[:, None, None]
+        x = share * noise + (1 - share) * actions
+        return (self.velocity(prefix, x, self.embed_time(t)) - (noise - actions)).square()
