@@ -21,8 +21,12 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 from vla_msgs.msg import SafetyState
 
+from vla_bringup.episode_runner import EpisodeRunner
+
 ARMS = ("left", "right")
 PATIENT_S = 240.0
+# What ROS has in no namespace.
+SHARED = {"/rosout", "/parameter_events", "/diagnostics", "/tf", "/tf_static"}
 
 # This folder is no package: its conftest is found by its path.
 _SPEC = importlib.util.spec_from_file_location(
@@ -100,15 +104,31 @@ def arms(share, domain, tmp_path, monkeypatch):
         graph.stop()
 
 
+def outside(observer: Observer) -> set[str]:
+    """Return the topics that are in no arm's namespace."""
+    topics = dict(observer.get_topic_names_and_types())
+    return {name for name in topics if name.split("/")[1] not in ARMS}
+
+
+def test_the_demonstrations_node_leaves_nothing_in_the_graph(observer, share, tmp_path):
+    context = rclpy.get_default_context()
+    robot = share / "config" / "robots" / "so101.yaml"
+    parameters = [f"robot_file:={robot}", f"output_dir:={tmp_path}"]
+    words = [word for each in parameters for word in ("-p", each)]
+    rclpy.init(args=["test", "--ros-args", *words], context=context)
+    node = EpisodeRunner()
+    action = "/vla_policy_node/run_policy/_action/feedback"
+    observer.until(lambda: action in outside(observer), "the node is not seen")
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+    observer.until(lambda: outside(observer) <= SHARED, "something of it stays")
+
+
 @pytest.mark.timeout(900)
 def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path):
     for arm in ARMS:
         observer.until(lambda arm=arm: observer.state_of(arm) == SafetyState.READY, f"{arm} waits")
-    topics = dict(observer.get_topic_names_and_types())
-    # All that is shared: what ROS has in no namespace.
-    shared = {"/rosout", "/parameter_events", "/diagnostics", "/tf", "/tf_static"}
-    outside = {name for name in topics if name.split("/")[1] not in ARMS}
-    assert outside <= shared
+    assert outside(observer) <= SHARED
     for arm in ARMS:
         # Of the policy node's own file: it applies in any namespace.
         names = ["planning_margin_s", "use_sim_time"]

@@ -122,6 +122,11 @@ class EpisodeRunner(Node):
 
         self._spectator = Spectator(self)
 
+    def destroy_node(self) -> None:
+        """Leave the graph. rclpy's own leaves an action client in it until the process ends."""
+        self.run_policy.destroy()
+        super().destroy_node()
+
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 

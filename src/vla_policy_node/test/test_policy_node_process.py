@@ -596,18 +596,27 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
+def rests(robot_node: Robot) -> bool:
+    """Whether the command has been the same for 25 cycles."""
+    newest = robot_node.commands[-25:]
+    return all((position == newest[0][1]).all() for _, position in newest)
+
+
 def test_a_policy_process_that_is_killed_or_hangs_lets_the_arm_rest_and_comes_back(
     robot_node, launch
 ):
-    node = launch(policy_python=sys.executable, inference_timeout_s=2.0)
+    # Of the host's time: long enough for a plan to end on a busy one.
+    node = launch(policy_python=sys.executable, inference_timeout_s=10.0)
     until(lambda: robot_node.state == PolicyStatus.IDLE, "status")
     instruct(robot_node, "behave badly")
     until(lambda: len(robot_node.plans) >= 5, "plans")
     for sent in (signal.SIGKILL, signal.SIGSTOP):
         (child,) = children(node.pid)
         told = len(robot_node.statuses)
-        robot_node.hurried = False
         os.kill(child, sent)
+        if sent == signal.SIGSTOP:
+            until(lambda: rests(robot_node), "the arm to rest while the policy hangs")
+        robot_node.hurried = False
         # Named among the reasons: on a busy host an old input may be another one.
         until(
             lambda told=told: any(
@@ -623,7 +632,4 @@ def test_a_policy_process_that_is_killed_or_hangs_lets_the_arm_rest_and_comes_ba
         assert children(node.pid) != [child]
         before = len(robot_node.plans)
         until(lambda before=before: len(robot_node.plans) >= before + 5, "plans after that")
-    positions = np.array([position for _, position in robot_node.commands])
-    moving = np.flatnonzero(np.abs(np.diff(positions, axis=0)).max(axis=1))
-    assert np.diff(moving).max() > 20, "the arm rests while the policy hangs"
     assert worst_jerk(robot_node.commands) <= JERK * 1.000001
