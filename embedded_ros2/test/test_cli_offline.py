@@ -230,3 +230,11 @@ def test_a_definition_bundle_names_each_nested_type_once() -> None:
         "MSG: std_msgs/Header",
         "MSG: trajectory_msgs/JointTrajectoryPoint",
     ]
+
+
+@pytest.mark.parametrize("domain", ["abc", "300", "-1", "1.5"])
+def test_an_impossible_domain_is_one_line(monkeypatch, capsys, domain):
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    assert main(["node", "list"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line == f"ROS_DOMAIN_ID is '{domain}'; a number from 0 to 232 is needed"

@@ -97,6 +97,10 @@ def _run(function: object, args: argparse.Namespace) -> int:
         # By name: importing rclpy for the sake of its exception would slow down every command.
         if type(error).__name__ == "ExternalShutdownException":
             return _TERMINATED
+        if type(error).__name__ == "DomainIdError":
+            sys.stdout.flush()
+            print(error, file=sys.stderr)
+            return 1
         raise
 
 

@@ -170,7 +170,7 @@ def read_yaml(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Return what a file says, as `parse_yaml` does.
 
     Args:
-        path: Of the file.
+        path: Of the file; a ~ at its beginning is the home.
         max_bytes: A larger file is refused unread.
 
     Raises:
@@ -178,8 +178,9 @@ def read_yaml(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
             is not UTF-8. The message does not name the file: the caller does, in its own words.
     """
     try:
-        # Not blocking, or a pipe without a writer would be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # A shell leaves the ~ of config:=~/x.yaml as it is. Not blocking, or a pipe without a
+        # writer would be waited for.
+        descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise StrictYamlError("cannot be read (it is not a file); check its path")

@@ -100,3 +100,9 @@ def test_no_other_reader_of_yaml_is_left():
         and any(call in path.read_text("utf-8") for call in ("yaml.load", "yaml.safe_load"))
     ]
     assert found == []
+
+
+def test_a_tilde_that_the_shell_left_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x.yaml").write_text("key: 1\n", encoding="utf-8")
+    assert read_yaml("~/x.yaml") == {"key": 1}

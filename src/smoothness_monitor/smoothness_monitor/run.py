@@ -58,7 +58,12 @@ def _run(name: str, make: Callable[[], Node], args: Sequence[str] | None) -> int
     # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
     interrupts = iter([signal.default_int_handler])
     signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:
+        # An impossible ROS_DOMAIN_ID, above all.
+        print(f"{name}: ROS cannot be started: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     node: Node | None = None
     try:
         node = make()

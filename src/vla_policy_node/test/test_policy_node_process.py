@@ -225,6 +225,14 @@ def test_a_wrong_parameter_is_one_line_and_exit_code_2(run, files, name, value):
     assert name in lines[0]
 
 
+def test_an_impossible_domain_is_one_line_and_exit_code_2(run, files, environment):
+    environment["ROS_DOMAIN_ID"] = "abc"
+    code, lines = run(files())
+    assert code == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("vla_policy_node: ROS cannot be started: ")
+
+
 def test_a_camera_without_a_publisher_is_one_line_and_exit_code_2(run, files):
     code, lines = run(files(startup_timeout_s=1.0))
     assert code == 2

@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from functools import partial
-from operator import length_hint
 
 import numpy as np
-import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -23,15 +18,16 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
-from smooth_motion import MotionError, Plan, RobotConfigError
+from smooth_motion import MotionError, Plan
 from vla_policy_node import convert, qos
 from vla_policy_node.clock import MotionClock
 from vla_policy_node.core.conductor import Conductor, Level, Outputs
-from vla_policy_node.core.contract import ContractError, ImageSource, StateSource
+from vla_policy_node.core.contract import ImageSource, StateSource
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import load
 from vla_policy_node.overlap_check import OverlapCheck
 from vla_policy_node.params import ParameterError, Parameters, check, parameter_fields
+from vla_policy_node.run import run
 from vla_policy_node.run_policy import RunPolicyServer
 
 TICK_S = 0.01
@@ -263,36 +259,7 @@ class PolicyNode(Node):
 
 def main() -> int:
     """Run the node until it is shut down; return 2 if its configuration cannot be used."""
-    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
-    interrupts = iter([signal.default_int_handler])
-    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
-    rclpy.init()
-    node: PolicyNode | None = None
-    try:
-        node = PolicyNode()
-        rclpy.spin(node)
-    except (
-        ContractError,
-        ParameterError,
-        ParameterException,
-        RobotConfigError,
-    ) as error:
-        print(f"vla_policy_node: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except Exception:  # Told to end while it starts, or within rclpy, it trips over what is gone.
-        if rclpy.ok() and length_hint(interrupts):
-            raise
-    finally:
-        list(interrupts)
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-        # The interpreter's own end is deaf to it too.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return 0
+    return run(PolicyNode)
 
 
 if __name__ == "__main__":

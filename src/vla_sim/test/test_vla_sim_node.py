@@ -407,6 +407,51 @@ def test_bad_input_ends_the_node_with_one_line(domain, parameters, said):
     assert said in errors
 
 
+@pytest.mark.parametrize("domain_id", ["abc", "300"])
+def test_an_impossible_domain_ends_the_node_with_one_line(domain_id):
+    environment = {**os.environ, "ROS_DOMAIN_ID": domain_id}
+    process = launch(f"robot_file:={ROBOT}", stderr=subprocess.PIPE, text=True, env=environment)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    (line,) = errors.strip().splitlines()
+    assert line.startswith("vla_sim: ROS cannot be started: ")
+
+
+def test_a_log_that_nobody_reads_holds_up_no_tick(domain):
+    """A launch that is stopped, a suspended terminal: the pipe is full and stays so."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    domain_id = 1 + os.getpid() % 100
+    alone = {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
+    process = launch(f"robot_file:={ROBOT}", *SMALL, stdout=writing, stderr=writing, env=alone)
+    os.close(writing)
+    context = rclpy.Context()
+    try:
+        rclpy.init(context=context, domain_id=domain_id)
+        node = rclpy.create_node("reader", context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        heard = []
+        profile = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+        node.create_subscription(JointState, "joint_states", heard.append, profile)
+
+        def many():
+            executor.spin_once(timeout_sec=0.1)
+            return len(heard) > 50
+
+        until(many, 120.0)
+        node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+        process.kill()
+        process.wait()
+        os.close(reading)
+
+
 def test_a_second_simulation_in_the_graph_makes_way_and_says_for_whom(observer):
     """Two sources of one time set the clock of every node to and fro."""
     until(observer.at_rest)

@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from operator import length_hint
 from pathlib import Path
 from typing import Any
 
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, JointState
@@ -25,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
 
-from smooth_motion import RobotConfigError, load_robot
+from smooth_motion import load_robot
 from vla_sim import convert, qos
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode
@@ -34,18 +30,12 @@ from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
 from vla_sim.declare import declare
-from vla_sim.params import PHYSICS_RATE_HZ, ParameterError
+from vla_sim.params import PHYSICS_RATE_HZ
+from vla_sim.run import run
 from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
-from vla_sim.world import RenderError, World, WorldError
+from vla_sim.world import World
 
-CONFIGURATION_ERRORS = (
-    ParameterError,
-    ParameterException,
-    RobotConfigError,
-    WorldError,
-    RenderError,
-)
 CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
 WARNING_PERIOD_NS = 5_000_000_000
@@ -265,33 +255,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after a shutdown, 1 after a failure, 2 when the configuration is wrong.
     """
-    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
-    interrupts = iter([signal.default_int_handler])
-    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = SimulationNode()
-        for controller in node.controllers:
-            rclpy.get_global_executor().add_node(controller)
-        rclpy.spin(node)
-    except CONFIGURATION_ERRORS as error:
-        print(f"vla_sim: {error}", file=sys.stderr, flush=True)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # Told to end while it starts, or within rclpy, a node trips over what is gone.
-        if rclpy.ok() and length_hint(interrupts):
-            raise
-    finally:
-        list(interrupts)
-        if node is not None:
-            node.close()
-        rclpy.try_shutdown()
-        # The interpreter's own end is deaf to it too.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return 1 if node is not None and node.failed else 0
+    return run(SimulationNode, args)
 
 
 if __name__ == "__main__":

@@ -166,6 +166,10 @@ class Context:
         self.try_shutdown()
 
 
+class DomainIdError(RuntimeError):
+    """`ROS_DOMAIN_ID` is no domain. A RuntimeError, as where rcl refuses it."""
+
+
 def _domain_id() -> int:
     text = os.environ.get("ROS_DOMAIN_ID", "")
     try:
@@ -173,7 +177,7 @@ def _domain_id() -> int:
         if not 0 <= value <= 232:
             raise ValueError
     except ValueError:
-        raise RuntimeError(
+        raise DomainIdError(
             f"ROS_DOMAIN_ID is '{text}'; a number from 0 to 232 is needed"
         ) from None
     return value
