@@ -18,6 +18,7 @@ from so100_driver.core.registers import BAUD_RATE
 
 from .bus import SimulatedBus
 
+_LONGEST_STEP_S = 0.05
 _IDLE_S = 0.005
 # Linux: a rate that has no constant of its own is only in this older request's larger answer.
 _TCGETS2 = 0x802C542A
@@ -79,18 +80,25 @@ class SimulatedPort:
         return baud_rate(self._slave) == BAUD_RATE
 
     def _serve(self) -> None:
+        # A computer that is too busy to step the plant in time gets a slow arm, not one that falls
+        # further and further behind and answers nobody.
+        behind_s, last_s = 0.0, time.monotonic()
         while not self._ends.is_set():
             ready, _, _ = select.select([self._master], [], [], _IDLE_S)
             data = self._read() if ready else b""
             with self._lock:
-                now_s = time.monotonic()
+                now_s = time.monotonic() - behind_s
+                if now_s - last_s > _LONGEST_STEP_S:
+                    behind_s += now_s - last_s - _LONGEST_STEP_S
+                    now_s = last_s + _LONGEST_STEP_S
+                last_s = now_s
                 if not data or not self._at_its_baud_rate():
                     # Bytes at another rate are noise to the servos.
                     self._bus.advance(now_s)
                     continue
                 answers = self._bus.receive(data, now_s)
             for answer in answers:
-                delay_s = answer.due_s - time.monotonic()
+                delay_s = answer.due_s + behind_s - time.monotonic()
                 if delay_s > 0:
                     time.sleep(delay_s)
                 with contextlib.suppress(BlockingIOError, OSError):
