@@ -136,6 +136,7 @@ endif
 lint: setup $(VENV)/.tools
 	$(BIN)/ruff check src embedded_ros2 launch benchmarks
 	$(BIN)/mypy
+	cd embedded_ros2 && $(abspath $(BIN))/mypy embedded_ros2
 
 setup: $(VENV)/.installed
 

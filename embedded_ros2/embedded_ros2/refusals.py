@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.abc
 import importlib.machinery
 import os
 from collections.abc import Callable
@@ -58,7 +59,7 @@ def module_refusal(name: str) -> NotOffered | None:
     return None
 
 
-class Refuser:
+class Refuser(importlib.abc.Loader):
     """A loader of modules that are not offered."""
 
     def __init__(self, error: NotOffered) -> None:

@@ -39,7 +39,7 @@ def test_no_thread_is_in_the_way_when_a_process_ends(end):
 INTERRUPTED_WHILE_ZENOH_CALLS = """
 import signal
 import rclpy
-from embedded_ros2.network import SubscriptionEndpoint
+from embedded_ros2.topics import SubscriptionEndpoint
 from embedded_ros2.wire.qos import WireQos
 from std_msgs.msg import Int64
 calls = []

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from embedded_ros2 import __version__, fallback
 
-    fallback.install()  # type: ignore[no-untyped-call]
+    fallback.install()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in _REFUSED:
         print(f"embedded_ros2 does not offer '{arguments[0]}': {_REFUSED[arguments[0]]}")

@@ -32,7 +32,7 @@ def main() -> None:
     sys.argv = [name, *arguments[1:]]
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name)  # for top and pkill; Linux only
-    fallback.install()  # type: ignore[no-untyped-call]
+    fallback.install()
     # A Ctrl-C while modules are imported ends the process without a traceback; rclpy.init and
     # the node find Python's own handler.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

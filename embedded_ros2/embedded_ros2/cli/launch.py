@@ -165,7 +165,8 @@ def _load(path: str) -> LaunchDescription:
 def _as_tree(description: LaunchDescription) -> str:
     from launch import LaunchIntrospector
 
-    return LaunchIntrospector().format_launch_description(description)
+    tree: str = LaunchIntrospector().format_launch_description(description)
+    return tree
 
 
 def _arguments_text(description: LaunchDescription) -> str:
@@ -213,4 +214,5 @@ def _launch(
     service.include_launch_description(
         LaunchDescription([IncludeLaunchDescription(source, launch_arguments=given.items())])
     )
-    return service.run()
+    code: int = service.run()
+    return code

@@ -69,7 +69,9 @@ class _Layout:
             source.append(f"    {', '.join(self._items)}, = unpack(data, 4)")
         if self._checks:
             source += [f"    if {' or '.join(self._checks)}:", "        return None"]
-        return self._function([*source, *self._lines, f"    return {result}"], structure.name)
+        source += [*self._lines, f"    return {result}"]
+        reader: Reader = self._function(source, structure.name)
+        return reader
 
     def _function(self, source: list[str], name: str) -> Any:
         code = compile("\n".join([*source, ""]), f"<CDR layout of {name}>", "exec")

@@ -18,12 +18,12 @@ class _KindModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        from embedded_ros2.interfaces import classes
+        from embedded_ros2.interfaces.lookup import lookup
         from embedded_ros2.interfaces.parse import DefinitionError
 
         package, kind = self.__name__.split(".")
         try:
-            value = classes.lookup(package, kind, name)
+            value = lookup(package, kind, name)
         except DefinitionError as error:
             raise AttributeError(f"module '{self.__name__}' has no '{name}': {error}") from error
         setattr(self, name, value)

@@ -370,7 +370,7 @@ def test_a_controllers_parameter_that_is_set_changes_what_it_does(observer):
 
 
 def test_a_command_that_was_held_back_is_dropped(observer, monkeypatch):
-    network = pytest.importorskip("embedded_ros2.network")
+    topics = pytest.importorskip("embedded_ros2.topics")
     until(observer.at_rest)
     before = list(observer.newest("arm_controller/controller_state").reference.positions)
     # Its age counts in simulated time, which a busy host slows down.
@@ -378,7 +378,7 @@ def test_a_command_that_was_held_back_is_dropped(observer, monkeypatch):
     until(lambda: observer.now_ns() > sim_ns + 300 * MS)
     late = SimpleNamespace(time_ns=lambda: sent_ns)
     with monkeypatch.context() as patch:
-        patch.setattr(network, "time", late)
+        patch.setattr(topics, "time", late)
         observer.arm.publish(trajectory((200, np.add(HOME, 0.3))))
     later_ns = observer.now_ns() + 500 * MS
     until(lambda: observer.now_ns() > later_ns)

@@ -7,8 +7,10 @@ import collections
 import threading
 from typing import Any
 
-from embedded_ros2.interfaces import cdr, classes
-from embedded_ros2.network import ClientEndpoint, NodeToken, ReceivedMessage
+from embedded_ros2.interfaces import cdr
+from embedded_ros2.interfaces.lookup import interface_name
+from embedded_ros2.network import NodeToken
+from embedded_ros2.services import ClientEndpoint, ReceivedMessage
 from embedded_ros2.wire import tokens
 from rclpy._entity import Entity, Work
 from rclpy._rclpy_pybind11 import RCLError
@@ -50,7 +52,7 @@ class Client(Entity):
         self._endpoint = ClientEndpoint(
             self._node_token,
             self._full_name,
-            classes.interface_name(self.srv_type),
+            interface_name(self.srv_type),
             _to_wire(self.qos_profile),
             self._push,
         )

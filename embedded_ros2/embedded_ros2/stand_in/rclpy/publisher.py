@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_ros2.interfaces import cdr
-from embedded_ros2.network import PublisherEndpoint
+from embedded_ros2.topics import PublisherEndpoint
 from embedded_ros2.wire import tokens
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context

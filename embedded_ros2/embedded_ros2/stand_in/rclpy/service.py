@@ -8,8 +8,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from embedded_ros2.interfaces import cdr, classes
-from embedded_ros2.network import NodeToken, ServiceEndpoint
+from embedded_ros2.interfaces import cdr
+from embedded_ros2.interfaces.lookup import interface_name
+from embedded_ros2.network import NodeToken
+from embedded_ros2.services import ServiceEndpoint
 from embedded_ros2.wire.attachment import Attachment
 from rclpy._entity import Entity, Work
 from rclpy.callback_groups import CallbackGroup
@@ -54,7 +56,7 @@ class Service(Entity):
         self._endpoint = ServiceEndpoint(
             self._node_token,
             self._full_name,
-            classes.interface_name(self.srv_type),
+            interface_name(self.srv_type),
             _to_wire(self.qos_profile),
             self._push,
         )

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any, TypedDict
 
 from embedded_ros2.interfaces import cdr
-from embedded_ros2.network import NodeToken, SubscriptionEndpoint
+from embedded_ros2.network import NodeToken
+from embedded_ros2.topics import SubscriptionEndpoint
 from embedded_ros2.wire import attachment, tokens
 from rclpy._entity import Entity, Work
 from rclpy.callback_groups import CallbackGroup

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from embedded_ros2.interfaces.classes import Message, interface_name
+from embedded_ros2.interfaces.classes import Message
+from embedded_ros2.interfaces.lookup import interface_name
 
 
 class Srv:

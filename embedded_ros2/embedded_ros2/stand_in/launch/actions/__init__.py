@@ -11,7 +11,8 @@ from .environment import (
     UnsetEnvironmentVariable,
 )
 from .events import EmitEvent, RegisterEventHandler, Shutdown, UnregisterEventHandler
-from .execute_local import ExecuteLocal, ExecuteProcess
+from .execute_local import ExecuteLocal
+from .execute_process import ExecuteProcess
 from .group_action import GroupAction
 from .include_launch_description import IncludeLaunchDescription
 from .launch_configurations import (

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D102  (methods that override say nothing new)
-"""Child processes."""
+"""Child processes, from their start to their end."""
 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
+import functools
 import logging
 import os
 import pty
@@ -42,6 +42,7 @@ from ..substitution import Substitution
 from ..substitutions import LaunchConfiguration
 from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
 from ..utilities.type_utils import normalize_typed_substitution, perform_typed_substitution
+from ._process_protocol import OutputProtocol, ProcessProtocol
 
 if TYPE_CHECKING:
     from ..launch_context import LaunchContext
@@ -281,8 +282,10 @@ class ExecuteLocal(Action):
             self.__logger.info("process details: cmd='%s', cwd='%s'", shown, details["cwd"])
         supervisor = _supervisor(context)
         outputs = {
-            1: _Output(lambda data: self.__take(context, ProcessStdout, data), self.__log(stdout)),
-            2: _Output(lambda data: self.__take(context, ProcessStderr, data), self.__log(stderr)),
+            number: OutputProtocol(
+                functools.partial(self.__take, context, kind), self.__log(logger)
+            )
+            for number, kind, logger in ((1, ProcessStdout, stdout), (2, ProcessStderr, stderr))
         }
 
         def started(process: asyncio.SubprocessTransport) -> None:
@@ -293,7 +296,7 @@ class ExecuteLocal(Action):
             self.__logger.info("process started with pid [%d]", details["pid"])
             context.emit_event_sync(ProcessStarted(**details))
 
-        protocol = _Process(outputs, started)
+        protocol = ProcessProtocol(outputs, started)
         try:
             process = await self.__spawn(supervisor, protocol)
         except OSError as error:
@@ -324,7 +327,7 @@ class ExecuteLocal(Action):
         return True
 
     async def __spawn(
-        self, supervisor: Supervisor, protocol: _Process
+        self, supervisor: Supervisor, protocol: ProcessProtocol
     ) -> asyncio.SubprocessTransport:
         """Start the process as leader of a session of its own.
 
@@ -464,113 +467,3 @@ def _with_program(cmd: list[str]) -> list[str]:
     if cmd[0] == "ros2" and shutil.which("ros2") is None:
         return [sys.executable, "-m", "embedded_ros2.cli", *cmd[1:]]
     return cmd
-
-
-class _Process(asyncio.SubprocessProtocol):
-    """Notices the end of a process, and passes on what it writes into pipes."""
-
-    def __init__(
-        self,
-        outputs: dict[int, _Output],
-        on_start: Callable[[asyncio.SubprocessTransport], None],
-    ) -> None:
-        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.outputs = outputs
-        self._on_start = on_start
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._on_start(transport)  # type: ignore[arg-type]
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self.outputs[fd].data_received(data)
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd in self.outputs:
-            self.outputs[fd].connection_lost(exc)
-
-    def process_exited(self) -> None:
-        # The pipes may stay open: a process that was started by this one may hold them.
-        if not self.exited.done():
-            self.exited.set_result(None)
-
-
-class _Output(asyncio.Protocol):
-    """Cuts what a process writes into lines."""
-
-    def __init__(self, on_data: Callable[[bytes], None], on_line: Callable[[str], None]) -> None:
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._on_data = on_data
-        self._on_line = on_line
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._rest = ""
-
-    def data_received(self, data: bytes) -> None:
-        self._on_data(data)
-        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
-        for line in lines:
-            self._on_line(line.rstrip("\r"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        # A terminal ends with an error, which says no more than that its last user closed it.
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def flush(self) -> None:
-        """Pass on the last line even if it has no end."""
-        rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
-        if rest:
-            self._on_line(rest.rstrip("\r"))
-
-
-class ExecuteProcess(ExecuteLocal):
-    """Runs a command line; see ExecuteLocal for the further arguments.
-
-    Args:
-        cmd: The program and its arguments.
-        prefix: What to put the command line behind.
-        name: The name in the log instead of the program's.
-        cwd: The working folder.
-        env: The environment instead of that of the launch.
-        additional_env: What to add to the environment.
-    """
-
-    def __init__(
-        self,
-        *,
-        cmd: Iterable[SomeSubstitutionsType],
-        prefix: SomeSubstitutionsType | None = None,
-        name: SomeSubstitutionsType | None = None,
-        cwd: SomeSubstitutionsType | None = None,
-        env: Mapping[SomeSubstitutionsType, SomeSubstitutionsType] | None = None,
-        additional_env: Mapping[SomeSubstitutionsType, SomeSubstitutionsType] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        description = Executable(
-            cmd=cmd, prefix=prefix, name=name, cwd=cwd, env=env, additional_env=additional_env
-        )
-        super().__init__(process_description=description, **kwargs)
-
-    @property
-    def name(self) -> Any:
-        """The name in the log, or the name given."""
-        return self.process_description.final_name or self.process_description.name
-
-    @property
-    def cmd(self) -> Any:
-        """The command line."""
-        return self.process_description.final_cmd or self.process_description.cmd
-
-    @property
-    def cwd(self) -> Any:
-        """The working folder."""
-        return self.process_description.final_cwd or self.process_description.cwd
-
-    @property
-    def env(self) -> Any:
-        """The environment."""
-        return self.process_description.final_env or self.process_description.env
-
-    @property
-    def additional_env(self) -> Any:
-        """What is added to the environment."""
-        return self.process_description.additional_env
