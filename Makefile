@@ -18,7 +18,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
-PACKAGES := vla_msgs smooth_motion vla_policies smolvla vla_sim smoothness_monitor vla_policy_node so100_driver vla_bringup
+PACKAGES := vla_msgs strict_yaml smooth_motion vla_policies smolvla vla_contract vla_sim smoothness_monitor \
+	vla_policy_node so100_driver vla_bringup
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
@@ -95,17 +96,17 @@ part-policy: policy-tools
 first_python = $(shell for version in $(1); do for python in python$$version \
 	$$HOME/.pyenv/versions/$$version.*/bin/python; do \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
-UBUNTU_TESTS := src/smooth_motion/test \
+UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion vla_contract)) \
 	$(addprefix embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
 	$(addprefix src/smoothness_monitor/test/test_,black_box.py detectors.py gate.py monitor_node.py monitor_params.py) \
 	$(addprefix src/vla_policies/test/test_,adversary.py color_pick.py policy_protocol.py policy_server.py wire_codec.py) \
-	$(addprefix src/vla_policy_node/test/test_,contract.py observation.py planner.py policy_node_process.py) \
+	$(addprefix src/vla_policy_node/test/test_,planner.py policy_node_process.py) \
 	$(addprefix src/vla_sim/test/test_,jtc_controller.py world_render.py vla_sim_node.py) \
 	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py house.py recording.py)
 
 # Every `make test` runs this part of them: each module is imported, and the cores of motion, gate, wire and planner.
 UBUNTU_PART := src/vla_bringup/test/test_imports.py src/smoothness_monitor/test/test_gate.py \
-	$(addprefix src/smooth_motion/test/test_motion_,brake.py check.py kernels.py plan.py strict_yaml.py tracker.py) \
+	$(addprefix src/smooth_motion/test/test_motion_,brake.py check.py kernels.py plan.py tracker.py) src/strict_yaml/test \
 	$(addprefix src/vla_policies/test/test_,policy_protocol.py wire_codec.py) src/vla_policy_node/test/test_planner.py
 
 test-ubuntu: test-noble test-jammy
@@ -183,11 +184,11 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs
 	touch $@
 
-$(POLICY_VENV)/.installed: constraints.txt $(filter src/vla_policies/% src/smolvla/%,$(SOURCES))
+$(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_policies/% src/smolvla/%,$(SOURCES))
 	test -x $(POLICY_VENV)/bin/pip || $(PYTHON) -m venv $(POLICY_VENV)
 	rm -rf $(POLICY_VENV)/source
 	mkdir $(POLICY_VENV)/source
-	cp -R src/vla_policies src/smolvla $(POLICY_VENV)/source  # others read src meanwhile: no build in it
+	cp -R src/strict_yaml src/vla_policies src/smolvla $(POLICY_VENV)/source  # others read src meanwhile: no build in it
 	rm -rf $(POLICY_VENV)/source/*/build $(POLICY_VENV)/source/*/*.egg-info
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
 		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source/smolvla[torch]'

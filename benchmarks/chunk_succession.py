@@ -25,11 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from smooth_motion import Plan, Robot, load_robot
+from smooth_motion import Plan
+from vla_contract.contract import Contract, load_contract
+from vla_contract.robot import Robot, load_robot
 from vla_policies import STATE, Action, FeatureSpec, Kind, Observation, PolicySpec
 from vla_policies.rtc import Committed
 from vla_policy_node.core.conductor import Conductor
-from vla_policy_node.core.contract import Contract, load_contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport

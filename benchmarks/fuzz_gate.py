@@ -48,7 +48,6 @@ from smooth_motion import (
     MotionError,
     Plan,
     Point,
-    Robot,
     brake,
     overlap,
     splice_ns,
@@ -67,6 +66,7 @@ from smoothness_monitor.core.types import (
     Trajectory,
 )
 from smoothness_monitor.params import load_config
+from vla_contract.robot import Robot
 from vla_sim.core import trajectory as jtc
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
 

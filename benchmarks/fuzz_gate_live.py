@@ -57,16 +57,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import SafetyState
 
-from smooth_motion import (
-    Chunk,
-    MotionError,
-    Plan,
-    Robot,
-    load_robot,
-    overlap,
-    splice_ns,
-    track,
-)
+from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
 from smoothness_monitor import convert
 from smoothness_monitor.core import gate, gripper
 from smoothness_monitor.core.account import Account
@@ -74,6 +65,7 @@ from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.types import NOTHING, Now, Outputs, Trajectory
 from smoothness_monitor.params import load_config
 from vla_bringup.ladder.trial import LAUNCH, TrialError, _child, _prefer
+from vla_contract.robot import Robot, load_robot
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 A_LEG = 1000

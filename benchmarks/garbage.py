@@ -28,8 +28,8 @@ def main() -> int:
     from conftest import CONFIG, IdealBench
     from test_monitor_garbage import hurt
 
-    from smooth_motion import load_robot
     from smoothness_monitor.params import load_config
+    from vla_contract.robot import load_robot
 
     robot = load_robot(CONFIG / "robots" / "so101.yaml")
     config = load_config(CONFIG / "monitor" / "so101.yaml")

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from smooth_motion import GripperPlan, Robot, part_ns
+from smooth_motion import GripperPlan, part_ns
 from smoothness_monitor.core import gripper
 from smoothness_monitor.core.types import Rung
+from vla_contract.robot import Robot
 
 MS, SECOND = 1_000_000, 1_000_000_000
 RATIO = 1.001

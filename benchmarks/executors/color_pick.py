@@ -13,8 +13,8 @@ import vla_sim.evaluate as evaluation
 from executors.base import Array, Executor, Rows, Setup
 from executors.link import Delay, Link
 from executors.outcome import Outcome, jerk, rms
-from smooth_motion import Robot, load_robot
-from smooth_motion.strict_yaml import read_yaml
+from strict_yaml import read_yaml
+from vla_contract.robot import Robot, load_robot
 from vla_policies import Action, Policy, load_policy
 from vla_sim.world import Renderer, World
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from gate_verdict import MS, OWN, SECOND, Command, Leg, Record, judge, put_on_plans
 
-from smooth_motion import Chunk, Plan, load_robot, overlap, part_ns, track
+from smooth_motion import Chunk, Plan, overlap, part_ns, track
 from smooth_motion.plan import Point
 from smoothness_monitor.core.gripper import plan_of
 from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.params import load_config
+from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 START = 1_700_000_000 * SECOND

@@ -15,7 +15,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
     ],
     python_requires=">=3.10",
-    install_requires=["numba>=0.55", "numpy>=1.21", "piqp>=0.6", "PyYAML>=5.4", "scipy>=1.8"],
+    install_requires=["numba>=0.55", "numpy>=1.21", "piqp>=0.6", "scipy>=1.8"],
     extras_require={"test": ["hypothesis", "pytest"]},
     maintainer="The maintainers",
     maintainer_email="maintainers@vla-smooth.invalid",

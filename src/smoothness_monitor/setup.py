@@ -39,7 +39,7 @@ setup(
         "numpy>=1.21",
         "PyYAML>=5.4",
         "rosbags>=0.11.9,<0.12",
-        *siblings("smooth_motion"),
+        *siblings("smooth_motion", "strict_yaml", "vla_contract"),
     ],
     # `embedded`: the nodes, where no ROS 2 is installed. With or without, `smoothness` needs none.
     extras_require={

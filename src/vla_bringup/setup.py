@@ -51,7 +51,13 @@ setup(
         "opencv-python-headless>=4.5",
         "PyYAML>=5.4",
         *siblings(
-            "smooth_motion", "smoothness_monitor", "vla_policies", "vla_policy_node", "vla_sim"
+            "smooth_motion",
+            "smoothness_monitor",
+            "strict_yaml",
+            "vla_contract",
+            "vla_policies",
+            "vla_policy_node",
+            "vla_sim",
         ),
     ],
     # `embedded`: where no ROS 2 is installed.

@@ -2,6 +2,7 @@
 """Install the policies and register them."""
 
 import sys
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -9,6 +10,15 @@ PACKAGE = "vla_policies"
 # colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
 BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
 ON_PATH = [] if BY_PIP else [("bin", ["bin/vla-policy"])]
+HERE = Path(__file__).resolve().parent
+
+
+def siblings(*folders: str) -> list[str]:
+    """Require packages of this repository by where they lie, from src/: no index has them."""
+    places = [(HERE.parent / folder).resolve() for folder in folders]
+    # With a host, or colcon cannot read it.
+    return [f"{place.name} @ file://localhost{place.as_uri()[7:]}" for place in places]
+
 
 setup(
     name=PACKAGE,
@@ -23,10 +33,10 @@ setup(
         "msgpack>=1.0.3",
         "numpy>=1.21",
         "opencv-python-headless>=4.5",
-        "PyYAML>=5.4",
         "websockets>=15",
+        *siblings("strict_yaml"),
     ],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest", "PyYAML>=5.4"]},
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",

@@ -27,12 +27,13 @@ setup(
     ],
     install_requires=[
         "numpy>=1.21",
-        "opencv-python-headless>=4.5",
-        "PyYAML>=5.4",
-        *siblings("smooth_motion", "vla_policies"),
+        *siblings("smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
-    extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
+    extras_require={
+        "embedded": siblings("../embedded_ros2", "vla_msgs"),
+        "test": ["opencv-python-headless>=4.5", "pytest", "PyYAML>=5.4"],
+    },
     python_requires=">=3.10",
     zip_safe=True,
     maintainer="The maintainers",

@@ -29,11 +29,13 @@ setup(
     install_requires=[
         "mujoco>=3.3",
         "numpy>=1.21",
-        "PyYAML>=5.4",
-        *siblings("smooth_motion", "vla_policies"),
+        *siblings("smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
-    extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
+    extras_require={
+        "embedded": siblings("../embedded_ros2", "vla_msgs"),
+        "test": ["pytest", "PyYAML>=5.4"],
+    },
     python_requires=">=3.10",
     zip_safe=False,
     maintainer="The maintainers",

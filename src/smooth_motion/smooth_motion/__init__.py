@@ -15,7 +15,7 @@ from smooth_motion.check import (
     check,
     limit_violations,
 )
-from smooth_motion.errors import MotionError, RobotConfigError, TrackingError
+from smooth_motion.errors import MotionError, TrackingError
 from smooth_motion.estimators import CommandJerk, KalmanJerk, SavitzkyGolayJerk, command_jerk
 from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
 from smooth_motion.limits import Limits, State
@@ -40,7 +40,6 @@ from smooth_motion.metrics import (
 from smooth_motion.overlap import overlap, part_ns, splice_ns
 from smooth_motion.plan import Knots, Plan, Point, Sample
 from smooth_motion.retime import Retimed, retime, stretch, within_from_ns
-from smooth_motion.robot import Robot, load_robot
 from smooth_motion.tracker import Chunk, TrackerConfig, track
 
 __all__ = [
@@ -66,8 +65,6 @@ __all__ = [
     "Point",
     "RecentJerk",
     "Retimed",
-    "Robot",
-    "RobotConfigError",
     "RunningPlan",
     "Sample",
     "SavitzkyGolayJerk",
@@ -85,7 +82,6 @@ __all__ = [
     "jerk_statistics",
     "ldlj",
     "limit_violations",
-    "load_robot",
     "movements",
     "overlap",
     "part_ns",

@@ -8,7 +8,3 @@ class MotionError(ValueError):
 
 class TrackingError(MotionError):
     """No plan within the limits exists from this state, so none is returned."""
-
-
-class RobotConfigError(ValueError):
-    """A robot file is wrong. The message reads ``<file>: <key.path>: what is wrong``."""

@@ -13,12 +13,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from smooth_motion import Chunk, command_jerk, load_robot, overlap, track
+from smooth_motion import Chunk, command_jerk, overlap, track
 from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.faults import operations as op
 from smoothness_monitor.faults.bench import MS, S
 from smoothness_monitor.faults.campaign import make_scene
 from smoothness_monitor.params import load_config
+from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 PLAN, COMMAND, SHADE, LEVEL = "#c8702a", "#1f5fa8", "#e8eef6", "#999999"

@@ -16,10 +16,10 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from smooth_motion import Robot
 from smoothness_monitor import convert
 from smoothness_monitor.core.types import Answer, Call, Request, Trajectory
 from smoothness_monitor.params import MonitorConfig
+from vla_contract.robot import Robot
 
 # Of the controller manager, for a switch; it is done in the next control cycle as a rule.
 SWITCH_TIMEOUT_S = 1

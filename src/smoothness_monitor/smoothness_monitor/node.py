@@ -25,7 +25,6 @@ try:
 except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
     ControllerManagerActivity = None
 
-from smooth_motion import Robot, load_robot
 from smoothness_monitor import convert, graph, qos
 from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
@@ -46,6 +45,7 @@ from smoothness_monitor.subscribe import (
     Bounded,
     trajectory_bytes,
 )
+from vla_contract.robot import Robot, load_robot
 
 TICK_S = 0.01
 TICKS_PER_STATE = 4

@@ -9,10 +9,10 @@ from typing import Any
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
-from smooth_motion import Robot
 from smoothness_monitor import convert, qos
 from smoothness_monitor.core.types import Call, Level, LogLine, Outputs, Trajectory
 from smoothness_monitor.guard import Guard
+from vla_contract.robot import Robot
 
 
 class Outgoing:

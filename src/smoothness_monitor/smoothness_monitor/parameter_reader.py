@@ -18,13 +18,13 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from smooth_motion import Robot
 from smoothness_monitor import qos
 from smoothness_monitor.core import controller_parameters
 from smoothness_monitor.core.controller_parameters import Value
 from smoothness_monitor.guard import Guard
 from smoothness_monitor.params import MonitorConfig
 from smoothness_monitor.subscribe import STATE_BYTES, Bounded
+from vla_contract.robot import Robot
 
 LOOK_S = 0.1
 AGAIN_S = 1.0

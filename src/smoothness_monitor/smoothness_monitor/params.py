@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from smooth_motion.strict_yaml import StrictYamlError, read_yaml
+from strict_yaml import StrictYamlError, read_yaml
 
 
 class ConfigError(ValueError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from smooth_motion import Robot
 from smoothness_monitor.core.detectors import Detector
 from smoothness_monitor.params import ConfigError, MonitorConfig
+from vla_contract.robot import Robot
 
 GROUP = "smoothness_monitor.detectors"
 

@@ -14,9 +14,9 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-from smooth_motion import RobotConfigError
 from smoothness_monitor.output import never_waiting
 from smoothness_monitor.params import ConfigError
+from vla_contract.robot import RobotConfigError
 
 
 def _spin(executor: SingleThreadedExecutor, node: Node, told_to_end: Callable[[], bool]) -> None:

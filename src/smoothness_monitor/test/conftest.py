@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smooth_motion import Knots, Plan, load_robot
+from smooth_motion import Knots, Plan
 from smoothness_monitor.core.types import ControllerState, Trajectory
 from smoothness_monitor.faults.bench import EPOCH_NS, Bench, S
 from smoothness_monitor.faults.operations import Link
 from smoothness_monitor.params import load_config
+from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 

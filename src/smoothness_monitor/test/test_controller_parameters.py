@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from smooth_motion import load_robot
 from smoothness_monitor.core.controller_parameters import WANTED, names, problem
+from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 JOINTS = ("pan", "lift")

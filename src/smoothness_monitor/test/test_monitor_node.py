@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smooth_motion import Chunk, Knots, Plan, load_robot, overlap, track
+from smooth_motion import Chunk, Knots, Plan, overlap, track
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.params import MonitorConfig
+from vla_contract.robot import load_robot
 
 rclpy = pytest.importorskip("rclpy")
 pytest.importorskip("vla_msgs.msg")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from smooth_motion import load_robot
+from vla_contract.robot import load_robot
 
 TOP = Path(__file__).resolve().parents[3]
 LAUNCH = """

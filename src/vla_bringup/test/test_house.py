@@ -9,19 +9,22 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[3]
 SRC = TOP / "src"
+GROUND = {"strict_yaml", "smooth_motion", "vla_policies", "vla_contract"}
 # What each package may import of the suite. vla_msgs has no Python of its own.
 MAY_IMPORT = {
+    "strict_yaml": set(),
     "smooth_motion": set(),
-    "vla_policies": set(),
+    "vla_policies": {"strict_yaml"},
     "smolvla": {"vla_policies"},
+    "vla_contract": GROUND - {"vla_contract"},
     "so100_driver": set(),
-    "vla_sim": {"smooth_motion", "vla_policies", "vla_msgs"},
-    "vla_policy_node": {"smooth_motion", "vla_policies", "vla_msgs"},
-    "smoothness_monitor": {"smooth_motion", "vla_sim", "vla_msgs"},
-    "vla_bringup": {"smooth_motion", "vla_msgs"},
+    "vla_sim": {*GROUND, "vla_msgs"},
+    "vla_policy_node": {*GROUND, "vla_msgs"},
+    "smoothness_monitor": {*GROUND - {"vla_policies"}, "vla_sim", "vla_msgs"},
+    "vla_bringup": {*GROUND - {"vla_policies"}, "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
-WITHOUT_ROS = ["smooth_motion", "vla_policies", "smolvla", "so100_driver"]
+WITHOUT_ROS = sorted({*GROUND, "smolvla", "so100_driver"})
 
 
 def modules(folder: Path) -> list[Path]:

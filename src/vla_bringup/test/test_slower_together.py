@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smooth_motion import Plan, load_robot
+from smooth_motion import Plan
 from smoothness_monitor.core.types import State, Trajectory
 from smoothness_monitor.faults import operations as op
 from smoothness_monitor.faults.bench import EPOCH_NS, MS, Bench, S
 from smoothness_monitor.faults.plant import EmulatedPlant
 from smoothness_monitor.params import load_config
+from vla_contract.contract import load_contract
+from vla_contract.robot import load_robot
 from vla_policies import Action, FeatureSpec, Kind, PolicySpec
 from vla_policy_node.core.conductor import Conductor
-from vla_policy_node.core.contract import load_contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport

@@ -31,10 +31,10 @@ from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
 from vla_msgs.srv import ResetScene
 
-from smooth_motion import RobotConfigError, load_robot
 from vla_bringup.clock import Spectator
 from vla_bringup.recording import ChunkArrival, Episode, Recording
 from vla_bringup.video import EpisodeVideo
+from vla_contract.robot import RobotConfigError, load_robot
 
 STATES = QoSProfile(depth=10)
 IMAGES = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strict_yaml import StrictYamlError, read_yaml
 from vla_policies.checkpoint_folder import content_id
 from vla_policies.protocol import (
     Action,
@@ -28,7 +29,6 @@ from vla_policies.protocol import (
     PolicySpec,
     check_action,
 )
-from vla_policies.strict_yaml import StrictYamlError, read_yaml
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from smooth_motion import Plan, load_robot
+from smooth_motion import Plan
+from vla_contract.contract import load_contract
+from vla_contract.robot import load_robot
 from vla_policies import (
     Action,
     FeatureSpec,
@@ -20,7 +22,6 @@ from vla_policies import (
 )
 from vla_policies.rtc import Committed, continuing
 from vla_policy_node.core.conductor import Conductor, Outputs, RawRows
-from vla_policy_node.core.contract import load_contract
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
@@ -33,48 +34,9 @@ JOINTS = (*ARM, "gripper")
 HOME = np.array([0.1, -0.4, 0.3])
 START_NS = 1_000_000_000_000
 
-ROBOT = """
-robot: three
-base_frame: base_link
-tip_frame: tip
-arm:
-  controller: arm_controller
-  joints: [pan, lift, elbow]
-  limits:
-    pan: {position: [-1.9, 1.9], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
-    lift: {position: [-1.7, 1.7], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
-    elbow: {position: [-1.6, 1.6], velocity: 2.0, acceleration: 10.0, jerk: 60.0}
-gripper:
-  controller: gripper_controller
-  joint: gripper
-  position: [-0.2, 1.7]
-  velocity: 2.5
-home: {pan: 0.1, lift: -0.4, elbow: 0.3, gripper: 0.2}
-encoder:
-  ticks_per_turn: 4096
-"""
-
-CONTRACT = """
-policy:
-  name: noise
-  options: {}
-observation:
-  observation.images.front:
-    topic: front_camera/image_raw
-    type: sensor_msgs/msg/Image
-    max_age_s: 0.25
-    frozen_after_s: 1.0
-  observation.state:
-    topic: joint_states
-    type: sensor_msgs/msg/JointState
-    field: position
-    joints: [pan, lift, elbow, gripper]
-    units: rad
-    max_age_s: 0.2
-action:
-  joints: [pan, lift, elbow, gripper]
-  units: rad
-"""
+# The toy robot with three joints, and its contract.
+FILES = Path(__file__).parents[2] / "vla_contract" / "test" / "three_joints"
+CONTRACT = (FILES / "contract.yaml").read_text(encoding="utf-8")
 
 SPEC = PolicySpec(
     policy_id="noise 1",
@@ -254,15 +216,8 @@ class World:
 
 
 @pytest.fixture
-def robot_file(tmp_path: Path) -> Path:
-    path = tmp_path / "robot.yaml"
-    path.write_text(ROBOT)
-    return path
-
-
-@pytest.fixture
-def robot(robot_file: Path):
-    return load_robot(robot_file)
+def robot():
+    return load_robot(FILES / "robot.yaml")
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from smooth_motion import Plan, limit_violations
+from vla_contract.units import UNITS
 from vla_policies import Action, PolicyUnavailableError
 from vla_policy_node.core.permit import MonitorState
 from vla_policy_node.core.session import State, Termination
-from vla_policy_node.core.units import UNITS
 
 MS = 1_000_000
 JERK = np.array([100.0, 100.0, 60.0])

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smooth_motion import load_robot
+from vla_contract.contract import ContractError, load_contract
+from vla_contract.robot import load_robot
 from vla_policies import Action, FeatureSpec, Kind, PolicySpec
 from vla_policies.training import training_span
-from vla_policy_node.core.contract import ContractError, load_contract
 from vla_policy_node.core.plausibility import check_training
 from vla_policy_node.core.session import Termination
 

@@ -33,7 +33,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E
 from vla_msgs.action import RunPolicy  # noqa: E402
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState  # noqa: E402
 
-from smooth_motion import CheckConfig, Limits, Plan, check, load_robot  # noqa: E402
+from smooth_motion import CheckConfig, Limits, Plan, check  # noqa: E402
+from vla_contract.robot import load_robot  # noqa: E402
 from vla_policy_node import convert, qos  # noqa: E402
 
 DOMAIN = str(101 + os.getpid() % 100)  # of its own, so that graphs of other tests stay away

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vla_contract.contract import ContractError
 from vla_policies import Action
-from vla_policy_node.core.contract import ContractError
 from vla_policy_node.core.loading import check_length
 from vla_policy_node.core.session import Termination
 from vla_policy_node.params import Parameters
@@ -103,7 +103,7 @@ def test_a_policy_that_is_too_slow_for_its_chunks_ends_with_the_key_to_set(make_
 
 
 def test_a_contract_may_say_stop_and_go(write_contract):
-    from vla_policy_node.core.contract import load_contract
+    from vla_contract.contract import load_contract
 
     joints = ("pan", "lift", "elbow")
     assert load_contract(write_contract(), joints, "gripper").execution == "continuous"

@@ -21,8 +21,8 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
 from smooth_motion import GripperPlan, MotionError, Plan
 from smooth_motion.check import MAX_KNOTS
+from vla_contract.images import ImageError, decompressed, to_rgb
 from vla_policy_node.core.conductor import RawChunk, RawRows, Status
-from vla_policy_node.core.images import ImageError, decompressed, to_rgb
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.session import Ended, percentile

@@ -19,10 +19,10 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
 from smooth_motion import MotionError, Plan
+from vla_contract.contract import ImageSource, StateSource
 from vla_policy_node import convert, qos
 from vla_policy_node.clock import MotionClock
 from vla_policy_node.core.conductor import Conductor, Level, Outputs
-from vla_policy_node.core.contract import ImageSource, StateSource
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import load
 from vla_policy_node.overlap_check import OverlapCheck

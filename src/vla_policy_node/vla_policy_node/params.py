@@ -11,7 +11,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from smooth_motion.strict_yaml import StrictYamlError, parse_yaml
+from strict_yaml import StrictYamlError, parse_yaml
 
 TABLE_BEGIN = "<!-- parameters: written by python -m vla_policy_node.params README.md -->"
 TABLE_END = "<!-- end of parameters -->"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from smooth_motion import load_robot
+from vla_contract.robot import load_robot
 from vla_policies import load_policy
 from vla_policies.color_pick import config, vision
 from vla_sim import evaluate

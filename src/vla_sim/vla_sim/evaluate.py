@@ -22,15 +22,14 @@ from smooth_motion import (
     Chunk,
     GripperPlan,
     Plan,
-    Robot,
     TrackingError,
-    load_robot,
     overlap,
     splice_ns,
     track,
     track_gripper,
 )
-from smooth_motion.strict_yaml import StrictYamlError, read_yaml
+from strict_yaml import StrictYamlError, read_yaml
+from vla_contract.robot import Robot, load_robot
 from vla_policies import STATE, Action, Observation, Policy, PolicyError, check_action, load_policy
 from vla_sim.world import CUBES, Renderer, RenderError, World, WorldError
 

@@ -21,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
 
-from smooth_motion import load_robot
+from vla_contract.robot import load_robot
 from vla_sim import convert, qos
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode

@@ -12,14 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from smooth_motion import (
-    Acknowledged,
-    CheckConfig,
-    MotionError,
-    Robot,
-    ViolationKind,
-    part_ns,
-)
+from smooth_motion import Acknowledged, CheckConfig, MotionError, ViolationKind, part_ns
 from smooth_motion.clocks import ClockWatch, set_by
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
@@ -66,6 +59,7 @@ from smoothness_monitor.core.types import (
     nanoseconds,
 )
 from smoothness_monitor.params import MonitorConfig
+from vla_contract.robot import Robot
 
 # So many callbacks may end in an exception while the arm is being stopped; then only what needs no
 # arithmetic is tried.

@@ -17,11 +17,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from smooth_motion import Robot, RobotConfigError, load_robot
 from smoothness_monitor.faults import page
 from smoothness_monitor.faults.campaign import Hours, Outcome, run_fault, run_nominal
 from smoothness_monitor.faults.kinds import KINDS, Kind
 from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
+from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 NOMINAL_S = 1800.0
 NOMINAL_SEED = 1000

@@ -20,7 +20,6 @@ from smooth_motion import (
     GripperPlan,
     MotionError,
     Plan,
-    Robot,
     RunningPlan,
     overlap,
     splice_ns,
@@ -42,6 +41,7 @@ from smoothness_monitor.core.types import (
 )
 from smoothness_monitor.faults.operations import Link
 from smoothness_monitor.params import MonitorConfig
+from vla_contract.robot import Robot
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -21,7 +21,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smooth_motion import Point, Robot, load_robot
+from smooth_motion import Point
 from smoothness_monitor import convert, qos
 from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.core.types import Trajectory, nanoseconds
@@ -35,6 +35,7 @@ from smoothness_monitor.faults.schedule import (
     load_schedule,
 )
 from smoothness_monitor.run import run
+from vla_contract.robot import Robot, load_robot
 
 TICK_S = 0.002
 INTRUSION_S = 0.5

@@ -7,9 +7,9 @@ from collections import deque
 
 import numpy as np
 
-from smooth_motion import Robot
 from smoothness_monitor.core.types import ControllerState, FloatArray, Trajectory
 from smoothness_monitor.faults.bench import PERIOD_NS, SERVO_LAG_NS
+from vla_contract.robot import Robot
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import (
     ControllerConfig,

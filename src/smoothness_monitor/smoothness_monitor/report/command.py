@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smooth_motion import RobotConfigError
 from smoothness_monitor.report.errors import ExitCode, ReportError
+from vla_contract.robot import RobotConfigError
 
 if TYPE_CHECKING:
     from smoothness_monitor.report.results import Report

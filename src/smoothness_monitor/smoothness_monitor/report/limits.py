@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from smooth_motion import RobotConfigError, load_robot
-from smooth_motion.strict_yaml import StrictYamlError, parse_yaml
 from smoothness_monitor.report.errors import ReportError
 from smoothness_monitor.report.urdf import Urdf, read_urdf
+from strict_yaml import StrictYamlError, parse_yaml
+from vla_contract.robot import RobotConfigError, load_robot
 
 _LARGEST_FILE = 16 << 20
 QUANTITIES = ("velocity", "acceleration", "jerk")

@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from smooth_motion import load_robot
+from vla_contract.robot import load_robot
 
 PERIOD_S = 0.01
 LAG_S = 0.03

@@ -29,9 +29,10 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.msg import SafetyState
 
-from smooth_motion import Chunk, Plan, Robot, command_jerk, load_robot, overlap, track
-from smooth_motion.strict_yaml import read_yaml
+from smooth_motion import Chunk, Plan, command_jerk, overlap, track
+from strict_yaml import read_yaml
 from vla_bringup.ladder.cases import Case
+from vla_contract.robot import Robot, load_robot
 
 LAUNCH = """
 import sys

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from strict_yaml import StrictYamlError, parse_yaml, read_yaml
 from vla_policies.checkpoint_folder import find_checkpoint
 from vla_policies.protocol import PolicyError
 from vla_policies.registry import available, load_policy
-from vla_policies.strict_yaml import StrictYamlError, parse_yaml, read_yaml
 
 INSTALL = "./src/vla_policies"
 

@@ -14,8 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smooth_motion import GripperPlan, MotionError, Plan, Robot
+from smooth_motion import GripperPlan, MotionError, Plan
 from smooth_motion.clocks import ClockWatch, set_by
+from vla_contract.contract import REFUSE, STOP_AND_GO, Contract
+from vla_contract.observation import ObservationBuffer
+from vla_contract.robot import Robot
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
 from vla_policies.rtc import Committed
 from vla_policy_node.core.chunks import (
@@ -26,9 +29,7 @@ from vla_policy_node.core.chunks import (
     UnusableError,
     finite_part,
 )
-from vla_policy_node.core.contract import REFUSE, STOP_AND_GO, Contract
 from vla_policy_node.core.inference import Answer
-from vla_policy_node.core.observation import ObservationBuffer
 from vla_policy_node.core.pace import Pace
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError, Targets

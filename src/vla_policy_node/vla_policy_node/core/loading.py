@@ -3,9 +3,9 @@
 
 from dataclasses import dataclass
 
-from smooth_motion import Robot, load_robot
+from vla_contract.contract import OWN, STOP_AND_GO, Contract, ContractError, load_contract
+from vla_contract.robot import Robot, load_robot
 from vla_policies import Policy, PolicyError, PolicySpec, load_policy
-from vla_policy_node.core.contract import OWN, STOP_AND_GO, Contract, ContractError, load_contract
 from vla_policy_node.core.plausibility import check_training
 from vla_policy_node.params import Parameters, parse_options
 

@@ -20,7 +20,6 @@ from smooth_motion import (
     GripperPlan,
     MotionError,
     Plan,
-    Robot,
     RunningPlan,
     TrackerConfig,
     overlap,
@@ -30,6 +29,7 @@ from smooth_motion import (
     within_from_ns,
 )
 from smooth_motion.check import MAX_KNOTS
+from vla_contract.robot import Robot
 
 # The first point lies this long before the controller's newest cycle: a controller that lags
 # behind the clock enters the trajectory in the middle. It would draw a line of its own to a first

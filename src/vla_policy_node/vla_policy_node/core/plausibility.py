@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smooth_motion import Robot
+from vla_contract.contract import REFUSE, WARN, Contract, ContractError
+from vla_contract.robot import Robot
+from vla_contract.units import UNITS
 from vla_policies import PolicySpec, TrainingSpan
-from vla_policy_node.core.contract import REFUSE, WARN, Contract, ContractError
-from vla_policy_node.core.units import UNITS
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]

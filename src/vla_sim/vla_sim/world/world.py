@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from smooth_motion import load_robot
+from vla_contract.robot import load_robot
 from vla_sim.world import scene as scenes
 from vla_sim.world.camera import CameraModel, intrinsics, look_at
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from smooth_motion import Acknowledged, Robot
+from smooth_motion import Acknowledged
 from smoothness_monitor.core.detectors.base import Ages, Cycle, Detector, Measurement
 from smoothness_monitor.core.detectors.command import (
     CommandAcceleration,
@@ -56,6 +56,7 @@ from smoothness_monitor.core.detectors.measured import (
     make_estimator,
 )
 from smoothness_monitor.params import MonitorConfig
+from vla_contract.robot import Robot
 
 __all__ = ["DETECTORS", "Ages", "Cycle", "Detector", "Detectors", "Measurement"]
 

@@ -15,9 +15,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_contract.contract import Contract, ImageSource, StateSource
+from vla_contract.images import resized
 from vla_policies import Observation
-from vla_policy_node.core.contract import Contract, ImageSource, StateSource
-from vla_policy_node.core.images import resized
 
 # Clocks of two machines under NTP or PTP differ by less than this.
 FUTURE_TOLERANCE_NS = 50_000_000
@@ -85,6 +85,10 @@ class _Slot(Generic[ValueT]):
         """Forget the value: the newest message is one that cannot be used."""
         self.value, self.fault = None, fault
         self.stamp_ns, self.arrival_ns = stamp_ns, steady_ns
+
+    def forget(self, why: str) -> None:
+        """Drop the value; any stamp may follow."""
+        self.value, self.fault, self.stamp_ns = None, why, 0
 
     def problem(self, now_ns: int, steady_ns: int, max_age_s: float) -> str:
         """Say whether the value is missing, too old or from the future, empty when it is not."""
@@ -163,8 +167,10 @@ class ObservationBuffer:
 
     def forget(self, why: str) -> None:
         """Drop every value: what they are stamped with means nothing any more."""
-        for slot in (*self._images.values(), *self._states.values()):
-            slot.value, slot.fault, slot.stamp_ns = None, why, 0
+        for image in self._images.values():
+            image.forget(why)
+        for state in self._states.values():
+            state.forget(why)
 
     def image(
         self, feature: str, pixels: NDArray[np.uint8], stamp_ns: int, steady_ns: int

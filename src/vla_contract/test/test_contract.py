@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vla_contract.contract import ContractError, load_contract
+from vla_contract.units import UNITS
 from vla_policies import FeatureSpec, Kind
-from vla_policy_node.core.contract import ContractError, load_contract
-from vla_policy_node.core.units import UNITS
 
 ARM = ("pan", "lift", "elbow")
 

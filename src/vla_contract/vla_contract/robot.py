@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smooth_motion.errors import RobotConfigError
 from smooth_motion.gripper import GripperLimits
 from smooth_motion.limits import FloatArray, Limits, frozen_array
-from smooth_motion.strict_yaml import StrictYamlError, read_yaml
+from strict_yaml import StrictYamlError, read_yaml
 
 # No limit of a robot is larger than this, in any unit.
 LARGEST = 1e9
+
+
+class RobotConfigError(ValueError):
+    """A robot file is wrong. The message reads ``<file>: <key.path>: what is wrong``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,6 @@
 YAML keeps the last of two values for one key, reads ``1:30`` as 90 and ``010`` as 8, expands a
 kilobyte of aliases to gigabytes, and lets ``.nan`` stand where a limit is expected. None of that
 passes here. What the keys mean, and which of them exist, is the business of the caller.
-
-This file imports nothing but PyYAML, and `vla_policies` has the same file: it must not depend on
-the planner, nor the planner on it. A test holds the two equal.
 """
 
 from __future__ import annotations

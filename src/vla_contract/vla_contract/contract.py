@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smooth_motion.strict_yaml import StrictYamlError, read_yaml
+from strict_yaml import StrictYamlError, read_yaml
+from vla_contract.images import ENCODINGS, READ_AS
+from vla_contract.units import UNITS, Unit
 from vla_policies import FeatureSpec, Kind, PolicySpec
 from vla_policies.training import plain_name
-from vla_policy_node.core.images import ENCODINGS, READ_AS
-from vla_policy_node.core.units import UNITS, Unit
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 STATE_TYPE = "sensor_msgs/msg/JointState"

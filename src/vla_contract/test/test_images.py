@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vla_policy_node.core.contract import ContractError, load_contract
-from vla_policy_node.core.images import (
+from vla_contract.contract import ContractError, load_contract
+from vla_contract.images import (
     BAYER,
     MAX_PIXELS,
     ImageError,
@@ -19,7 +19,7 @@ from vla_policy_node.core.images import (
     resized,
     to_rgb,
 )
-from vla_policy_node.core.observation import ObservationBuffer
+from vla_contract.observation import ObservationBuffer
 
 COLOURS = [(200, 30, 60), (20, 180, 90), (40, 60, 220), (255, 255, 255), (128, 128, 128)]
 FRONT = "observation.images.front"

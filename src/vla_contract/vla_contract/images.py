@@ -114,7 +114,7 @@ def decompressed(data: bytes) -> Pixels:
         found = None
     if found is None or found.shape != (height, width, 3):
         raise ImageError("a compressed picture is damaged")
-    return _converted(found, cv2.COLOR_BGR2RGB)
+    return _converted(np.asarray(found, dtype=np.uint8), cv2.COLOR_BGR2RGB)
 
 
 def resized(pixels: Pixels, height: int, width: int, how: str) -> Pixels:

@@ -6,7 +6,7 @@ import copy
 import pytest
 import yaml
 
-from smooth_motion import RobotConfigError, load_robot
+from vla_contract.robot import RobotConfigError, load_robot
 
 GOOD = {
     "robot": "two_joints",

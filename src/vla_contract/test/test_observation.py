@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vla_policy_node.core.observation import Assembled, ObservationBuffer
-from vla_policy_node.core.units import UNITS
+from vla_contract.observation import Assembled, ObservationBuffer
+from vla_contract.units import UNITS
 
 FRONT, STATE = "observation.images.front", "observation.state"
 JOINTS = ("gripper", "elbow", "extra", "lift", "pan")
