@@ -171,6 +171,11 @@ class RunningPlan:
         self._sent_ns = now_ns
         self._newest_ran = False
 
+    def withdraw(self, plan: Plan) -> None:
+        """Take back `sent`: the plan did not go out after all."""
+        self._sent = deque((each for each in self._sent if each is not plan), maxlen=HISTORY)
+        self._sort()
+
     def _sort(self) -> None:
         by_start = {plan.start_ns: plan for plan in reversed(self._sent)}
         self._starts = sorted(by_start)

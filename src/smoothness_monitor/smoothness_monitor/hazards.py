@@ -74,6 +74,7 @@ HAZARDS: tuple[Hazard, ...] = (
         (
             "test_a_plan_that_leaves_what_runs_before_it_can_arrive_is_refused_in_words",
             "test_a_link_that_was_slow_for_a_moment_counts_for_two_seconds",
+            "test_a_plan_that_this_process_could_not_send_in_time_is_refused_and_another_one_runs",
             "test_a_plan_that_comes_too_late_is_refused_without_a_trip",
             "test_a_plan_that_has_already_ended_is_refused_without_a_trip",
             "test_a_plan_that_continues_the_plan_before_the_running_one_is_refused_without_a_trip",
@@ -105,6 +106,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_false_word_of_the_controllers_state_steps_nothing",
             "test_a_stop_for_a_controller_unheard_since_before_it_turned_late_to_a_plan_keeps_the_limits",
             "test_a_stop_over_a_slow_link_does_not_step",
+            "test_a_brake_that_this_process_could_not_send_in_time_is_made_anew",
             "test_a_stop_while_a_plan_is_on_a_slow_way_does_not_step",
             "test_a_brake_waits_no_longer_than_half_a_second_for_a_link",
             "test_messages_that_wait_are_taken_all_at_once_in_order_without_an_executor",

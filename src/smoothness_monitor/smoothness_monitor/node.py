@@ -78,9 +78,9 @@ class SmoothnessMonitor(Node):
         self._ticks = 0
         self._reset: Future | None = None
         self._robot, self._arm_controller = robot.name, robot.arm_controller
-
         self._calls = LadderCalls(self, robot, config, guard.deciding(self._on_answer))
-        self._outgoing = Outgoing(self, guard, robot, self._calls.make)
+        held_up = self._monitor.on_held_up
+        self._outgoing = Outgoing(self, guard, robot, self._calls.make, held_up, self._now)
         self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
         self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)

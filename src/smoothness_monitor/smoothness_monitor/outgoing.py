@@ -10,9 +10,12 @@ from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from smoothness_monitor import convert, qos
-from smoothness_monitor.core.types import Call, Level, LogLine, Outputs, Trajectory
+from smoothness_monitor.core.types import Call, Level, LogLine, Now, Outputs
 from smoothness_monitor.guard import Guard
 from vla_contract.robot import Robot
+
+# So often what brings the arm to rest is made anew where this process was held up; then it goes.
+_TRIES = 3
 
 
 class Outgoing:
@@ -23,7 +26,13 @@ class Outgoing:
     """
 
     def __init__(
-        self, node: Node, guard: Guard, robot: Robot, make_call: Callable[[Call], None]
+        self,
+        node: Node,
+        guard: Guard,
+        robot: Robot,
+        make_call: Callable[[Call], None],
+        held_up: Callable[[Outputs, Now], Outputs | None],
+        now: Callable[[], Now],
     ) -> None:
         """Create the publishers.
 
@@ -33,6 +42,8 @@ class Outgoing:
                 must not keep the next from going out.
             robot: Names the controllers.
             make_call: Carries out a call of the stop ladder.
+            held_up: Says what to send in place of outputs that are late, None for themselves.
+            now: Reads the clocks.
         """
         self._node = node
         self._arm, self._gripper = (
@@ -40,22 +51,41 @@ class Outgoing:
             for name in (robot.arm_controller, robot.gripper.controller)
         )
         self.publishers = (self._arm, self._gripper)
-        self._publish, self._call = guard.deciding(self._to_topic), guard.deciding(make_call)
+        self._make, self._publish = (
+            guard.deciding(convert.trajectory_to),
+            guard.deciding(self._to_topic),
+        )
+        self._call, self._held_up = guard.deciding(make_call), guard.deciding(held_up)
+        self._now = now
         self._log = guard.telling(self._to_log)
 
     def send(self, outputs: Outputs) -> None:
         """Send everything: what stops the arm first, words last."""
-        for trajectory in outputs.arm:
-            self._publish(self._arm, trajectory)
-        for trajectory in outputs.gripper:
-            self._publish(self._gripper, trajectory)
+        self._send_trajectories(outputs, _TRIES)
+        self._send_rest(outputs)
+
+    def _send_rest(self, outputs: Outputs) -> None:
         for call in outputs.calls:
             self._call(call)
         for line in outputs.log:
             self._log(line)
 
-    def _to_topic(self, publisher: Any, trajectory: Trajectory) -> None:
-        publisher.publish(convert.trajectory_to(trajectory))
+    def _send_trajectories(self, outputs: Outputs, tries: int) -> None:
+        # A long message takes its time to make, so the clock is looked at after that.
+        messages = [(self._arm, each) for each in map(self._make, outputs.arm)]
+        messages += [(self._gripper, each) for each in map(self._make, outputs.gripper)]
+        if messages and outputs.made_ns and tries:
+            others = self._held_up(outputs, self._now())
+            if others is not None:
+                self._send_trajectories(others, tries - 1)
+                self._send_rest(others)
+                return
+        for publisher, message in messages:
+            if message is not None:
+                self._publish(publisher, message)
+
+    def _to_topic(self, publisher: Any, message: JointTrajectory) -> None:
+        publisher.publish(message)
 
     def _to_log(self, line: LogLine) -> None:
         # One call site a level, as rclpy demands.

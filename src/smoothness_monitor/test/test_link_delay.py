@@ -146,3 +146,69 @@ def test_a_brake_waits_no_longer_than_half_a_second_for_a_link(make_bench):
     bench.run(0.4)
     bench.monitor._link.heard(bench.now_ns - 5 * S, bench.now_ns, bench.monitor._clock.now_ns)
     assert bench.monitor._sight(bench.now).lead_ns == LONGEST_LEAD_NS
+
+
+def held_up(bench, outputs, seconds):
+    """Let time pass before outputs are sent, as Outgoing does it; return what goes out."""
+    bench.run(seconds)
+    others = bench.monitor.on_held_up(outputs, bench.now)
+    bench.take(outputs if others is None else others)
+    return others
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.2, 0.44])
+def test_a_plan_that_this_process_could_not_send_in_time_is_refused_and_another_one_runs(
+    make_bench, seconds
+):
+    """H3. Seen with a real controller at a load of 40: published 0.29 s after it left what ran."""
+    bench = make_bench(jitter=False)
+    bench.get_moving()
+    bench.policy_on = False
+    bench.run(0.1)
+    forwarded = bench.monitor.snapshot().plans_forwarded
+    outputs = bench.monitor.on_plan(bench.plan(spare_ns=10 * MS), bench.now)
+    assert len(outputs.arm) == 1
+    others = held_up(bench, outputs, seconds)
+    assert others is not None
+    assert others.arm == ()
+    told = bench.monitor.snapshot()
+    assert told.last_rejection.startswith("splice_too_early: this process was held up for ")
+    assert told.plans_forwarded == forwarded
+    bench.run(0.1)
+    bench.policy_spare_ns = 90 * MS
+    bench.policy_on = True
+    bench.run(1.0)
+    assert bench.monitor.snapshot().plans_forwarded > forwarded
+    assert bench.state is State.READY, bench.log
+    assert bench.peak_jerk_ratio() <= 1.000001
+
+
+def test_a_plan_that_goes_out_a_little_later_goes_out(make_bench):
+    bench = make_bench(jitter=False)
+    bench.get_moving()
+    bench.policy_on = False
+    outputs = bench.monitor.on_plan(bench.plan(spare_ns=10 * MS), bench.now)
+    assert held_up(bench, outputs, 0.05) is None
+    bench.run(2.0)
+    assert bench.state is State.READY, bench.log
+    assert bench.peak_jerk_ratio() <= 1.000001
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.2, 0.44])
+def test_a_brake_that_this_process_could_not_send_in_time_is_made_anew(make_bench, seconds):
+    """H5."""
+    bench = make_bench(jitter=False)
+    bench.get_moving()
+    bench.policy_on = False
+    bench.run(0.1)
+    _, _, outputs = bench.monitor.request_stop("a test asks", bench.now)
+    assert len(outputs.arm) == 1
+    # The process stands: nothing is taken in before it goes on.
+    bench.monitor_stalled_until_ns = bench.now_ns + round(seconds * S)
+    others = held_up(bench, outputs, seconds)
+    assert others is not None
+    assert len(others.arm) == 1
+    assert bench.run_until(lambda: bench.state is not State.STOPPING, 3.0)
+    bench.run(1.0)
+    assert bench.peak_jerk_ratio() <= 1.000001
+    assert bench.state is State.STOPPED_LATCHED, bench.log

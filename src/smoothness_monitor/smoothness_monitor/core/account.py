@@ -196,6 +196,15 @@ class Account:
         self._sent_at = {start_ns: self._sent_at.get(start_ns, ros_ns) for start_ns in starts}
         self._sent_ns, self._sent_steady_ns = ros_ns, now_ns
 
+    def withdraw(self, start_ns: int) -> None:
+        """Take back `sent` for the plan under way with a start: it did not go out after all."""
+        for plan in [each for each in self._under_way if each.start_ns == start_ns]:
+            assert self.running is not None
+            self.running.withdraw(plan)
+            self._under_way.remove(plan)
+            self.recent = [each for each in self.recent if each is not plan]
+            self.newest = self.pending
+
     def rebase(self) -> None:
         """Forget every plan sent: what counts is where the reference is."""
         assert self.running is not None

@@ -128,6 +128,12 @@ class GripperAccount:
         self._under_way.append(plan)
         del self._under_way[:-HISTORY]
 
+    def withdraw(self, start_ns: int) -> None:
+        """Take back `sent` for the plan under way with a start: it did not go out after all."""
+        for plan in [each for each in self._under_way if each.start_ns == start_ns]:
+            self._under_way.remove(plan)
+            self._sent.remove(plan)
+
     def age_s(self, now_ns: int) -> float:
         """Return the time since the controller was heard, s; `now_ns` as for `observe`."""
         return math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9

@@ -132,6 +132,8 @@ class Monitor:
         self._ready_ns = 0
         self._reset_deadline_ns: int | None = None
         self._forwarded = self._rejected = 0
+        # Start of the plan that was forwarded last.
+        self._forwarded_ns = 0
         self._last_rejection = ""
         self._errors = 0
         self._restored = False
@@ -197,6 +199,7 @@ class Monitor:
         else:
             self.gripper.sent(decision.plan, now.ros_ns)
             self._out.gripper.append(Trajectory.of_gripper(decision.plan))
+            self._out.made_ns = now.ros_ns
         return self._out.take()
 
     def on_controller_state(self, message: ControllerState, now: Now) -> Outputs:
@@ -294,6 +297,43 @@ class Monitor:
             self._servos.arrived(now.steady_ns, self._clock.now_ns)
             detector = self.detectors.servo_health
             self._trip_one(detector.name, detector.report_servos(own), now)
+        return self._out.take()
+
+    def on_held_up(self, outputs: Outputs, now: Now) -> Outputs | None:
+        """Judge whether trajectories that are about to go out still may.
+
+        Between a look at the clock and the publication a process may be held up for longer than
+        what it made allows for. A plan is refused then, and a brake made anew.
+
+        Args:
+            outputs: Whose trajectories are about to go out.
+            now: The clocks.
+
+        Returns:
+            What goes out in place of its trajectories, None where they may. All the rest of it has
+            to go out in any case.
+        """
+        stopping = self._stop.phase is Phase.STOPPING
+        sight = self._sight(now)
+        now_ns = sight.now.ros_ns if stopping else now.ros_ns
+        lead_ns = sight.lead_ns if stopping else self._lead_ns
+        late_ns = now_ns - outputs.made_ns
+        if late_ns <= max(lead_ns - sight.delivery_ns, MARGIN_NS // 2):
+            return None
+        if not (self._stop.renewable if stopping else self.state is State.READY):
+            # What nothing can be made in place of: a hold at once, or what replaces plans at rest.
+            return None
+        for trajectory in outputs.arm:
+            self.account.withdraw(trajectory.stamp_ns)
+            self._forwarded -= trajectory.stamp_ns == self._forwarded_ns
+        for trajectory in outputs.gripper:
+            self.gripper.withdraw(trajectory.stamp_ns)
+        if stopping:
+            self._stop.renew(sight)
+            self._follow_stop()
+        else:
+            why = f"this process was held up for {late_ns * 1e-9:.2f} s before it could be sent"
+            self._refuse(f"{ViolationKind.SPLICE_TOO_EARLY.value}: {why}", "", now)
         return self._out.take()
 
     def on_silent_clock(self, silent_s: float) -> Outputs:
@@ -694,9 +734,11 @@ class Monitor:
                 self._refuse(refused.reason, refused.trips, now)
                 return
         self._forwarded += 1
+        self._forwarded_ns = plan.start_ns
         parts_ns = part_ns(plan, account.pending or account.running.plan)
         account.sent(plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
+        self._out.made_ns = now.ros_ns
         self._instrument.on_boundary(parts_ns)
 
     def _decide(self, trajectory: Trajectory, now: Now) -> gate.Decision:

@@ -264,6 +264,7 @@ class Slowdown:
         self.deviation = max(self.deviation, found.deviation)
         account.sent(found.plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(found.plan))
+        self._out.made_ns = now.ros_ns
 
     # -- what may replace it ---------------------------------------------------------------------
 

@@ -168,18 +168,7 @@ class Stop:
         self._brakes += 1
         self.phase = Phase.STOPPING
         self._ladder = self._doubts_until_ns = None
-        now_ns = sight.now.ros_ns
-        commanded = self._gripper.common(now_ns, sight.lead_ns, delivery_ns=sight.delivery_ns)
-        if commanded is not None:
-            running, overlap_ns = commanded
-            hold = brakes.hold_gripper(
-                running,
-                now_ns=now_ns,
-                controller_ns=self._gripper.stamp_ns,
-                overlap_ns=overlap_ns,
-            )
-            self._gripper.sent(hold, now_ns)
-            self._out.gripper.append(Trajectory.of_gripper(hold))
+        self._hold_gripper(sight)
         if self._account.running is None:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
             self.phase = Phase.FAILED if self.failed else Phase.LATCHED
@@ -188,6 +177,34 @@ class Stop:
             self._doubts_until_ns = sight.own_ns + DOUBT_NS
             return
         self._brake(sight)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether what brings the arm to rest can be made anew."""
+        ladder = self._ladder
+        return ladder is not None and ladder.plan is not None and ladder.rung <= Rung.BRAKE_AS_GOAL
+
+    def renew(self, sight: Sight) -> None:
+        """Make what brings the arm to rest anew: what was made did not go out in time."""
+        assert self._ladder is not None
+        self._hold_gripper(sight)
+        self._ladder.plan = self._send_brake(sight)
+
+    def _hold_gripper(self, sight: Sight) -> None:
+        now_ns = sight.now.ros_ns
+        commanded = self._gripper.common(now_ns, sight.lead_ns, delivery_ns=sight.delivery_ns)
+        if commanded is None:
+            return
+        running, overlap_ns = commanded
+        hold = brakes.hold_gripper(
+            running,
+            now_ns=now_ns,
+            controller_ns=self._gripper.stamp_ns,
+            overlap_ns=overlap_ns,
+        )
+        self._gripper.sent(hold, now_ns)
+        self._out.gripper.append(Trajectory.of_gripper(hold))
+        self._out.made_ns = now_ns
 
     def _brake(self, sight: Sight) -> None:
         plan = self._send_brake(sight)
@@ -404,6 +421,7 @@ class Stop:
     def _send(self, plan: Plan, sight: Sight) -> None:
         self._account.sent(plan, sight.own_ns, sight.now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
+        self._out.made_ns = sight.now.ros_ns
 
     def _send_brake(self, sight: Sight) -> Plan | None:
         """Send the brake; return the plan that now stops the arm, None when there is none."""

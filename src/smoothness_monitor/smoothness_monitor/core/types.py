@@ -237,6 +237,8 @@ class Outputs:
         log: Lines for the log.
         changed: The state is worth publishing at once.
         reset: What became of a reset that was not settled at once.
+        made_ns: ROS time for which the trajectories were made; 0 where they may go out at any
+            time. `Monitor.on_held_up` makes others where they would go out late.
     """
 
     arm: tuple[Trajectory, ...] = ()
@@ -245,6 +247,7 @@ class Outputs:
     log: tuple[LogLine, ...] = ()
     changed: bool = False
     reset: ResetVerdict | None = None
+    made_ns: int = 0
 
 
 class Outbox:
@@ -261,6 +264,7 @@ class Outbox:
         self.lines: list[LogLine] = []
         self.changed = False
         self.reset: ResetVerdict | None = None
+        self.made_ns = 0
 
     def log(self, level: Level, text: str) -> None:
         """Add a line for the log."""
@@ -278,6 +282,7 @@ class Outbox:
             tuple(self.lines),
             self.changed,
             self.reset,
+            self.made_ns,
         )
         self._clear()
         return outputs
