@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Policies are found by name, and whatever another package offers harms no other policy."""
+
 import ast
+import os
+import re
+import subprocess
 import sys
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
@@ -48,15 +52,29 @@ class SimpleStill(Still):
 
 
 @pytest.fixture
-def register(monkeypatch):
+def install(tmp_path, monkeypatch):
+    """Install a package of nothing but an entry_points.txt."""
+
+    def use(name, text):
+        info = tmp_path / name / f"{name}-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(text)
+        monkeypatch.syspath_prepend(info.parent)
+
+    return use
+
+
+@pytest.fixture
+def register(install, monkeypatch):
     """Register a module `elsewhere` with the given attributes, under the given entry points."""
 
     def use(points, **attributes):
         module = ModuleType("elsewhere")
         module.__dict__.update(attributes)
         monkeypatch.setitem(sys.modules, "elsewhere", module)
-        entries = [EntryPoint(name, value, registry.GROUP) for name, value in points]
-        monkeypatch.setattr(registry, "entry_points", lambda group: entries)
+        lines = [f"{name} = {value}\n" for name, value in points]
+        install("elsewhere", "".join([f"[{registry.GROUP}]\n", *lines]))
 
     return use
 
@@ -238,10 +256,57 @@ def test_numbers_of_numpy_are_numbers(register):
     assert load_policy("still", {}).spec is spec
 
 
-def test_two_packages_with_one_name_are_refused(register):
-    register([("replay", "elsewhere:make")])
-    with pytest.raises(PolicyError, match="two policies are called replay"):
-        load_policy("replay", {})
+def test_a_name_that_two_packages_take_is_refused_and_the_others_are_loaded(register, install):
+    register([("still", "elsewhere:make"), ("replay", "elsewhere:make")], make=lambda _: Still())
+    install("rival", "[vla_policies]\nmine = rival:make\n")
+    install("twin", "[vla_policies]\nmine = twin:make\n")
+    for name, values in (("replay", "elsewhere:make"), ("mine", "(rival|twin):make")):
+        with pytest.raises(PolicyError, match=rf"two policies are called {name}: .* {values};"):
+            load_policy(name, {})
+    assert isinstance(load_policy("still", {}), Still)
+
+
+@pytest.mark.parametrize("text", ["[vla_policies]\nno equals sign\n", "[console_scripts]\nx\n"])
+def test_a_package_with_damaged_metadata_is_named_and_the_others_are_loaded(
+    register, install, text
+):
+    register([("still", "elsewhere:make")], make=lambda options: Still())
+    install("torn", text)
+    assert isinstance(load_policy("still", {}), Still)
+    with pytest.raises(PolicyError, match=r"there are .*still; .* of torn is damaged, install"):
+        load_policy("lost", {})
+
+
+@pytest.mark.parametrize("value", ["not a value!", "elsewhere", "elsewhere:"])
+def test_an_entry_point_that_names_no_factory_says_what_to_write(register, value):
+    register([("wrong", value)])
+    with pytest.raises(PolicyError, match=r"policy wrong: .*(written module:factory|a function)"):
+        load_policy("wrong", {})
+
+
+def test_the_readmes_policy_is_found_and_answers_once_its_package_is_installed(tmp_path):
+    pytest.importorskip("pip", reason="pip is not installed")
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    source, place = tmp_path / "source", tmp_path / "place"
+    for name, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", readme, re.DOTALL):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(code)
+    (source / "my_package/__init__.py").touch()
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(place)]
+    subprocess.run([*pip, *offline, str(source)], check=True, timeout=300)
+    code = (
+        "import numpy as np; from vla_policies import STATE, Observation, load_policy\n"
+        "policy = load_policy('hold', {'rows': 30})\n"
+        "action = policy.infer(Observation(0, {}, {STATE: np.arange(6.0)}, 'stay'))\n"
+        "print(policy.spec.policy_id, action.positions[29].tolist())"
+    )
+    path = os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=True,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout == "hold 1.0 [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]\n"
 
 
 def test_the_protocol_registry_and_built_in_policies_import_neither_ros_nor_torch():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 from vla_policies.protocol import Policy, PolicyError
@@ -28,19 +28,16 @@ BUILT_IN = {
 }
 
 
-def available() -> dict[str, str]:
-    """Return the name and the ``module:factory`` of every policy.
+def available() -> dict[str, tuple[str, ...]]:
+    """Return the ``module:factory`` of every policy by its name.
 
-    Raises:
-        PolicyError: Two packages register the same name.
+    Two for a name that two packages register: that one cannot be loaded, the others can.
     """
-    found = dict(BUILT_IN)
-    for entry in entry_points(group=GROUP):
-        if found.setdefault(entry.name, entry.value) != entry.value:
-            raise PolicyError(
-                f"two policies are called {entry.name}: {found[entry.name]} and {entry.value}; "
-                f"uninstall or rename one"
-            )
+    found: dict[str, tuple[str, ...]] = {name: (value,) for name, value in BUILT_IN.items()}
+    for entry in _registered()[0]:
+        values = found.setdefault(entry.name, ())
+        if entry.value not in values:
+            found[entry.name] = (*values, entry.value)
     return found
 
 
@@ -57,21 +54,31 @@ def load_policy(name: str, options: Mapping[str, Any]) -> Policy:
     """
     known = available()
     if name not in known:
-        raise PolicyError(f"there is no policy {name!r}; there are {', '.join(sorted(known))}")
+        damaged = "".join(
+            f"; the entry_points.txt of {package} is damaged, install that package again"
+            for package in _registered()[1]
+        )
+        there = ", ".join(sorted(known))
+        raise PolicyError(f"there is no policy {name!r}; there are {there}{damaged}")
+    value, *others = known[name]
+    if others:
+        raise PolicyError(
+            f"two policies are called {name}: {value} and {others[0]}; uninstall or rename one"
+        )
     try:
-        factory: Callable[[Mapping[str, Any]], Policy] = _load(name, known[name])
+        factory: Callable[[Mapping[str, Any]], Policy] = _load(name, value)
     except (ImportError, AttributeError) as error:
         raise PolicyError(
-            f"policy {name}: {known[name]} cannot be imported ({_line(error)}); install what it "
+            f"policy {name}: {value} cannot be imported ({_line(error)}); install what it "
             "needs"
         ) from error
     except _ITS_OWN as error:
         raise PolicyError(
-            f"policy {name}: importing {known[name]} failed with {_told(error)}; mend it there"
+            f"policy {name}: importing {value} failed with {_told(error)}; mend it there"
         ) from error
     if not callable(factory):
         raise PolicyError(
-            f"policy {name}: {known[name]} is a {type(factory).__name__}; register a function "
+            f"policy {name}: {value} is a {type(factory).__name__}; register a function "
             "that takes the options and returns the policy"
         )
     try:
@@ -82,12 +89,12 @@ def load_policy(name: str, options: Mapping[str, Any]) -> Policy:
         raise
     except _ITS_OWN as error:
         raise PolicyError(
-            f"policy {name}: {known[name]} failed with {_told(error)}; check its options, or mend "
+            f"policy {name}: {value} failed with {_told(error)}; check its options, or mend "
             "it there"
         ) from error
     if not fits:
         raise PolicyError(
-            f"policy {name}: {known[name]} returned a {type(policy).__name__}; it must return an "
+            f"policy {name}: {value} returned a {type(policy).__name__}; it must return an "
             "object with spec, reset, infer and close"
         )
     try:
@@ -113,6 +120,25 @@ def _line(error: BaseException) -> str:
         return "without words"
 
 
+def _registered() -> tuple[list[EntryPoint], list[str]]:
+    """Return what packages register, and the packages whose file of entry points is damaged."""
+    try:
+        return list(entry_points(group=GROUP)), []
+    except Exception:
+        # One such file of any package, ours or not, and this raises for all of them.
+        found: list[EntryPoint] = []
+        damaged: list[str] = []
+        for package in distributions():
+            try:
+                found += package.entry_points.select(group=GROUP)
+            except Exception:
+                damaged.append(str(package.metadata["Name"]))
+        return found, damaged
+
+
 def _load(name: str, value: str) -> Any:
     """Import what an entry point's ``module:attribute`` names."""
-    return EntryPoint(name=name, value=value, group=GROUP).load()
+    entry = EntryPoint(name=name, value=value, group=GROUP)
+    if not entry.pattern.match(value):
+        raise ImportError("an entry point is written module:factory")
+    return entry.load()
