@@ -21,7 +21,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 from smolvla.config import ACTION
-from smolvla.shapes import _KNOWN, Shapes, TextShape
+from smolvla.shapes import KNOWN, Shapes, TextShape
 from smolvla.tiny import TINY_SHAPES
 from smolvla.write import train_tokenizer, write_vlm
 from vla_policies.protocol import IMAGES, STATE
@@ -78,7 +78,7 @@ def make_checkpoint(folder: Path, size: str, dtype: str, cameras: int, seed: int
     folder.mkdir(parents=True)
     shapes = TINY_SHAPES
     if size == "full":
-        vision, shuffle, text, vocabulary = _KNOWN[SIZES[size]]
+        vision, shuffle, text, vocabulary = KNOWN[SIZES[size]]
         shapes = Shapes(vision, shuffle, text, vocabulary, TextShape(*[0] * 7))
     tokenizer = train_tokenizer([TASK + "\n"], 512)
     write_vlm(folder / "vlm", shapes, tokenizer, 48, dtype)

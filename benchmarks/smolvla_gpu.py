@@ -26,7 +26,7 @@ import torch
 
 from smolvla.flow import integrate, times
 from smolvla.model import SmolVLA
-from smolvla.shapes import _KNOWN, Shapes, TextShape
+from smolvla.shapes import KNOWN, Shapes, TextShape
 from smolvla.tiny import TINY_SHAPES, tiny_config
 from smolvla.torch_backend import TorchBackend
 from smolvla.weights import EXACT
@@ -78,7 +78,7 @@ def random_model(size: str) -> SmolVLA:
     """Return a model in float32 with random weights of the scale that training starts with."""
     config, shapes = tiny_config(), TINY_SHAPES
     if size == "full":
-        vision, shuffle, text, vocabulary = _KNOWN[FULL]
+        vision, shuffle, text, vocabulary = KNOWN[FULL]
         text = replace(text, layers=16)
         expert = TextShape(720, 2048, 16, text.heads, text.kv_heads, text.head_size, text.norm_eps)
         shapes = Shapes(vision, shuffle, text, vocabulary, expert)

@@ -70,7 +70,7 @@ class Shapes:
 
 _LAYERS = 1000  # every layer has tensors, whose names are made before the file is looked at
 # Of the models that checkpoints name, so that no file has to be fetched for them.
-_KNOWN = {
+KNOWN = {
     "HuggingFaceTB/SmolVLM2-500M-Video-Instruct": (
         VisionShape(768, 3072, 12, 12, 512, 16, 1e-6),
         4,
@@ -94,12 +94,12 @@ def read_shapes(folder: Path, config: SmolVLAConfig) -> Shapes:
             vision, shuffle, text, vocabulary = _read(read_json(place / "config.json"))
             break
     else:
-        if config.vlm not in _KNOWN:
+        if config.vlm not in KNOWN:
             raise PolicyError(
                 f"{folder / 'config.json'}: vlm_model_name: the shapes of {config.vlm} are not "
                 f"known here; put its config.json at {folder / VLM_FOLDER / 'config.json'}"
             )
-        vision, shuffle, text, vocabulary = _KNOWN[config.vlm]
+        vision, shuffle, text, vocabulary = KNOWN[config.vlm]
     if config.vlm_layers > text.layers:
         raise PolicyError(
             f"{folder / 'config.json'}: num_vlm_layers: is {config.vlm_layers}, but "

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from smolvla.model import DecoderLayer, SmolVLA
+from smolvla.decoder import DecoderLayer
+from smolvla.model import SmolVLA
 
 
 def attend_rows(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
