@@ -31,6 +31,7 @@ from smolvla.quantise import PARTS
 from smolvla.samples import pattern_sample, random_samples, write_sample
 from smolvla.tiny import make_tiny
 from vla_policies import Observation, PolicyError, load_policy
+from vla_policies.cli.serve import find
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,7 @@ def test_a_bundle_is_a_checkpoint_to_the_policy(bundle):
         "checkpoint": str(bundle), "dt_s": 0.02, "rows": 10, "threads": 1,
         "joints": {f"joint{index}": "rad" for index in range(6)},
     }  # fmt: skip
+    assert find(str(bundle), options) == ("smolvla", options), "what vla-policy serve takes it for"
     policy = load_policy("smolvla", options)
     assert "openvino float32" in policy.spec.policy_id
     sample = pattern_sample(policy._config, policy._loaded.processing)

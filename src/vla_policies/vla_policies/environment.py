@@ -3,7 +3,7 @@
 
 Threads that wait do not spin: on processors that others use too, spinning takes the time that the
 work needs. Large blocks of memory are kept for the next layer instead of given back after each.
-Measured by ``benchmarks/policy_environment.py``; ``smolvla bench`` compares them elsewhere.
+Measured by ``benchmarks/policy_environment.py``.
 """
 
 from __future__ import annotations

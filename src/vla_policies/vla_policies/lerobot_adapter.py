@@ -3,7 +3,7 @@
 
 LeRobot brings hundreds of packages in versions of its own: run it in an environment of its own,
 by ``process: own`` and ``python`` in the contract or by `vla-policy serve`. Which versions have
-been tried is in docs/reference/lerobot.md. For SmolVLA the policy ``smolvla`` is faster.
+been tried is in docs/reference/lerobot.md.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def make(options: Mapping[str, Any]) -> LeRobotPolicy:
     """Make the policy from its options.
 
     Needed: ``checkpoint`` (a folder), ``dt_s`` (1 / frames per second of the training data),
-    ``joints`` (the action's columns in order, with their units, as of the policy ``smolvla``).
+    ``joints`` (the action's columns in order, with their units; see `vla_policies.units`).
     Optional: ``state_joints`` (where the state's differ), ``device`` (``cpu``), ``seed`` (0).
 
     Raises:
