@@ -221,7 +221,7 @@ def main() -> int:
     parser.add_argument("--noise", type=float, default=0.1, help="of the speed, a share")
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
-    robot = load_robot(ROOT / "config/robots/so101.yaml")
+    robot = load_robot(ROOT / "config/robots/so101/robot.yaml")
     joints = (*robot.limits.joint_names, robot.gripper.joint)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "contract.yaml"

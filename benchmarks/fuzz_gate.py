@@ -70,7 +70,7 @@ from vla_contract.robot import Robot
 from vla_sim.core import trajectory as jtc
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
 
-MONITOR_FILE = Path(__file__).resolve().parents[1] / "config" / "monitor" / "so101.yaml"
+MONITOR_FILE = Path(__file__).resolve().parents[1] / "config" / "robots" / "so101" / "monitor.yaml"
 AN_EPISODE = 200
 A_RUN = 10_000
 # What a receiver drops as too old; less than the overlap by a control period.

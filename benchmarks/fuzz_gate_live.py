@@ -197,7 +197,7 @@ class Live(Episode):
         self.monitor = SimpleNamespace(
             account=graph.account, gripper=graph.gripper, on_gripper=self._give_gripper
         )
-        config = load_config(CONFIG / "monitor" / "so101.yaml")
+        config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
         # What comes too late for its way through a real graph says nothing about anything else.
         self.overlap_ns = round(config.plan_overlap_s * SECOND) + WAY_NS
         self.sent: deque[Trajectory] = deque(maxlen=40)
@@ -424,8 +424,8 @@ def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:
             env=environment,
         )
     prefer_session(process.pid)
-    robot = load_robot(CONFIG / "robots" / "so101.yaml")
-    config = load_config(CONFIG / "monitor" / "so101.yaml")
+    robot = load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
+    config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
     simulated = [] if real() else ["--ros-args", "-p", "use_sim_time:=true", "-r", "/clock:=clock"]
     rclpy.init(args=simulated)
     graph = Graph(robot)

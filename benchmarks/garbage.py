@@ -31,8 +31,8 @@ def main() -> int:
     from smoothness_monitor.params import load_config
     from vla_contract.robot import load_robot
 
-    robot = load_robot(CONFIG / "robots" / "so101.yaml")
-    config = load_config(CONFIG / "monitor" / "so101.yaml")
+    robot = load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
+    config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
     end_s, seed, failed = time.monotonic() + given.seconds, given.seed, 0
     while time.monotonic() < end_s:
         try:

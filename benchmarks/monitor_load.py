@@ -492,7 +492,7 @@ def _files(folder):
     import yaml
 
     (folder / "robot.yaml").write_text(yaml.safe_dump(ROBOT), encoding="utf-8")
-    like = Path(__file__).resolve().parents[1] / "config" / "monitor" / "so101.yaml"
+    like = Path(__file__).resolve().parents[1] / "config" / "robots" / "so101" / "monitor.yaml"
     values = {**yaml.safe_load(like.read_text(encoding="utf-8")), **MONITOR}
     (folder / "monitor.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     return [

@@ -18,9 +18,8 @@ from launch.substitutions import (
 )
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
-CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
+from vla_bringup import description
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -28,14 +27,15 @@ ARGUMENTS = [
         default_value="",
         description="Namespace of every node and topic: one for each arm of a graph.",
     ),
+    description.ROBOT,
     DeclareLaunchArgument(
         "robot_file",
-        default_value=PathJoinSubstitution([CONFIG, "robots", "so101.yaml"]),
+        default_value=PathJoinSubstitution([description.FOLDER, "robot.yaml"]),
         description="Joint names, limits and controllers of the robot.",
     ),
     DeclareLaunchArgument(
         "monitor_file",
-        default_value=PathJoinSubstitution([CONFIG, "monitor", "so101.yaml"]),
+        default_value=PathJoinSubstitution([description.FOLDER, "monitor.yaml"]),
         description="Thresholds of the monitor.",
     ),
     DeclareLaunchArgument(

@@ -41,9 +41,10 @@ ARGUMENTS = [
         choices=["mock", "topic_based"],
         description="mock: every command is reached at once. topic_based: a driver by topics.",
     ),
+    description.ROBOT,
     DeclareLaunchArgument(
         "controllers_file",
-        default_value=PathJoinSubstitution([SHARE, "config", "controllers", "so101.yaml"]),
+        default_value=PathJoinSubstitution([description.FOLDER, "controllers.yaml"]),
         description="Parameters of the controller manager and its controllers.",
     ),
     description.DESCRIPTION_FILE,

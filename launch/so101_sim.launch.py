@@ -86,7 +86,7 @@ def generate_launch_description() -> LaunchDescription:
     )
     return LaunchDescription(
         [
-            *(seed, factor, patience, latch, description.DESCRIPTION_FILE),
+            *(description.ROBOT, description.DESCRIPTION_FILE, seed, factor, patience, latch),
             *(simulated, clock, suite, simulation),
             OpaqueFunction(function=describe),
         ]

@@ -44,7 +44,7 @@ class Table:
     """The world, its camera and the policy, built once."""
 
     def __init__(self) -> None:
-        self._file = CONFIG / "robots" / "so101.yaml"
+        self._file = CONFIG / "robots" / "so101" / "robot.yaml"
         self.robot: Robot = load_robot(self._file)
         self.world = World(self._file)
         self.renderer = Renderer(self.world)

@@ -21,12 +21,12 @@ PERIOD = 10 * MS
 
 @pytest.fixture(name="robot")
 def a_robot():
-    return load_robot(CONFIG / "robots" / "so101.yaml")
+    return load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
 
 
 @pytest.fixture(name="config")
 def a_config():
-    return load_config(CONFIG / "monitor" / "so101.yaml")
+    return load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
 
 
 def moving(robot, base, splice_ns, travel):

@@ -27,8 +27,8 @@ PLAN, COMMAND, SHADE, LEVEL = "#c8702a", "#1f5fa8", "#e8eef6", "#999999"
 
 def main() -> None:
     """Let it happen on the bench of the fault campaign, and draw it."""
-    robot = load_robot(CONFIG / "robots" / "so101.yaml")
-    scene = make_scene(robot, load_config(CONFIG / "monitor" / "so101.yaml"), seed=3)
+    robot = load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
+    scene = make_scene(robot, load_config(CONFIG / "robots" / "so101" / "monitor.yaml"), seed=3)
     bench = scene.bench
     bench.get_ready()
     bench.run(0.3)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from strict_yaml import StrictYamlError, read_yaml
+from vla_contract.robot import moved_to
 
 
 class ConfigError(ValueError):
@@ -310,7 +311,7 @@ def load_config(path: str | Path) -> MonitorConfig:
     try:
         content = read_yaml(path)
     except StrictYamlError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {moved_to(path, 'monitor.yaml') or error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: empty or not a mapping; one 'key: value' line a threshold")
     known = {item.name: item for item in fields(MonitorConfig)}

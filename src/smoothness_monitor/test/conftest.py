@@ -149,12 +149,12 @@ class IdealBench(Bench):
 
 @pytest.fixture(scope="session")
 def robot():
-    return load_robot(CONFIG / "robots" / "so101.yaml")
+    return load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
 
 
 @pytest.fixture(scope="session")
 def config():
-    return load_config(CONFIG / "monitor" / "so101.yaml")
+    return load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
 
 
 @pytest.fixture

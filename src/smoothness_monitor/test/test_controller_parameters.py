@@ -89,10 +89,10 @@ def test_what_has_no_joints_is_no_trajectory_controller(joints):
     assert "no joint_trajectory_controller" in problem({}, JOINTS)
 
 
-@pytest.mark.parametrize("path", sorted((CONFIG / "controllers").glob("*.yaml")))
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("robots/*/controllers.yaml")))
 def test_every_controllers_file_has_them_right(path):
     """H30. Written out where a release's default is wrong."""
-    robot = load_robot(CONFIG / "robots" / path.name)
+    robot = load_robot(path.with_name("robot.yaml"))
     content = yaml.safe_load(path.read_text())
     for name, joints in (
         (robot.arm_controller, robot.limits.joint_names),

@@ -251,8 +251,8 @@ def test_the_command_writes_page_and_runs(tmp_path, capsys):
     target = tmp_path / "faults.md"
     blocks = ("campaign", "stopping", "slowing", "bearable", "nominal", "operations")
     target.write_text("".join(f"<!-- begin {b} -->\n<!-- end {b} -->\n" for b in blocks))
-    files = ["--robot", str(ROOT / "config/robots/so101.yaml")]
-    files += ["--monitor", str(ROOT / "config/monitor/so101.yaml")]
+    files = ["--robot", str(ROOT / "config/robots/so101/robot.yaml")]
+    files += ["--monitor", str(ROOT / "config/robots/so101/monitor.yaml")]
     kinds = ["--kinds", "operator", "plan_repeated", "--seeds", "2", "--hours", "0.002"]
     outputs = ["--page", str(target), "--runs", str(tmp_path / "runs.csv")]
     assert main([*files, *kinds, *outputs]) == 0
@@ -296,8 +296,8 @@ def test_half_hours_in_a_file_are_not_run_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "run_nominal", run)
     monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
     path = tmp_path / "nominal.csv"
-    files = ["--robot", str(ROOT / "config/robots/so101.yaml")]
-    files += ["--monitor", str(ROOT / "config/monitor/so101.yaml")]
+    files = ["--robot", str(ROOT / "config/robots/so101/robot.yaml")]
+    files += ["--monitor", str(ROOT / "config/robots/so101/monitor.yaml")]
     again = [*files, "--seeds", "0", "--nominal", str(path), "--hours"]
     assert main([*again, "0.5"]) == 0
     assert main([*again, "1.25"]) == 1

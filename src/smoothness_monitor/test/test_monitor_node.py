@@ -53,8 +53,8 @@ from smoothness_monitor.subscribe import Bounded  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 FILES = {
-    "robot_file": str(CONFIG / "robots" / "so101.yaml"),
-    "monitor_file": str(CONFIG / "monitor" / "so101.yaml"),
+    "robot_file": str(CONFIG / "robots" / "so101" / "robot.yaml"),
+    "monitor_file": str(CONFIG / "robots" / "so101" / "monitor.yaml"),
 }
 # Its surroundings make the time, and wait for it.
 START_NS = 1_000_000_000_000

@@ -7,7 +7,7 @@ import yaml
 
 from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
 
-SO101 = Path(__file__).resolve().parents[3] / "config" / "monitor" / "so101.yaml"
+SO101 = Path(__file__).resolve().parents[3] / "config" / "robots" / "so101" / "monitor.yaml"
 
 
 @pytest.fixture

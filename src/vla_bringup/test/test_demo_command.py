@@ -13,14 +13,14 @@ def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
     with pytest.raises(
         ValueError, match=r"--policy dance: no so101_dance.yaml .* \['color_pick'\]"
     ):
-        contract_for("dance", tmp_path)
+        contract_for("dance", "so101", tmp_path)
 
 
 def test_a_known_policy_names_its_contract_file(tmp_path):
     folder = tmp_path / "config" / "policies"
     folder.mkdir(parents=True)
     (folder / "so101_color_pick.yaml").touch()
-    assert contract_for("color_pick", tmp_path) == folder / "so101_color_pick.yaml"
+    assert contract_for("color_pick", "so101", tmp_path) == folder / "so101_color_pick.yaml"
 
 
 def test_zero_episodes_are_refused(capsys):

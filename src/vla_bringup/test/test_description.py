@@ -27,7 +27,7 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     launch_arguments=[word.split(":=") for word in sys.argv[2:]])]))
 sys.exit(service.run())
 """
-ROBOT_FILE = TOP / "config" / "robots" / "so101.yaml"
+ROBOT_FILE = TOP / "config" / "robots" / "so101" / "robot.yaml"
 
 
 def description(hardware="mock"):
@@ -72,7 +72,9 @@ def test_a_mock_begins_at_home_and_a_real_arm_where_it_is():
 
 def test_the_controllers_are_those_of_the_robot_file():
     robot = load_robot(ROBOT_FILE)
-    controllers = yaml.safe_load((TOP / "config" / "controllers" / "so101.yaml").read_text())
+    controllers = yaml.safe_load(
+        (TOP / "config" / "robots" / "so101" / "controllers.yaml").read_text()
+    )
     arm = controllers[f"/**/{robot.arm_controller}"]["ros__parameters"]
     assert tuple(arm["joints"]) == robot.limits.joint_names
     gripper = controllers[f"/**/{robot.gripper.controller}"]["ros__parameters"]

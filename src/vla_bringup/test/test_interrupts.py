@@ -14,12 +14,12 @@ import rclpy
 
 TOP = Path(__file__).resolve().parents[3]
 CONFIG = TOP / "config"
-ROBOT = f"robot_file:={CONFIG}/robots/so101.yaml"
+ROBOT = f"robot_file:={CONFIG}/robots/so101/robot.yaml"
 NODES = {
     "vla_sim": ("vla_sim.node", [ROBOT]),
     "smoothness_monitor": (
         "smoothness_monitor.node",
-        [ROBOT, f"monitor_file:={CONFIG}/monitor/so101.yaml"],
+        [ROBOT, f"monitor_file:={CONFIG}/robots/so101/monitor.yaml"],
     ),
     "vla_policy_node": (
         "vla_policy_node.node",

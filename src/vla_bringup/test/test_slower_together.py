@@ -165,8 +165,8 @@ class Loop(Bench):
 
 @pytest.fixture
 def loop(tmp_path):
-    robot = load_robot(CONFIG / "robots" / "so101.yaml")
-    config = load_config(CONFIG / "monitor" / "so101.yaml")
+    robot = load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
+    config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
     loop = Loop(robot, config, tmp_path, seed=5)
     loop.get_ready()
     loop.node.begin("sweep", math.inf, loop.now_ns)

@@ -41,7 +41,7 @@ def demo(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def observer(graph, share: Path, tmp_path: Path) -> Iterator[EpisodeRunner]:
     """The demonstration's own node, used as eyes and hands on the launched graph."""
-    robot = share / "config" / "robots" / "so101.yaml"
+    robot = share / "config" / "robots" / "so101" / "robot.yaml"
     parameters = [f"robot_file:={robot}", f"output_dir:={tmp_path}", "use_sim_time:=true"]
     words = [word for each in parameters for word in ("-p", each)]
     rclpy.init(args=["test", "--ros-args", *words])
@@ -185,10 +185,12 @@ def test_missing_limits_end_every_node_with_one_line(domain, share, tmp_path, ex
     def no_jerk(robot):
         del robot["arm"]["limits"]["elbow_flex"]["jerk"]
 
-    robot = edited(share / "config" / "robots" / "so101.yaml", tmp_path / "arm.yaml", no_jerk)
+    robot = edited(
+        share / "config" / "robots" / "so101" / "robot.yaml", tmp_path / "arm.yaml", no_jerk
+    )
     files = {
         "vla_sim": [],
-        "smoothness_monitor": [f"monitor_file:={share}/config/monitor/so101.yaml"],
+        "smoothness_monitor": [f"monitor_file:={share}/config/robots/so101/monitor.yaml"],
         "vla_policy_node": [f"contract_file:={share}/config/policies/so101_color_pick.yaml"],
     }[executable]
     parameters = [f"robot_file:={robot}", *files]

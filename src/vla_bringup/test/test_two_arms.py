@@ -112,7 +112,7 @@ def outside(observer: Observer) -> set[str]:
 
 def test_the_demonstrations_node_leaves_nothing_in_the_graph(observer, share, tmp_path):
     context = rclpy.get_default_context()
-    robot = share / "config" / "robots" / "so101.yaml"
+    robot = share / "config" / "robots" / "so101" / "robot.yaml"
     parameters = [f"robot_file:={robot}", f"output_dir:={tmp_path}"]
     words = [word for each in parameters for word in ("-p", each)]
     rclpy.init(args=["test", "--ros-args", *words], context=context)

@@ -27,16 +27,16 @@ RUNNER = "episode_runner"
 BAD_INPUT = 2
 
 
-def contract_for(policy: str, share: Path) -> Path:
-    """Return the contract file of a policy on the simulated SO-101.
+def contract_for(policy: str, robot: str, share: Path) -> Path:
+    """Return the contract file of a policy on a simulated robot.
 
     Raises:
         ValueError: there is none; the message lists those that exist.
     """
     folder = share / "config" / "policies"
-    path = folder / f"so101_{policy}.yaml"
+    path = folder / f"{robot}_{policy}.yaml"
     if not path.is_file():
-        known = sorted(each.stem.removeprefix("so101_") for each in folder.glob("so101_*.yaml"))
+        known = sorted(each.stem[len(robot) + 1 :] for each in folder.glob(f"{robot}_*.yaml"))
         raise ValueError(f"--policy {policy}: no {path.name} in {folder}; there are {known}")
     return path
 
@@ -45,13 +45,13 @@ def describe(
     arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
 ) -> LaunchDescription:
     """Build the launch description; the exit code ends up in `outcome["code"]`."""
-    contract = arguments.contract or contract_for(arguments.policy, share)
-    robot_file = str(share / "config" / "robots" / "so101.yaml")
+    contract = arguments.contract or contract_for(arguments.policy, arguments.robot, share)
+    robot_file = str(share / "config" / "robots" / arguments.robot / "robot.yaml")
     system = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(share / "launch" / "so101_sim.launch.py")),
+        PythonLaunchDescriptionSource(str(share / "launch" / f"{arguments.robot}_sim.launch.py")),
         launch_arguments={
             "contract_file": str(contract),
-            "robot_file": robot_file,
+            "robot": arguments.robot,
             "seed": str(arguments.seed),
             "real_time_factor": str(arguments.real_time_factor),
         }.items(),
@@ -91,6 +91,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--policy", default="color_pick", help="policy to run (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--robot", default="so101", help="robot to simulate (default: %(default)s)"
     )
     parser.add_argument(
         "--contract", type=Path, help="contract file, in place of the policy's own"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For the launch files: the robot's description, its frames, and the namespace they are in."""
+"""For the launch files: the robot's folder, its description, its frames and its namespace."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 NAMESPACE = LaunchConfiguration("namespace")
+ROBOT = DeclareLaunchArgument(
+    "robot",
+    default_value="so101",
+    description="Folder of config/robots with the robot's files, where they are not given.",
+)
+SHARE = FindPackageShare("vla_bringup")
+FOLDER = PathJoinSubstitution([SHARE, "config", "robots", LaunchConfiguration("robot")])
 DESCRIPTION_FILE = DeclareLaunchArgument(
     "description_file",
     default_value=PathJoinSubstitution(
-        [FindPackageShare("vla_bringup"), "urdf", "so101.urdf.xacro"]
+        [SHARE, "urdf", [LaunchConfiguration("robot"), ".urdf.xacro"]]
     ),
     description="xacro of the arm; it takes robot_file and hardware.",
 )

@@ -6,7 +6,7 @@ import copy
 import pytest
 import yaml
 
-from vla_contract.robot import RobotConfigError, load_robot
+from vla_contract.robot import RobotConfigError, load_robot, moved_to
 
 GOOD = {
     "robot": "two_joints",
@@ -145,3 +145,18 @@ def test_a_file_that_is_no_robot_file_is_refused_in_one_line(tmp_path, text, mes
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RobotConfigError, match=r"nowhere\.yaml.*cannot be read"):
         load_robot(tmp_path / "nowhere.yaml")
+
+
+def test_a_path_from_before_robots_had_folders_is_answered_with_the_new_one(tmp_path):
+    new = tmp_path / "robots" / "arm" / "robot.yaml"
+    new.parent.mkdir(parents=True)
+    new.touch()
+    with pytest.raises(RobotConfigError) as error:
+        load_robot(tmp_path / "robots" / "arm.yaml")
+    assert str(error.value).endswith(
+        f"arm.yaml: the file: is in the robot's own folder now; give {new}"
+    )
+    assert "monitor.yaml" not in moved_to(tmp_path / "monitor" / "arm.yaml", "monitor.yaml")
+    new.with_name("monitor.yaml").touch()
+    told = moved_to(tmp_path / "monitor" / "arm.yaml", "monitor.yaml")
+    assert told.endswith(f"give {new.with_name('monitor.yaml')}")

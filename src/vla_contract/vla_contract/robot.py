@@ -120,11 +120,28 @@ def _shown(value: Any) -> str:
     return "empty" if value is None else repr(value)
 
 
+def moved_to(path: str | Path, name: str) -> str:
+    """Say where a robot's file is, for a path from before each robot had its folder.
+
+    Args:
+        path: Such as ``config/monitor/so101.yaml``.
+        name: What it is called now, such as ``monitor.yaml``.
+
+    Returns:
+        What to do in words; empty where the path is another.
+    """
+    old = Path(path).expanduser()
+    new = old.parent.parent / "robots" / old.stem / name
+    if old.exists() or not new.is_file():
+        return ""
+    return f"is in the robot's own folder now; give {new}"
+
+
 def load_robot(path: str | Path) -> Robot:
     """Read a robot file, strictly.
 
     Args:
-        path: A YAML file like ``config/robots/so101.yaml``.
+        path: A YAML file like ``config/robots/so101/robot.yaml``.
 
     Raises:
         RobotConfigError: The file cannot be read, a key is missing, unknown or twice, or a value
@@ -134,7 +151,8 @@ def load_robot(path: str | Path) -> Robot:
     try:
         values = read_yaml(path)
     except StrictYamlError as error:
-        raise RobotConfigError(f"{file}: {error.key or 'the file'}: {error.problem}") from None
+        problem = moved_to(path, "robot.yaml") or error.problem
+        raise RobotConfigError(f"{file}: {error.key or 'the file'}: {problem}") from None
 
     top = _Section(file, "", values)
     name, base, tip = top.text("robot"), top.text("base_frame"), top.text("tip_frame")

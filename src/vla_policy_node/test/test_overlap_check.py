@@ -42,7 +42,7 @@ def graph():
 
 
 def test_the_default_fits_the_monitor_file_of_this_repository():
-    file = Path(__file__).resolve().parents[3] / "config/monitor/so101.yaml"
+    file = Path(__file__).resolve().parents[3] / "config/robots/so101/monitor.yaml"
     monitor = yaml.safe_load(file.read_text())
     assert overlap_problem(Parameters("r", "c").overlap_s, monitor["plan_overlap_s"]) == ""
 

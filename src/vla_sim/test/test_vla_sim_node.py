@@ -30,7 +30,7 @@ from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
 
 MS = 1_000_000
-ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
+ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101" / "robot.yaml"
 ARM = ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll"]
 HOME = [0.0, -1.2, 1.0, 1.25, 0.0]
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -11,7 +11,7 @@ from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.world import World
 
-ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
+ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101" / "robot.yaml"
 MS = 1_000_000
 S = 1_000 * MS
 T0 = 1_800_000_000 * S

@@ -14,7 +14,7 @@ from vla_sim import evaluate
 from vla_sim.world import Renderer, World
 
 CONFIG = Path(__file__).parents[3] / "config"
-ROBOT = CONFIG / "robots" / "so101.yaml"
+ROBOT = CONFIG / "robots" / "so101" / "robot.yaml"
 CONTRACT = yaml.safe_load((CONFIG / "policies" / "so101_color_pick.yaml").read_text("utf-8"))
 OPTIONS = CONTRACT["policy"]["options"]
 

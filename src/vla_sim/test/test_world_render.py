@@ -6,7 +6,7 @@ import pytest
 
 from vla_sim.world import Renderer, RenderError, World, render
 
-ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
+ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101" / "robot.yaml"
 
 
 @pytest.fixture(scope="module")

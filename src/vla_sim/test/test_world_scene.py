@@ -9,7 +9,7 @@ from vla_policies import kinematics
 from vla_sim.world import World, WorldError, sample_scene
 from vla_sim.world import scene as scenes
 
-ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101.yaml"
+ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101" / "robot.yaml"
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         policy = load_policy(contract["name"], contract["options"])
         episodes = []
         for episode in run(
-            given.config / "robots" / "so101.yaml",
+            given.config / "robots" / "so101" / "robot.yaml",
             policy,
             executor=given.executor,
             seeds=range(given.first_seed, given.first_seed + given.seeds),

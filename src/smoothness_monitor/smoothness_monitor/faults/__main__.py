@@ -32,8 +32,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m smoothness_monitor.faults", description=(__doc__ or "").split("\n\n")[1]
     )
-    parser.add_argument("--robot", type=Path, default=Path("config/robots/so101.yaml"))
-    parser.add_argument("--monitor", type=Path, default=Path("config/monitor/so101.yaml"))
+    parser.add_argument("--robot", type=Path, default=Path("config/robots/so101/robot.yaml"))
+    parser.add_argument("--monitor", type=Path, default=Path("config/robots/so101/monitor.yaml"))
     parser.add_argument("--kinds", nargs="+", choices=NAMES, default=list(NAMES), metavar="KIND")
     parser.add_argument("--seeds", type=int, default=10, help="runs of each kind (default: 10)")
     parser.add_argument(

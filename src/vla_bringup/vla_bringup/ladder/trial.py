@@ -300,7 +300,7 @@ class Trial:
         share = Path(get_package_share_directory("vla_bringup"))
         config = share / "config"
         self.launch_file = share / "launch" / "so101_ros2_control.launch.py"
-        self.robot_file = config / "robots" / "so101.yaml"
+        self.robot_file = config / "robots" / "so101" / "robot.yaml"
         self.robot = load_robot(self.robot_file)
 
         def rates(controllers: Any) -> None:
@@ -318,10 +318,12 @@ class Trial:
             "hardware": hardware,
             "robot_file": self.robot_file,
             "controllers_file": _edited(
-                config / "controllers" / "so101.yaml", folder / "controllers.yaml", rates
+                config / "robots" / "so101" / "controllers.yaml",
+                folder / "controllers.yaml",
+                rates,
             ),
             "monitor_file": _edited(
-                config / "monitor" / "so101.yaml", folder / "monitor.yaml", driver
+                config / "robots" / "so101" / "monitor.yaml", folder / "monitor.yaml", driver
             ),
             "black_box": folder / "black_box",
             "latch_folder": folder / "latch",
