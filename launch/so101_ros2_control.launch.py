@@ -29,6 +29,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from vla_bringup import description
+from vla_contract.robot import load_robot
 
 SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
 SHARE = FindPackageShare("vla_bringup")
@@ -112,6 +113,7 @@ def activate(context: LaunchContext) -> list[Action]:
 
     A controller that is activated earlier holds the arm at NaN.
     """
+    robot = load_robot(LaunchConfiguration("robot_file").perform(context))
     spawner = Node(
         package="controller_manager",
         executable="spawner",
@@ -119,8 +121,8 @@ def activate(context: LaunchContext) -> list[Action]:
         output="screen",
         arguments=[
             "joint_state_broadcaster",
-            "arm_controller",
-            "gripper_controller",
+            robot.arm_controller,
+            robot.gripper.controller,
             "--param-file",
             LaunchConfiguration("controllers_file"),
         ],

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from vla_contract.robot import load_robot
-from vla_policies import load_policy
+from vla_policies import kinematics, load_policy
 from vla_policies.color_pick import config, vision
 from vla_sim import evaluate
 from vla_sim.world import Renderer, World
@@ -40,6 +40,13 @@ def test_the_options_describe_the_simulated_table(stage):
     np.testing.assert_allclose(options.camera.position, camera.pose[:3, 3], atol=1e-9)
     np.testing.assert_allclose(options.home, world.home)
     assert (options.camera.width, options.camera.height) == (camera.width, camera.height)
+
+
+def test_the_arm_that_the_policy_knows_is_that_of_the_robot_file(stage):
+    limits = stage[2].limits
+    assert limits.joint_names == kinematics.JOINTS
+    np.testing.assert_array_equal(limits.position_lower, kinematics.LOWER)
+    np.testing.assert_array_equal(limits.position_upper, kinematics.UPPER)
 
 
 def test_every_cube_is_detected_within_5_mm_in_scenes_that_look_different(stage):
@@ -141,8 +148,16 @@ def test_the_command_reports_and_tells_success_by_its_exit_code(capsys):
     assert "blue       1 /    1" in capsys.readouterr().out
 
 
-def test_the_command_says_in_one_line_what_is_wrong(capsys, tmp_path):
-    assert evaluate.main(["--config", str(tmp_path)]) == 2
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--policy", "dance"], "so101_dance.yaml"),
+        (["--robot", "panda"], "panda/robot.yaml"),
+        (["--policy", "smolvla_tiny"], "smolvla"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong(capsys, given, named):
+    assert evaluate.main(["--config", str(CONFIG), *given]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "so101_color_pick.yaml" in error
+    assert named in error

@@ -158,8 +158,27 @@ def test_another_robot_is_refused_with_its_name(tmp_path):
     content["robot"] = "panda"
     path = tmp_path / "panda.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(WorldError, match="'panda' with 5 arm joints; this world has a so101"):
+    with pytest.raises(WorldError, match="there is no model of 'panda'; there is so101"):
         World(path)
+
+
+def test_an_arm_with_other_joints_than_its_model_is_refused(tmp_path):
+    content = yaml.safe_load(ROBOT.read_text(encoding="utf-8"))
+    for part in (content["arm"]["limits"], content["home"]):
+        del part["wrist_roll"]
+    content["arm"]["joints"].remove("wrist_roll")
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(WorldError, match="are 5 with the gripper's; the model of so101 has 6"):
+        World(path)
+
+
+def test_the_robot_file_may_call_the_joints_otherwise(tmp_path):
+    text = ROBOT.read_text(encoding="utf-8").replace("shoulder_", "left_shoulder_")
+    path = tmp_path / "left.yaml"
+    path.write_text(text, encoding="utf-8")
+    world = World(path)
+    assert world.joint_names[:2] == ("left_shoulder_pan", "left_shoulder_lift")
 
 
 @pytest.mark.parametrize("command", [np.zeros(5), np.full(6, np.nan), np.zeros((1, 6))])

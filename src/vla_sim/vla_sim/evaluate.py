@@ -28,8 +28,8 @@ from smooth_motion import (
     track,
     track_gripper,
 )
-from strict_yaml import StrictYamlError, read_yaml
-from vla_contract.robot import Robot, load_robot
+from vla_contract.contract import ContractError, load_contract
+from vla_contract.robot import Robot, RobotConfigError, load_robot
 from vla_policies import STATE, Action, Observation, Policy, PolicyError, check_action, load_policy
 from vla_sim.world import CUBES, Renderer, RenderError, World, WorldError
 
@@ -273,7 +273,8 @@ def report(episodes: Sequence[Episode]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m vla_sim.evaluate", description=__doc__)
-    parser.add_argument("--policy", default="color_pick", help="of so101_<policy>.yaml")
+    parser.add_argument("--policy", default="color_pick", help="of <robot>_<policy>.yaml")
+    parser.add_argument("--robot", default="so101", help="its folder in config/robots")
     parser.add_argument("--config", type=Path, default=Path("config"), help="folder")
     parser.add_argument("--executor", choices=sorted(EXECUTORS), default="smooth")
     parser.add_argument("--seeds", type=int, default=20, help="how many scenes")
@@ -284,13 +285,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.seeds < 1:
         parser.error("--seeds: must be 1 or more")
-    contract_file = given.config / "policies" / f"so101_{given.policy}.yaml"
+    robot_file = given.config / "robots" / given.robot / "robot.yaml"
+    contract_file = given.config / "policies" / f"{given.robot}_{given.policy}.yaml"
     try:
-        contract = read_yaml(contract_file)["policy"]
-        policy = load_policy(contract["name"], contract["options"])
+        robot = load_robot(robot_file)
+        contract = load_contract(contract_file, robot.limits.joint_names, robot.gripper.joint)
+        policy = load_policy(contract.policy_name, contract.policy_options)
         episodes = []
         for episode in run(
-            given.config / "robots" / "so101" / "robot.yaml",
+            robot_file,
             policy,
             executor=given.executor,
             seeds=range(given.first_seed, given.first_seed + given.seeds),
@@ -305,10 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     flush=True,
                 )
         policy.close()
-    except StrictYamlError as error:
-        print(f"vla_sim.evaluate: {contract_file}: {error}", file=sys.stderr)
-        return 2
-    except (OSError, PolicyError, WorldError, RenderError) as error:
+    except (ContractError, RobotConfigError, PolicyError, WorldError, RenderError) as error:
         print(f"vla_sim.evaluate: {error}", file=sys.stderr)
         return 2
     print(report(episodes))

@@ -10,14 +10,14 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_contract.robot import load_robot
+from vla_contract.robot import Robot, load_robot
 from vla_sim.world import scene as scenes
 from vla_sim.world.camera import CameraModel, intrinsics, look_at
 
 Array = NDArray[np.float64]
 
-MODEL_FILE = Path(__file__).with_name("tabletop.xml")
-JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+FOLDER = Path(__file__).parent
+MODEL_FILE = FOLDER / "tabletop.xml"
 FRONT_POSITION = np.array([0.60, 0.16, 0.46])  # m
 FRONT_TARGET = np.array([0.14, -0.03, 0.05])  # m
 _REST_SPEED = 0.02  # m/s, below which an object rests
@@ -78,32 +78,31 @@ class World:
 
         Raises:
             RobotConfigError: The robot file cannot be read.
-            WorldError: It does not describe this arm.
+            WorldError: There is no model of this arm.
         """
         robot = load_robot(robot_file)
-        if robot.name != "so101" or len(robot.limits.joint_names) != len(JOINTS) - 1:
-            raise WorldError(
-                f"{robot_file}: robot: is {robot.name!r} with {len(robot.limits.joint_names)} arm "
-                "joints; this world has a so101 with five, in bus order"
-            )
         self.joint_names: tuple[str, ...] = (*robot.limits.joint_names, robot.gripper.joint)
         self.home: Array = np.array([robot.home[name] for name in self.joint_names])
         self._quantum = 2.0 * np.pi / robot.ticks_per_turn
         self._randomise = randomise
+        spec = _arm_on_table(robot_file, robot)
+        # The model has names of its own for the joints; the robot file's are in the same order.
+        joints = [actuator.name for actuator in spec.actuators]
         self.model = _build(
+            spec,
             np.append(robot.limits.position_lower, robot.gripper.position_lower),
             np.append(robot.limits.position_upper, robot.gripper.position_upper),
             timestep_s,
         )
         self._data = mujoco.MjData(self.model)
-        self._qpos = np.array([self.model.joint(name).qposadr[0] for name in JOINTS])
-        self._dof = np.array([self.model.joint(name).dofadr[0] for name in JOINTS])
+        self._qpos = np.array([self.model.joint(name).qposadr[0] for name in joints])
+        self._dof = np.array([self.model.joint(name).dofadr[0] for name in joints])
         self._object_qpos = [self.model.joint(f"{n}_free").qposadr[0] for n in scenes.CUBES]
         self._object_dof = [self.model.joint(f"{n}_free").dofadr[0] for n in scenes.CUBES]
         self._object_body = [self.model.body(name).id for name in scenes.CUBES]
-        self._gripper_bodies = {
-            self.model.body(name).id for name in ("gripper_link", "moving_jaw_so101_v1_link")
-        }
+        jaw = int(self.model.joint(joints[-1]).bodyid[0])
+        self._gripper_bodies = {jaw, int(self.model.body_parentid[jaw])}
+        self._tip_frame = robot.tip_frame
         self._scene = scenes.sample_scene(seed, randomise=randomise)
         self.place_arm(self.home)
         self.reset_scene(seed)
@@ -156,8 +155,8 @@ class World:
         return self._data.qpos[self._qpos].copy(), self._data.qvel[self._dof].copy()
 
     def tip(self) -> Array:
-        """Return the pose (4, 4) of gripper_frame_link in base_link, m."""
-        site = self._data.site("gripper_frame_link")
+        """Return the pose (4, 4) of the robot's tip frame in its base frame, m."""
+        site = self._data.site(self._tip_frame)
         pose = np.eye(4)
         pose[:3, :3] = site.xmat.reshape(3, 3)
         pose[:3, 3] = site.xpos
@@ -224,8 +223,9 @@ class World:
 
     def _checked(self, position: Array) -> Array:
         values = np.asarray(position, dtype=np.float64)
-        if values.shape != (len(JOINTS),) or not np.all(np.isfinite(values)):
-            raise WorldError(f"joint positions must be {len(JOINTS)} finite numbers, got {values}")
+        count = len(self.joint_names)
+        if values.shape != (count,) or not np.all(np.isfinite(values)):
+            raise WorldError(f"joint positions must be {count} finite numbers, got {values}")
         return values
 
     def _touched_by_gripper(self) -> set[int]:
@@ -240,13 +240,35 @@ class World:
         return touched
 
 
-def _build(lower: Array, upper: Array, timestep_s: float) -> mujoco.MjModel:
-    """Compile the model with joint ranges (6,), rad, and the front camera's pose."""
-    spec = mujoco.MjSpec.from_file(str(MODEL_FILE))
+def _arm_on_table(robot_file: Path, robot: Robot) -> mujoco.MjSpec:
+    """Return the table with the robot's arm, which is modelled in `<robot>.xml`.
+
+    Raises:
+        WorldError: It is not, or with other joints.
+    """
+    known = sorted(path.stem for path in FOLDER.glob("*.xml") if path != MODEL_FILE)
+    if robot.name not in known:
+        raise WorldError(
+            f"{robot_file}: robot: there is no model of {robot.name!r}; there is "
+            f"{', '.join(known)}. Add {FOLDER / (robot.name + '.xml')}"
+        )
+    arm = (FOLDER / f"{robot.name}.xml").read_bytes()
+    spec = mujoco.MjSpec.from_string(MODEL_FILE.read_text(encoding="utf-8"), {"arm.xml": arm})
+    modelled, told = len(spec.actuators), len(robot.limits.joint_names) + 1
+    if modelled != told:
+        raise WorldError(
+            f"{robot_file}: arm.joints: are {told} with the gripper's; the model of {robot.name} "
+            f"has {modelled}, in this order: {', '.join(each.name for each in spec.actuators)}"
+        )
+    return spec
+
+
+def _build(spec: mujoco.MjSpec, lower: Array, upper: Array, timestep_s: float) -> mujoco.MjModel:
+    """Compile the model with joint ranges (J,), rad, and the front camera's pose."""
     spec.option.timestep = timestep_s
-    for name, *bounds in zip(JOINTS, lower, upper, strict=True):
-        spec.joint(name).range = bounds
-        spec.actuator(name).ctrlrange = bounds
+    for actuator, *bounds in zip(spec.actuators, lower, upper, strict=True):
+        spec.joint(actuator.name).range = bounds
+        actuator.ctrlrange = bounds
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, look_at(FRONT_POSITION, FRONT_TARGET).ravel())
     spec.camera("front").pos = FRONT_POSITION
