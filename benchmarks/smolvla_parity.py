@@ -4,7 +4,7 @@
 LeRobot makes a checkpoint with its own random weights and writes it; both load that file. Needs
 one environment with both:
 
-    pip install lerobot==0.4.4 "transformers==4.57.*" num2words ./src/vla_policies
+    pip install lerobot==0.4.4 "transformers==4.57.*" num2words ./src/smolvla
     python benchmarks/smolvla_parity.py --size full
 
 The error is the largest over rows, divided by the action's standard deviation over rows.
