@@ -491,9 +491,11 @@ def _share(pid, seconds):
 def _files(folder):
     import yaml
 
+    from strict_yaml import read_yaml
+
     (folder / "robot.yaml").write_text(yaml.safe_dump(ROBOT), encoding="utf-8")
     like = Path(__file__).resolve().parents[1] / "config" / "robots" / "so101" / "monitor.yaml"
-    values = {**yaml.safe_load(like.read_text(encoding="utf-8")), **MONITOR}
+    values = {**read_yaml(like), **MONITOR}
     (folder / "monitor.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     return [
         "--ros-args",

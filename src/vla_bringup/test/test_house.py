@@ -72,6 +72,28 @@ def test_a_node_is_thin(package):
     assert len(lines) < 300
 
 
+def test_no_code_is_for_one_robot():
+    """Which one it is, is an argument. Its name may be the default of one, or stand in words."""
+    names = {path.name for path in (TOP / "config" / "robots").iterdir()}
+    assert names
+    # This one is the driver of two robots, and says so.
+    for package in sorted({*MAY_IMPORT} - {"so100_driver"}):
+        for path in modules(SRC / package / package):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            said = set()
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Expr):
+                    said.add(node.value)
+                elif isinstance(node, ast.keyword) and node.arg in {"default", "default_value"}:
+                    said |= set(ast.walk(node.value))
+                elif isinstance(node, ast.arguments):
+                    said |= set(node.defaults)
+            for node in set(ast.walk(tree)) - said:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found = [name for name in names if name in node.value]
+                    assert not found, f"{path.relative_to(TOP)}:{node.lineno} is for {found}"
+
+
 def test_no_node_asks_whether_ros_is_real():
     for package in MAY_IMPORT:
         for path in modules(SRC / package / package):

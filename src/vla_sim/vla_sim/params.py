@@ -93,7 +93,7 @@ def check(values: Mapping[str, Any]) -> Parameters:
     if not parameters.robot_file:
         raise ParameterError(
             "parameter robot_file: is not set; give a path, e.g. "
-            "--ros-args -p robot_file:=config/robots/so101/robot.yaml"
+            "--ros-args -p robot_file:=config/robots/<robot>/robot.yaml"
         )
     if PHYSICS_RATE_HZ % parameters.controller_rate_hz:
         raise ParameterError(

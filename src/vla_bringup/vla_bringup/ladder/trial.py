@@ -286,7 +286,9 @@ def _edited(source: Path, target: Path, edit: Callable[[Any], None]) -> Path:
 class Trial:
     """A trial in a folder of its own."""
 
-    def __init__(self, case: Case, hardware: str, rate_hz: int, folder: Path) -> None:
+    def __init__(
+        self, case: Case, hardware: str, rate_hz: int, folder: Path, robot: str = "so101"
+    ) -> None:
         """Write the files of the trial.
 
         Args:
@@ -294,13 +296,14 @@ class Trial:
             hardware: `mock` or `topic_based`.
             rate_hz: Update rate of the controllers.
             folder: For its files and logs.
+            robot: Which robot's files are taken.
         """
         self.case, self.hardware, self.rate_hz, self.folder = case, hardware, rate_hz, folder
         folder.mkdir(parents=True, exist_ok=True)
         share = Path(get_package_share_directory("vla_bringup"))
-        config = share / "config"
-        self.launch_file = share / "launch" / "so101_ros2_control.launch.py"
-        self.robot_file = config / "robots" / "so101" / "robot.yaml"
+        files = share / "config" / "robots" / robot
+        self.launch_file = share / "launch" / f"{robot}_ros2_control.launch.py"
+        self.robot_file = files / "robot.yaml"
         self.robot = load_robot(self.robot_file)
 
         def rates(controllers: Any) -> None:
@@ -318,13 +321,9 @@ class Trial:
             "hardware": hardware,
             "robot_file": self.robot_file,
             "controllers_file": _edited(
-                config / "robots" / "so101" / "controllers.yaml",
-                folder / "controllers.yaml",
-                rates,
+                files / "controllers.yaml", folder / "controllers.yaml", rates
             ),
-            "monitor_file": _edited(
-                config / "robots" / "so101" / "monitor.yaml", folder / "monitor.yaml", driver
-            ),
+            "monitor_file": _edited(files / "monitor.yaml", folder / "monitor.yaml", driver),
             "black_box": folder / "black_box",
             "latch_folder": folder / "latch",
         }
