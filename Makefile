@@ -18,8 +18,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
-PACKAGES := vla_msgs strict_yaml smooth_motion vla_policies smolvla vla_contract vla_sim smoothness_monitor \
-	vla_policy_node so100_driver vla_bringup
+PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
+	vla_recording vla_policy_node so100_driver vla_bringup
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
@@ -98,7 +98,8 @@ first_python = $(shell for version in $(1); do for python in python$$version \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
 UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion vla_contract)) \
 	$(addprefix embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
-	$(addprefix src/smoothness_monitor/test/test_,black_box.py detectors.py gate.py monitor_node.py monitor_params.py) \
+	src/vla_recording/test/test_black_box.py \
+	$(addprefix src/smoothness_monitor/test/test_,detectors.py gate.py monitor_node.py monitor_params.py) \
 	$(addprefix src/vla_policies/test/test_,adversary.py color_pick.py policy_protocol.py policy_server.py wire_codec.py) \
 	$(addprefix src/vla_policy_node/test/test_,planner.py policy_node_process.py) \
 	$(addprefix src/vla_sim/test/test_,jtc_controller.py world_render.py vla_sim_node.py) \

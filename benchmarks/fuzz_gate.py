@@ -53,13 +53,13 @@ from smooth_motion import (
     splice_ns,
     track,
 )
+from smooth_motion.clocks import Now
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import (
     Answer,
     Call,
     ControllerState,
     JointStates,
-    Now,
     Outputs,
     Request,
     State,

@@ -58,11 +58,12 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import SafetyState
 
 from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
+from smooth_motion.clocks import Now
 from smoothness_monitor import convert
 from smoothness_monitor.core import gate, gripper
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.gripper import GripperAccount
-from smoothness_monitor.core.types import NOTHING, Now, Outputs, Trajectory
+from smoothness_monitor.core.types import NOTHING, Outputs, Trajectory
 from smoothness_monitor.params import load_config
 from vla_bringup.ladder.trial import LAUNCH, TrialError, _child, _prefer
 from vla_contract.robot import Robot, load_robot

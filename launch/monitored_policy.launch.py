@@ -60,7 +60,7 @@ def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, the black box and the policy node."""
     monitor = IncludeLaunchDescription(PythonLaunchDescriptionSource(MONITOR))
     black_box = Node(
-        package="smoothness_monitor",
+        package="vla_recording",
         executable="black_box",
         name="black_box",
         namespace=LaunchConfiguration("namespace"),

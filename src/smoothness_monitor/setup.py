@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs the package."""
 
-import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -18,10 +17,6 @@ def siblings(*folders: str) -> list[str]:
     return [f"{place.name} @ file://localhost{place.as_uri()[7:]}" for place in places]
 
 
-# colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
-BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
-ON_PATH = [] if BY_PIP else [("bin", ["bin/smoothness"])]
-
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -29,19 +24,13 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *ON_PATH,
     ],
     install_requires=[
-        # As rosbags brings them.
-        'backports.zstd; python_version < "3.14"',
-        "lz4",
-        "matplotlib>=3.5",
         "numpy>=1.21",
         "PyYAML>=5.4",
-        "rosbags>=0.11.9,<0.12",
-        *siblings("smooth_motion", "strict_yaml", "vla_contract"),
+        *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract"),
     ],
-    # `embedded`: the nodes, where no ROS 2 is installed. With or without, `smoothness` needs none.
+    # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
         "faults": siblings("vla_sim"),
@@ -56,9 +45,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"{PACKAGE} = {PACKAGE}.node:main",
-            f"black_box = {PACKAGE}.black_box.node:main",
             f"faults = {PACKAGE}.faults.node:main",
-            f"smoothness = {PACKAGE}.report.command:main",
         ]
     },
 )

@@ -57,6 +57,7 @@ setup(
             "vla_contract",
             "vla_policies",
             "vla_policy_node",
+            "vla_recording",
             "vla_sim",
         ),
     ],

@@ -27,7 +27,7 @@ setup(
     ],
     install_requires=[
         "numpy>=1.21",
-        *siblings("smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
+        *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
     extras_require={

@@ -29,7 +29,7 @@ setup(
     install_requires=[
         "mujoco>=3.3",
         "numpy>=1.21",
-        *siblings("smooth_motion", "vla_contract", "vla_policies"),
+        *siblings("node_kit", "smooth_motion", "vla_contract", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
     extras_require={

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the clock that motions are stamped with was set while they ran.
+"""The two clocks, and whether the one that motions are stamped with was set while they ran.
 
 A controller follows a plan by that clock: set forward by 0.05 s at 1.7 rad/s, it steps its command
 by 0.09 rad, and every stamp agrees with every other one. Only a clock that cannot be set tells.
@@ -7,12 +7,26 @@ by 0.09 rad, and every stamp agrees with every other one. Only a clock that cann
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 # Simulated time that goes further in one message, and faster than the host's by more than this
 # factor, does not come from a simulation that runs.
 _MOST_STEP_NS = 1_000_000_000
 _FASTEST = 100
 # So many messages in a row that continue another time are believed: a simulation was begun anew.
 _BELIEVED = 3
+
+
+class Now(NamedTuple):
+    """One instant on the two clocks.
+
+    Attributes:
+        ros_ns: ROS time. Trajectories are stamped with it.
+        steady_ns: Steady clock. Ages and deadlines are measured with it.
+    """
+
+    ros_ns: int
+    steady_ns: int
 
 
 class ClockWatch:

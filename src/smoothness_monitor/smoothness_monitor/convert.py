@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Duration
 from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.msg import SafetyState
 
+from node_kit.messages import SECOND_NS, to_ns, to_time
 from smooth_motion import Point
 from smoothness_monitor.core.types import (
     ControllerState,
@@ -24,21 +25,9 @@ from smoothness_monitor.core.types import (
     Trajectory,
 )
 
-SECOND_NS = 1_000_000_000
 # Of a diagnostic message: statuses, and letters of each of their texts.
 MOST_STATUSES = 1024
 MOST_TEXT = 200
-
-
-def to_ns(value: Time | Duration) -> int:
-    """Return nanoseconds."""
-    return value.sec * SECOND_NS + value.nanosec
-
-
-def to_time(ns: int) -> Time:
-    """Return a time."""
-    sec, nanosec = divmod(ns, SECOND_NS)
-    return Time(sec=sec, nanosec=nanosec)
 
 
 def trajectory_from(msg: JointTrajectory) -> Trajectory:
@@ -113,11 +102,6 @@ def joint_states_to(states: JointStates) -> JointState:
 def joint_states_from(msg: JointState) -> JointStates:
     """Return the measured positions."""
     return JointStates(to_ns(msg.header.stamp), tuple(msg.name), msg.position)
-
-
-def distinct(namespace: str, name: str) -> str:
-    """Return a name as /diagnostics has it: with its namespace, for that topic has none."""
-    return f"{namespace}/{name}".strip("/")
 
 
 def servos_from(msg: DiagnosticArray, prefix: str) -> tuple[ServoStatus, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from vla_msgs.msg import Smoothness as SmoothnessMsg
 
+from node_kit.messages import to_time
 from smooth_motion import JerkStatistics
-from smoothness_monitor.convert import to_time
 from smoothness_monitor.core.instrument import Smoothness
 
 

@@ -25,8 +25,10 @@ try:
 except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
     ControllerManagerActivity = None
 
+from node_kit.clock import MotionClock
+from node_kit.messages import distinct, to_ns
+from node_kit.run import run
 from smoothness_monitor import convert, graph, qos
-from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import NOTHING, Answer, Outputs
@@ -38,14 +40,13 @@ from smoothness_monitor.outgoing import Outgoing
 from smoothness_monitor.parameter_reader import read_parameters
 from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
 from smoothness_monitor.plugins import load_detectors
-from smoothness_monitor.run import run
 from smoothness_monitor.subscribe import (
     DIAGNOSTICS_BYTES,
     STATE_BYTES,
     Bounded,
     trajectory_bytes,
 )
-from vla_contract.robot import Robot, load_robot
+from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 TICK_S = 0.01
 TICKS_PER_STATE = 4
@@ -185,7 +186,7 @@ class SmoothnessMonitor(Node):
         self._send(self._monitor.on_activity(label, self._now()))
 
     def _on_policy(self, msg: PolicyStatus) -> None:
-        self._monitor.on_policy(convert.to_ns(msg.header.stamp), self._now())
+        self._monitor.on_policy(to_ns(msg.header.stamp), self._now())
 
     def _on_parameters(self, controller: str, problem: str) -> None:
         self._send(self._monitor.on_controller_parameters(controller, problem))
@@ -273,14 +274,14 @@ class SmoothnessMonitor(Node):
 
     def _on_diagnostics(self) -> None:
         snapshot, reports = self._monitor.snapshot(), self._monitor.reports()
-        name = convert.distinct(self.get_namespace(), self.get_name())
+        name = distinct(self.get_namespace(), self.get_name())
         smoothness = smoothness_status(name, self._monitor.smoothness(), snapshot.slow_reason)
         msg = convert.diagnostics_to(
             name,
             snapshot,
             reports,
             smoothness,
-            hardware_id=convert.distinct(self.get_namespace(), self._robot),
+            hardware_id=distinct(self.get_namespace(), self._robot),
             stamp_ns=self.get_clock().now().nanoseconds,
         )
         self._diagnostics.publish(msg)
@@ -292,7 +293,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         0 after an orderly end, 2 after a configuration error.
     """
-    return run("smoothness_monitor", SmoothnessMonitor, args)
+    return run("smoothness_monitor", SmoothnessMonitor, (ConfigError, RobotConfigError), args)
 
 
 if __name__ == "__main__":

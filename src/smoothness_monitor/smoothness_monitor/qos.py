@@ -31,8 +31,3 @@ ACTIVITY = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
 HEARTBEAT = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
 # As every node publishes them; fewer are kept, for a flood of them must not take long to hear.
 PARAMETER_EVENTS = _reliable(100)
-# As rclpy's own subscription of it: a time that came too late is of no use.
-CLOCK = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT
-)
-ACKNOWLEDGEMENT = _reliable(10)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smoothness_monitor.core.types import Now, Rung, State
+from smooth_motion.clocks import Now
+from smoothness_monitor.core.types import Rung, State
 from smoothness_monitor.faults.bench import EPOCH_NS, MS, Bench, S
 from smoothness_monitor.faults.plant import EmulatedPlant
 

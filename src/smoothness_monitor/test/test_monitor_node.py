@@ -44,8 +44,8 @@ from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
+from node_kit.messages import distinct, to_ns, to_time  # noqa: E402
 from smoothness_monitor import convert, qos, subscribe  # noqa: E402
-from smoothness_monitor.convert import distinct  # noqa: E402
 from smoothness_monitor.faults.garbage import Garbler  # noqa: E402
 from smoothness_monitor.graph import Input, silences  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
@@ -136,10 +136,10 @@ class Surroundings(Node):
         self.tell(self._cycle_ns)
 
     def tell(self, now_ns) -> None:
-        self._clock_publisher.publish(ClockMsg(clock=convert.to_time(now_ns)))
+        self._clock_publisher.publish(ClockMsg(clock=to_time(now_ns)))
 
     def _on_word(self, msg: Header) -> None:
-        if convert.to_ns(msg.stamp) == self._cycle_ns:
+        if to_ns(msg.stamp) == self._cycle_ns:
             self._cycle()
 
     def serve_the_ladder(self) -> None:
@@ -211,8 +211,8 @@ class Surroundings(Node):
             return
         position, velocity, acceleration, _ = self.running.sample(self._cycle_ns)
         state = JointTrajectoryControllerState(joint_names=list(self.names))
-        state.header.stamp = convert.to_time(self._cycle_ns)
-        since = convert.to_time(self._cycle_ns - self.running.start_ns)
+        state.header.stamp = to_time(self._cycle_ns)
+        since = to_time(self._cycle_ns - self.running.start_ns)
         state.reference.time_from_start.sec = since.sec
         state.reference.time_from_start.nanosec = since.nanosec
         state.reference.positions = position.tolist()
@@ -224,7 +224,7 @@ class Surroundings(Node):
 
     def _publish_joints(self, position: np.ndarray) -> None:
         joints = JointState(name=[*self.names, "gripper"])
-        joints.header.stamp = convert.to_time(self._cycle_ns)
+        joints.header.stamp = to_time(self._cycle_ns)
         # A step would be more than a loose joint.
         self._rattles_rad += float(np.clip(self.rattle_rad - self._rattles_rad, -1e-4, 1e-4))
         loose = self._rattles_rad * math.sin(2.0 * math.pi * 6.0 * (self._cycle_ns * 1e-9 % 1.0))
@@ -540,7 +540,7 @@ def test_a_false_message_on_clock_stops_the_arm_by_a_brake_for_now_and_is_named(
     assert around.newest.first_cause == "clock_step"
     assert "a message on /clock is " in around.newest.first_cause_detail
     graph.until(lambda: len(around.received) > 1)
-    brake_ns = convert.to_ns(around.received[1].header.stamp)
+    brake_ns = to_ns(around.received[1].header.stamp)
     assert abs(brake_ns - around.time_ns()) < 1000 * MS
     graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
     assert around.newest.causes == ["clock_step"]
@@ -830,7 +830,7 @@ def test_messages_that_nobody_sends_end_nothing(graph):
             ),
             (monitor._on_gripper_state, JointTrajectoryControllerState(joint_names=["gripper"])),
         ):
-            message.header.stamp = convert.to_time(around.time_ns())
+            message.header.stamp = to_time(around.time_ns())
             take(garbler.garble(message))
     monitor._on_smoothness()
     monitor._on_diagnostics()

@@ -22,7 +22,7 @@ pip setuptools wheel hatchling
 # What has no build for this Python is built by what the file names, not by the newest of it.
 if grep -q '^Cython' "$constraints"; then pip Cython; fi
 
-pip --no-build-isolation "$work/src/smoothness_monitor"
+pip --no-build-isolation "$work/src/vla_recording"
 (cd "$work" && "$OLDPWD/$folder/bin/smoothness" --help >/dev/null)
 pip --no-build-isolation "$work/embedded_ros2[bag,vision]" "$work/src/vla_bringup[embedded]" \
     "$work/src/smolvla" hypothesis pytest

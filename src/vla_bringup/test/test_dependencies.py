@@ -21,6 +21,7 @@ if not (SOURCES / "vla_msgs").is_dir():
 
 PACKAGES = [
     "smolvla",
+    "node_kit",
     "so100_driver",
     "smooth_motion",
     "smoothness_monitor",
@@ -29,6 +30,7 @@ PACKAGES = [
     "vla_contract",
     "vla_policies",
     "vla_policy_node",
+    "vla_recording",
     "vla_sim",
 ]
 # Import name -> rosdep key, and -> name on PyPI. What is not here is called the same.

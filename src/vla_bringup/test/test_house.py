@@ -18,9 +18,11 @@ MAY_IMPORT = {
     "smolvla": {"vla_policies"},
     "vla_contract": GROUND - {"vla_contract"},
     "so100_driver": set(),
-    "vla_sim": {*GROUND, "vla_msgs"},
-    "vla_policy_node": {*GROUND, "vla_msgs"},
-    "smoothness_monitor": {*GROUND - {"vla_policies"}, "vla_sim", "vla_msgs"},
+    "node_kit": {"smooth_motion"},
+    "vla_sim": {*GROUND, "node_kit", "vla_msgs"},
+    "vla_policy_node": {*GROUND, "node_kit", "vla_msgs"},
+    "vla_recording": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
+    "smoothness_monitor": {*GROUND - {"vla_policies"}, "node_kit", "vla_sim", "vla_msgs"},
     "vla_bringup": {*GROUND - {"vla_policies"}, "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}

@@ -10,6 +10,7 @@ import pytest
 PACKAGES = [
     "embedded_ros2",
     "smolvla",
+    "node_kit",
     "smooth_motion",
     "smoothness_monitor",
     "strict_yaml",
@@ -17,6 +18,7 @@ PACKAGES = [
     "vla_contract",
     "vla_policies",
     "vla_policy_node",
+    "vla_recording",
     "vla_sim",
 ]
 # What an extra brings, or another policy's own environment.

@@ -25,7 +25,7 @@ NODES = {
         "vla_policy_node.node",
         [ROBOT, f"contract_file:={CONFIG}/policies/so101_color_pick.yaml"],
     ),
-    "black_box": ("smoothness_monitor.black_box.node", []),
+    "black_box": ("vla_recording.black_box.node", []),
     "faults": ("smoothness_monitor.faults.node", [ROBOT]),
 }
 

@@ -13,7 +13,7 @@ import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 
-from smooth_motion.output import never_waiting
+from node_kit.output import never_waiting
 from vla_contract.robot import RobotConfigError
 from vla_sim.params import ParameterError
 from vla_sim.world import RenderError, WorldError

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from smooth_motion import Acknowledged, CheckConfig, MotionError, ViolationKind, part_ns
-from smooth_motion.clocks import ClockWatch, set_by
+from smooth_motion.clocks import ClockWatch, Now, set_by
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.detectors import (
@@ -47,7 +47,6 @@ from smoothness_monitor.core.types import (
     JointStates,
     Latch,
     Level,
-    Now,
     Outbox,
     Outputs,
     Request,

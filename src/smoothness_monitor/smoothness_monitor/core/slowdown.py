@@ -27,9 +27,10 @@ from smooth_motion import (
     stretch,
     within_from_ns,
 )
+from smooth_motion.clocks import Now
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.brakes import START_BACK_NS
-from smoothness_monitor.core.types import FloatArray, Level, Now, Outbox, Trajectory, nanoseconds
+from smoothness_monitor.core.types import FloatArray, Level, Outbox, Trajectory, nanoseconds
 from smoothness_monitor.params import MonitorConfig
 
 # Where no slower motion was found along a path, it is looked for again after this long.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from smooth_motion import Limits, MotionError, Plan, limit_violations
 from smooth_motion import State as MotionState
+from smooth_motion.clocks import Now
 from smoothness_monitor.core import brakes
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.gripper import GripperAccount
@@ -17,7 +18,6 @@ from smoothness_monitor.core.types import (
     Call,
     FloatArray,
     Level,
-    Now,
     Outbox,
     Request,
     Rung,

@@ -6,7 +6,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,18 +64,6 @@ class Request(enum.Enum):
     DEACTIVATE = "deactivate the controller"
     ACTIVATE = "activate the controller"
     DRIVER_HOLD = "the driver's hold"
-
-
-class Now(NamedTuple):
-    """One instant on the two clocks.
-
-    Attributes:
-        ros_ns: ROS time. Trajectories are stamped with it.
-        steady_ns: Steady clock. Ages and deadlines are measured with it.
-    """
-
-    ros_ns: int
-    steady_ns: int
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from smooth_motion import (
     splice_ns,
     track,
 )
+from smooth_motion.clocks import Now
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import (
     Answer,
@@ -32,7 +33,6 @@ from smoothness_monitor.core.types import (
     ControllerState,
     FloatArray,
     JointStates,
-    Now,
     Outputs,
     Request,
     ResetVerdict,

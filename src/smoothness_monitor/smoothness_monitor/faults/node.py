@@ -21,9 +21,10 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from node_kit.clock import MotionClock
+from node_kit.run import run
 from smooth_motion import Point
 from smoothness_monitor import convert, qos
-from smoothness_monitor.clock import MotionClock
 from smoothness_monitor.core.types import Trajectory, nanoseconds
 from smoothness_monitor.faults.operations import FaultError, Link
 from smoothness_monitor.faults.processes import siblings
@@ -34,8 +35,7 @@ from smoothness_monitor.faults.schedule import (
     StreamFault,
     load_schedule,
 )
-from smoothness_monitor.run import run
-from vla_contract.robot import Robot, load_robot
+from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 TICK_S = 0.002
 INTRUSION_S = 0.5
@@ -187,7 +187,7 @@ class FaultNode(Node):
 
 def main() -> int:
     """Run the node; return 2 if its configuration cannot be used."""
-    return run("faults", FaultNode)
+    return run("faults", FaultNode, (FaultError, RobotConfigError))
 
 
 if __name__ == "__main__":

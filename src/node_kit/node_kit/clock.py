@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The clock of the motion: what a node measures durations with, and what its timers follow.
+
+Where `use_sim_time` is set that is simulated time: it stands where the simulation stands. On a
+robot it is the steady clock, which goes as ROS time does and cannot be set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock as ClockMsg
+from std_msgs.msg import Header
+
+from node_kit.messages import to_ns, to_time
+from smooth_motion.clocks import Now, SimulatedTime
+
+# As rclpy's own subscription of it: a time that came too late is of no use.
+CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Two clocks cannot be read at one moment; apart by more than this, they are read once more.
+_TOGETHER_NS = 200_000
+_READINGS = 3
+
+
+class MotionClock:
+    """Tells the time, and tells a simulation how far this node is.
+
+    Attributes:
+        simulated: The node follows `/clock`.
+        topic: Name of that topic here, empty where time is real.
+        timers: For the timers of everything that moves or watches the arm.
+    """
+
+    def __init__(self, node: Node, on_doubt: Callable[[str], None] | None = None) -> None:
+        """Look up once whether time is simulated, and connect if it is.
+
+        Args:
+            node: The node.
+            on_doubt: Is called with what is wrong with a message on `/clock`.
+        """
+        self._name = node.get_fully_qualified_name()
+        self._ros = node.get_clock()
+        self.simulated = bool(node.get_parameter("use_sim_time").value)
+        self.timers = self._ros if self.simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        self._heard_ns = time.monotonic_ns()
+        self._simulation, self._on_doubt = SimulatedTime(), on_doubt
+        self._doubted = False
+        # From its first word on; not every node speaks.
+        self._waited_for = False
+        self.topic = ""
+        if self.simulated:
+            self._acknowledgement = node.create_publisher(
+                Header, "clock_acknowledgement", QoSProfile(depth=10)
+            )
+            heard = node.create_subscription(ClockMsg, "/clock", self._on_clock, CLOCK)
+            self.topic = heard.topic_name
+
+    def now(self) -> Now:
+        """Read ROS time, and the clock that durations are measured with."""
+        if self.simulated:
+            simulated_ns = self._simulated_ns()
+            return Now(simulated_ns, simulated_ns)
+        best_ns = -1
+        for _ in range(_READINGS):
+            before_ns = time.monotonic_ns()
+            ros_ns = self._ros.now().nanoseconds
+            took_ns = time.monotonic_ns() - before_ns
+            if best_ns < 0 or took_ns < best_ns:
+                best_ns, now = took_ns, Now(ros_ns, before_ns)
+            if took_ns <= _TOGETHER_NS:
+                break
+        return now
+
+    def acknowledge(self) -> None:
+        """Tell a simulation that everything up to now is dealt with."""
+        if self.simulated:
+            now_ns, self._waited_for = self._simulated_ns(), True
+            if now_ns:
+                stamp = to_time(now_ns)
+                self._acknowledgement.publish(Header(stamp=stamp, frame_id=self._name))
+
+    @property
+    def silent_s(self) -> float:
+        """For how long nobody has told the time, of the host's time; 0 on a robot."""
+        return (time.monotonic_ns() - self._heard_ns) * 1e-9 if self.simulated else 0.0
+
+    def _simulated_ns(self) -> int:
+        return self._simulation.look(int(self._ros.now().nanoseconds), time.monotonic_ns())
+
+    def _on_clock(self, msg: ClockMsg) -> None:
+        self._heard_ns = time.monotonic_ns()
+        doubt = self._simulation.hear(to_ns(msg.clock), self._heard_ns)
+        if self._doubted and not doubt and self._waited_for:
+            # A timer that was called at the other time waits for a whole period from now on, which
+            # may be for longer than a simulation goes on without this word.
+            self.acknowledge()
+        self._doubted = bool(doubt)
+        if doubt and self._on_doubt is not None:
+            self._on_doubt(doubt)
