@@ -44,8 +44,8 @@ demo: setup
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first. A part is shown when it is over, and the end names those that failed.
-OWN_PARTS := vla_bringup smoothness_monitor vla_policy_node vla_policies
-PARTS := vla_bringup policy embedded_ros2 noble jammy smoothness_monitor vla_policy_node vla_policies others
+OWN_PARTS := vla_bringup smoothness_monitor vla_recording vla_policy_node vla_policies
+PARTS := vla_bringup policy embedded_ros2 noble jammy smoothness_monitor vla_recording vla_policy_node vla_policies others
 .PHONY: $(PARTS:%=part-%) policy-tools
 test: setup $(VENV)/.tools
 	@report=$$(mktemp); passed=0; \
@@ -68,6 +68,7 @@ part-others: PORT = 7452
 part-policy: PORT = 7453
 part-noble: PORT = 7454
 part-jammy: PORT = 7455
+part-vla_recording: PORT = 7456
 
 # What needs torch is tested where torch is, in the part `policy`.
 POLICY_TESTS := src/smolvla/test
@@ -90,7 +91,7 @@ part-policy: policy-tools
 		test -z "$$CI"; \
 	fi
 
-# With the versions that Ubuntu ships, each in an environment of its own. There the monitor comes first, alone;
+# With the versions that Ubuntu ships, each in an environment of its own. There vla_recording comes first, alone;
 # then the bringup, which brings the others. Where an environment cannot be made, the last line says so; that is
 # a failure only where CI is set and there is neither.
 first_python = $(shell for version in $(1); do for python in python$$version \
