@@ -40,12 +40,7 @@ from smoothness_monitor.outgoing import Outgoing
 from smoothness_monitor.parameter_reader import read_parameters
 from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
 from smoothness_monitor.plugins import load_detectors
-from smoothness_monitor.subscribe import (
-    DIAGNOSTICS_BYTES,
-    STATE_BYTES,
-    Bounded,
-    trajectory_bytes,
-)
+from smoothness_monitor.subscribe import DIAGNOSTICS_BYTES, STATE_BYTES, Bounded, trajectory_bytes
 from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 TICK_S = 0.01

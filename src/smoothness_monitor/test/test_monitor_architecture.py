@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "smoothness_monitor"
 ROS_FREE = sorted([*PACKAGE.glob("core/**/*.py"), PACKAGE / "params.py"])
 ALLOWED = {
     "__future__", "collections", "dataclasses", "enum", "functools", "math", "pathlib", "typing",
-    "numpy", "yaml", "smooth_motion", "smoothness_monitor",
+    "numpy", "strict_yaml", "smooth_motion", "vla_contract", "smoothness_monitor",
 }  # fmt: skip
 
 

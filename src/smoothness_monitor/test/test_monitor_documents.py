@@ -24,7 +24,8 @@ def read(path):
 def docstrings():
     return {
         node.name: ast.get_docstring(node) or ""
-        for path in ROOT.glob("src/*/test/test_*.py")
+        for folder in SPOKEN
+        for path in folder.glob("test/test_*.py")
         for node in ast.parse(read(path)).body
         if isinstance(node, ast.FunctionDef)
     }
