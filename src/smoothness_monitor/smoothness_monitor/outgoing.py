@@ -9,8 +9,9 @@ from typing import Any
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
+from smooth_motion.clocks import Now
 from smoothness_monitor import convert, qos
-from smoothness_monitor.core.types import Call, Level, LogLine, Now, Outputs
+from smoothness_monitor.core.types import Call, Level, LogLine, Outputs
 from smoothness_monitor.guard import Guard
 from vla_contract.robot import Robot
 
