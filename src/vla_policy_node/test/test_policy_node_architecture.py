@@ -8,7 +8,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vla_policy_node"
 ROS_FREE = [*sorted((PACKAGE / "core").glob("*.py")), PACKAGE / "params.py"]
-ALLOWED = {"cv2", "numpy", "yaml", "smooth_motion", "vla_policies", "vla_policy_node"}
+ALLOWED = {
+    "numpy",
+    "smooth_motion",
+    "strict_yaml",
+    "vla_contract",
+    "vla_policies",
+    "vla_policy_node",
+}
 CLOCKS = {"time", "datetime"}
 
 
