@@ -25,15 +25,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from smooth_motion import Chunk
 from vla_policies import STATE, Action, Kind, Observation
 from vla_policies.own_process import Launch, OwnProcessPolicy
 from vla_policies.rtc import Committed
-from vla_policy_node.core.chunks import Rows, committed, ensemble
-from vla_policy_node.core.pace import Measured
+from vla_policy_node.core.chunk_blending import committed, ensemble
+from vla_policy_node.core.latency import Measured
 
 SECOND_NS = 1_000_000_000
 WAYS = ("continue", "replace", "ensemble", "LeRobot")
@@ -68,8 +70,8 @@ def execute(client: Late, way: str, chunks: int, seed: int) -> dict[str, list[fl
     }
     dt_ns = round(client.spec.dt_s * SECOND_NS)
     found: dict[str, list[float]] = {"jump": [], "match": [], "delay": [], "told": []}
-    running: Rows | None = None
-    older: list[Rows] = []
+    running: Chunk | None = None
+    older: list[Chunk] = []
     delay = Measured()
     now_ns = 0
     client.reset()
@@ -82,19 +84,19 @@ def execute(client: Late, way: str, chunks: int, seed: int) -> dict[str, list[fl
         observation = Observation(now_ns, images, {STATE: here}, "pick up the red cube")
         action = client.infer(observation, told)
         took_ns = time.monotonic_ns() - began
-        new = Rows(now_ns, dt_ns, action.positions)
+        new = Chunk(JOINTS, now_ns, dt_ns, action.positions)
         # Whole rows, as the arm has consumed them when the answer is there.
         consumed = -(-took_ns // dt_ns)
         over_ns = now_ns + consumed * dt_ns
         if way == "ensemble":
-            merged = Rows(now_ns, dt_ns, ensemble(older, new))
+            merged = ensemble(older, new)
             older = [*older[-31:], new]
         elif way == "LeRobot" and running is not None:
-            times = new.times_ns()
+            times = new.times_ns
             both = times <= running.end_ns
             mixed = new.positions.copy()
             mixed[both] = 0.3 * running.at(times[both]) + 0.7 * new.positions[both]
-            merged = Rows(now_ns, dt_ns, mixed)
+            merged = replace(new, positions=mixed)
         else:
             merged = new
         # The first takes over from nothing, and its delay is that of a warm-up.

@@ -30,10 +30,11 @@ from vla_contract.contract import Contract, load_contract
 from vla_contract.robot import Robot, load_robot
 from vla_policies import STATE, Action, FeatureSpec, Kind, Observation, PolicySpec
 from vla_policies.rtc import Committed
-from vla_policy_node.core.conductor import Conductor
+from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
+from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.params import Parameters, parameter_fields
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +112,9 @@ class World:
         self, robot: Robot, contract: Contract, policy: Mover, late: Late, settings: Parameters
     ) -> None:
         self.robot, self.policy = robot, policy
-        self.conductor = Conductor(robot, contract, policy.spec, late, settings, lambda: 0)
+        joints = contract.action_joints
+        self.executor = ChunkExecutor(robot, joints, settings, lambda: 0)
+        self.runner = PolicyRunner(self.executor, robot, contract, policy.spec, late, settings)
         self.now_ns = BEGIN_NS
         names = robot.limits.joint_names
         home = np.zeros(len(names))
@@ -131,14 +134,14 @@ class World:
             self.running = plan
         sample = self.running.sample(now)
         self.led.append(float(sample.position[0]))
-        conductor, zero = self.conductor, np.zeros(1)
-        conductor.arm(ControllerReport(now, now - self.running.start_ns, *sample[:3]), now, now)
+        executor, zero = self.executor, np.zeros(1)
+        executor.arm(ControllerReport(now, now - self.running.start_ns, *sample[:3]), now, now)
         held = ControllerReport(now, now - BEGIN_NS, np.array([0.2]), zero, zero)
-        conductor.gripper(held, now)
+        executor.gripper(held, now)
         state = np.append(sample.position, 0.2)
-        conductor.observations.state(STATE, self.policy.spec.joint_names, state, now, now)
-        conductor.monitor(MonitorReport(now, MonitorState.READY, True, ""), now)
-        outputs = conductor.step(now, now)
+        self.runner.observations.state(STATE, self.policy.spec.joint_names, state, now, now)
+        executor.monitor(MonitorReport(now, MonitorState.READY, True, ""), now)
+        outputs = self.runner.step(now, now)
         if isinstance(outputs.arm, Plan):
             self.due.append((now + 5 * MS, outputs.arm))
 
@@ -166,7 +169,7 @@ def measure(
     world = World(robot, contract, policy, late, settings)
     world.run(0.1)
     policy.goal = 1.8
-    world.conductor.begin("move", np.inf, world.now_ns)
+    world.runner.begin("move", np.inf, world.now_ns)
     world.run(latency_s + 0.3)
     begun = len(world.led)
     world.run(5.0)
@@ -203,7 +206,7 @@ def arrival(
     world.run(0.1)
     policy.goal = 0.6
     begun = len(world.led)
-    world.conductor.begin("move", np.inf, world.now_ns)
+    world.runner.begin("move", np.inf, world.now_ns)
     world.run(12.0)
     away = np.flatnonzero(np.abs(np.array(world.led[begun:]) - 0.6) > 0.01)
     return float(away[-1] * 0.01)

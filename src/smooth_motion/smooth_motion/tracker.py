@@ -34,7 +34,7 @@ from scipy import sparse
 from smooth_motion.brake import brake
 from smooth_motion.check import LIMIT_TOLERANCE, limit_violations
 from smooth_motion.errors import MotionError, TrackingError
-from smooth_motion.limits import FloatArray, Limits, State, frozen_array, frozen_names
+from smooth_motion.limits import FloatArray, IntArray, Limits, State, frozen_array, frozen_names
 from smooth_motion.overlap import overlap
 from smooth_motion.plan import Plan
 
@@ -88,6 +88,17 @@ class Chunk:
     def end_ns(self) -> int:
         """Absolute time of the last row."""
         return self.start_ns + (len(self.positions) - 1) * self.dt_ns
+
+    @property
+    def times_ns(self) -> IntArray:
+        """Absolute time of each row, (T,)."""
+        return self.start_ns + self.dt_ns * np.arange(len(self.positions), dtype=np.int64)
+
+    def at(self, times_ns: IntArray) -> FloatArray:
+        """Return the positions (N, J) at times (N,) within the chunk, linear between rows."""
+        own_s = (self.times_ns - self.start_ns) * 1e-9
+        wanted_s = (times_ns - self.start_ns) * 1e-9
+        return np.column_stack([np.interp(wanted_s, own_s, column) for column in self.positions.T])
 
 
 @dataclass(frozen=True)

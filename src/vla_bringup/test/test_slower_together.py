@@ -16,10 +16,11 @@ from smoothness_monitor.params import load_config
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
 from vla_policies import Action, FeatureSpec, Kind, PolicySpec
-from vla_policy_node.core.conductor import Conductor
+from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
+from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.params import Parameters
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -113,7 +114,9 @@ class Loop(Bench):
         settings = Parameters(robot_file="r", contract_file="c", overlap_s=0.2, chunks="replace")
         asked = Asked(policy)
         self.obeys = self.listens = True
-        self.node = Conductor(robot, contract, policy.spec, asked, settings, lambda: 0)
+        joints = contract.action_joints
+        self.executor = ChunkExecutor(robot, joints, settings, lambda: 0)
+        self.runner = PolicyRunner(self.executor, robot, contract, policy.spec, asked, settings)
         self.node_log = []
         self.ended = []
         self.speeds = []
@@ -123,12 +126,13 @@ class Loop(Bench):
     def _policy_observes(self, message):
         columns = (np.array(c) for c in (message.position, message.velocity, message.acceleration))
         report = ControllerReport(message.stamp_ns, message.time_from_start_ns, *columns)
-        self.node.arm(report, self.now_ns, self.now_ns)
+        self.executor.arm(report, self.now_ns, self.now_ns)
         held = ControllerReport(message.stamp_ns, S, np.array([0.2]), np.zeros(1), np.zeros(1))
-        self.node.gripper(held, self.now_ns)
+        self.executor.gripper(held, self.now_ns)
         state = np.append(self.measured(self.now_ns), 0.2)
         joints = (*self.names, self.robot.gripper.joint)
-        self.node.observations.state("observation.state", joints, state, self.now_ns, self.now_ns)
+        observations, now = self.runner.observations, self.now_ns
+        observations.state("observation.state", joints, state, now, now)
         self.speeds.append((self.now_ns, float(np.abs(message.velocity).max())))
 
     def _tell(self):
@@ -143,10 +147,10 @@ class Loop(Bench):
             seen.last_rejection,
             scaling,
         )
-        self.after(2 * MS, lambda: self.node.monitor(report, self.now_ns))
+        self.after(2 * MS, lambda: self.executor.monitor(report, self.now_ns))
 
     def _node_step(self):
-        outputs = self.node.step(self.now_ns, self.now_ns)
+        outputs = self.runner.step(self.now_ns, self.now_ns)
         self.node_log += [text for _, text in outputs.log]
         self.ended += outputs.ended
         if isinstance(outputs.arm, Plan):
@@ -157,7 +161,7 @@ class Loop(Bench):
         super().take(outputs)
         for each in outputs.arm if self.listens else ():
             plan = Plan.from_points(each.joint_names, each.stamp_ns, each.points)
-            self.after(3 * MS, lambda plan=plan: self.node.heard(plan, self.now_ns))
+            self.after(3 * MS, lambda plan=plan: self.executor.heard(plan, self.now_ns))
 
     def fastest(self, since_ns, until_ns):
         return max(speed for t, speed in self.speeds if since_ns <= t <= until_ns)
@@ -169,7 +173,7 @@ def loop(tmp_path):
     config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
     loop = Loop(robot, config, tmp_path, seed=5)
     loop.get_ready()
-    loop.node.begin("sweep", math.inf, loop.now_ns)
+    loop.runner.begin("sweep", math.inf, loop.now_ns)
     loop.run(3.0)
     assert loop.fastest(0, loop.now_ns) > 0.7, "the arm sweeps"
     return loop
@@ -243,7 +247,7 @@ def test_a_stop_at_any_time_of_a_slowdown_keeps_the_limits(loop, after_s):
     assert loop.reset()[0]
     assert loop.monitor.snapshot().speed_scaling == 1.0
     loop.run(0.5)
-    loop.node.begin("sweep", math.inf, loop.now_ns)
+    loop.runner.begin("sweep", math.inf, loop.now_ns)
     loop.run(3.0)
     assert loop.fastest(loop.now_ns - S, loop.now_ns) > 0.7
     assert loop.state is State.READY

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A robot, a contract and a world in simulated time around the conductor."""
+"""A robot, a contract and a world in simulated time around runner and executor."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,10 +21,13 @@ from vla_policies import (
     PolicyUnavailableError,
 )
 from vla_policies.rtc import Committed, continuing
-from vla_policy_node.core.conductor import Conductor, Outputs, RawRows
+from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.inference import Answer
+from vla_policy_node.core.outputs import Outputs
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
+from vla_policy_node.core.policy_runner import PolicyRunner
+from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import Ended
 from vla_policy_node.params import Parameters
 
@@ -137,7 +140,8 @@ class World:
         commands: The controller's reference at each tick.
     """
 
-    conductor: Conductor
+    executor: ChunkExecutor
+    runner: PolicyRunner
     inference: DelayedInference
     delivery_ns: int = 5 * MS
     lag_ns: int = 0
@@ -157,7 +161,7 @@ class World:
     commands: list[NDArray[np.float64]] = field(default_factory=list)
     gripper_commands: list[float] = field(default_factory=list)
     plans: list[tuple[int, Plan]] = field(default_factory=list)
-    raw: list[RawRows] = field(default_factory=list)
+    raw: list[ReceivedChunk] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     chunks: int = 0
@@ -184,23 +188,23 @@ class World:
         gripper = float(np.interp(cycle - start_ns, times_ns, positions))
         self.commands.append(sample.position)
         self.gripper_commands.append(gripper)
-        conductor = self.conductor
+        executor, runner = self.executor, self.runner
         if self.controller:
             zero, arm_since_ns = np.zeros(1), cycle - self.running.start_ns
-            conductor.arm(ControllerReport(cycle, arm_since_ns, *sample[:3]), ros, now)
+            executor.arm(ControllerReport(cycle, arm_since_ns, *sample[:3]), ros, now)
             held = ControllerReport(cycle, cycle - start_ns, np.array([gripper]), zero, zero)
-            conductor.gripper(held, now)
-        conductor.observations.state(
+            executor.gripper(held, now)
+        runner.observations.state(
             "observation.state", JOINTS, np.append(sample.position, gripper), ros, now
         )
         if self.cameras:
             pixels = self._random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-            conductor.observations.image("observation.images.front", pixels, ros, now)
+            runner.observations.image("observation.images.front", pixels, ros, now)
         if self.monitor is not None:
             permit = self.monitor is MonitorState.READY
             report = MonitorReport(ros, self.monitor, permit, "", *self.rejected)
-            conductor.monitor(report, now)
-        outputs = conductor.step(ros, now)
+            executor.monitor(report, now)
+        outputs = runner.step(ros, now)
         self.log += [text for _, text in outputs.log]
         self.ended += outputs.ended
         self.chunks += outputs.chunk is not None
@@ -255,8 +259,9 @@ def make_world(robot, contract) -> Callable[..., World]:
         continues = continuing(policy) is not None
         inference = DelayedInference(policy, lambda: latency() * MS, continues)
         settings = Parameters(robot_file="r", contract_file="c", **parameters)
-        conductor = Conductor(robot, contract, policy.spec, inference, settings, lambda: 0)
-        world = World(conductor, inference)
+        executor = ChunkExecutor(robot, contract.action_joints, settings, lambda: 0)
+        runner = PolicyRunner(executor, robot, contract, policy.spec, inference, settings)
+        world = World(executor, runner, inference)
         world.run(0.05)
         return world
 

@@ -4,18 +4,29 @@
 import numpy as np
 import pytest
 
-from vla_policy_node.core.chunks import CONTINUE, REPLACE, Rows, Succession, committed, ensemble
-from vla_policy_node.core.pace import Measured
+from smooth_motion import Chunk
+from vla_policy_node.core.chunk_blending import (
+    BLEND,
+    CONTINUE,
+    REPLACE,
+    ChunkBlending,
+    committed,
+    effective,
+    ensemble,
+)
+from vla_policy_node.core.latency import Measured
 from vla_policy_node.core.planner import Event
 
 MS = 1_000_000
 DT = 100 * MS
+NAMES = ("a", "b")
+ROW = 33_333_333
 
 
-def ramp(start_ns: int, rows: int = 10, offset: float = 0.0) -> Rows:
+def ramp(start_ns: int, rows: int = 10, offset: float = 0.0) -> Chunk:
     """Return a chunk whose value is the time in seconds, so that every mix-up shows."""
     times_s = (start_ns + DT * np.arange(rows)) / 1e9
-    return Rows(start_ns, DT, np.stack([times_s + offset, -times_s], axis=1))
+    return Chunk(NAMES, start_ns, DT, np.stack([times_s + offset, -times_s], axis=1))
 
 
 def test_what_is_committed_begins_at_the_new_observation_and_is_not_padded():
@@ -36,7 +47,7 @@ def test_no_more_is_committed_than_there_is():
 
 
 def test_an_ensemble_weighs_what_was_predicted_for_the_same_moment():
-    found = ensemble([ramp(0), ramp(500 * MS, offset=0.3)], ramp(800 * MS))
+    found = ensemble([ramp(0), ramp(500 * MS, offset=0.3)], ramp(800 * MS)).positions
     weights = np.exp([0.0, -0.01, -0.02])
     times = 0.8 + 0.1 * np.arange(10)
     assert found[0, 0] == pytest.approx(0.8 + 0.3 * weights[1] / weights.sum())
@@ -47,35 +58,36 @@ def test_an_ensemble_weighs_what_was_predicted_for_the_same_moment():
 
 
 def test_a_chunk_is_committed_from_its_publication_on_and_no_longer_when_it_is_lost(spec):
-    succession = Succession(CONTINUE, continues=True)
+    blending = ChunkBlending(CONTINUE)
     first, second = ramp(0), ramp(0, offset=5.0)
 
     def offset() -> float:
-        found = succession.committed(0, spec, 0)
+        found = blending.committed(0, spec.chunk_size, ROW, 0, NAMES)
         return found.positions[0, 0]
 
-    assert succession.committed(0, spec, 0) is None
-    succession.sent(first)
+    assert blending.committed(0, spec.chunk_size, ROW, 0, NAMES) is None
+    blending.sent(first)
     assert offset() == 0.0
-    succession.observe(Event.ACKNOWLEDGED)
-    succession.sent(second)
+    blending.observe(Event.ACKNOWLEDGED)
+    blending.sent(second)
     assert offset() == 5.0
-    succession.observe(Event.NOTHING)
+    blending.observe(Event.NOTHING)
     assert offset() == 5.0
-    succession.observe(Event.LOST)
+    blending.observe(Event.LOST)
     assert offset() == 0.0
-    succession.observe(Event.FOREIGN)
-    assert succession.committed(0, spec, 0) is None
+    blending.observe(Event.FOREIGN)
+    assert blending.committed(0, spec.chunk_size, ROW, 0, NAMES) is None
 
 
 def test_nothing_is_committed_to_a_policy_that_does_not_take_it_or_is_too_slow(spec):
-    for how, continues in ((CONTINUE, False), (REPLACE, True)):
-        succession = Succession(how, continues=continues)
-        succession.sent(ramp(0))
-        assert succession.committed(0, spec, 0) is None
-    succession = Succession(CONTINUE, continues=True)
-    succession.sent(ramp(0))
-    assert succession.committed(0, spec, 10**10) is None
+    assert effective(CONTINUE, continues=False) == BLEND
+    for how in (BLEND, REPLACE):
+        blending = ChunkBlending(how)
+        blending.sent(ramp(0))
+        assert blending.committed(0, spec.chunk_size, ROW, 0, NAMES) is None
+    blending = ChunkBlending(CONTINUE)
+    blending.sent(ramp(0))
+    assert blending.committed(0, spec.chunk_size, ROW, 10**10, NAMES) is None
 
 
 def test_the_first_answer_counts_until_there_is_a_second():
@@ -94,13 +106,13 @@ def test_the_first_answer_counts_until_there_is_a_second():
 
 
 def test_what_is_committed_is_carried_out_more_slowly_from_when_that_began(spec):
-    succession = Succession(CONTINUE, continues=True)
-    succession.sent(ramp(0, rows=20))
-    succession.rescale(500 * MS, 0.5)
-    found = succession.committed(600 * MS, spec, 0, 0.5)
+    blending = ChunkBlending(CONTINUE)
+    blending.sent(ramp(0, rows=20))
+    blending.rescale(500 * MS, 0.5)
+    found = blending.committed(600 * MS, spec.chunk_size, 2 * ROW, 0, NAMES)
     # After 0.5 s of the chunk and 0.1 s at half speed; the policy's rows are as far apart.
     assert found.positions[0, 0] == pytest.approx(0.55)
     assert found.positions[3, 0] == pytest.approx(0.55 + 3 * spec.dt_s)
-    succession.rescale(700 * MS, 2.0)
-    found = succession.committed(800 * MS, spec, 0)
+    blending.rescale(700 * MS, 2.0)
+    found = blending.committed(800 * MS, spec.chunk_size, ROW, 0, NAMES)
     assert found.positions[0, 0] == pytest.approx(0.7)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor and smooth_motion around a controller that follows exactly, in simulated time."""
+"""Runner, executor and smooth_motion around an exact controller, in simulated time."""
 
 from dataclasses import replace
 
@@ -19,19 +19,19 @@ JERK = np.array([100.0, 100.0, 60.0])
 @pytest.mark.parametrize("latency_ms", [0, 50, 150, 300, 500])
 def test_noise_chunks_never_exceed_the_jerk_limit(make_world, latency_ms):
     world = make_world(latency_ms=latency_ms)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(8.0)
     ratio = np.abs(world.jerk()) / JERK
     assert ratio.max() <= 1.000001
     assert ratio.max() > 0.5, "the arm must have moved"
-    statistics = world.conductor.status(world.now_ns).statistics
+    statistics = world.runner.status(world.now_ns).statistics
     assert statistics.plans_refused == 0
     assert statistics.plans >= 8.0 / max(0.25, latency_ms / 1e3 + 0.1)
 
 
 def test_every_plan_keeps_every_limit(make_world, robot):
     world = make_world(latency_ms=120)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
     assert len(world.plans) > 10
     for _, plan in world.plans:
@@ -41,15 +41,15 @@ def test_every_plan_keeps_every_limit(make_world, robot):
 def test_a_latency_that_varies_never_exceeds_the_jerk_limit(make_world):
     random = np.random.default_rng(3)
     world = make_world(latency_ms=lambda: int(random.integers(0, 500)))
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(8.0)
     assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
-    assert world.conductor.status(world.now_ns).statistics.plans > 15
+    assert world.runner.status(world.now_ns).statistics.plans > 15
 
 
 def test_every_plan_repeats_the_running_one_for_the_overlap(make_world):
     world = make_world(latency_ms=80)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
     assert len(world.plans) > 10
     for (_, old), (sent_ns, new) in zip(world.plans, world.plans[1:], strict=False):
@@ -75,7 +75,7 @@ def test_a_controller_that_lags_behind_the_clock_enters_plans_in_the_middle(make
     # times the jerk limit.
     world = make_world(latency_ms=60)
     world.lag_ns = 90 * MS
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(6.0)
     assert len(world.plans) > 15
     assert all(plan.start_ns <= sent_ns - world.lag_ns for sent_ns, plan in world.plans)
@@ -84,9 +84,9 @@ def test_a_controller_that_lags_behind_the_clock_enters_plans_in_the_middle(make
 
 def test_silence_ends_at_rest_without_another_word(make_world):
     world = make_world()
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
-    world.conductor.cancel("enough", world.now_ns)
+    world.runner.cancel("enough", world.now_ns)
     sent = len(world.plans)
     world.run(4.0)
     assert len(world.plans) == sent
@@ -109,7 +109,7 @@ def test_rows_are_taken_by_their_time_not_by_their_number(make_world, noise_poli
         policy = Ramp()
         world = make_world(policy=policy, latency_ms=latency_ms)
         policy.began_ns = world.now_ns
-        world.conductor.begin("ramp", 60.0, world.now_ns)
+        world.runner.begin("ramp", 60.0, world.now_ns)
         world.run(4.0)
         since_s = (world.now_ns - policy.began_ns) / 1e9
         assert world.commands[-1][0] == pytest.approx(0.1 + 0.2 * since_s, abs=0.01)
@@ -118,7 +118,7 @@ def test_rows_are_taken_by_their_time_not_by_their_number(make_world, noise_poli
 def test_no_second_plan_while_one_is_not_acknowledged(make_world):
     world = make_world(latency_ms=0, replan_period_s=0.05)
     world.delivery_ns = 250 * MS
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(3.0)
     times = np.array([sent_ns for sent_ns, _ in world.plans])
     assert len(times) > 3
@@ -127,7 +127,7 @@ def test_no_second_plan_while_one_is_not_acknowledged(make_world):
 
 def test_a_lost_plan_is_rebased_on_what_the_controller_runs(make_world):
     world = make_world(latency_ms=30)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     count = len(world.plans)
     world.deliver = lambda plan: False
@@ -148,7 +148,7 @@ def test_a_lost_plan_is_rebased_on_what_the_controller_runs(make_world):
 def test_plans_that_are_never_taken_end_the_run(make_world):
     world = make_world(latency_ms=0, max_failures=3)
     world.deliver = lambda plan: False
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(3.0)
     assert world.ended[0].termination is Termination.POLICY_FAILED
     assert "did not take the plan" in world.ended[0].message
@@ -166,16 +166,16 @@ def test_the_reason_of_the_monitor_is_passed_on_when_a_plan_is_lost(make_world):
         return False
 
     world.deliver = reject
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     assert world.ended[0].message.endswith("newest rejection: splice_too_early, number 2")
 
 
 def test_a_foreign_trajectory_is_waited_for_and_then_continued_from(make_world):
     world = make_world(latency_ms=30)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
-    world.conductor.cancel("to watch", world.now_ns)
+    world.runner.cancel("to watch", world.now_ns)
     world.run(3.0)
     p, t = world.commands[-1], world.now_ns
     h, j = 200 * MS, np.array([5.0, 0.0, 0.0])
@@ -190,12 +190,12 @@ def test_a_foreign_trajectory_is_waited_for_and_then_continued_from(make_world):
     rows[-1] = (last[0], 0 * p, 0 * p)
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     world.running = Plan(world.running.joint_names, t, h * np.arange(5), *columns)
-    world.conductor.begin("again", 60.0, world.now_ns)
+    world.runner.begin("again", 60.0, world.now_ns)
     sent = len(world.plans)
     world.run(0.7)
     assert len(world.plans) == sent, "nothing is sent while a foreign trajectory moves the arm"
     assert sum("not sent from here" in line for line in world.log) == 1
-    assert "not sent from here" in " ".join(world.conductor.status(world.now_ns).waiting_for)
+    assert "not sent from here" in " ".join(world.runner.status(world.now_ns).waiting_for)
     world.run(1.0)
     assert len(world.plans) > sent
     assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
@@ -203,7 +203,7 @@ def test_a_foreign_trajectory_is_waited_for_and_then_continued_from(make_world):
 
 def test_after_a_stop_the_next_instruction_starts_where_the_arm_rests(make_world):
     world = make_world(latency_ms=100)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     world.monitor = MonitorState.STOPPED_LATCHED
     world.run(3.0)
@@ -213,7 +213,7 @@ def test_after_a_stop_the_next_instruction_starts_where_the_arm_rests(make_world
     sent = len(world.plans)
     world.run(1.0)
     assert len(world.plans) == sent, "a reset must not set the arm in motion"
-    world.conductor.begin("again", 60.0, world.now_ns)
+    world.runner.begin("again", 60.0, world.now_ns)
     world.run(1.0)
     assert (world.plans[sent][1].positions[0] == rest).all()
     assert not world.plans[sent][1].velocities[0].any()
@@ -222,7 +222,7 @@ def test_after_a_stop_the_next_instruction_starts_where_the_arm_rests(make_world
 
 def test_the_gripper_never_moves_faster_than_its_limit(make_world):
     world = make_world(latency_ms=100)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(5.0)
     commands = np.array(world.gripper_commands)
     rate = np.abs(np.diff(commands)) / 0.01
@@ -236,9 +236,9 @@ def test_without_a_monitor_nothing_is_planned(make_world):
     world = make_world()
     world.monitor = None
     world.run(0.5)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
-    status = world.conductor.status(world.now_ns)
+    status = world.runner.status(world.now_ns)
     assert status.state is State.NO_PERMIT
     assert "smoothness_monitor/state: stale" in status.waiting_for[0]
     assert world.plans == []
@@ -249,7 +249,7 @@ def test_a_permit_that_is_lost_ends_the_run_and_a_permit_that_returns_does_not_r
     make_world,
 ):
     world = make_world()
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     world.monitor = None
     world.run(0.5)
@@ -258,14 +258,14 @@ def test_a_permit_that_is_lost_ends_the_run_and_a_permit_that_returns_does_not_r
     sent = len(world.plans)
     world.run(1.0)
     assert len(world.plans) == sent
-    assert world.conductor.status(world.now_ns).state is State.IDLE
+    assert world.runner.status(world.now_ns).state is State.IDLE
 
 
 def test_a_run_may_begin_before_the_monitor_is_ready(make_world):
     world = make_world()
     world.monitor = MonitorState.STARTUP
     world.run(0.1)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(0.5)
     assert world.plans == []
     world.monitor = MonitorState.READY
@@ -277,7 +277,7 @@ def test_a_run_that_begins_while_the_stop_is_latched_ends_at_once(make_world):
     world = make_world()
     world.monitor = MonitorState.STOPPED_LATCHED
     world.run(0.1)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(0.02)
     assert world.ended[0].termination is Termination.STOPPED
     assert "STOPPED_LATCHED" in world.ended[0].message
@@ -285,12 +285,12 @@ def test_a_run_that_begins_while_the_stop_is_latched_ends_at_once(make_world):
 
 def test_a_camera_that_falls_silent_stops_the_chunks_and_then_the_run(make_world):
     world = make_world(input_timeout_s=1.0)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     world.cameras = False
     world.run(0.5)
     asked = len(world.inference.asked)
-    status = world.conductor.status(world.now_ns)
+    status = world.runner.status(world.now_ns)
     assert status.state is State.WAITING
     assert status.waiting_for[0].startswith("observation.images.front (front_camera/image_raw)")
     world.run(1.5)
@@ -301,12 +301,12 @@ def test_a_camera_that_falls_silent_stops_the_chunks_and_then_the_run(make_world
 
 def test_a_controller_that_falls_silent_stops_the_chunks_and_then_the_run(make_world):
     world = make_world(input_timeout_s=1.0)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     world.controller = False
     world.run(0.5)
     asked, sent = len(world.inference.asked), len(world.plans)
-    status = world.conductor.status(world.now_ns)
+    status = world.runner.status(world.now_ns)
     assert status.state is State.WAITING
     assert status.waiting_for[0].startswith("arm_controller/controller_state: stale")
     assert status.waiting_for[1].startswith("gripper_controller/controller_state: stale")
@@ -318,9 +318,9 @@ def test_a_controller_that_falls_silent_stops_the_chunks_and_then_the_run(make_w
 def test_a_policy_that_still_hangs_from_before_is_waited_for(make_world):
     world = make_world()
     world.inference.overdue = True
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(0.5)
-    assert "has not returned from its last call" in world.conductor.status(0).waiting_for[0]
+    assert "has not returned from its last call" in world.runner.status(0).waiting_for[0]
     assert world.inference.asked == []
     world.inference.overdue = False
     world.run(0.5)
@@ -331,12 +331,12 @@ def test_a_chunk_for_the_old_instruction_is_not_planned_for_the_new_one(make_wor
     latency_ms = 0
     world = make_world(latency_ms=lambda: latency_ms, replan_period_s=0.05)
     world.delivery_ns = 200 * MS
-    world.conductor.begin("old", 60.0, world.now_ns)
+    world.runner.begin("old", 60.0, world.now_ns)
     # A plan is under way, and a chunk that came after it waits.
     world.run(0.15)
     assert (len(world.plans), world.chunks) == (1, 3)
     latency_ms = 400
-    world.conductor.begin("new", 60.0, world.now_ns)
+    world.runner.begin("new", 60.0, world.now_ns)
     world.run(0.35)
     assert len(world.plans) == 1
     world.run(0.3)
@@ -357,7 +357,7 @@ def test_columns_and_units_of_the_policy_become_those_of_the_robot(make_world, c
             return Action(np.tile(np.degrees([goal[n] for n in names]), (60, 1)), 1 / 30, names)
 
     world = make_world(policy=Degrees(), contract=ordered.narrowed_to(other))
-    world.conductor.begin("go", 60.0, world.now_ns)
+    world.runner.begin("go", 60.0, world.now_ns)
     world.run(3.0)
     assert world.commands[-1] == pytest.approx([-0.3, -0.2, 0.6], abs=1e-3)
     assert world.gripper_commands[-1] == pytest.approx(0.5)
@@ -365,10 +365,10 @@ def test_columns_and_units_of_the_policy_become_those_of_the_robot(make_world, c
 
 def test_a_newer_instruction_preempts_and_drops_the_answer_under_way(make_world):
     world = make_world(latency_ms=300)
-    first = world.conductor.begin("one", 60.0, world.now_ns)
+    first = world.runner.begin("one", 60.0, world.now_ns)
     world.run(0.1)
     assert world.inference.busy
-    second = world.conductor.begin("two", 60.0, world.now_ns)
+    second = world.runner.begin("two", 60.0, world.now_ns)
     world.run(0.3)
     assert (world.ended[0].run_id, world.ended[0].termination) == (first, Termination.PREEMPTED)
     assert second != first
@@ -380,18 +380,18 @@ def test_a_newer_instruction_preempts_and_drops_the_answer_under_way(make_world)
 
 def test_an_answer_that_arrives_after_the_end_is_not_a_chunk(make_world):
     world = make_world(latency_ms=300)
-    world.conductor.begin("one", 60.0, world.now_ns)
+    world.runner.begin("one", 60.0, world.now_ns)
     world.run(0.1)
-    world.conductor.cancel("enough", world.now_ns)
+    world.runner.cancel("enough", world.now_ns)
     world.run(0.5)
     assert not world.inference.busy
     assert world.chunks == 0
-    assert world.conductor.status(world.now_ns).statistics.chunks == 0
+    assert world.runner.status(world.now_ns).statistics.chunks == 0
 
 
 def test_a_time_limit_ends_the_run(make_world):
     world = make_world()
-    world.conductor.begin("anything", 1.0, world.now_ns)
+    world.runner.begin("anything", 1.0, world.now_ns)
     world.run(1.1)
     assert world.ended[0].termination is Termination.TIMED_OUT
     assert world.ended[0].duration_s == pytest.approx(1.0, abs=0.02)
@@ -404,7 +404,7 @@ def test_a_policy_that_is_done_ends_the_run(make_world, noise_policy):
             return Action(good.positions, good.dt_s, good.joint_names, "put down", done=True)
 
     world = make_world(policy=Done())
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     assert world.ended[0].termination is Termination.DONE
     assert world.plans == []
@@ -417,7 +417,7 @@ def test_a_policy_that_raises_ends_the_run_with_its_words(make_world, noise_poli
             raise ValueError("no cube in sight")
 
     world = make_world(policy=Raises())
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     assert world.ended[0].termination is Termination.POLICY_FAILED
     assert world.ended[0].message == "noise 1: no cube in sight"
@@ -440,7 +440,7 @@ def test_a_bad_chunk_yields_no_plan(make_world, noise_policy, name, spoil):
             return Action(spoil(good.positions), good.dt_s, good.joint_names)
 
     world = make_world(policy=Bad(), latency_ms=0, max_failures=4)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     assert world.plans == []
     ended = world.ended[0]
@@ -459,10 +459,10 @@ def test_a_chunk_for_other_joints_yields_no_plan(make_world, noise_policy, names
             return Action(good.positions, good.dt_s, names)
 
     world = make_world(policy=Wrong(), latency_ms=0)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     assert world.plans == []
-    statistics = world.conductor.status(world.now_ns).statistics
+    statistics = world.runner.status(world.now_ns).statistics
     assert statistics.plans_refused > 0
     assert "columns" in statistics.last_refusal
 
@@ -478,9 +478,9 @@ def test_one_bad_chunk_between_good_ones_only_costs_itself(make_world, noise_pol
             return Action(good.positions * (np.nan if bad else 1.0), good.dt_s, good.joint_names)
 
     world = make_world(policy=Sometimes(), latency_ms=0, max_failures=2)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
-    statistics = world.conductor.status(world.now_ns).statistics
+    statistics = world.runner.status(world.now_ns).statistics
     assert world.ended == []
     assert statistics.plans_refused > 5
     assert statistics.plans > 5
@@ -489,32 +489,32 @@ def test_one_bad_chunk_between_good_ones_only_costs_itself(make_world, noise_pol
 
 def test_a_chunk_that_is_over_before_it_arrives_yields_no_plan(make_world):
     world = make_world(latency_ms=1800)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.5)
     assert world.plans == []
-    assert "too slow" in world.conductor.status(world.now_ns).statistics.last_refusal
+    assert "too slow" in world.runner.status(world.now_ns).statistics.last_refusal
 
 
 def test_a_plan_that_took_too_long_is_dropped(make_world):
     world = make_world(latency_ms=0)
     ticks = iter(range(0, 10**12, 80 * MS))
-    world.conductor._motion_ns = lambda: next(ticks)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.executor._motion_ns = lambda: next(ticks)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(0.5)
     assert world.plans == []
-    refusal = world.conductor.status(world.now_ns).statistics.last_refusal
+    refusal = world.runner.status(world.now_ns).statistics.last_refusal
     assert "planning took 80.0 ms" in refusal
 
 
 def test_a_plan_that_took_long_while_simulated_time_stood_is_sent(make_world):
     world = make_world(latency_ms=0)
     ticks = iter(range(0, 10**12, 80 * MS))
-    world.conductor._stopwatch_ns = lambda: next(ticks)
-    world.conductor._motion_ns = lambda: 0
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.executor._stopwatch_ns = lambda: next(ticks)
+    world.executor._motion_ns = lambda: 0
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(0.5)
     assert world.plans != []
-    assert world.conductor.status(world.now_ns).statistics.plan_times_s[0] == 0.08
+    assert world.runner.status(world.now_ns).statistics.plan_times_s[0] == 0.08
 
 
 def test_the_raw_planner_publishes_the_rows_as_they_are(make_world, noise_policy):
@@ -524,7 +524,7 @@ def test_the_raw_planner_publishes_the_rows_as_they_are(make_world, noise_policy
             return Action(good.positions * np.nan, good.dt_s, good.joint_names)
 
     world = make_world(policy=Nan(), latency_ms=0, planner="raw")
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(0.5)
     assert world.plans == []
     assert len(world.raw) > 0
@@ -541,7 +541,7 @@ def test_the_next_observation_is_due_before_a_short_plan_ends(make_world, noise_
             return Action(good.positions[:24], good.dt_s, good.joint_names)
 
     world = make_world(policy=Short(), latency_ms=200, replan_period_s=5.0)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(5.0)
     ends = [plan.end_ns for _, plan in world.plans]
     sent = [sent_ns for sent_ns, _ in world.plans]
@@ -567,19 +567,19 @@ def test_a_policy_that_is_away_lets_the_arm_rest_and_resumes_without_a_jump(
 ):
     policy = Flaky(noise_policy())
     world = make_world(policy=policy, latency_ms=80)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     for _ in range(3):
         policy.away, sent = True, len(world.plans)
         world.run(0.5)
-        status = world.conductor.status(world.now_ns)
+        status = world.runner.status(world.now_ns)
         assert (status.state, status.waiting_for) == (State.WAITING, ("no server",))
         world.run(4.0)
         assert len(world.plans) <= sent + 1
         assert (world.commands[-1] == world.commands[-50]).all(), "the plan ends at rest"
         policy.away, moved = False, len(world.plans)
         world.run(2.0)
-        assert world.conductor.status(world.now_ns).state is State.RUNNING
+        assert world.runner.status(world.now_ns).state is State.RUNNING
         assert len(world.plans) > moved + 3
     ratio = np.abs(world.jerk()) / JERK
     assert ratio.max() <= 1.000001
@@ -590,7 +590,7 @@ def test_a_policy_that_stays_away_ends_the_run(make_world, noise_policy):
     policy = Flaky(noise_policy())
     world = make_world(policy=policy, policy_timeout_s=5.0)
     policy.away = True
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(5.0)
     assert world.ended == []
     world.run(1.0)
@@ -619,7 +619,7 @@ class Continuing:
 
 def test_a_policy_that_continues_is_told_what_the_arm_carries_out_anyway(make_world, noise_policy):
     world = make_world(policy=Continuing(noise_policy()), latency_ms=150)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(6.0)
     assert world.inference.committed[0] is None, "nothing runs yet"
     told = world.inference.committed[3:]
@@ -634,7 +634,7 @@ def test_nothing_is_committed_once_the_arm_rests(make_world, noise_policy):
     policy = Flaky(Continuing(noise_policy()))
     policy.continue_chunk = lambda observation, committed: policy.infer(observation)
     world = make_world(policy=policy)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     policy.away = True
     world.run(5.0)
@@ -649,7 +649,7 @@ def test_nothing_is_committed_where_chunks_replace_or_are_averaged(
     make_world, noise_policy, chunks
 ):
     world = make_world(policy=Continuing(noise_policy()), chunks=chunks)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(3.0)
     assert len(world.plans) > 5
     assert all(each is None for each in world.inference.committed)
@@ -660,7 +660,7 @@ def test_an_ensemble_of_noise_moves_less_than_its_newest_chunk(make_world):
     moved = {}
     for chunks in ("replace", "ensemble"):
         world = make_world(chunks=chunks)
-        world.conductor.begin("anything", 60.0, world.now_ns)
+        world.runner.begin("anything", 60.0, world.now_ns)
         world.run(6.0)
         moved[chunks] = np.abs(np.diff(world.commands, axis=0)).sum()
     assert moved["ensemble"] < 0.8 * moved["replace"]
@@ -672,10 +672,10 @@ def test_similar_observations_are_skipped_only_where_asked_and_not_at_the_plans_
     asked = {}
     for similar in (0.0, 0.5):
         world = make_world(policy=noise_policy(size=0.0), similar_state_rad=similar)
-        world.conductor.begin("anything", 60.0, world.now_ns)
+        world.runner.begin("anything", 60.0, world.now_ns)
         world.run(8.0)
         asked[similar] = len(world.inference.asked)
-        assert world.conductor.status(world.now_ns).statistics.plans > 2
+        assert world.runner.status(world.now_ns).statistics.plans > 2
     assert asked[0.0] > 30
     assert 4 <= asked[0.5] < 15
 
@@ -685,7 +685,7 @@ def test_no_plan_reaches_across_a_step_of_the_clock_and_the_run_goes_on_from_res
     make_world, seconds
 ):
     world = make_world(latency_ms=60)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     assert (world.commands[-1] != world.commands[-2]).any(), "it moves"
     sent = len(world.plans)
@@ -699,7 +699,7 @@ def test_no_plan_reaches_across_a_step_of_the_clock_and_the_run_goes_on_from_res
             break
         rested = (world.commands[-1] == world.commands[-2]).all()
         world.tick()
-    assert len(world.plans) == sent + 1, world.conductor.status(world.now_ns).waiting_for
+    assert len(world.plans) == sent + 1, world.runner.status(world.now_ns).waiting_for
     assert rested, "what runs is nobody's plan until it rests"
     since = len(world.commands)
     world.run(3.0)
@@ -713,7 +713,7 @@ def test_no_plan_reaches_across_a_step_of_the_clock_and_the_run_goes_on_from_res
 def test_simulated_time_that_begins_anew_is_told(make_world):
     world = make_world(latency_ms=60)
     world.run(0.1)
-    world.conductor.look_at_the_time(world.now_ns, world.now_ns)
-    world.conductor.look_at_the_time(world.now_ns - 10**11, world.now_ns - 10**11)
+    world.executor.look_at_the_time(world.now_ns, world.now_ns)
+    world.executor.look_at_the_time(world.now_ns - 10**11, world.now_ns - 10**11)
     world.tick()
     assert any("ROS time was set back by 100.000 s" in line for line in world.log)

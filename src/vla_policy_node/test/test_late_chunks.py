@@ -29,7 +29,7 @@ def speeds(world, seconds=5.0):
         world.running.joint_names, [-1.0, 0.0, 0.0], world.now_ns - 10**9
     )
     world.run(0.2)
-    world.conductor.begin("move", 60.0, world.now_ns)
+    world.runner.begin("move", 60.0, world.now_ns)
     begun = len(world.commands)
     world.run(seconds)
     del world.commands[:begun]
@@ -60,7 +60,7 @@ def test_the_arm_arrives_where_the_policy_wants_it(make_world, noise_policy):
 
     for latency_ms in (0, 300, 1000):
         world = make_world(policy=Goes(), latency_ms=latency_ms)
-        world.conductor.begin("go", 60.0, world.now_ns)
+        world.runner.begin("go", 60.0, world.now_ns)
         world.run(20.0)
         assert world.commands[-1] == pytest.approx([0.8, 0.2, -0.3], abs=0.01)
 
@@ -73,7 +73,7 @@ def test_the_gripper_is_not_blended(make_world, noise_policy):
             return Action(rows, 1 / 30, self.spec.joint_names)
 
     world = make_world(policy=Closes(), latency_ms=100)
-    world.conductor.begin("close", 60.0, world.now_ns)
+    world.runner.begin("close", 60.0, world.now_ns)
     world.run(0.6)
     assert world.gripper_commands[-1] == pytest.approx(0.0, abs=1e-9)
 
@@ -83,5 +83,5 @@ def test_the_gripper_is_not_blended(make_world, noise_policy):
     [("continue", True), ("blend", True), ("replace", False), ("ensemble", False)],
 )
 def test_the_status_says_that_chunks_are_blended(make_world, mover, chunks, said):
-    remarks = make_world(policy=mover, chunks=chunks).conductor.status(0).remarks
+    remarks = make_world(policy=mover, chunks=chunks).runner.status(0).remarks
     assert any("chunks: blend; noise 1 cannot continue" in each for each in remarks) is said

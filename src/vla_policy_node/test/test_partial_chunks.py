@@ -37,9 +37,9 @@ def spoiled(noise_policy):
 )
 def test_rows_that_are_not_needed_may_be_anything(make_world, spoiled, where, value):
     world = make_world(policy=spoiled(where, value), latency_ms=100)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
-    status = world.conductor.status(world.now_ns)
+    status = world.runner.status(world.now_ns)
     assert status.statistics.plans_refused == 0
     assert status.statistics.plans > 10
     ratio = np.abs(world.jerk()) / JERK
@@ -59,7 +59,7 @@ def test_nothing_after_a_row_that_is_not_finite_is_followed(make_world, noise_po
             return Action(rows, 1 / 30, self.spec.joint_names)
 
     world = make_world(policy=Tail(), replan_period_s=5.0, latency_ms=50)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
     assert len(world.plans) >= 1
     assert np.ptp(np.array(world.commands), axis=0).max() < 1e-6
@@ -68,7 +68,7 @@ def test_nothing_after_a_row_that_is_not_finite_is_followed(make_world, noise_po
 def test_a_chunk_whose_next_row_is_not_finite_yields_no_plan(make_world, spoiled):
     # 100 ms to the answer and 260 ms to the splice: the arm would follow it from row 10 or 11 on.
     world = make_world(policy=spoiled((slice(9, 13), 2)), latency_ms=100, max_failures=3)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     assert world.plans == []
     assert world.ended[0].termination is Termination.POLICY_FAILED

@@ -323,7 +323,7 @@ def test_a_first_chunk_in_other_units_or_another_order_moves_nothing(make_world,
     world.running = replace(world.running, positions=np.array([pose]))
     world.gripper_running = (world.gripper_running[0], np.zeros(1, np.int64), np.array([0.1]))
     world.run(0.1)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(3.0)
     assert world.plans == []
     assert world.ended[0].termination is Termination.POLICY_FAILED
@@ -336,10 +336,10 @@ def test_a_first_chunk_in_the_right_units_moves_the_arm(make_world, follows, pos
     world = make_world(policy=follows(lambda rows: rows))
     world.running = replace(world.running, positions=np.array([pose]))
     world.run(0.1)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     assert len(world.plans) > 3
-    assert world.conductor.status(world.now_ns).statistics.plans_refused == 0
+    assert world.runner.status(world.now_ns).statistics.plans_refused == 0
 
 
 def test_a_first_chunk_that_begins_elsewhere_moves_the_arm_there(make_world, noise_policy):
@@ -353,7 +353,7 @@ def test_a_first_chunk_that_begins_elsewhere_moves_the_arm_there(make_world, noi
                 return Action(np.tile(pose, (50, 1)), 1 / 30, self.spec.joint_names)
 
         world = make_world(policy=Goes())
-        world.conductor.begin("anything", 60.0, world.now_ns)
+        world.runner.begin("anything", 60.0, world.now_ns)
         world.run(0.6)
         assert len(world.plans) >= 1, pose
 
@@ -368,7 +368,7 @@ def test_a_chunk_far_out_of_the_range_later_on_moves_nothing_either(make_world, 
             return Action(rows + (self.count > 3) * 80.0, 1 / 30, self.spec.joint_names)
 
     world = make_world(policy=Turns(), max_failures=3)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
     assert "the robot's range is" in world.ended[0].message
     assert np.ptp(np.array(world.commands), axis=0).max() < 0.01
@@ -379,7 +379,7 @@ def test_a_contract_that_says_warn_lets_the_chunk_pass_and_the_status_say_so(
 ):
     told = replace(contract, unit_check="warn")
     world = make_world(policy=follows(np.degrees), contract=told)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     assert len(world.plans) > 3
-    assert any("deg" in each for each in world.conductor.status(world.now_ns).remarks)
+    assert any("deg" in each for each in world.runner.status(world.now_ns).remarks)

@@ -19,8 +19,9 @@ from vla_msgs.msg import PolicyStatus, SafetyState
 from smooth_motion import Chunk, GripperPlan, MotionError, Plan, track
 from smooth_motion import State as Motion
 from vla_policy_node import convert
-from vla_policy_node.core.conductor import RawChunk, RawRows, Status
 from vla_policy_node.core.permit import MonitorState
+from vla_policy_node.core.policy_runner import Status
+from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import Ended, State, Statistics, Termination
 
 NAMES = ("pan", "lift", "elbow")
@@ -165,7 +166,8 @@ def test_a_gripper_has_positions_only():
 
 
 def test_raw_rows_keep_what_is_not_finite():
-    rows = RawRows(("a", "b"), 5, np.array([0, 10]), np.array([[0.0, np.nan], [np.inf, 1.0]]))
+    positions = np.array([[0.0, np.nan], [np.inf, 1.0]])
+    rows = ReceivedChunk("noise 1", 1, 1, 5, 1e-8, ("a", "b"), positions)
     message = convert.from_rows(rows)
     assert np.isnan(message.points[0].positions[1])
     assert np.isinf(message.points[1].positions[0])
@@ -173,8 +175,10 @@ def test_raw_rows_keep_what_is_not_finite():
 
 def test_a_chunk_is_recorded_as_it_came():
     positions = np.array([[0.0, np.nan, 2.0], [3.0, 4.0, 5.0]])
-    chunk = RawChunk(9, 1_500_000_000, 0.1, NAMES, positions, 0.25, "reach", True)
-    message = convert.from_chunk(chunk, "noise 1")
+    chunk = ReceivedChunk(
+        "noise 1", 3, 9, 1_500_000_000, 0.1, NAMES, positions, 0.25, "reach", True
+    )
+    message = convert.from_chunk(chunk)
     assert list(message.shape) == [2, 3]
     np.testing.assert_array_equal(np.array(message.positions).reshape(2, 3), positions)
     assert (message.chunk_id, message.dt, message.phase, message.done) == (9, 0.1, "reach", True)

@@ -15,26 +15,26 @@ MS = 1_000_000
 def publish(world, text: str, seconds: float, period_ticks: int = 20) -> None:
     for tick in range(round(seconds * 100)):
         if tick % period_ticks == 0:
-            world.conductor.instruct(text, world.now_ns)
+            world.runner.instruct(text, world.now_ns)
         world.tick()
 
 
 def test_an_instruction_repeated_at_5_hz_moves_the_arm_though_answers_take_longer(make_world):
     world = make_world(latency_ms=600)
     publish(world, "pick up the cube", 8.0)
-    statistics = world.conductor.status(world.now_ns).statistics
+    statistics = world.runner.status(world.now_ns).statistics
     assert world.ended == []
     assert world.chunks >= 5
     assert statistics.plans >= 5
     assert np.ptp(np.array(world.commands), axis=0).max() > 0.05
-    assert world.conductor.status(world.now_ns).state is State.RUNNING
+    assert world.runner.status(world.now_ns).state is State.RUNNING
 
 
 def test_blanks_around_it_make_no_other_instruction(make_world):
     world = make_world(latency_ms=600)
-    world.conductor.instruct("pick up the cube", world.now_ns)
+    world.runner.instruct("pick up the cube", world.now_ns)
     world.run(0.3)
-    world.conductor.instruct("  pick up the cube\n", world.now_ns)
+    world.runner.instruct("  pick up the cube\n", world.now_ns)
     assert world.ended == []
 
 
@@ -43,7 +43,7 @@ def test_a_new_instruction_among_repeated_ones_takes_over(make_world):
     publish(world, "one", 2.0)
     publish(world, "two", 2.0)
     assert [ended.termination for ended in world.ended] == [Termination.PREEMPTED]
-    assert world.conductor.status(world.now_ns).instruction == "two"
+    assert world.runner.status(world.now_ns).instruction == "two"
     assert world.inference.asked[-1].task == "two"
 
 
@@ -51,7 +51,7 @@ def test_a_goal_given_again_goes_on_under_the_new_goal_and_the_old_client_is_tol
     world = make_world(latency_ms=600)
     runs = []
     for _ in range(30):
-        runs.append(world.conductor.begin("pick up the cube", 60.0, world.now_ns))
+        runs.append(world.runner.begin("pick up the cube", 60.0, world.now_ns))
         world.run(0.2)
     assert len(set(runs)) == 30
     assert [ended.run_id for ended in world.ended] == runs[:-1]
@@ -63,9 +63,9 @@ def test_a_goal_given_again_goes_on_under_the_new_goal_and_the_old_client_is_tol
 
 def test_a_goal_with_a_time_limit_of_its_own_replaces_the_limit_of_the_one_before(make_world):
     world = make_world()
-    world.conductor.begin("x", math.inf, world.now_ns)
+    world.runner.begin("x", math.inf, world.now_ns)
     world.run(1.0)
-    world.conductor.begin("x", 1.0, world.now_ns)
+    world.runner.begin("x", 1.0, world.now_ns)
     world.run(1.1)
     assert world.ended[-1].termination is Termination.TIMED_OUT
 
@@ -95,6 +95,6 @@ def test_after_a_stop_an_empty_or_another_instruction_counts_at_once(make_world,
     world.monitor = MonitorState.READY
     publish(world, "pick up the cube", 0.5)
     sent = len(world.plans)
-    world.conductor.instruct(text, world.now_ns)
+    world.runner.instruct(text, world.now_ns)
     publish(world, "pick up the cube", 2.0)
     assert len(world.plans) > sent

@@ -43,9 +43,9 @@ def test_stop_and_go_carries_out_every_row_of_a_short_chunk(
         policy=walker(rows), contract=told, latency_ms=latency_ms, overlap_s=0.2,
         planning_margin_s=0.1,
     )  # fmt: skip
-    world.conductor.begin("anything", 600.0, world.now_ns)
+    world.runner.begin("anything", 600.0, world.now_ns)
     world.run(12.0)
-    statistics = world.conductor.status(world.now_ns).statistics
+    statistics = world.runner.status(world.now_ns).statistics
     assert statistics.plans_refused == 0
     assert statistics.plans >= 4
     moved = world.commands[-1] - world.commands[0]
@@ -60,7 +60,7 @@ def test_stop_and_go_asks_only_while_arm_and_gripper_rest(make_world, contract, 
     world = make_world(
         policy=walker(8), contract=replace(contract, execution="stop_and_go"), latency_ms=200
     )
-    world.conductor.begin("anything", 600.0, world.now_ns)
+    world.runner.begin("anything", 600.0, world.now_ns)
     asked = 0
     for _ in range(1000):
         world.tick()
@@ -73,7 +73,7 @@ def test_stop_and_go_asks_only_while_arm_and_gripper_rest(make_world, contract, 
 
 def test_stop_and_go_is_said_in_the_status(make_world, contract, walker):
     world = make_world(policy=walker(8), contract=replace(contract, execution="stop_and_go"))
-    assert any("stop_and_go" in each for each in world.conductor.status(0).remarks)
+    assert any("stop_and_go" in each for each in world.runner.status(0).remarks)
 
 
 @pytest.mark.parametrize(("rows", "refused"), [(1, True), (8, True), (10, True), (11, False)])
@@ -96,7 +96,7 @@ def test_chunks_that_could_never_be_followed_are_refused_at_the_start_with_the_k
 
 def test_a_policy_that_is_too_slow_for_its_chunks_ends_with_the_key_to_set(make_world, walker):
     world = make_world(policy=walker(15), latency_ms=600, max_failures=3)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(4.0)
     assert world.ended[0].termination is Termination.POLICY_FAILED
     assert "execution: stop_and_go under policy in the contract" in world.ended[0].message

@@ -17,18 +17,22 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
+from vla_msgs.msg import ActionChunk, ExecutorStatus, PolicyStatus, SafetyState
 
 from smooth_motion import GripperPlan, MotionError, Plan
 from smooth_motion.check import MAX_KNOTS
 from vla_contract.images import ImageError, decompressed, to_rgb
-from vla_policy_node.core.conductor import RawChunk, RawRows, Status
+from vla_policy_node.core.arm_lease import NAME_LENGTH
+from vla_policy_node.core.chunk_executor import Execution
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
+from vla_policy_node.core.policy_runner import Status
+from vla_policy_node.core.received_chunk import MAX_ROWS, ReceivedChunk
 from vla_policy_node.core.session import Ended, percentile
 from vla_policy_node.params import LIVE
 
 SECOND_NS = 1_000_000_000
+MAX_JOINTS = 64
 
 
 class MessageError(ValueError):
@@ -161,12 +165,12 @@ def from_plan(plan: Plan) -> JointTrajectory:
     )
 
 
-def from_rows(rows: RawRows | GripperPlan) -> JointTrajectory:
+def from_rows(rows: ReceivedChunk | GripperPlan) -> JointTrajectory:
     """Return a trajectory that has positions only, of as many rows as anybody takes."""
-    names = (rows.joint,) if isinstance(rows, GripperPlan) else rows.joint_names
+    planned = isinstance(rows, GripperPlan)
     return JointTrajectory(
-        header=Header(stamp=to_time(rows.start_ns)),
-        joint_names=list(names),
+        header=Header(stamp=to_time(rows.start_ns if planned else rows.stamp_ns)),
+        joint_names=[rows.joint] if planned else list(rows.joint_names),
         points=[
             JointTrajectoryPoint(
                 positions=array("d", np.atleast_1d(position)), time_from_start=to_duration(int(t))
@@ -178,12 +182,44 @@ def from_rows(rows: RawRows | GripperPlan) -> JointTrajectory:
     )
 
 
-def from_chunk(chunk: RawChunk, policy_id: str) -> ActionChunk:
+def to_chunk(msg: ActionChunk) -> tuple[ReceivedChunk, str]:
+    """Return a chunk, and why its positions are no table, empty where they are one.
+
+    Counts are looked at before anything is copied. A chunk that is no table has no rows.
+    """
+    rows, columns = (int(count) for count in msg.shape)
+    names, size, problem = msg.joint_names, len(msg.positions), ""
+    if not len(names) <= MAX_JOINTS:
+        names, problem = [], f"it has {len(names)} joint_names, {MAX_JOINTS} at most are taken"
+    elif not 1 <= rows <= MAX_ROWS:
+        problem = f"shape says {rows} rows; write 1 to {MAX_ROWS}"
+    elif columns != len(names) or rows * columns != size:
+        problem = (
+            f"shape is ({rows}, {columns}), with {len(names)} joint_names and {size} positions; "
+            "write shape (T, J), J names and T * J positions, row by row"
+        )
+    positions = np.zeros((0, len(names)))
+    if not problem:
+        positions = np.array(msg.positions, dtype=np.float64).reshape(rows, columns)
+    chunk = ReceivedChunk(
+        source=msg.source[:NAME_LENGTH],
+        lease=int(msg.lease),
+        chunk_id=int(msg.chunk_id),
+        stamp_ns=to_ns(msg.header.stamp),
+        dt_s=float(msg.dt),
+        joint_names=tuple(names),
+        positions=positions,
+    )
+    return chunk, problem
+
+
+def from_chunk(chunk: ReceivedChunk) -> ActionChunk:
     """Return a chunk for the record."""
     return ActionChunk(
         header=Header(stamp=to_time(chunk.stamp_ns)),
         chunk_id=chunk.chunk_id,
-        policy_id=policy_id,
+        lease=chunk.lease,
+        source=chunk.source,
         joint_names=list(chunk.joint_names),
         shape=np.array(chunk.positions.shape, dtype=np.uint32),
         dt=chunk.dt_s,
@@ -212,6 +248,25 @@ def from_status(status: Status, now_ns: int) -> PolicyStatus:
         last_refusal=statistics.last_refusal,
         inference_latency=_newest(statistics.latencies_s),
         plan_time=_newest(statistics.plan_times_s),
+    )
+
+
+def from_executor(status: Execution, now_ns: int) -> ExecutorStatus:
+    """Return who holds the arm, and what becomes of chunks."""
+    statistics = status.statistics
+    return ExecutorStatus(
+        header=Header(stamp=to_time(now_ns)),
+        holder=status.holder,
+        lease=status.lease,
+        last_end=status.last_end,
+        waiting_for=list(status.waiting_for),
+        chunks=statistics.chunks,
+        plans=statistics.plans,
+        plans_acknowledged=statistics.plans_acknowledged,
+        chunks_refused=statistics.plans_refused,
+        last_refusal=statistics.last_refusal,
+        chunks_without_lease=status.strangers,
+        last_without_lease=status.stranger,
     )
 
 

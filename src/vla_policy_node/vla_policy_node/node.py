@@ -21,10 +21,11 @@ from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 from smooth_motion import MotionError, Plan
 from vla_contract.contract import ImageSource, StateSource
 from vla_policy_node import convert, qos
+from vla_policy_node.chunk_sources import ChunkSources
 from vla_policy_node.clock import MotionClock
-from vla_policy_node.core.conductor import Conductor, Level, Outputs
 from vla_policy_node.core.inference import Inference
-from vla_policy_node.core.loading import load
+from vla_policy_node.core.loading import assemble, load
+from vla_policy_node.core.outputs import Level, Outputs
 from vla_policy_node.overlap_check import OverlapCheck
 from vla_policy_node.params import ParameterError, Parameters, check, parameter_fields
 from vla_policy_node.run import run
@@ -38,7 +39,7 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class PolicyNode(Node):
-    """Feeds the conductor with what arrives and publishes what it decides."""
+    """Feeds runner and executor with what arrives and publishes what they decide."""
 
     def __init__(self) -> None:
         """Read the configuration, load the policy and connect.
@@ -61,20 +62,21 @@ class PolicyNode(Node):
         self._inference = Inference(
             loaded.policy, loaded.timeout_ns, time.monotonic_ns, latency_ns, loaded.warm_up_ns
         )
-        self._conductor = Conductor(
-            loaded.robot,
-            loaded.contract,
-            loaded.policy.spec,
+        # What a run of this node before this one granted is not granted by this one.
+        self._executor, self._runner = assemble(
+            loaded,
             self._inference,
             self._settings,
             time.monotonic_ns,
             self._motion.elapsed_ns,
-            loaded.remarks,
+            lease_base=time.time_ns(),
         )
         self._reported: tuple[object, ...] = ()
         self._publish_to()
         self._subscribe_to(loaded.robot.arm_controller, loaded.robot.gripper.controller)
-        self._action = RunPolicyServer(self, self._conductor, self._motion.elapsed_ns)
+        self._action = RunPolicyServer(self, self._runner, self._motion.elapsed_ns)
+        timeout_s = self._settings.source_timeout_s
+        self._sources = ChunkSources(self, self._executor, self._motion, timeout_s)
         OverlapCheck(self, lambda: self._settings.overlap_s, self.get_logger().error)
         self.add_on_set_parameters_callback(self._on_set)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -153,7 +155,7 @@ class PolicyNode(Node):
 
     def _on_image(self, source: ImageSource, msg: Image | CompressedImage) -> None:
         stamp_ns, steady_ns = convert.to_ns(msg.header.stamp), self._motion.elapsed_ns()
-        observations = self._conductor.observations
+        observations = self._runner.observations
         try:
             pixels = convert.to_pixels(msg, source.encoding, source.read_as)
         except convert.MessageError as error:
@@ -162,7 +164,7 @@ class PolicyNode(Node):
             observations.image(source.feature, pixels, stamp_ns, steady_ns)
 
     def _on_joint_state(self, source: StateSource, msg: JointState) -> None:
-        self._conductor.observations.state(
+        self._runner.observations.state(
             source.feature,
             msg.name,
             np.array(getattr(msg, source.field), dtype=np.float64),
@@ -171,15 +173,15 @@ class PolicyNode(Node):
         )
 
     def _on_monitor(self, msg: SafetyState) -> None:
-        self._conductor.monitor(convert.to_monitor(msg), self._motion.elapsed_ns())
+        self._executor.monitor(convert.to_monitor(msg), self._motion.elapsed_ns())
 
     def _on_arm(self, msg: JointTrajectoryControllerState) -> None:
         try:
             report = convert.to_report(msg, self._arm_joints)
         except convert.MessageError as error:
-            self._conductor.complain(f"controller_state of the arm: {error}")
+            self._executor.complain(f"controller_state of the arm: {error}")
         else:
-            self._conductor.arm(report, *self._motion.now())
+            self._executor.arm(report, *self._motion.now())
 
     def _on_command(self, msg: JointTrajectory) -> None:
         try:
@@ -187,24 +189,24 @@ class PolicyNode(Node):
         except MotionError:
             # Another node's. If the controller runs it, its state will tell.
             return
-        self._conductor.heard(plan, self._now_ns())
+        self._executor.heard(plan, self._now_ns())
 
     def _on_gripper(self, msg: JointTrajectoryControllerState) -> None:
         try:
             report = convert.to_report(msg, self._gripper_joints)
         except convert.MessageError as error:
-            self._conductor.complain(f"controller_state of the gripper: {error}")
+            self._executor.complain(f"controller_state of the gripper: {error}")
         else:
-            self._conductor.gripper(report, self._motion.elapsed_ns())
+            self._executor.gripper(report, self._motion.elapsed_ns())
 
     def _on_instruction(self, msg: String) -> None:
-        self._conductor.instruct(msg.data, self._motion.elapsed_ns())
+        self._runner.instruct(msg.data, self._motion.elapsed_ns())
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
         values = {spec.name: self.get_parameter(spec.name).value for spec in parameter_fields()}
         changed = {change.name: change.value for change in changes if change.name in values}
         try:
-            self._conductor.raw = check({**values, **changed}).planner == "raw"
+            self._executor.raw = check({**values, **changed}).planner == "raw"
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -213,11 +215,12 @@ class PolicyNode(Node):
 
     def _tick(self) -> None:
         self._action.cancel_where_asked()
-        self._publish(self._conductor.step(*self._motion.now()))
-        status = self._conductor.status(self._motion.elapsed_ns())
+        self._publish(self._runner.step(*self._motion.now()))
+        status = self._runner.status(self._motion.elapsed_ns())
         if status.digest != self._reported:
             self._reported = status.digest
             self._status.publish(convert.from_status(status, self._now_ns()))
+        self._sources.report(changed=True)
         if not self._motion.simulated:
             return
         if self._inference.holds(self._motion.elapsed_ns()):
@@ -240,7 +243,7 @@ class PolicyNode(Node):
         if outputs.gripper is not None:
             self._gripper.publish(convert.from_rows(outputs.gripper))
         if outputs.chunk is not None:
-            self._chunk.publish(convert.from_chunk(outputs.chunk, self._policy_id))
+            self._chunk.publish(convert.from_chunk(outputs.chunk))
         for ended in outputs.ended:
             self._action.ended(ended)
         log = self.get_logger()
@@ -252,9 +255,10 @@ class PolicyNode(Node):
                 log.info(text)
 
     def _report(self) -> None:
-        status = self._conductor.status(self._motion.elapsed_ns())
+        status = self._runner.status(self._motion.elapsed_ns())
         self._status.publish(convert.from_status(status, self._now_ns()))
         self._action.feed_back(status)
+        self._sources.report()
 
 
 def main() -> int:

@@ -103,6 +103,14 @@ class Parameters:
         0.1,
         60.0,
     )
+    source_timeout_s: float = _number(
+        2.0,
+        "A source of chunks other than the policy loses the arm when no usable chunk of it has "
+        "come for longer than this. The plan that runs ends at rest by itself.",
+        "s",
+        0.1,
+        60.0,
+    )
     policy_timeout_s: float = _number(
         30.0,
         "A run ends with INPUT_LOST when the policy's server or process stays away for longer "

@@ -12,23 +12,23 @@ from rclpy.task import Future
 from vla_msgs.action import RunPolicy
 
 from vla_policy_node import convert
-from vla_policy_node.core.conductor import Conductor, Status
+from vla_policy_node.core.policy_runner import PolicyRunner, Status
 from vla_policy_node.core.session import Ended, Termination, goal_problem
 
 
 class RunPolicyServer:
     """Begins a run for each goal and hands its end to the client. A newer run preempts."""
 
-    def __init__(self, node: Node, conductor: Conductor, motion_ns: Callable[[], int]) -> None:
+    def __init__(self, node: Node, runner: PolicyRunner, motion_ns: Callable[[], int]) -> None:
         """Offer the action.
 
         Args:
             node: Whose action it is.
-            conductor: Carries the instructions out.
+            runner: Carries the instructions out.
             motion_ns: The clock of the motion.
         """
         self._motion_ns = motion_ns
-        self._conductor = conductor
+        self._runner = runner
         self._log = node.get_logger()
         self._goals: dict[int, tuple[ServerGoalHandle, Future]] = {}
         self._server = ActionServer(
@@ -43,7 +43,7 @@ class RunPolicyServer:
     def cancel_where_asked(self) -> None:
         """End the run whose client has asked for that."""
         if any(handle.is_cancel_requested for handle, _ in self._goals.values()):
-            self._conductor.cancel("the client asked to stop", self._motion_ns())
+            self._runner.cancel("the client asked to stop", self._motion_ns())
 
     def ended(self, ended: Ended) -> None:
         """Hand the end of a run to its client, if it has one."""
@@ -65,7 +65,7 @@ class RunPolicyServer:
 
     async def _execute(self, handle: ServerGoalHandle) -> RunPolicy.Result:
         goal, future = handle.request, Future()
-        run_id = self._conductor.begin(goal.instruction, goal.max_duration, self._motion_ns())
+        run_id = self._runner.begin(goal.instruction, goal.max_duration, self._motion_ns())
         self._goals[run_id] = (handle, future)
         ended: Ended = await future
         if ended.termination is Termination.DONE:

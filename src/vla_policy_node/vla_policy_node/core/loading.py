@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that the parameters name: the robot, the contract and the policy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vla_contract.contract import OWN, STOP_AND_GO, Contract, ContractError, load_contract
 from vla_contract.robot import Robot, load_robot
 from vla_policies import Policy, PolicyError, PolicySpec, load_policy
+from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.plausibility import check_training
+from vla_policy_node.core.policy_runner import Asker, PolicyRunner
 from vla_policy_node.params import Parameters, parse_options
 
 
@@ -29,6 +32,32 @@ class Loaded:
     timeout_ns: int
     warm_up_ns: int
     remarks: tuple[str, ...] = ()
+
+
+def assemble(
+    loaded: Loaded,
+    inference: Asker,
+    parameters: Parameters,
+    stopwatch_ns: Callable[[], int],
+    motion_ns: Callable[[], int],
+    lease_base: int,
+) -> tuple[ChunkExecutor, PolicyRunner]:
+    """Return what carries chunks out, and the policy as a source of them.
+
+    Args:
+        loaded: Robot, contract and policy.
+        inference: Asks the policy.
+        parameters: The node's.
+        stopwatch_ns: See `ChunkExecutor`.
+        motion_ns: Likewise.
+        lease_base: Likewise.
+    """
+    robot, contract, spec = loaded.robot, loaded.contract, loaded.policy.spec
+    executor = ChunkExecutor(
+        robot, contract.action_joints, parameters, stopwatch_ns, motion_ns, lease_base
+    )
+    runner = PolicyRunner(executor, robot, contract, spec, inference, parameters, loaded.remarks)
+    return executor, runner
 
 
 # A process of its own is given up first, by whoever watches it.

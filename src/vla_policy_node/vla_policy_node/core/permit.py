@@ -63,6 +63,11 @@ class Permit:
         """Whether the monitor was last heard stopping the arm, or holding it stopped."""
         return self._report is not None and self._report.state in STOPPED
 
+    @property
+    def state(self) -> str:
+        """The monitor's state as it was last heard, empty before that."""
+        return "" if self._report is None else self._report.state.name
+
     def problem(self, now_ns: int, steady_ns: int) -> str:
         """Say why nothing may be planned, empty when it may.
 

@@ -93,43 +93,12 @@ class Event(Enum):
 
 
 @dataclass(frozen=True)
-class Targets:
-    """A chunk, checked, in the robot's joints and SI units.
-
-    Attributes:
-        start_ns: Time of row 0, ROS time.
-        dt_ns: Time between rows.
-        arm: (T, J) rad, columns in the robot file's order.
-        gripper: (T,) or None when the policy does not command it.
-        blend_ns: Over how long the arm's difference from the running plan fades; 0 for none.
-        whole: Carried out from row 0 on, whenever the plan begins.
-    """
-
-    start_ns: int
-    dt_ns: int
-    arm: NDArray[np.float64]
-    gripper: NDArray[np.float64] | None
-    blend_ns: int = 0
-    whole: bool = False
-
-    @property
-    def times_ns(self) -> NDArray[np.int64]:
-        """Time of each row, (T,)."""
-        return self.start_ns + self.dt_ns * np.arange(len(self.arm), dtype=np.int64)
-
-    @property
-    def end_ns(self) -> int:
-        """Time of the last row."""
-        return self.start_ns + (len(self.arm) - 1) * self.dt_ns
-
-
-@dataclass(frozen=True)
 class Motion:
     """What to publish for one chunk.
 
     Attributes:
         arm: The arm's plan.
-        gripper: The gripper's, or None when the policy does not command it.
+        gripper: The gripper's, or None when the chunk does not command it.
         splice_ns: From when on the arm follows the chunk.
     """
 
@@ -202,7 +171,7 @@ class Planner:
         # Another's plan was heard that the controller may not have taken yet.
         self._overtaken = False
         self._foreign_start_ns: int | None = None
-        self._gripper = _GripperAccount(robot.gripper.joint) if with_gripper else None
+        self._gripper = _GripperTracker(robot.gripper.joint) if with_gripper else None
 
     # -- what the controllers report --------------------------------------------------------------
 
@@ -242,7 +211,7 @@ class Planner:
         self._running = self._in_flight = self._foreign_start_ns = None
         self._overtaken = False
         if self._gripper is not None:
-            self._gripper = _GripperAccount(self._robot.gripper.joint)
+            self._gripper = _GripperTracker(self._robot.gripper.joint)
 
     def heard(self, plan: Plan, now_ns: int) -> None:
         """Take in a plan that went to the controller, from whomever it came.
@@ -363,8 +332,14 @@ class Planner:
         """Return from when on a plan that is made now can follow a chunk, at the earliest."""
         return now_ns + self._overlap_ns + self._margin_ns
 
-    def plan(self, targets: Targets, now_ns: int) -> Motion:
+    def plan(self, chunk: Chunk, now_ns: int, *, blend_ns: int = 0, whole: bool = False) -> Motion:
         """Make a plan of a chunk. `sent` must be told if it is published.
+
+        Args:
+            chunk: Of the arm's joints, and the gripper's where it is commanded, in any order.
+            now_ns: ROS time.
+            blend_ns: Over how long the arm's difference from the running plan fades; 0 for none.
+            whole: The chunk is carried out from row 0 on, whenever the plan begins.
 
         Raises:
             RefusalError: The chunk is too old, or no plan within the limits follows it.
@@ -389,31 +364,32 @@ class Planner:
             )
             earliest_ns = max(earliest_ns, within_from_ns(running, limits))
         splice = splice_ns(running, earliest_ns)
-        if targets.whole:
-            targets = replace(targets, start_ns=splice)
-        elif not targets.end_ns > splice:
-            late_s = (splice - targets.end_ns) / 1e9
+        if whole:
+            chunk = replace(chunk, start_ns=splice)
+        elif not chunk.end_ns > splice:
+            late_s = (splice - chunk.end_ns) / 1e9
             raise RefusalError(
-                f"the chunk ends {late_s:.3f} s before a plan could follow it: the policy is too "
-                "slow for the length of its chunks; give it longer ones or a faster computer, or "
-                "write execution: stop_and_go under policy in the contract"
+                f"the chunk ends {late_s:.3f} s before a plan could follow it: its source is too "
+                "slow for the length of its chunks; send longer ones, or sooner (a policy: a "
+                "faster computer, or execution: stop_and_go under policy in the contract)"
             )
         cut = max(min(now_ns, self._controller_ns) - START_BACK_NS, running.start_ns)
         cut = self._running.distinct_start(cut)
         try:
-            begin, rows = running.state(splice), targets.arm
-            if targets.blend_ns > 0:
+            begin, rows = running.state(splice), _columns(chunk, limits.joint_names)
+            if blend_ns > 0:
                 rows = np.clip(rows, limits.position_lower, limits.position_upper)
-                rows = blended(rows, targets.times_ns, splice, begin.position, targets.blend_ns)
-            chunk = Chunk(limits.joint_names, targets.start_ns, targets.dt_ns, rows)
-            tail = track(chunk, begin, limits, start_ns=splice, config=config)
+                rows = blended(rows, chunk.times_ns, splice, begin.position, blend_ns)
+            arm_chunk = Chunk(limits.joint_names, chunk.start_ns, chunk.dt_ns, rows)
+            tail = track(arm_chunk, begin, limits, start_ns=splice, config=config)
             arm = overlap(running, tail, cut_ns=cut)
             gripper = None
-            if self._gripper is not None and targets.gripper is not None:
+            joint = self._robot.gripper.joint
+            if self._gripper is not None and joint in chunk.joint_names:
                 gripper = track_gripper(
-                    targets.gripper,
-                    targets.start_ns,
-                    targets.dt_ns,
+                    _columns(chunk, (joint,))[:, 0],
+                    chunk.start_ns,
+                    chunk.dt_ns,
                     self._gripper.running,
                     self._robot.gripper,
                     cut_ns=cut,
@@ -436,7 +412,7 @@ class Planner:
             self._gripper.sent(motion.gripper)
 
 
-class _GripperAccount:
+class _GripperTracker:
     """Which gripper trajectory runs."""
 
     def __init__(self, joint: str) -> None:
@@ -458,6 +434,10 @@ class _GripperAccount:
                 self._joint, float(report.position[0]), report.start_ns
             )
         self.arrival_ns = steady_ns
+
+
+def _columns(chunk: Chunk, joints: Sequence[str]) -> NDArray[np.float64]:
+    return chunk.positions[:, [chunk.joint_names.index(joint) for joint in joints]]
 
 
 def _stale(controller: str, age_ns: int) -> Sequence[str]:

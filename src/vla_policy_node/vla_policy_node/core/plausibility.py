@@ -323,20 +323,29 @@ def _overlap(one: Range, other: Range) -> float:
 class ChunkCheck:
     """Judges chunks against the robot's range, and the first one against where the arm is."""
 
-    def __init__(self, contract: Contract, spec: PolicySpec, robot: Robot) -> None:
-        """Begin with a first chunk to come.
+    def __init__(
+        self,
+        joints: Sequence[str],
+        robot: Robot,
+        si: float = 1.0,
+        span: TrainingSpan | None = None,
+        remedy: str = "",
+    ) -> None:
+        """Begin.
 
         Args:
-            contract: Says which joints the columns are.
-            spec: The policy's.
+            joints: J columns.
             robot: Says what they can do.
+            si: Radians in one unit of the numbers as their source has them.
+            span: What they spanned in training; None where nothing is known of that.
+            remedy: What helps somebody who knows better, empty where nothing does.
         """
         known = ranges(robot)
-        self._joints = contract.action_joints
+        self._joints = tuple(joints)
         self._limits = [known[joint] for joint in self._joints]
         self._grippers = [joint == robot.gripper.joint for joint in self._joints]
-        self._span = spec.span
-        self._si = contract.action_unit.si
+        self._span, self._si = span, si
+        self._remedy = f", or {remedy}" if remedy else ""
 
     def far_out(self, positions: Array) -> str:
         """Say why a chunk cannot be of this robot, empty where it can.
@@ -363,7 +372,7 @@ class ChunkCheck:
         return (
             f"the chunk leads {self._joints[worst]} to {value:.4g} rad; the robot's range is "
             f"{self._limits[worst][0]:.4g} to {self._limits[worst][1]:.4g} rad{looks}; correct "
-            f"the units, or {REMEDY}"
+            f"the units{self._remedy}"
         )
 
     def elsewhere(self, first: Array, here: Mapping[str, float]) -> str:
@@ -397,7 +406,7 @@ class ChunkCheck:
         worst = int(missed.argmax())
         return (
             f"the first chunk begins {missed[worst]:.2f} rad from where {self._joints[worst]} is; "
-            f"{said} it begins where the arm is; correct the units or the order, or {REMEDY}"
+            f"{said} it begins where the arm is; correct the units or the order{self._remedy}"
         )
 
     def _native(self, positions: Array) -> Array:

@@ -27,6 +27,7 @@ class Termination(enum.IntEnum):
     PREEMPTED = 4
     POLICY_FAILED = 5
     INPUT_LOST = 6
+    ARM_TAKEN = 7
 
 
 # Percentiles are of at most this many newest values, so that a run without end keeps its memory.
@@ -44,6 +45,16 @@ class Statistics:
     last_refusal: str = ""
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     plan_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def received(self, latency_s: float) -> None:
+        """Count a chunk."""
+        self.chunks += 1
+        self.latencies_s.append(latency_s)
+
+    def planned(self, plan_time_s: float) -> None:
+        """Count a plan that was published."""
+        self.plans += 1
+        self.plan_times_s.append(plan_time_s)
 
 
 @dataclass(frozen=True)
@@ -79,25 +90,20 @@ class Session:
     All times are of the steady clock.
     """
 
-    def __init__(
-        self, input_timeout_s: float, max_failures: int, policy_timeout_s: float = math.inf
-    ) -> None:
+    def __init__(self, input_timeout_s: float, policy_timeout_s: float = math.inf) -> None:
         """Begin without an instruction.
 
         Args:
             input_timeout_s: A run ends when an input stays unusable for longer, s.
-            max_failures: A run ends after this many chunks in a row of which none moved the arm.
             policy_timeout_s: A run ends when the policy stays away for longer, s.
         """
         self._input_timeout_s = input_timeout_s
-        self._max_failures = max_failures
         self._policy_timeout_s = policy_timeout_s
         self._run: _Run | None = None
         self._runs = 0
         self._permitted = False
         self._input_ok_ns = 0
         self._policy_ok_ns = 0
-        self._failures = 0
         self.state = State.IDLE
         self.statistics = Statistics()
         self.phase = ""
@@ -142,7 +148,6 @@ class Session:
         self._permitted = False
         self._input_ok_ns = now_ns
         self._policy_ok_ns = now_ns
-        self._failures = 0
         self.statistics = Statistics()
         self.phase = ""
         self.state = State.WAITING
@@ -210,39 +215,6 @@ class Session:
         else:
             self.state = State.WAITING if everything else State.RUNNING
         return None
-
-    def received(self, phase: str, latency_s: float) -> None:
-        """Count a chunk."""
-        self.statistics.chunks += 1
-        self.statistics.latencies_s.append(latency_s)
-        self.phase = phase
-
-    def planned(self, plan_time_s: float) -> None:
-        """Count a plan that was published."""
-        self.statistics.plans += 1
-        self.statistics.plan_times_s.append(plan_time_s)
-
-    def acknowledged(self) -> None:
-        """Count a plan that the controller runs."""
-        self.statistics.plans_acknowledged += 1
-        self._failures = 0
-
-    def refused(self, reason: str, now_ns: int) -> Ended | None:
-        """Count a chunk that yielded no plan, and return the run if it was one too many."""
-        self.statistics.plans_refused += 1
-        self.statistics.last_refusal = reason
-        return self._failed(reason, now_ns)
-
-    def lost(self, reason: str, now_ns: int) -> Ended | None:
-        """Take note of a plan that the controller never ran; return the run if it ends by that."""
-        return self._failed(reason, now_ns)
-
-    def _failed(self, reason: str, now_ns: int) -> Ended | None:
-        self._failures += 1
-        if self._failures < self._max_failures:
-            return None
-        message = f"{self._failures} chunks in a row moved nothing; the last one: {reason}"
-        return self.end(Termination.POLICY_FAILED, message, now_ns)
 
 
 def same_instruction(one: str, other: str) -> bool:

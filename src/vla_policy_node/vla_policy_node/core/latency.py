@@ -37,23 +37,3 @@ class Measured:
     def p99_ns(self) -> int:
         """What a duration hardly ever exceeds, 0 before there is any."""
         return int(percentile(self._values, P99)) if self._values else self._first
-
-
-class Pace:
-    """What is measured of a policy at work.
-
-    Attributes:
-        latency: From an observation's submission to its answer.
-        delay: From an observation's stamp to the moment from which the arm follows its chunk: the
-            part of the chunk that is consumed before it counts.
-    """
-
-    def __init__(self) -> None:
-        """Begin cold."""
-        self.latency = Measured()
-        self.delay = Measured()
-
-    def cold(self) -> None:
-        """The policy was away."""
-        self.latency.cold()
-        self.delay.cold()

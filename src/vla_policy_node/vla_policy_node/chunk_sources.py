@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other nodes need to move the arm: they ask, send chunks, and hear what became of them.
+
+The names are the arm's, not this node's: a source need not know who carries its chunks out.
+"""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from vla_msgs.msg import ActionChunk, ExecutorStatus
+from vla_msgs.srv import AcquireArm, ReleaseArm
+
+from vla_policy_node import convert, qos
+from vla_policy_node.clock import MotionClock
+from vla_policy_node.core.chunk_executor import ChunkExecutor
+
+
+class ChunkSources:
+    """Connects sources of chunks with the executor."""
+
+    def __init__(
+        self, node: Node, executor: ChunkExecutor, motion: MotionClock, timeout_s: float
+    ) -> None:
+        """Offer the services and the topics.
+
+        Args:
+            node: Whose they are.
+            executor: Carries the chunks out.
+            motion: Tells the time.
+            timeout_s: Without a usable chunk for this long the arm is lost.
+        """
+        self._executor, self._motion, self._timeout_s = executor, motion, timeout_s
+        self._reported: tuple[object, ...] = ()
+        node.create_service(AcquireArm, "arm/acquire", self._on_acquire)
+        node.create_service(ReleaseArm, "arm/release", self._on_release)
+        node.create_subscription(ActionChunk, "arm/action_chunk", self._on_chunk, qos.CHUNK)
+        self._status = node.create_publisher(ExecutorStatus, "arm/executor_status", qos.LATCHED)
+
+    def report(self, *, changed: bool = False) -> None:
+        """Publish who holds the arm; where `changed` is asked for, only if that has changed."""
+        now_ns, steady_ns = self._motion.now()
+        status = self._executor.status(now_ns, steady_ns)
+        if changed and status.digest == self._reported:
+            return
+        self._reported = status.digest
+        self._status.publish(convert.from_executor(status, now_ns))
+
+    def _on_acquire(
+        self, request: AcquireArm.Request, response: AcquireArm.Response
+    ) -> AcquireArm.Response:
+        grant = self._executor.acquire(request.source, request.take_over, *self._motion.now())
+        response.granted = grant.lease is not None
+        response.lease = 0 if grant.lease is None else grant.lease.number
+        response.message, response.holder = grant.message, grant.holder
+        response.timeout = self._timeout_s
+        return response
+
+    def _on_release(
+        self, request: ReleaseArm.Request, response: ReleaseArm.Response
+    ) -> ReleaseArm.Response:
+        response.message = self._executor.release(request.lease)
+        response.success = not response.message
+        return response
+
+    def _on_chunk(self, msg: ActionChunk) -> None:
+        chunk, problem = convert.to_chunk(msg)
+        self._executor.offer(chunk, *self._motion.now(), problem)

@@ -1,0 +1,465 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From chunks to what the controllers run: who may send them, blending, plans, the permit.
+
+Every chunk comes this way, whoever made it. Nothing is planned without a lease of the arm and the
+monitor's permit. Whatever goes wrong, nothing is sent and the running plan ends at rest.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from smooth_motion import Chunk, MotionError, Plan
+from smooth_motion.clocks import ClockWatch, set_by
+from vla_contract.robot import Robot
+from vla_policies.rtc import Committed
+from vla_policy_node.core.arm_lease import Arbiter, End, Grant, Lease, Source
+from vla_policy_node.core.chunk_blending import ChunkBlending
+from vla_policy_node.core.outputs import Execution, Level, Outputs
+from vla_policy_node.core.permit import MonitorReport, Permit
+from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError
+from vla_policy_node.core.plausibility import ChunkCheck
+from vla_policy_node.core.received_chunk import (
+    SECOND_NS,
+    ReceivedChunk,
+    UnusableError,
+    finite_part,
+    stamp_problem,
+    table_problem,
+)
+from vla_policy_node.core.session import Statistics
+from vla_policy_node.params import Parameters
+
+# A step of ROS time, against the steady clock, that is more than slewing.
+CLOCK_STEP_NS = 10_000_000
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A chunk as it was checked, what is followed for it, its number and its stamp."""
+
+    chunk: Chunk
+    followed: Chunk
+    chunk_id: int
+    stamp_ns: int
+
+
+class ChunkExecutor:
+    """Carries out the chunks of whoever holds the arm.
+
+    Attributes:
+        permit: Takes in the monitor's messages.
+        raw: Publish the chunks' rows instead of plans, for tests of the monitor.
+        outputs: What is to be published; `flush` takes it away.
+        times_set: How often ROS time was set, so far.
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        joints: Sequence[str],
+        parameters: Parameters,
+        stopwatch_ns: Callable[[], int],
+        motion_ns: Callable[[], int] | None = None,
+        lease_base: int = 0,
+    ) -> None:
+        """Begin with nobody holding the arm.
+
+        Args:
+            robot: Joints and limits.
+            joints: What chunks may command: the arm's joints, and the gripper's or not.
+            parameters: Overlap, timeouts and counts.
+            stopwatch_ns: The host's steady clock, read around planning only: what it costs.
+            motion_ns: The clock of the motion, read likewise: whether a plan may be late. It
+                stands in a simulation, which waits. None: as `stopwatch_ns`.
+            lease_base: See `Arbiter`.
+        """
+        self._robot, self._stopwatch_ns = robot, stopwatch_ns
+        self._motion_ns = motion_ns or stopwatch_ns
+        gripper = robot.gripper.joint
+        self._arm_joints = robot.limits.joint_names
+        self._gripper_joints = (gripper,) if gripper in joints else ()
+        self.permit = Permit(round(parameters.permit_timeout_s * SECOND_NS))
+        self.raw = parameters.planner == "raw"
+        self._planner = Planner(
+            robot,
+            overlap_ns=round(parameters.overlap_s * SECOND_NS),
+            margin_ns=round(parameters.planning_margin_s * SECOND_NS),
+            acknowledge_timeout_ns=round(parameters.acknowledge_timeout_s * SECOND_NS),
+            with_gripper=bool(self._gripper_joints),
+        )
+        self._max_failures = parameters.max_failures
+        self._timeout_ns = round(parameters.source_timeout_s * SECOND_NS)
+        self._arbiter = Arbiter(lease_base)
+        self._blending = ChunkBlending()
+        self._watch = ClockWatch(CLOCK_STEP_NS)
+        # A chunk that waits for its plan.
+        self._pending: _Pending | None = None
+        self._complaint = ""
+        self._rejections, self._rejection = 0, ""
+        self._strangers, self._stranger = 0, ""
+        self._checks: dict[tuple[str, ...], ChunkCheck] = {}
+        self.times_set = 0
+        self.outputs = Outputs()
+
+    # -- who holds the arm ------------------------------------------------------------------------
+
+    def acquire(self, name: str, take_over: bool, now_ns: int, steady_ns: int) -> Grant:
+        """Answer a source that asks for the arm. Without a permit it is granted to nobody.
+
+        Who asks again and again through a stop is not answered by its reset: that must never move
+        the arm.
+        """
+        permit = self.permit.problem(now_ns, steady_ns)
+        problem = self._arbiter.problem(name, permit, self.permit.latched, steady_ns)
+        if problem:
+            return Grant(None, problem, self._arbiter.held)
+        source = Source(name, timeout_ns=self._timeout_ns)
+        return self.grant(source, Statistics(), take_over, steady_ns)
+
+    def grant(
+        self, source: Source, statistics: Statistics, take_over: bool, steady_ns: int
+    ) -> Grant:
+        """Grant the arm unless another holds it; what was sent before is followed no further."""
+        if self.permit.latched:
+            problem = f"{self.permit.state}: the monitor has stopped the arm"
+            return Grant(None, problem, self._arbiter.held)
+        grant = self._arbiter.acquire(source, statistics, take_over, steady_ns)
+        if grant.lease is not None:
+            self._pending = None
+            self._blending.begin(source.blending)
+            if source.timeout_ns is not None:
+                said = f", {grant.message}" if grant.message else ""
+                self._say(Level.INFO, f"{source.name} holds the arm{said}")
+        return grant
+
+    def release(self, number: int) -> str:
+        """End the lease of this number; say why not, empty where it is ended."""
+        lease = self._arbiter.find(number)
+        if lease is None:
+            return f"lease {number} does not hold the arm{self._why_not(number)}"
+        self.end(lease, End.GIVEN_BACK)
+        return ""
+
+    def end(self, lease: Lease, end: End, message: str = "") -> None:
+        """End a lease. The plan that runs ends at rest by itself."""
+        if self._arbiter.end(lease, end, message):
+            self._pending = None
+            # The policy's runs are told by themselves.
+            if lease.source.timeout_ns is None:
+                return
+            level = Level.INFO if end is End.GIVEN_BACK else Level.WARN
+            self._say(level, f"{lease.source.name} holds the arm no longer: {lease.message}")
+
+    # -- inputs -----------------------------------------------------------------------------------
+
+    def monitor(self, report: MonitorReport, steady_ns: int) -> None:
+        """Take in a message of the monitor."""
+        self.permit.report(report, steady_ns)
+        if report.speed_scaling != self._planner.scaling:
+            # What is carried out at another speed from now on is continued at that speed.
+            ratio = report.speed_scaling / self._planner.scaling
+            self._planner.scaling = report.speed_scaling
+            self._blending.rescale(report.stamp_ns, ratio)
+            self._pending = None
+            percent = 100.0 * report.speed_scaling
+            self._say(Level.INFO, f"the monitor lets the arm move at {percent:.0f} % of its speed")
+        if report.rejections != self._rejections:
+            self._rejections, self._rejection = report.rejections, report.rejection
+
+    def arm(self, report: ControllerReport, now_ns: int, steady_ns: int) -> None:
+        """Take in a message of the arm's controller."""
+        self.look_at_the_time(now_ns, steady_ns)
+        try:
+            event = self._planner.observe_arm(report, now_ns, steady_ns)
+        except MotionError as error:
+            self.complain(f"{self._robot.arm_controller}/controller_state: {error}")
+            return
+        self._blending.observe(event)
+        lease = self._arbiter.holder
+        if event is Event.ACKNOWLEDGED:
+            if lease is not None:
+                lease.statistics.plans_acknowledged += 1
+                lease.failures = 0
+            return
+        text = f"{self._robot.arm_controller}: {event.value}"
+        if event is Event.LOST:
+            if self._rejection:
+                text += f"; the monitor's newest rejection: {self._rejection}"
+            if lease is not None:
+                self._failed(lease, text)
+        if event is not Event.NOTHING:
+            self._say(Level.INFO if event is Event.REBASED else Level.WARN, text)
+
+    def look_at_the_time(self, now_ns: int, steady_ns: int) -> None:
+        """Find out whether ROS time was set: no plan reaches across that.
+
+        What was planned is of a time that is no more. It goes on from where the controller comes
+        to rest, if the monitor lets it.
+        """
+        step_ns = self._watch.look(now_ns, steady_ns)
+        if not step_ns:
+            return
+        self._say(Level.WARN, f"{set_by(step_ns)}: nothing planned before counts any more")
+        self.times_set += 1
+        self._pending = None
+        self._planner.forget()
+        self._blending.forget()
+
+    def heard(self, plan: Plan, now_ns: int) -> None:
+        """Take in a plan on its way to the arm's controller."""
+        self._planner.heard(plan, now_ns)
+
+    def gripper(self, report: ControllerReport, steady_ns: int) -> None:
+        """Take in a message of the gripper's controller."""
+        try:
+            self._planner.observe_gripper(report, steady_ns)
+        except MotionError as error:
+            self.complain(f"{self._robot.gripper.controller}/controller_state: {error}")
+
+    def complain(self, text: str) -> None:
+        """Log what comes with every message of a controller once, not a hundred times a second."""
+        if text != self._complaint:
+            self._complaint = text
+            self._say(Level.WARN, text)
+
+    def offer(self, chunk: ReceivedChunk, now_ns: int, steady_ns: int, problem: str = "") -> None:
+        """Take in a chunk that came as a message, from whomever.
+
+        Args:
+            chunk: As it came.
+            now_ns: ROS time.
+            steady_ns: Clock of the motion.
+            problem: Why it could not be read, empty where it could.
+        """
+        lease = self._arbiter.find(chunk.lease)
+        # The policy's chunks come by no message: its lease is nobody else's.
+        if lease is None or lease.source.timeout_ns is None:
+            self._refuse_stranger(chunk)
+            return
+        lease.statistics.received(chunk.latency_s)
+        problem = problem or self._foreign_joints(chunk) or stamp_problem(chunk, now_ns)
+        if problem:
+            self.refuse(lease, chunk.chunk_id, problem)
+            return
+        # In one order, whatever order they came in.
+        known = (*self._arm_joints, *self._gripper_joints)
+        joints = [joint for joint in known if joint in chunk.joint_names]
+        self.take(lease, chunk.of(joints), now_ns, steady_ns)
+
+    def take(self, lease: Lease, chunk: ReceivedChunk, now_ns: int, steady_ns: int) -> None:
+        """Keep a holder's chunk for planning unless it is not one. It replaces one that waits."""
+        if self.raw:
+            self._publish_raw(lease, chunk)
+            return
+        problem = table_problem(chunk)
+        if problem:
+            self.refuse(lease, chunk.chunk_id, problem)
+            return
+        source = lease.source
+        # Carried out more slowly, a chunk takes longer.
+        dt_ns = round(chunk.dt_s * SECOND_NS / self._planner.scaling)
+        from_ns = chunk.stamp_ns if source.whole else self._planner.earliest_ns(now_ns)
+        try:
+            usable, cut = finite_part(chunk, dt_ns, from_ns)
+        except UnusableError as error:
+            self.refuse(lease, chunk.chunk_id, str(error))
+            return
+        if cut:
+            self._remark(lease, "cut", f"chunk {chunk.chunk_id}: {cut}")
+        doubt = self._doubt(lease, usable, chunk.stamp_ns)
+        if doubt and source.refuses:
+            self.refuse(lease, chunk.chunk_id, doubt)
+            return
+        if doubt:
+            self._remark(lease, "units", doubt)
+        lease.first, lease.usable_ns = False, steady_ns
+        followed = self._blending.merged(usable)
+        self._pending = _Pending(usable, followed, chunk.chunk_id, chunk.stamp_ns)
+
+    def refuse(self, lease: Lease, chunk_id: int, reason: str) -> None:
+        """Note that a chunk of the holder moves nothing. Too many in a row cost it the arm."""
+        lease.statistics.plans_refused += 1
+        lease.statistics.last_refusal = reason
+        self._say(Level.WARN, f"chunk {chunk_id} of {lease.source.name} yields no plan: {reason}")
+        self._failed(lease, reason)
+
+    # -- outputs ----------------------------------------------------------------------------------
+
+    def step(self, now_ns: int, steady_ns: int, ready: bool = True) -> None:
+        """Do what is due.
+
+        Args:
+            now_ns: ROS time.
+            steady_ns: Clock of the motion.
+            ready: False where the holder knows of a reason against a plan.
+        """
+        self.look_at_the_time(now_ns, steady_ns)
+        lease = self._arbiter.holder
+        if lease is None:
+            return
+        permit = self.permit.problem(now_ns, steady_ns)
+        timeout_ns = lease.source.timeout_ns
+        if timeout_ns is not None and permit:
+            self.end(lease, End.STOPPED, permit)
+        elif timeout_ns is not None and steady_ns - lease.usable_ns > timeout_ns:
+            text = f"no usable chunk for {timeout_ns / 1e9:g} s (source_timeout_s)"
+            self.end(lease, End.SILENT, text)
+        elif ready and not permit and not self._planner.problems(steady_ns):
+            planner = self._planner
+            if self._pending is not None and not planner.in_flight and not planner.settling:
+                self._plan(lease, self._pending, now_ns)
+
+    def flush(self) -> Outputs:
+        """Return what is to be published, and begin with nothing."""
+        outputs, self.outputs = self.outputs, Outputs()
+        return outputs
+
+    def status(self, now_ns: int, steady_ns: int) -> Execution:
+        """Return who holds the arm, and what becomes of chunks."""
+        holder, last = self._arbiter.holder, self._arbiter.last
+        shown = holder or last
+        permit = self.permit.problem(now_ns, steady_ns)
+        return Execution(
+            holder=self._arbiter.held,
+            lease=0 if holder is None else holder.number,
+            statistics=Statistics() if shown is None else shown.statistics,
+            last_end="" if last is None else f"{last.source.name}: {last.message}",
+            waiting_for=tuple(filter(None, (permit, *self._planner.problems(steady_ns)))),
+            strangers=self._strangers,
+            stranger=self._stranger,
+        )
+
+    # -- what a source may want to know -----------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        """Whether a chunk waits for its plan."""
+        return self._pending is not None
+
+    @property
+    def scaling(self) -> float:
+        """Share of its speed at which a motion is carried out."""
+        return self._planner.scaling
+
+    def problems(self, steady_ns: int) -> tuple[str, ...]:
+        """List why the controllers allow no plan now."""
+        return self._planner.problems(steady_ns)
+
+    def resting(self, now_ns: int) -> bool:
+        """Whether everything that was sent has been carried out, and nothing waits."""
+        return self._pending is None and self._planner.resting(now_ns)
+
+    def ending(self, now_ns: int, latency_ns: int) -> bool:
+        """Whether a chunk that is asked for now would hardly arrive before the plan's end.
+
+        Args:
+            now_ns: ROS time.
+            latency_ns: How long an answer takes, in all but the rarest cases.
+        """
+        return self._planner.remaining_ns(now_ns) <= self._planner.lead_ns(latency_ns)
+
+    def committed(
+        self, source: Source, stamp_ns: int, rows: int, dt_s: float, joints: Sequence[str]
+    ) -> Committed | None:
+        """Return what the arm carries out anyway, rad, None where a chunk is to begin anew.
+
+        Args:
+            source: Who asks.
+            stamp_ns: Of the chunk to come.
+            rows: Of it.
+            dt_s: Between these.
+            joints: Its columns.
+        """
+        dt_ns = round(dt_s * SECOND_NS / self._planner.scaling)
+        return self._blending.committed(stamp_ns, rows, dt_ns, source.delay.p99_ns, joints)
+
+    # -- what a step does -------------------------------------------------------------------------
+
+    def _foreign_joints(self, chunk: ReceivedChunk) -> str:
+        """Say why the columns of a message are not this robot's, empty where they are."""
+        names, known = chunk.joint_names, (*self._arm_joints, *self._gripper_joints)
+        missing = [joint for joint in self._arm_joints if joint not in names]
+        if missing:
+            return f"joint_names lacks {', '.join(missing)}; a chunk commands the whole arm"
+        if len(set(names)) != len(names) or not set(names) <= set(known):
+            return f"joint_names has a joint twice or one that is none of {', '.join(known)}"
+        return table_problem(chunk)
+
+    def _doubt(self, lease: Lease, chunk: Chunk, stamp_ns: int) -> str:
+        """Say why the rows can hardly be this robot's, empty where they can."""
+        names = chunk.joint_names
+        check = lease.source.check or self._checks.setdefault(
+            names, ChunkCheck(names, self._robot)
+        )
+        doubt = check.far_out(chunk.positions)
+        if doubt or not lease.first:
+            return doubt
+        return check.elsewhere(chunk.positions[0], self._planner.position(stamp_ns))
+
+    def _plan(self, lease: Lease, pending: _Pending, now_ns: int) -> None:
+        self._pending = None
+        source = lease.source
+        began_ns, late_from_ns = self._stopwatch_ns(), self._motion_ns()
+        blend_ns = self._blending.blend_ns(source.delay.p99_ns)
+        try:
+            motion = self._planner.plan(
+                pending.followed, now_ns, blend_ns=blend_ns, whole=source.whole
+            )
+        except RefusalError as refusal:
+            self.refuse(lease, pending.chunk_id, str(refusal))
+            return
+        took_ns = self._stopwatch_ns() - began_ns
+        late_ns = self._motion_ns() - late_from_ns
+        if late_ns > self._planner.budget_ns:
+            budget_ms = self._planner.budget_ns / 1e6
+            self.refuse(
+                lease,
+                pending.chunk_id,
+                f"planning took {late_ns / 1e6:.1f} ms, at most {budget_ms:.0f} ms leave time for "
+                "delivery: raise planning_margin_s or relieve the computer",
+            )
+            return
+        self._planner.sent(motion, now_ns)
+        self._blending.sent(pending.chunk)
+        source.delay.add(max(0, motion.splice_ns - pending.stamp_ns))
+        self._rejection = ""
+        lease.statistics.planned(took_ns / SECOND_NS)
+        self.outputs.arm, self.outputs.gripper = motion.arm, motion.gripper
+
+    def _publish_raw(self, lease: Lease, chunk: ReceivedChunk) -> None:
+        """Publish the rows as they are: for tests of the monitor, which must refuse them."""
+        if chunk.positions.ndim != 2 or not set(self._arm_joints) <= set(chunk.joint_names):
+            return
+        if len(chunk.positions) == 0 or chunk.positions.shape[1] != len(chunk.joint_names):
+            return
+        self.outputs.arm = chunk.of(self._arm_joints)
+        if set(self._gripper_joints) <= set(chunk.joint_names) and self._gripper_joints:
+            self.outputs.gripper = chunk.of(self._gripper_joints)
+        lease.statistics.planned(0.0)
+
+    def _failed(self, lease: Lease, reason: str) -> None:
+        lease.failures += 1
+        if lease.failures >= self._max_failures:
+            text = f"{lease.failures} chunks in a row moved nothing; the last one: {reason}"
+            self.end(lease, End.FAILED, text)
+
+    def _refuse_stranger(self, chunk: ReceivedChunk) -> None:
+        self._strangers += 1
+        who = ascii(chunk.source[:64])
+        said = f"{who} holds no lease {chunk.lease} of the arm{self._why_not(chunk.lease)}"
+        if said != self._stranger:
+            self._stranger = said
+            self._say(Level.WARN, f"chunks are refused: {said}")
+
+    def _why_not(self, number: int) -> str:
+        last = self._arbiter.last
+        return f": {last.message}" if last is not None and last.number == number else ""
+
+    def _remark(self, lease: Lease, kind: str, text: str) -> None:
+        """Say something in the log once a lease, and keep it for the status."""
+        if kind not in lease.remarks:
+            lease.remarks[kind] = text
+            self._say(Level.WARN, text)
+
+    def _say(self, level: Level, text: str) -> None:
+        self.outputs.say(level, text)
