@@ -18,9 +18,9 @@ import rclpy
 import yaml
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import PolicyStatus, SafetyState
+from vla_msgs.msg import ExecutorStatus, PolicyStatus, SafetyState
 
-from vla_bringup.episode_runner import EpisodeRunner
+from vla_bringup.episode_runner import LATCHED, EpisodeRunner
 
 RATIO = 1.001
 # In simulated time, like every other time here.
@@ -130,6 +130,41 @@ def test_a_monitor_killed_in_motion_stops_the_planning(graph, observer):
     assert observer.safety.state == SafetyState.STOPPED_LATCHED
     assert not observer.safety.permit
     assert observer._at_rest()
+
+
+WAVE = (Path(__file__).parents[3] / "docs" / "how-to" / "add_a_source.md").read_text("utf-8")
+# A source that lives in simulated time has it wait, however fast or busy the host is.
+DEALT_WITH = """
+dealt_with = node.create_publisher(Header, "clock_acknowledgement", 10)
+node.create_timer(0.01, lambda: dealt_with.publish(
+    Header(stamp=node.get_clock().now().to_msg(), frame_id="/wave")))
+"""
+
+
+def test_the_source_of_the_how_to_takes_over_in_motion_and_gives_back_without_a_jump(
+    graph, observer, tmp_path
+):
+    lines = WAVE.partition("```python\n")[2].partition("```")[0]
+    begins = 'node = rclpy.create_node("wave")\n'
+    assert lines.count(begins) == 1
+    (tmp_path / "wave.py").write_text(lines.replace(begins, begins + DEALT_WITH))
+    told: list[ExecutorStatus] = []
+    observer.create_subscription(ExecutorStatus, "arm/executor_status", told.append, LATCHED)
+    start_moving(observer)
+    words = ["wave.py", "--ros-args", "-p", "use_sim_time:=true"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0].startswith("True taken over from color_pick"), done.stdout
+    assert done.stdout.split("\n")[1] == "True", "it still held the arm at the end"
+    observer._until(lambda: observer.status.state == PolicyStatus.IDLE, 2.0, "end of the run")
+    plans = [status.plans_acknowledged for status in told if status.holder == "wave"]
+    assert max(plans) > 10
+    start_moving(observer)
+    assert observer.recording.peak_command_jerk_ratio() <= RATIO
+    assert observer.recording.trips == []
+    assert observer.safety.permit
 
 
 def edited(source: Path, target: Path, edit) -> Path:

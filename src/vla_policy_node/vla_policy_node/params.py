@@ -59,7 +59,7 @@ class Parameters:
         "over 1.5 times the delay of an answer. `replace`: the new chunk as it is; the arm of a "
         "policy that answers late goes back and forth. `ensemble`: the mean of what all chunks of "
         "the run say about a moment. The motion is jerk-bounded in each case.",
-        choices=("continue", "blend", "replace", "ensemble"),  # as in core/chunks.py
+        choices=("continue", "blend", "replace", "ensemble"),  # as in core/chunk_blending.py
     )
     planner: str = _text(
         "smooth",

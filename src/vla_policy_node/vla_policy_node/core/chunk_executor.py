@@ -31,6 +31,7 @@ from vla_policy_node.params import Parameters
 
 # A step of ROS time, against the steady clock, that is more than slewing.
 CLOCK_STEP_NS = 10_000_000
+MIN_PLAN_PERIOD_NS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class ChunkExecutor:
         self._watch = ClockWatch(CLOCK_STEP_NS)
         # A chunk that waits for its plan.
         self._pending: _Pending | None = None
+        self._planned_ns = -MIN_PLAN_PERIOD_NS
         self._complaint = ""
         self._rejections, self._rejection = 0, ""
         self._strangers, self._stranger = 0, ""
@@ -202,6 +204,9 @@ class ChunkExecutor:
         self._say(Level.WARN, f"{set_by(step_ns)}: nothing planned before counts any more")
         self.times_set += 1
         self._pending = None
+        self._planned_ns = min(self._planned_ns, steady_ns)
+        if self._arbiter.holder is not None:
+            self._arbiter.holder.usable_ns = steady_ns
         self._planner.forget()
         self._blending.forget()
 
@@ -306,7 +311,11 @@ class ChunkExecutor:
             self.end(lease, End.SILENT, text)
         elif ready and not permit and not self._planner.problems(steady_ns):
             planner = self._planner
-            if self._pending is not None and not planner.in_flight and not planner.settling:
+            waits = planner.in_flight or planner.settling
+            # A source may send a hundred chunks a second; so many plans would be of no use.
+            soon = timeout_ns is not None and steady_ns - self._planned_ns < MIN_PLAN_PERIOD_NS
+            if self._pending is not None and not waits and not soon:
+                self._planned_ns = steady_ns
                 self._plan(lease, self._pending, now_ns)
 
     def flush(self) -> Outputs:
