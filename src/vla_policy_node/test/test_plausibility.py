@@ -11,8 +11,8 @@ from vla_contract.contract import ContractError, load_contract
 from vla_contract.robot import load_robot
 from vla_policies import Action, FeatureSpec, Kind, PolicySpec
 from vla_policies.training import training_span
-from vla_policy_node.core.plausibility import check_training
 from vla_policy_node.core.session import Termination
+from vla_policy_node.core.training_check import check_training
 
 STATE = "observation.state"
 RAD, DEG = 1.0, math.pi / 180.0

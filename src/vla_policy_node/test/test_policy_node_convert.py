@@ -19,8 +19,8 @@ from vla_msgs.msg import PolicyStatus, SafetyState
 from smooth_motion import Chunk, GripperPlan, MotionError, Plan, track
 from smooth_motion import State as Motion
 from vla_policy_node import convert
+from vla_policy_node.core.outputs import Status
 from vla_policy_node.core.permit import MonitorState
-from vla_policy_node.core.policy_runner import Status
 from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import Ended, State, Statistics, Termination
 

@@ -12,7 +12,8 @@ from rclpy.task import Future
 from vla_msgs.action import RunPolicy
 
 from vla_policy_node import convert
-from vla_policy_node.core.policy_runner import PolicyRunner, Status
+from vla_policy_node.core.outputs import Status
+from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.core.session import Ended, Termination, goal_problem
 
 

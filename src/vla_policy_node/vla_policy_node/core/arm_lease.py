@@ -5,8 +5,8 @@ import enum
 from dataclasses import dataclass, field
 
 from vla_policy_node.core.chunk_blending import REPLACE
+from vla_policy_node.core.chunk_check import ChunkCheck
 from vla_policy_node.core.latency import Measured
-from vla_policy_node.core.plausibility import ChunkCheck
 from vla_policy_node.core.session import Statistics
 
 NAME_LENGTH = 64

@@ -14,10 +14,10 @@ from vla_contract.robot import Robot
 from vla_policies.rtc import Committed
 from vla_policy_node.core.arm_lease import Arbiter, End, Grant, Lease, Source
 from vla_policy_node.core.chunk_blending import ChunkBlending
+from vla_policy_node.core.chunk_check import ChunkCheck
 from vla_policy_node.core.outputs import Execution, Level, Outputs
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError
-from vla_policy_node.core.plausibility import ChunkCheck
 from vla_policy_node.core.received_chunk import (
     SECOND_NS,
     ReceivedChunk,

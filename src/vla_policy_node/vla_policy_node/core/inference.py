@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from vla_policies import Action, Observation, Policy, PolicyUnavailableError
 from vla_policies.rtc import Committed, continuing
@@ -49,6 +50,36 @@ class _Reply:
     action: Action | None
     failure: str = ""
     away: bool = False
+
+
+class Asker(Protocol):
+    """What the policy runner needs of `Inference`."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the policy is at work."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether the policy takes what the arm carries out anyway."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the policy has been reported as hanging and has still not returned."""
+
+    def warming_up(self, steady_ns: int) -> str:
+        """Say that a first answer takes long, empty where none does."""
+
+    def begin(self) -> None:
+        """Begin a new generation."""
+
+    def submit(
+        self, observation: Observation, steady_ns: int, committed: Committed | None = None
+    ) -> None:
+        """Hand an observation to the policy, and what is committed where it continues that."""
+
+    def poll(self, steady_ns: int) -> Answer | None:
+        """Return the answer if it has arrived or is overdue."""
 
 
 # A first answer that takes no longer than this is nobody's concern.

@@ -8,8 +8,9 @@ from vla_contract.contract import OWN, STOP_AND_GO, Contract, ContractError, loa
 from vla_contract.robot import Robot, load_robot
 from vla_policies import Policy, PolicyError, PolicySpec, load_policy
 from vla_policy_node.core.chunk_executor import ChunkExecutor
-from vla_policy_node.core.plausibility import check_training
-from vla_policy_node.core.policy_runner import Asker, PolicyRunner
+from vla_policy_node.core.inference import Asker
+from vla_policy_node.core.policy_runner import PolicyRunner
+from vla_policy_node.core.training_check import check_training
 from vla_policy_node.params import Parameters, parse_options
 
 

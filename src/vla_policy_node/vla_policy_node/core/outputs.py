@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from smooth_motion import GripperPlan, Plan
 from vla_policy_node.core.received_chunk import ReceivedChunk
-from vla_policy_node.core.session import Ended, Statistics
+from vla_policy_node.core.session import Ended, State, Statistics
 
 
 class Level(enum.Enum):
@@ -58,3 +58,24 @@ class Execution:
         """What is worth a message of its own when it changes."""
         counts = (self.statistics.plans, self.statistics.plans_refused, self.strangers > 0)
         return (self.lease, self.last_end, len(self.waiting_for), counts)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the node is doing; times in s, NaN where there is none yet."""
+
+    state: State
+    instruction: str
+    policy_id: str
+    phase: str
+    waiting_for: tuple[str, ...]
+    statistics: Statistics
+    elapsed_s: float
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> tuple[object, ...]:
+        """What is worth a message of its own when it changes."""
+        counts = (self.statistics.plans, self.statistics.plans_refused)
+        said = (len(self.waiting_for), len(self.remarks))
+        return (self.state, self.instruction, self.phase, said, counts)

@@ -6,8 +6,7 @@ A step never blocks but for the few milliseconds that planning takes. `now_ns` i
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +15,18 @@ from vla_contract.contract import REFUSE, STOP_AND_GO, Contract
 from vla_contract.observation import ObservationBuffer
 from vla_contract.robot import Robot
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
-from vla_policies.rtc import Committed
 from vla_policy_node.core.arm_lease import REPEAT_NS, End, Lease, Source
 from vla_policy_node.core.chunk_blending import BLEND, REPLACE, effective
+from vla_policy_node.core.chunk_check import ChunkCheck
 from vla_policy_node.core.chunk_executor import ChunkExecutor
-from vla_policy_node.core.inference import Answer
+from vla_policy_node.core.inference import Answer, Asker
 from vla_policy_node.core.latency import Measured
-from vla_policy_node.core.outputs import Level, Outputs
-from vla_policy_node.core.plausibility import REMEDY, ChunkCheck
+from vla_policy_node.core.outputs import Level, Outputs, Status
+from vla_policy_node.core.plausibility import REMEDY
 from vla_policy_node.core.received_chunk import SECOND_NS, ReceivedChunk
 from vla_policy_node.core.session import (
     Ended,
     Session,
-    State,
-    Statistics,
     Termination,
     same_instruction,
 )
@@ -38,57 +35,6 @@ from vla_policy_node.params import Parameters
 # The shortest time between two observations when the running plan is about to end. Not shorter,
 # because a policy that returns nothing usable is asked at this rate.
 MIN_REPLAN_NS = 200_000_000
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the node is doing; times in s, NaN where there is none yet."""
-
-    state: State
-    instruction: str
-    policy_id: str
-    phase: str
-    waiting_for: tuple[str, ...]
-    statistics: Statistics
-    elapsed_s: float
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> tuple[object, ...]:
-        """What is worth a message of its own when it changes."""
-        counts = (self.statistics.plans, self.statistics.plans_refused)
-        said = (len(self.waiting_for), len(self.remarks))
-        return (self.state, self.instruction, self.phase, said, counts)
-
-
-class Asker(Protocol):
-    """What the runner needs of `vla_policy_node.core.inference.Inference`."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether the policy is at work."""
-
-    @property
-    def continues(self) -> bool:
-        """Whether the policy takes what the arm carries out anyway."""
-
-    @property
-    def overdue(self) -> bool:
-        """Whether the policy has been reported as hanging and has still not returned."""
-
-    def warming_up(self, steady_ns: int) -> str:
-        """Say that a first answer takes long, empty where none does."""
-
-    def begin(self) -> None:
-        """Begin a new generation."""
-
-    def submit(
-        self, observation: Observation, steady_ns: int, committed: Committed | None = None
-    ) -> None:
-        """Hand an observation to the policy, and what is committed where it continues that."""
-
-    def poll(self, steady_ns: int) -> Answer | None:
-        """Return the answer if it has arrived or is overdue."""
 
 
 class PolicyRunner:
