@@ -105,13 +105,16 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.fixture
-def graph(share: Path, domain: int, tmp_path: Path) -> Iterator[LaunchedGraph]:
+def graph(
+    request: pytest.FixtureRequest, share: Path, domain: int, tmp_path: Path
+) -> Iterator[LaunchedGraph]:
     """The simulated SO-101 with the `color_pick` policy, as fast as the host can."""
     launched = LaunchedGraph(
         share / "launch" / "so101_sim.launch.py",
         tmp_path / "launch.log",
         seed="3",
         real_time_factor="0.0",
+        **getattr(request, "param", {}),
     )
     yield launched
     launched.stop()

@@ -141,6 +141,8 @@ node.create_timer(0.01, lambda: dealt_with.publish(
 """
 
 
+# On a busy host it may take its time: simulated time waits for it.
+@pytest.mark.parametrize("graph", [{"lockstep_timeout_s": "120.0"}], indirect=True)
 def test_the_source_of_the_how_to_takes_over_in_motion_and_gives_back_without_a_jump(
     graph, observer, tmp_path
 ):
@@ -157,7 +159,8 @@ def test_the_source_of_the_how_to_takes_over_in_motion_and_gives_back_without_a_
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0].startswith("True taken over from color_pick"), done.stdout
-    assert done.stdout.split("\n")[1] == "True", "it still held the arm at the end"
+    # It still held the arm at the end.
+    assert done.stdout.split("\n")[1] == "True", (told[-1].last_end, told[-1].last_refusal)
     observer._until(lambda: observer.status.state == PolicyStatus.IDLE, 2.0, "end of the run")
     plans = [status.plans_acknowledged for status in told if status.holder == "wave"]
     assert max(plans) > 10

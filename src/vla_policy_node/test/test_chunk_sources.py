@@ -68,7 +68,7 @@ def test_the_policy_is_taken_over_from_in_motion_and_comes_back_without_a_jump(m
     assert ended.termination is Termination.ARM_TAKEN
     assert ended.message == "leader_arm took the arm over"
     assert world.commands[-1] == pytest.approx(GOAL, abs=0.06)
-    send(world, lease, 0.3, goal=-GOAL)
+    send(world, lease, 0.7, goal=-GOAL)
     assert np.abs(np.diff(world.commands[-3:], axis=0)).max() > 1e-3, "it moves"
     assert world.executor.release(lease) == ""
     world.runner.begin("anything", 60.0, world.now_ns)
@@ -127,6 +127,25 @@ def test_chunks_of_whoever_does_not_hold_the_arm_are_counted_and_said_once(make_
     said = [line for line in world.log if "chunks are refused" in line]
     assert len(said) == 2, said
     assert "'leader_arm' holds no lease 0 of the arm" in said[0]
+
+
+def test_a_stranger_with_a_thousand_names_does_not_fill_the_log(make_world):
+    world = make_world()
+    for number in range(1000):
+        sent = chunk(world, number, source=f"stranger {number}")
+        world.executor.offer(sent, world.now_ns, world.now_ns)
+    world.executor.unread("a chunk of 9000000 bytes")
+    world.tick()
+    assert status(world).strangers == 1001
+    assert status(world).stranger == "a chunk of 9000000 bytes"
+    assert sum("chunks are refused" in line for line in world.log) == 20
+
+
+def test_a_hundred_chunks_a_second_make_twenty_plans(make_world):
+    world = make_world()
+    world.delivery_ns = 0
+    send(world, ask(world).lease.number, 2.0, period=1)
+    assert 20 <= len(world.plans) <= 40
 
 
 def test_who_was_taken_over_from_is_not_heard_any_more_and_told_why(make_world):
@@ -253,7 +272,9 @@ def test_a_bad_chunk_moves_nothing_and_its_sender_hears_why(make_world, what):
         world.tick()
     assert world.plans == []
     statistics = status(world).statistics
-    assert statistics.chunks == statistics.plans_refused == 20
+    assert statistics.chunks == 20
+    # One that is too late is refused when it is its turn, unless a newer one has come.
+    assert statistics.plans_refused == (4 if what == "a stamp of before" else 20)
     assert reason in statistics.last_refusal
     send(world, lease, 0.5)
     assert len(world.plans) > 0, "it still holds the arm"

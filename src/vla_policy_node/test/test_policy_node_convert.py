@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages become what the core computes with, and back, without loss."""
 
+import re
 from array import array
 
 import numpy as np
@@ -14,7 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import PolicyStatus, SafetyState
+from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
 from smooth_motion import Chunk, GripperPlan, MotionError, Plan, track
 from smooth_motion import State as Motion
@@ -183,6 +184,46 @@ def test_a_chunk_is_recorded_as_it_came():
     np.testing.assert_array_equal(np.array(message.positions).reshape(2, 3), positions)
     assert (message.chunk_id, message.dt, message.phase, message.done) == (9, 0.1, "reach", True)
     assert message.header.stamp == Time(sec=1, nanosec=500_000_000)
+
+
+def message(rows=2, **changes) -> ActionChunk:
+    fields = {
+        "header": Header(stamp=Time(sec=7, nanosec=5)),
+        "lease": 2**63 + 1,
+        "chunk_id": 4,
+        "source": "jog",
+        "joint_names": list(NAMES),
+        "shape": [rows, 3],
+        "dt": 0.05,
+        "positions": np.arange(3.0 * rows).tolist(),
+    }
+    return ActionChunk(**{**fields, **changes})
+
+
+def test_a_chunk_of_another_node_is_read_as_it_was_sent():
+    chunk, problem = convert.to_chunk(message())
+    assert problem == ""
+    assert (chunk.source, chunk.lease, chunk.chunk_id) == ("jog", 2**63 + 1, 4)
+    assert (chunk.stamp_ns, chunk.dt_s, chunk.joint_names) == (7_000_000_005, 0.05, NAMES)
+    assert chunk.positions.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"shape": [0, 3], "positions": []}, "shape says 0 rows"),
+        ({"shape": [4_000_000_000, 3]}, "shape says 4000000000 rows; write 1 to 10000"),
+        ({"shape": [2, 2]}, r"shape is \(2, 2\), with 3 joint_names and 6 positions"),
+        ({"positions": [1.0] * 5}, "and 5 positions"),
+        ({"joint_names": ["a"] * 65}, "65 joint_names, 64 at most"),
+        ({"joint_names": []}, "with 0 joint_names"),
+    ],
+)
+def test_a_chunk_that_is_no_table_is_not_copied_and_says_why(changes, problem):
+    chunk, found = convert.to_chunk(message(**changes))
+    assert re.search(problem, found)
+    assert chunk.positions.size == 0
+    assert len(convert.to_chunk(message(source="x" * 1000))[0].source) == 64
 
 
 def test_figures_that_do_not_exist_yet_are_nan():

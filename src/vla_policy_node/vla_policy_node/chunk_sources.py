@@ -7,12 +7,17 @@ The names are the arm's, not this node's: a source need not know who carries its
 from __future__ import annotations
 
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from vla_msgs.msg import ActionChunk, ExecutorStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
 from vla_policy_node import convert, qos
 from vla_policy_node.clock import MotionClock
 from vla_policy_node.core.chunk_executor import ChunkExecutor
+from vla_policy_node.core.received_chunk import MAX_ROWS
+
+# As many rows of as many joints as are taken, and their names.
+MAX_BYTES = 8 * MAX_ROWS * convert.MAX_JOINTS + 65_536
 
 
 class ChunkSources:
@@ -33,7 +38,10 @@ class ChunkSources:
         self._reported: tuple[object, ...] = ()
         node.create_service(AcquireArm, "arm/acquire", self._on_acquire)
         node.create_service(ReleaseArm, "arm/release", self._on_release)
-        node.create_subscription(ActionChunk, "arm/action_chunk", self._on_chunk, qos.CHUNK)
+        # As bytes: how many they are is looked at before anything is made of them.
+        node.create_subscription(
+            ActionChunk, "arm/action_chunk", self._on_bytes, qos.CHUNK, raw=True
+        )
         self._status = node.create_publisher(ExecutorStatus, "arm/executor_status", qos.LATCHED)
 
     def report(self, *, changed: bool = False) -> None:
@@ -62,6 +70,15 @@ class ChunkSources:
         response.success = not response.message
         return response
 
-    def _on_chunk(self, msg: ActionChunk) -> None:
+    def _on_bytes(self, data: bytes) -> None:
+        if not len(data) <= MAX_BYTES:
+            self._executor.unread(f"a chunk of {len(data)} bytes, at most {MAX_BYTES} are read")
+            return
+        try:
+            msg = deserialize_message(data, ActionChunk)
+        # Whatever it is that reads bytes, it has errors of its own.
+        except Exception as error:
+            self._executor.unread(f"bytes that are no chunk ({type(error).__name__})")
+            return
         chunk, problem = convert.to_chunk(msg)
         self._executor.offer(chunk, *self._motion.now(), problem)

@@ -32,6 +32,8 @@ from vla_policy_node.params import Parameters
 # A step of ROS time, against the steady clock, that is more than slewing.
 CLOCK_STEP_NS = 10_000_000
 MIN_PLAN_PERIOD_NS = 50_000_000
+# Of those who do not hold the arm so many lines are logged until it is granted anew.
+MAX_SAID = 20
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class ChunkExecutor:
         self._planned_ns = -MIN_PLAN_PERIOD_NS
         self._complaint = ""
         self._rejections, self._rejection = 0, ""
-        self._strangers, self._stranger = 0, ""
+        self._strangers, self._stranger, self._said = 0, "", 0
         self._checks: dict[tuple[str, ...], ChunkCheck] = {}
         self.times_set = 0
         self.outputs = Outputs()
@@ -127,7 +129,7 @@ class ChunkExecutor:
             return Grant(None, problem, self._arbiter.held)
         grant = self._arbiter.acquire(source, statistics, take_over, steady_ns)
         if grant.lease is not None:
-            self._pending = None
+            self._pending, self._said = None, 0
             self._blending.begin(source.blending)
             if source.timeout_ns is not None:
                 said = f", {grant.message}" if grant.message else ""
@@ -250,6 +252,14 @@ class ChunkExecutor:
         known = (*self._arm_joints, *self._gripper_joints)
         joints = [joint for joint in known if joint in chunk.joint_names]
         self.take(lease, chunk.of(joints), now_ns, steady_ns)
+
+    def unread(self, what: str) -> None:
+        """Note a chunk that was refused unseen, and say so once."""
+        self._strangers += 1
+        before, self._stranger = self._stranger, what
+        if what != before and self._said < MAX_SAID:
+            self._said += 1
+            self._say(Level.WARN, f"chunks are refused: {what}")
 
     def take(self, lease: Lease, chunk: ReceivedChunk, now_ns: int, steady_ns: int) -> None:
         """Keep a holder's chunk for planning unless it is not one. It replaces one that waits."""
@@ -453,12 +463,8 @@ class ChunkExecutor:
             self.end(lease, End.FAILED, text)
 
     def _refuse_stranger(self, chunk: ReceivedChunk) -> None:
-        self._strangers += 1
-        who = ascii(chunk.source[:64])
-        said = f"{who} holds no lease {chunk.lease} of the arm{self._why_not(chunk.lease)}"
-        if said != self._stranger:
-            self._stranger = said
-            self._say(Level.WARN, f"chunks are refused: {said}")
+        who = f"{chunk.source!a} holds no lease {chunk.lease} of the arm"
+        self.unread(f"{who}{self._why_not(chunk.lease)}")
 
     def _why_not(self, number: int) -> str:
         last = self._arbiter.last
