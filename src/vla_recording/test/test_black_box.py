@@ -358,6 +358,23 @@ def test_a_trip_leaves_a_bag_with_everything_but_pictures(graph):
     assert len(bags(folder)) == 1
 
 
+def test_a_message_that_cannot_be_read_in_the_monitors_place_does_not_end_it(graph):
+    robot, folder, until = graph
+    garbage = b"\x00\x01\x00\x00\xff\xff\xff\xff\xff"
+    robot.state.publish(garbage)
+    robot.alive = False
+    until(lambda: bool(bags(folder)))
+    (path,) = bags(folder)
+    assert ("/smoothness_monitor/state", garbage) in {(name, data) for name, _, data in read(path)}
+
+
+@pytest.mark.parametrize("word", ["x" * 1000, "../../" + "y" * 300, "\0\n", "日本" * 100])
+def test_whatever_a_cause_is_called_there_is_a_bag_of_it_in_its_folder(tmp_path, word):
+    path = write_bag(tmp_path, Cause(word, "", 7), {"/talk": TEXT}, filled(), at_once)
+    assert path.parent == tmp_path
+    assert len(read(path)) == 100
+
+
 def test_a_monitor_that_dies_leaves_a_bag(graph):
     """H16."""
     robot, folder, until = graph

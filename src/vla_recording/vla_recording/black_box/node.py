@@ -100,6 +100,12 @@ class BlackBox(Node):
         self._writer.join(CLOSE_S)
         super().destroy_node()
 
+    def survive(self, error: Exception) -> None:
+        """Take in what escaped from a callback: the memory must outlive it."""
+        text = f"internal error: {type(error).__name__}: {str(error)[:300]}"
+        self._newest = (text, DiagnosticStatus.ERROR)
+        self.get_logger().error(text, throttle_duration_sec=10.0)
+
     def _declare(self) -> BlackBoxParams:
         values = {}
         for item in fields(BlackBoxParams):
@@ -155,7 +161,13 @@ class BlackBox(Node):
     def _hear_monitor(self, name: str, data: bytes) -> None:
         now_ns = self._now_ns()
         self._ring.add(now_ns, name, bytes(data), latched=True)
-        msg = deserialize_message(bytes(data), SafetyState)
+        try:
+            msg = deserialize_message(bytes(data), SafetyState)
+        except Exception as error:
+            # Anybody may publish there. It is recorded as it came, and no word of the monitor's.
+            text = f"{name}: a message cannot be read: {type(error).__name__}: {error}"
+            self.get_logger().warning(text, throttle_duration_sec=10.0)
+            return
         stopping, trip_ns = msg.state == SafetyState.STOPPING, to_ns(msg.trip_stamp)
         told = (stopping, msg.first_cause, msg.first_cause_detail, trip_ns)
         self._write(self._watch.heard(*told, now_ns, self._motion.now().steady_ns))

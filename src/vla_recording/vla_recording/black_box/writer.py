@@ -28,6 +28,8 @@ SPARE_BYTES = 16 * 2**20
 SHORTER_S = (float("inf"), 10.0, 3.0)
 # What a process that was killed left behind is removed after this long.
 ABANDONED_S = 24 * 3600.0
+# Of a cause, in the name of a folder and of the file in it: a name has 255 bytes at most.
+LONGEST_WORD = 80
 _TRIES = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -63,7 +65,7 @@ class Cause:
     def folder(self) -> str:
         """Name of the bag's folder: when and why."""
         when = datetime.fromtimestamp(self.ros_ns * 1e-9, tz=timezone.utc)
-        word = re.sub(r"[^A-Za-z0-9_]+", "_", self.name) or "unknown"
+        word = re.sub(r"[^A-Za-z0-9_]+", "_", self.name)[:LONGEST_WORD] or "unknown"
         return f"{when:%Y-%m-%dT%H-%M-%S}-{self.ros_ns // 1_000_000 % 1000:03}Z_{word}"
 
 
