@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,8 @@ LONGEST = 60 * FRAMES_PER_SECOND
 class EpisodeVideo:
     """An MPEG-4 file of one camera at 15 frames a second, of the first minute at the most.
 
+    Frames come in one thread and another one ends it; OpenCV's writer bears one caller at a time.
+
     Args:
         path: the file to write; the folder must exist.
     """
@@ -25,9 +28,11 @@ class EpisodeVideo:
         self._writer: cv2.VideoWriter | None = None
         self._next_ns = 0
         self._frames = 0
+        self._closed = False
+        self._one_at_a_time = threading.Lock()
 
     def add(self, stamp_ns: int, rgb: np.ndarray, lines: list[str], jerk_ratio: float) -> None:
-        """Add a frame unless the last one is less than a frame's time ago, or the minute is full.
+        """Add a frame; none within a frame's time of the last, past the minute, or once closed.
 
         Args:
             stamp_ns: capture time.
@@ -41,18 +46,23 @@ class EpisodeVideo:
         self._next_ns = (self._next_ns if late_ns < PERIOD_NS else stamp_ns) + PERIOD_NS
         frame = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
         draw(frame, lines, jerk_ratio)
-        if self._writer is None:
-            size = (frame.shape[1], frame.shape[0])
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self.path), code, FRAMES_PER_SECOND, size)
-        self._writer.write(frame)
-        self._frames += 1
+        with self._one_at_a_time:
+            if self._closed:
+                return
+            if self._writer is None:
+                size = (frame.shape[1], frame.shape[0])
+                code = cv2.VideoWriter.fourcc(*"mp4v")
+                self._writer = cv2.VideoWriter(str(self.path), code, FRAMES_PER_SECOND, size)
+            self._writer.write(frame)
+            self._frames += 1
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
+        """Finish the file; no frame comes into it any more."""
+        with self._one_at_a_time:
+            self._closed = True
+            if self._writer is not None:
+                self._writer.release()
+                self._writer = None
 
 
 def draw(frame: np.ndarray, lines: list[str], jerk_ratio: float) -> None:
