@@ -75,7 +75,7 @@ POLICY_TESTS := src/smolvla/test
 $(OWN_PARTS:%=part-%): part-%:
 	@$(call tested,$(BIN)/python,src/$*/test)
 part-others:
-	@$(call tested,$(BIN)/python,$(filter-out $(OWN_PARTS:%=src/%/test) $(POLICY_TESTS),$(wildcard src/*/test)) benchmarks/test)
+	@$(call tested,$(BIN)/python,$(filter-out $(OWN_PARTS:%=src/%/test) $(POLICY_TESTS),$(wildcard src/*/test)) benchmarks/test verification/test)
 # Without a port: it has tests of the setting that says it.
 part-embedded_ros2:
 	@$(call tested,$(BIN)/python,embedded_ros2/test)
@@ -122,7 +122,7 @@ part-noble part-jammy: part-%: .venv-%/.installed
 	fi
 
 faults: setup
-	$(BIN)/python -m smoothness_monitor.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
+	$(BIN)/python -m verification.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
 		--page docs/reference/faults.md --runs docs/reference/faults.csv
 
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
@@ -137,7 +137,7 @@ ifdef ROS_SETUP
 endif
 
 lint: setup $(VENV)/.tools
-	$(BIN)/ruff check src embedded_ros2 launch benchmarks
+	$(BIN)/ruff check src embedded_ros2 launch benchmarks verification conftest.py
 	$(BIN)/mypy
 	cd embedded_ros2 && $(abspath $(BIN))/mypy embedded_ros2
 

@@ -54,17 +54,9 @@ from smooth_motion import (
     track,
 )
 from smooth_motion.clocks import Now
+from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import (
-    Answer,
-    Call,
-    ControllerState,
-    JointStates,
-    Outputs,
-    Request,
-    State,
-    Trajectory,
-)
+from smoothness_monitor.core.types import Answer, Call, Outputs, Request, State
 from smoothness_monitor.params import load_config
 from vla_contract.robot import Robot
 from vla_sim.core import trajectory as jtc

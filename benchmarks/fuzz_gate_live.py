@@ -57,15 +57,16 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import SafetyState
 
+from node_kit.messages import controller_state_from, trajectory_from, trajectory_to
 from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
 from smooth_motion.clocks import Now
-from smoothness_monitor import convert
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import gate, gripper
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.gripper import GripperAccount
-from smoothness_monitor.core.types import NOTHING, Outputs, Trajectory
+from smoothness_monitor.core.types import NOTHING, Outputs
 from smoothness_monitor.params import load_config
-from vla_bringup.ladder.trial import LAUNCH, TrialError, _child, _prefer
+from verification.stop_trials.trial import LAUNCH, TrialError, _child, _prefer
 from vla_contract.robot import Robot, load_robot
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -149,7 +150,7 @@ class Graph(Node):
         )
 
     def _on_cycle(self, topic: str, msg: JointTrajectoryControllerState) -> None:
-        state = convert.controller_state_from(msg)
+        state = controller_state_from(msg)
         names = self.robot.limits.joint_names if topic == "arm" else (self.robot.gripper.joint,)
         places = [state.joint_names.index(name) for name in names]
         empty = np.zeros(len(names))
@@ -166,7 +167,7 @@ class Graph(Node):
             self.account.observe(state, reference, self.now_ns())
 
     def _on_command(self, topic: str, msg: JointTrajectory, published_ns: int) -> None:
-        trajectory = convert.trajectory_from(msg)
+        trajectory = trajectory_from(msg)
         name = self.by_stamp.get(trajectory.stamp_ns, OWN)
         self.counts[f"{name}: forwarded" if topic == "arm" else "forwarded to the gripper"] += 1
         now_ns = self.now_ns()
@@ -242,7 +243,7 @@ class Live(Episode):
         """Publish a trajectory for the arm."""
         counts = self.graph.counts
         try:
-            message = convert.trajectory_to(trajectory)
+            message = trajectory_to(trajectory)
         except (AssertionError, ValueError, OverflowError):
             counts["not to be put into a message"] += 1
             return
@@ -257,7 +258,7 @@ class Live(Episode):
 
     def _give_gripper(self, trajectory: Trajectory, _: Now) -> Outputs:
         with suppress(AssertionError, ValueError, OverflowError):
-            self.graph.gripper_plans.publish(convert.trajectory_to(trajectory))
+            self.graph.gripper_plans.publish(trajectory_to(trajectory))
         return NOTHING
 
     def policy(self) -> Plan | None:

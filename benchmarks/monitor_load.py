@@ -36,9 +36,9 @@ import numpy as np
 
 # The floor is measured with real rclpy too, where the suite need not be installed.
 with contextlib.suppress(ImportError):
+    from node_kit.messages import trajectory_from
     from smooth_motion import CheckConfig, Chunk, Limits, Plan, check, overlap, splice_ns, track
-    from smoothness_monitor import convert
-
+    
 S = 1_000_000_000
 MS = 1_000_000
 PERIOD_NS = MS
@@ -445,7 +445,7 @@ def _spin_for(executor, seconds):
 
 
 def _plan_of(message):
-    trajectory = convert.trajectory_from(message)
+    trajectory = trajectory_from(message)
     return Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
 
 

@@ -68,7 +68,7 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[{"directory": text("black_box")}],
     )
     faults = Node(
-        package="smoothness_monitor",
+        package="vla_sim",
         executable="faults",
         name="faults",
         namespace=LaunchConfiguration("namespace"),

@@ -8,9 +8,9 @@ import pytest
 from gate_verdict import MS, OWN, SECOND, Command, Leg, Record, judge, put_on_plans
 
 from smooth_motion import Chunk, Plan, overlap, part_ns, track
+from smooth_motion.messages import Trajectory
 from smooth_motion.plan import Point
 from smoothness_monitor.core.gripper import plan_of
-from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.params import load_config
 from vla_contract.robot import load_robot
 

@@ -33,8 +33,8 @@ setup(
     # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
-        "faults": siblings("vla_sim"),
-        "test": ["pytest"],
+        # The bench of the tests has vla_sim's controller, without a simulation around it.
+        "test": ["pytest", *siblings("vla_sim")],
     },
     python_requires=">=3.10",
     zip_safe=True,
@@ -43,9 +43,6 @@ setup(
     description="Checks every plan, watches command and measured jerk, brakes and latches.",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": [
-            f"{PACKAGE} = {PACKAGE}.node:main",
-            f"faults = {PACKAGE}.faults.node:main",
-        ]
+        "console_scripts": [f"{PACKAGE} = {PACKAGE}.node:main"],
     },
 )

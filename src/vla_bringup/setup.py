@@ -67,7 +67,6 @@ setup(
         "console_scripts": [
             "demo = vla_bringup.demo:main",
             "episode_runner = vla_bringup.episode_runner:main",
-            "ladder_trial = vla_bringup.ladder.__main__:main",
         ]
     },
 )

@@ -29,7 +29,7 @@ setup(
     install_requires=[
         "mujoco>=3.3",
         "numpy>=1.21",
-        *siblings("node_kit", "smooth_motion", "vla_contract", "vla_policies"),
+        *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
     extras_require={
@@ -42,5 +42,10 @@ setup(
     maintainer_email="maintainers@vla-smooth.invalid",
     description="A simulated arm: MuJoCo world, trajectory controllers and cameras in one node.",
     license="Apache-2.0",
-    entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.node:main"]},
+    entry_points={
+        "console_scripts": [
+            f"{PACKAGE} = {PACKAGE}.node:main",
+            f"faults = {PACKAGE}.faults.node:main",
+        ]
+    },
 )

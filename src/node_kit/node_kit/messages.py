@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times and names, between ROS messages and what computes with them."""
+"""Between ROS messages and what computes with them. Nothing is judged here."""
 
 from __future__ import annotations
 
 from builtin_interfaces.msg import Duration, Time
+from control_msgs.msg import JointTrajectoryControllerState
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from smooth_motion.messages import ControllerState, JointStates, Trajectory
+from smooth_motion.plan import Point
 
 SECOND_NS = 1_000_000_000
 
@@ -22,3 +28,77 @@ def to_time(ns: int) -> Time:
 def distinct(namespace: str, name: str) -> str:
     """Return a name as /diagnostics has it: with its namespace, for that topic has none."""
     return f"{namespace}/{name}".strip("/")
+
+
+def trajectory_from(msg: JointTrajectory) -> Trajectory:
+    """Return a trajectory as received. Efforts are dropped: nobody here checks them."""
+    return Trajectory(
+        to_ns(msg.header.stamp),
+        tuple(msg.joint_names),
+        tuple(
+            Point(
+                to_ns(point.time_from_start),
+                list(point.positions),
+                list(point.velocities),
+                list(point.accelerations),
+            )
+            for point in msg.points
+        ),
+    )
+
+
+def trajectory_to(trajectory: Trajectory) -> JointTrajectory:
+    """Return the message. It is built anew, so that it carries what was checked and no more."""
+    msg = JointTrajectory(joint_names=list(trajectory.joint_names))
+    msg.header.stamp = to_time(trajectory.stamp_ns)
+    for point in trajectory.points:
+        sec, nanosec = divmod(point.time_from_start_ns, SECOND_NS)
+        msg.points.append(
+            JointTrajectoryPoint(
+                positions=point.positions,
+                velocities=point.velocities,
+                accelerations=point.accelerations,
+                time_from_start=Duration(sec=sec, nanosec=nanosec),
+            )
+        )
+    return msg
+
+
+def controller_state_from(msg: JointTrajectoryControllerState) -> ControllerState:
+    """Return the controller's reference."""
+    # The arrays are the message's own: it is new each time, and nobody changes it.
+    reference = msg.reference
+    return ControllerState(
+        to_ns(msg.header.stamp),
+        to_ns(reference.time_from_start),
+        tuple(msg.joint_names),
+        reference.positions,
+        reference.velocities,
+        reference.accelerations,
+    )
+
+
+def controller_state_to(state: ControllerState) -> JointTrajectoryControllerState:
+    """Return a message with a reference and nothing else."""
+    msg = JointTrajectoryControllerState(joint_names=list(state.joint_names))
+    msg.header.stamp = to_time(state.stamp_ns)
+    sec, nanosec = divmod(state.time_from_start_ns, SECOND_NS)
+    msg.reference = JointTrajectoryPoint(
+        positions=list(state.position),
+        velocities=list(state.velocity),
+        accelerations=list(state.acceleration),
+        time_from_start=Duration(sec=sec, nanosec=nanosec),
+    )
+    return msg
+
+
+def joint_states_to(states: JointStates) -> JointState:
+    """Return a message with positions and nothing else."""
+    msg = JointState(name=list(states.joint_names), position=list(states.position))
+    msg.header.stamp = to_time(states.stamp_ns)
+    return msg
+
+
+def joint_states_from(msg: JointState) -> JointStates:
+    """Return the measured positions."""
+    return JointStates(to_ns(msg.header.stamp), tuple(msg.name), msg.position)

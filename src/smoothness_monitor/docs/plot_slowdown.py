@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw an intervention: a joint becomes loose, the motion slower along its path, and fast again.
 
-python docs/plot_slowdown.py [slowdown.png], from src/smoothness_monitor
+PYTHONPATH=. python src/smoothness_monitor/docs/plot_slowdown.py, at the top of a checkout
 """
 
 import sys
@@ -14,12 +14,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from smooth_motion import Chunk, command_jerk, overlap, track
-from smoothness_monitor.core.types import Trajectory
-from smoothness_monitor.faults import operations as op
-from smoothness_monitor.faults.bench import MS, S
-from smoothness_monitor.faults.campaign import make_scene
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.params import load_config
+from verification.faults.bench import MS, S
+from verification.faults.campaign import make_scene
 from vla_contract.robot import load_robot
+from vla_sim.faults import operations as op
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 PLAN, COMMAND, SHADE, LEVEL = "#c8702a", "#1f5fa8", "#e8eef6", "#999999"

@@ -6,102 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from builtin_interfaces.msg import Duration
-from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from sensor_msgs.msg import JointState
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.msg import SafetyState
 
-from node_kit.messages import SECOND_NS, to_ns, to_time
-from smooth_motion import Point
-from smoothness_monitor.core.types import (
-    ControllerState,
-    DetectorReport,
-    JointStates,
-    ServoStatus,
-    Snapshot,
-    State,
-    Trajectory,
-)
+from node_kit.messages import to_time
+from smoothness_monitor.core.types import DetectorReport, ServoStatus, Snapshot, State
 
 # Of a diagnostic message: statuses, and letters of each of their texts.
 MOST_STATUSES = 1024
 MOST_TEXT = 200
-
-
-def trajectory_from(msg: JointTrajectory) -> Trajectory:
-    """Return a trajectory as received. Efforts are dropped: nobody here checks them."""
-    return Trajectory(
-        to_ns(msg.header.stamp),
-        tuple(msg.joint_names),
-        tuple(
-            Point(
-                to_ns(point.time_from_start),
-                list(point.positions),
-                list(point.velocities),
-                list(point.accelerations),
-            )
-            for point in msg.points
-        ),
-    )
-
-
-def trajectory_to(trajectory: Trajectory) -> JointTrajectory:
-    """Return the message. It is built anew, so that it carries what was checked and no more."""
-    msg = JointTrajectory(joint_names=list(trajectory.joint_names))
-    msg.header.stamp = to_time(trajectory.stamp_ns)
-    for point in trajectory.points:
-        sec, nanosec = divmod(point.time_from_start_ns, SECOND_NS)
-        msg.points.append(
-            JointTrajectoryPoint(
-                positions=point.positions,
-                velocities=point.velocities,
-                accelerations=point.accelerations,
-                time_from_start=Duration(sec=sec, nanosec=nanosec),
-            )
-        )
-    return msg
-
-
-def controller_state_from(msg: JointTrajectoryControllerState) -> ControllerState:
-    """Return the controller's reference."""
-    # The arrays are the message's own: it is new each time, and nobody changes it.
-    reference = msg.reference
-    return ControllerState(
-        to_ns(msg.header.stamp),
-        to_ns(reference.time_from_start),
-        tuple(msg.joint_names),
-        reference.positions,
-        reference.velocities,
-        reference.accelerations,
-    )
-
-
-def controller_state_to(state: ControllerState) -> JointTrajectoryControllerState:
-    """Return a message with a reference and nothing else."""
-    msg = JointTrajectoryControllerState(joint_names=list(state.joint_names))
-    msg.header.stamp = to_time(state.stamp_ns)
-    sec, nanosec = divmod(state.time_from_start_ns, SECOND_NS)
-    msg.reference = JointTrajectoryPoint(
-        positions=list(state.position),
-        velocities=list(state.velocity),
-        accelerations=list(state.acceleration),
-        time_from_start=Duration(sec=sec, nanosec=nanosec),
-    )
-    return msg
-
-
-def joint_states_to(states: JointStates) -> JointState:
-    """Return a message with positions and nothing else."""
-    msg = JointState(name=list(states.joint_names), position=list(states.position))
-    msg.header.stamp = to_time(states.stamp_ns)
-    return msg
-
-
-def joint_states_from(msg: JointState) -> JointStates:
-    """Return the measured positions."""
-    return JointStates(to_ns(msg.header.stamp), tuple(msg.name), msg.position)
 
 
 def servos_from(msg: DiagnosticArray, prefix: str) -> tuple[ServoStatus, ...]:

@@ -16,8 +16,9 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from smoothness_monitor import convert
-from smoothness_monitor.core.types import Answer, Call, Request, Trajectory
+from node_kit.messages import trajectory_to
+from smooth_motion.messages import Trajectory
+from smoothness_monitor.core.types import Answer, Call, Request
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import Robot
 
@@ -72,7 +73,7 @@ class LadderCalls:
         if not self._goal.server_is_ready():
             self._report(Answer(request, False, f"nobody serves {self._goal_name}"))
             return
-        goal = FollowJointTrajectory.Goal(trajectory=convert.trajectory_to(trajectory))
+        goal = FollowJointTrajectory.Goal(trajectory=trajectory_to(trajectory))
 
         def read(response: Any) -> tuple[bool, str]:
             accepted = bool(response.accepted)

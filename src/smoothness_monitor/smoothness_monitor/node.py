@@ -26,7 +26,13 @@ except ImportError:  # Humble: stale_controller_state has to find an inactive co
     ControllerManagerActivity = None
 
 from node_kit.clock import MotionClock
-from node_kit.messages import distinct, to_ns
+from node_kit.messages import (
+    controller_state_from,
+    distinct,
+    joint_states_from,
+    to_ns,
+    trajectory_from,
+)
 from node_kit.run import run
 from smoothness_monitor import convert, graph, qos
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
@@ -149,27 +155,27 @@ class SmoothnessMonitor(Node):
     # -- inputs ----------------------------------------------------------------------------------
 
     def _on_plan(self, msg: JointTrajectory) -> None:
-        self._send(self._monitor.on_plan(convert.trajectory_from(msg), self._now()))
+        self._send(self._monitor.on_plan(trajectory_from(msg), self._now()))
 
     def _on_unread_plan(self, why: str) -> None:
         self._send(self._monitor.on_unread_plan(why, self._now()))
 
     def _on_gripper(self, msg: JointTrajectory) -> None:
-        self._send(self._monitor.on_gripper(convert.trajectory_from(msg), self._now()))
+        self._send(self._monitor.on_gripper(trajectory_from(msg), self._now()))
 
     def _on_joint_states(self, msg: JointState) -> None:
-        message = convert.joint_states_from(msg)
+        message = joint_states_from(msg)
         self._send(self._monitor.on_joint_states(message, self._now()))
 
     def _on_controller_state(self, msg: JointTrajectoryControllerState) -> None:
-        message = convert.controller_state_from(msg)
+        message = controller_state_from(msg)
         self._send(self._monitor.on_controller_state(message, self._now()))
 
     def _on_gripper_state(self, msg: JointTrajectoryControllerState) -> None:
-        self._monitor.on_gripper_state(convert.controller_state_from(msg))
+        self._monitor.on_gripper_state(controller_state_from(msg))
 
     def _on_driver_states(self, msg: JointState) -> None:
-        message = convert.joint_states_from(msg)
+        message = joint_states_from(msg)
         self._send(self._monitor.on_driver_states(message, self._now()))
 
     def _on_diagnostic(self, msg: DiagnosticArray) -> None:

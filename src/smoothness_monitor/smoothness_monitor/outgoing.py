@@ -9,8 +9,9 @@ from typing import Any
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
+from node_kit.messages import trajectory_to
 from smooth_motion.clocks import Now
-from smoothness_monitor import convert, qos
+from smoothness_monitor import qos
 from smoothness_monitor.core.types import Call, Level, LogLine, Outputs
 from smoothness_monitor.guard import Guard
 from vla_contract.robot import Robot
@@ -53,7 +54,7 @@ class Outgoing:
         )
         self.publishers = (self._arm, self._gripper)
         self._make, self._publish = (
-            guard.deciding(convert.trajectory_to),
+            guard.deciding(trajectory_to),
             guard.deciding(self._to_topic),
         )
         self._call, self._held_up = guard.deciding(make_call), guard.deciding(held_up)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from smooth_motion import Knots, Plan
-from smoothness_monitor.core.types import ControllerState, Trajectory
-from smoothness_monitor.faults.bench import EPOCH_NS, Bench, S
-from smoothness_monitor.faults.operations import Link
+from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.params import load_config
+from verification.faults.bench import EPOCH_NS, Bench, S
 from vla_contract.robot import load_robot
+from vla_sim.faults.operations import Link
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 

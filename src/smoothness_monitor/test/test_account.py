@@ -4,8 +4,8 @@
 import numpy as np
 
 from smooth_motion import Acknowledged, Plan
+from smooth_motion.messages import ControllerState
 from smoothness_monitor.core.account import Account
-from smoothness_monitor.core.types import ControllerState
 
 MS = 1_000_000
 NAMES = ("a", "b")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from smooth_motion import Plan, Point, ViolationKind
+from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.core.gate import REACTIONS, Refusal
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import ControllerState, State, Trajectory
+from smoothness_monitor.core.types import State
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from smooth_motion import Acknowledged, Acknowledgement, Chunk, jerk_statistics, overlap, track
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.detectors import Cycle
 from smoothness_monitor.core.instrument import Instrument
-from smoothness_monitor.core.types import Trajectory
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -5,8 +5,8 @@ import pytest
 
 from smoothness_monitor.core.link import LONGEST_LEAD_NS, MARGIN_NS, WINDOW_NS, Link
 from smoothness_monitor.core.types import Rung, State
-from smoothness_monitor.faults.operations import Link as Way
-from smoothness_monitor.faults.operations import Passed
+from vla_sim.faults.operations import Link as Way
+from vla_sim.faults.operations import Passed
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -8,8 +8,8 @@ import pytest
 
 from smooth_motion.clocks import Now
 from smoothness_monitor.core.types import Rung, State
-from smoothness_monitor.faults.bench import EPOCH_NS, MS, Bench, S
-from smoothness_monitor.faults.plant import EmulatedPlant
+from verification.faults.bench import EPOCH_NS, MS, Bench, S
+from verification.faults.plant import EmulatedPlant
 
 
 class Host(Bench):

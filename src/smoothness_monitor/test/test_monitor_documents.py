@@ -13,7 +13,7 @@ from smoothness_monitor.tables import TABLES
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parents[1]
 # What speaks of the stop.
-SPOKEN = [PACKAGE, ROOT / "src/vla_recording", ROOT / "src/node_kit"]
+SPOKEN = [PACKAGE, ROOT / "src/vla_recording", ROOT / "src/node_kit", ROOT / "verification"]
 DOCUMENTS = [PACKAGE / "README.md", ROOT / "SAFETY.md"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from smoothness_monitor.core.inputs import MAX_JOINTS, Order, Standstill
 from smoothness_monitor.core.types import Answer, Request, ServoStatus, State
-from smoothness_monitor.faults.garbage import Garbler
+from verification.faults.garbage import Garbler
 
 MS = 1_000_000
 S = 1_000_000_000

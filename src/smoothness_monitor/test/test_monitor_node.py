@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from smooth_motion import Chunk, Knots, Plan, overlap, track
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.detectors import DETECTORS
-from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import load_robot
 
@@ -44,12 +44,12 @@ from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
 
-from node_kit.messages import distinct, to_ns, to_time  # noqa: E402
-from smoothness_monitor import convert, qos, subscribe  # noqa: E402
-from smoothness_monitor.faults.garbage import Garbler  # noqa: E402
+from node_kit.messages import distinct, to_ns, to_time, trajectory_from, trajectory_to  # noqa: E402
+from smoothness_monitor import qos, subscribe  # noqa: E402
 from smoothness_monitor.graph import Input, silences  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
 from smoothness_monitor.subscribe import Bounded  # noqa: E402
+from verification.faults.garbage import Garbler  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 FILES = {
@@ -191,7 +191,7 @@ class Surroundings(Node):
             self._run(msg)
 
     def _run(self, msg: JointTrajectory) -> None:
-        trajectory = convert.trajectory_from(msg)
+        trajectory = trajectory_from(msg)
         knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
         self.running = Plan(
             knots.joint_names,
@@ -243,7 +243,7 @@ class Surroundings(Node):
         return overlap(self.running, tail, cut_ns=now_ns - 20 * MS)
 
     def send(self, plan: Plan) -> None:
-        self.plans.publish(convert.trajectory_to(Trajectory.of(plan)))
+        self.plans.publish(trajectory_to(Trajectory.of(plan)))
 
     @property
     def newest(self) -> SafetyState:
@@ -297,7 +297,7 @@ def test_the_node_forwards_stops_latches_and_resets(graph):
     plan = around.plan()
     around.send(plan)
     graph.until(lambda: around.received)
-    assert convert.trajectory_from(around.received[0]) == Trajectory.of(plan)
+    assert trajectory_from(around.received[0]) == Trajectory.of(plan)
 
     graph.until(lambda: np.abs(around.running.sample(around.time_ns()).velocity).max() > 0.3)
     response = graph.call(around.stop)
@@ -372,7 +372,7 @@ def test_a_controller_that_obeys_nothing_is_deactivated_and_a_reset_activates_it
 def test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller(graph):
     """H2."""
     around = graph.around
-    msg = convert.trajectory_to(Trajectory.of(around.plan()))
+    msg = trajectory_to(Trajectory.of(around.plan()))
     msg.points[4].positions[2] = math.nan
     around.plans.publish(msg)
     graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
@@ -412,7 +412,7 @@ def test_a_loose_joint_slows_the_arm_down_and_a_firm_one_lets_it_go(graph):
     plan = around.plan()
     around.send(plan)
     graph.until(lambda: around.received)
-    received = convert.trajectory_from(around.received[-1])
+    received = trajectory_from(around.received[-1])
     slow = Plan.from_points(received.joint_names, received.stamp_ns, received.points)
     assert slow.start_ns == plan.start_ns
     assert (slow.positions[-1] == plan.positions[-1]).all()
@@ -563,7 +563,7 @@ def test_a_message_that_is_too_large_is_not_even_read_and_trips(graph):
     """H1."""
     around = graph.around
     plan = Trajectory.of(around.plan())
-    msg = convert.trajectory_to(plan)
+    msg = trajectory_to(plan)
     msg.points = list(msg.points) + [msg.points[-1]] * 5000
     around.plans.publish(msg)
     graph.until(lambda: around.newest.first_cause == "plan_rejected")
@@ -812,8 +812,8 @@ def test_messages_that_nobody_sends_end_nothing(graph):
     monitor, around = graph.monitor, graph.around
     garbler = Garbler(7, longest=100)
     sound = {
-        monitor._on_plan: convert.trajectory_to(Trajectory.of(around.plan())),
-        monitor._on_gripper: convert.trajectory_to(Trajectory.of(around.plan())),
+        monitor._on_plan: trajectory_to(Trajectory.of(around.plan())),
+        monitor._on_gripper: trajectory_to(Trajectory.of(around.plan())),
         monitor._on_diagnostic: DiagnosticArray(status=[DiagnosticStatus(name="servo")]),
         monitor._on_activity: ControllerManagerActivity(controllers=[NamedLifecycleState()]),
     }

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from smooth_motion import Plan, within_from_ns
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.slowdown import Roughness
-from smoothness_monitor.core.types import State, Trajectory
+from smoothness_monitor.core.types import State
 
 MS = 1_000_000
 S = 1_000_000_000

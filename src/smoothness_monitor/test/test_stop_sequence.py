@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from smooth_motion import GripperPlan, Plan, State, part_ns
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.types import State as Stop
-from smoothness_monitor.core.types import Trajectory
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -4,8 +4,8 @@
 import pytest
 
 from smoothness_monitor.core.types import Rung, State
-from smoothness_monitor.faults.bench import MS, S
-from smoothness_monitor.faults.operations import Link
+from verification.faults.bench import MS, S
+from vla_sim.faults.operations import Link
 
 
 class Backlog(Link):

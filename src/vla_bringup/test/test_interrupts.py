@@ -26,7 +26,7 @@ NODES = {
         [ROBOT, f"contract_file:={CONFIG}/policies/so101_color_pick.yaml"],
     ),
     "black_box": ("vla_recording.black_box.node", []),
-    "faults": ("smoothness_monitor.faults.node", [ROBOT]),
+    "faults": ("vla_sim.faults.node", [ROBOT]),
 }
 
 

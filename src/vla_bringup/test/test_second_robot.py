@@ -12,10 +12,10 @@ import yaml
 
 from smooth_motion import CheckConfig, Plan
 from smooth_motion.clocks import Now
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.controller_parameters import problem
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import Trajectory
 from smoothness_monitor.params import load_config
 from vla_contract.contract import load_contract
 from vla_contract.observation import Assembled, ObservationBuffer

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from smooth_motion import Plan
-from smoothness_monitor.core.types import State, Trajectory
-from smoothness_monitor.faults import operations as op
-from smoothness_monitor.faults.bench import EPOCH_NS, MS, Bench, S
-from smoothness_monitor.faults.plant import EmulatedPlant
+from smooth_motion.messages import Trajectory
+from smoothness_monitor.core.types import State
 from smoothness_monitor.params import load_config
+from verification.faults.bench import EPOCH_NS, MS, Bench, S
+from verification.faults.plant import EmulatedPlant
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
 from vla_policies import Action, FeatureSpec, Kind, PolicySpec
@@ -22,6 +22,7 @@ from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.params import Parameters
+from vla_sim.faults import operations as op
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 LATENCY_NS = 80 * MS

@@ -13,6 +13,8 @@ IMAGE = _profile(1, ReliabilityPolicy.BEST_EFFORT)
 STATE = _profile(10, ReliabilityPolicy.RELIABLE)
 # An older plan must never follow a newer one.
 TRAJECTORY = _profile(1, ReliabilityPolicy.RELIABLE)
+# As the monitor hears its inputs: drivers publish best effort more often than not.
+INPUT = _profile(100, ReliabilityPolicy.BEST_EFFORT)
 TASK_STATE = _profile(1, ReliabilityPolicy.RELIABLE)
 # Some subscribe reliably, those of rclpy and rclcpp do not.
 CLOCK = _profile(10, ReliabilityPolicy.RELIABLE)

@@ -15,8 +15,9 @@ from smooth_motion import (
     kernels,
     part_ns,
 )
+from smooth_motion.messages import ControllerState
 from smoothness_monitor.core.detectors.base import Cycle
-from smoothness_monitor.core.types import ControllerState, FloatArray
+from smoothness_monitor.core.types import FloatArray
 
 # How far the plan may be continued past the controller's newest cycle to compare joints with it.
 REFERENCE_AHEAD_NS = 100_000_000

@@ -26,9 +26,9 @@ from smooth_motion import (
     check,
 )
 from smooth_motion.acknowledge import DISTINCT_NS
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import gripper
 from smoothness_monitor.core.gripper import GripperAccount
-from smoothness_monitor.core.types import Trajectory
 
 
 class Refusal(enum.Enum):

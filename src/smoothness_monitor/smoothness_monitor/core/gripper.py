@@ -15,7 +15,7 @@ import numpy as np
 
 from smooth_motion import GripperLimits, GripperPlan, MotionError
 from smooth_motion.acknowledge import DISTINCT_NS, IDENTITY_TOLERANCE_NS
-from smoothness_monitor.core.types import ControllerState, Trajectory
+from smooth_motion.messages import ControllerState, Trajectory
 
 # A gripper's trajectory that runs is one of the last few sent.
 HISTORY = 16

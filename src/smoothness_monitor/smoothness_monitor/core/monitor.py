@@ -14,6 +14,7 @@ import numpy as np
 
 from smooth_motion import Acknowledged, CheckConfig, MotionError, ViolationKind, part_ns
 from smooth_motion.clocks import ClockWatch, Now, set_by
+from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core import gate
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.detectors import (
@@ -41,10 +42,8 @@ from smoothness_monitor.core.slowdown import Slowdown
 from smoothness_monitor.core.stop import Lock, Phase, Sight, Stop
 from smoothness_monitor.core.types import (
     Answer,
-    ControllerState,
     DetectorReport,
     FloatArray,
-    JointStates,
     Latch,
     Level,
     Outbox,
@@ -54,7 +53,6 @@ from smoothness_monitor.core.types import (
     ServoStatus,
     Snapshot,
     State,
-    Trajectory,
     nanoseconds,
 )
 from smoothness_monitor.params import MonitorConfig

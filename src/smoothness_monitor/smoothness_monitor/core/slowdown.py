@@ -28,9 +28,10 @@ from smooth_motion import (
     within_from_ns,
 )
 from smooth_motion.clocks import Now
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.brakes import START_BACK_NS
-from smoothness_monitor.core.types import FloatArray, Level, Outbox, Trajectory, nanoseconds
+from smoothness_monitor.core.types import FloatArray, Level, Outbox, nanoseconds
 from smoothness_monitor.params import MonitorConfig
 
 # Where no slower motion was found along a path, it is looked for again after this long.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from smooth_motion import Limits, MotionError, Plan, limit_violations
 from smooth_motion import State as MotionState
 from smooth_motion.clocks import Now
+from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import brakes
 from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.gripper import GripperAccount
@@ -21,7 +22,6 @@ from smoothness_monitor.core.types import (
     Outbox,
     Request,
     Rung,
-    Trajectory,
     nanoseconds,
 )
 from smoothness_monitor.params import MonitorConfig

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the campaign: ``python -m smoothness_monitor.faults``.
+"""Run the campaign: ``python -m verification.faults``.
 
 Every kind of fault happens to a moving arm in simulated time, once a seed; then hours pass in
 which nothing is wrong. The exit code is 1 when anything was not as it must be.
@@ -17,10 +17,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from smoothness_monitor.faults import page
-from smoothness_monitor.faults.campaign import Hours, Outcome, run_fault, run_nominal
-from smoothness_monitor.faults.kinds import KINDS, Kind
 from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
+from verification.faults import page
+from verification.faults.campaign import Hours, Outcome, run_fault, run_nominal
+from verification.faults.kinds import KINDS, Kind
 from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 NOMINAL_S = 1800.0
@@ -30,7 +30,7 @@ NAMES = {kind.name: kind for kind in KINDS}
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m smoothness_monitor.faults", description=(__doc__ or "").split("\n\n")[1]
+        prog="python -m verification.faults", description=(__doc__ or "").split("\n\n")[1]
     )
     parser.add_argument("--robot", type=Path, default=Path("config/robots/so101/robot.yaml"))
     parser.add_argument("--monitor", type=Path, default=Path("config/robots/so101/monitor.yaml"))
@@ -118,10 +118,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.nominal:
             page.read_nominal(arguments.nominal)
     except (ConfigError, RobotConfigError, ValueError) as error:
-        print(f"smoothness_monitor.faults: {error}", file=sys.stderr)
+        print(f"verification.faults: {error}", file=sys.stderr)
         return 2
     if arguments.jobs < 1 or arguments.seeds < 0 or not 0.0 <= arguments.hours < float("inf"):
-        print("smoothness_monitor.faults: --jobs: 1 or more; others: 0 or more", file=sys.stderr)
+        print("verification.faults: --jobs: 1 or more; others: 0 or more", file=sys.stderr)
         return 2
     kinds = [NAMES[name] for name in arguments.kinds]
     jobs = [(kind.name, seed) for kind in kinds for seed in range(arguments.seeds)]

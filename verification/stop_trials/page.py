@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_bringup.ladder.cases import CASES, INTRUDER
-from vla_bringup.ladder.trial import Measured
+from verification.stop_trials.cases import CASES, INTRUDER
+from verification.stop_trials.trial import Measured
 
 BEGIN, END = "<!-- table: trials -->", "<!-- end: trials -->"
 HEAD = (

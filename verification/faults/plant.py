@@ -7,8 +7,9 @@ from collections import deque
 
 import numpy as np
 
-from smoothness_monitor.core.types import ControllerState, FloatArray, Trajectory
-from smoothness_monitor.faults.bench import PERIOD_NS, SERVO_LAG_NS
+from smooth_motion.messages import ControllerState, Trajectory
+from smoothness_monitor.core.types import FloatArray
+from verification.faults.bench import PERIOD_NS, SERVO_LAG_NS
 from vla_contract.robot import Robot
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import (

@@ -10,16 +10,11 @@ from typing import Any
 import numpy as np
 
 from smooth_motion import Point
-from smoothness_monitor.core.types import (
-    Request,
-    Rung,
-    ServoStatus,
-    State,
-    Trajectory,
-)
-from smoothness_monitor.faults import operations as op
-from smoothness_monitor.faults.bench import MS, Bench, S
-from smoothness_monitor.faults.plant import EmulatedPlant
+from smooth_motion.messages import Trajectory
+from smoothness_monitor.core.types import Request, Rung, ServoStatus, State
+from verification.faults.bench import MS, Bench, S
+from verification.faults.plant import EmulatedPlant
+from vla_sim.faults import operations as op
 
 
 class Scene:

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smoothness_monitor.core.types import ControllerState, JointStates, Rung, State, Trajectory
-from smoothness_monitor.faults import __main__ as command
-from smoothness_monitor.faults import operations as op
-from smoothness_monitor.faults import page
-from smoothness_monitor.faults.__main__ import main
-from smoothness_monitor.faults.campaign import Hours, run_fault, run_nominal
-from smoothness_monitor.faults.kinds import KINDS
-from smoothness_monitor.faults.processes import siblings
-from smoothness_monitor.faults.schedule import (
+from smooth_motion.messages import ControllerState, JointStates, Trajectory
+from smoothness_monitor.core.types import Rung, State
+from verification.faults import __main__ as command
+from verification.faults import page
+from verification.faults.__main__ import main
+from verification.faults.campaign import Hours, run_fault, run_nominal
+from verification.faults.kinds import KINDS
+from vla_sim.faults import operations as op
+from vla_sim.faults.processes import siblings
+from vla_sim.faults.schedule import (
     Intrusion,
     ProcessFault,
     StreamFault,
@@ -27,7 +28,7 @@ from smoothness_monitor.faults.schedule import (
 )
 
 MS = 1_000_000
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = {kind.name: kind for kind in KINDS}
 JOINTS = ("a", "b", "c")
 STATES = JointStates(1000, JOINTS, (1.0, 2.0, 3.0))
@@ -175,7 +176,7 @@ def test_only_processes_of_the_same_launch_are_found():
     child = subprocess.Popen([*command, "__node:=somebody"])
     try:
         code = (
-            "from smoothness_monitor.faults.processes import siblings; print(siblings('somebody'))"
+            "from vla_sim.faults.processes import siblings; print(siblings('somebody'))"
         )
         sibling = subprocess.run(
             [sys.executable, "-c", code],

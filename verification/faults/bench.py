@@ -26,22 +26,20 @@ from smooth_motion import (
     track,
 )
 from smooth_motion.clocks import Now
+from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import (
     Answer,
     Call,
-    ControllerState,
     FloatArray,
-    JointStates,
     Outputs,
     Request,
     ResetVerdict,
     State,
-    Trajectory,
 )
-from smoothness_monitor.faults.operations import Link
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import Robot
+from vla_sim.faults.operations import Link
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Try the stop ladder on the ros2_control that is installed.
 
-ros2 run vla_bringup ladder_trial --hardware mock --rate 100 --case lost_topic
-ros2 run vla_bringup ladder_trial --page docs/reference/ros2_control.md     # all of them
+python -m verification.stop_trials --hardware mock --rate 100 --case lost_topic
+python -m verification.stop_trials --page docs/reference/ros2_control.md     # all of them
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from vla_bringup.ladder.cases import CASES
-from vla_bringup.ladder.page import put
-from vla_bringup.ladder.trial import Measured, Trial, TrialError, shortcomings
+from verification.stop_trials.cases import CASES
+from verification.stop_trials.page import put
+from verification.stop_trials.trial import Measured, Trial, TrialError, shortcomings
 
 RATES_HZ = (100, 1000)
 HARDWARE = ("mock", "topic_based")
@@ -29,7 +29,9 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         0 when every one went as it should, 1 otherwise.
     """
-    parser = argparse.ArgumentParser(prog="ladder_trial", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m verification.stop_trials", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--case", choices=CASES, action="append", help="default: all")
     parser.add_argument("--hardware", choices=HARDWARE, action="append", help="default: both")
     parser.add_argument("--rate", type=int, action="append", help="Hz; default: 100 and 1000")

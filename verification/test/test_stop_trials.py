@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
-from vla_bringup.ladder.cases import CASES
+from verification.stop_trials.cases import CASES
 
 PACKAGES = {
     "mock": ["controller_manager", "joint_trajectory_controller", "joint_state_broadcaster"],
@@ -27,7 +27,7 @@ def need_ros2_control(hardware):
 def run(domain, tmp_path):
     def run(name, hardware, rate_hz=100):
         need_ros2_control(hardware)
-        from vla_bringup.ladder.trial import Trial, shortcomings
+        from verification.stop_trials.trial import Trial, shortcomings
 
         case = CASES[name]
         measured = Trial(case, hardware, rate_hz, tmp_path).run()

@@ -31,7 +31,7 @@ from vla_msgs.msg import SafetyState
 
 from smooth_motion import Chunk, Plan, command_jerk, overlap, track
 from strict_yaml import read_yaml
-from vla_bringup.ladder.cases import Case
+from verification.stop_trials.cases import Case
 from vla_contract.robot import Robot, load_robot
 
 LAUNCH = """
@@ -48,7 +48,12 @@ service.include_launch_description(LaunchDescription([*remaps, IncludeLaunchDesc
     PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=arguments)]))
 sys.exit(service.run())
 """
-DRIVER = "from vla_bringup.ladder.driver import main; raise SystemExit(main())"
+DRIVER = f"""
+import sys
+sys.path.append({str(Path(__file__).resolve().parents[2])!r})
+from verification.stop_trials.driver import main
+sys.exit(main())
+"""
 # The joint states stay at this rate, whatever the controllers' is: the monitor's estimator is
 # configured for it.
 JOINT_STATES_HZ = 100

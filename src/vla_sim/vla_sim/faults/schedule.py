@@ -17,8 +17,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from smoothness_monitor.faults.operations import OPERATIONS, FaultError, Operation
 from strict_yaml import StrictYamlError, read_yaml
+from vla_sim.faults.operations import OPERATIONS, FaultError, Operation
 
 STREAMS = ("joint_states", "controller_state", "plans", "commands")
 SIGNALS = ("KILL", "STOP", "CONT", "TERM", "INT")

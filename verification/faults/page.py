@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from smoothness_monitor.core.types import Rung
-from smoothness_monitor.faults.campaign import Hours, Outcome
-from smoothness_monitor.faults.kinds import Kind
-from smoothness_monitor.faults.operations import OPERATIONS, parameters
+from verification.faults.campaign import Hours, Outcome
+from verification.faults.kinds import Kind
+from vla_sim.faults.operations import OPERATIONS, parameters
 
 COLUMNS = (
     "fault",

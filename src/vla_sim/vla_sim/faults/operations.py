@@ -16,8 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from smooth_motion import Point
-from smoothness_monitor.core.types import ControllerState, JointStates, Trajectory
-from smoothness_monitor.params import ConfigError
+from smooth_motion.messages import ControllerState, JointStates, Trajectory
 
 Message = JointStates | ControllerState | Trajectory
 MessageT = TypeVar("MessageT", JointStates, ControllerState, Trajectory)
@@ -26,7 +25,7 @@ Passed = list[tuple[int, Any]]
 Change = Callable[[list[float]], list[float]]
 
 
-class FaultError(ConfigError):
+class FaultError(ValueError):
     """A fault cannot be used. The message is one line: what, and what to do."""
 
 

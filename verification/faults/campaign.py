@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from smoothness_monitor.core.types import FloatArray, JointStates, Request, Rung, State
-from smoothness_monitor.faults.bench import EPOCH_NS, MS, PERIOD_NS, Bench, S
-from smoothness_monitor.faults.kinds import Kind, Scene
-from smoothness_monitor.faults.plant import EmulatedPlant
+from smooth_motion.messages import JointStates
+from smoothness_monitor.core.types import FloatArray, Request, Rung, State
 from smoothness_monitor.params import MonitorConfig
+from verification.faults.bench import EPOCH_NS, MS, PERIOD_NS, Bench, S
+from verification.faults.kinds import Kind, Scene
+from verification.faults.plant import EmulatedPlant
 from vla_contract.robot import Robot
 
 # A stop by the brake must be over this long after the brake's planned end.

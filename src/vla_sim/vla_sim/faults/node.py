@@ -22,23 +22,35 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from node_kit.clock import MotionClock
+from node_kit.messages import (
+    controller_state_from,
+    controller_state_to,
+    joint_states_from,
+    joint_states_to,
+    trajectory_from,
+    trajectory_to,
+)
 from node_kit.run import run
 from smooth_motion import Point
-from smoothness_monitor import convert, qos
-from smoothness_monitor.core.types import Trajectory, nanoseconds
-from smoothness_monitor.faults.operations import FaultError, Link
-from smoothness_monitor.faults.processes import siblings
-from smoothness_monitor.faults.schedule import (
+from smooth_motion.messages import Trajectory
+from vla_contract.robot import Robot, RobotConfigError, load_robot
+from vla_sim import qos
+from vla_sim.faults.operations import FaultError, Link
+from vla_sim.faults.processes import siblings
+from vla_sim.faults.schedule import (
     Fault,
     Intrusion,
     ProcessFault,
     StreamFault,
     load_schedule,
 )
-from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 TICK_S = 0.002
 INTRUSION_S = 0.5
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 class FaultNode(Node):
@@ -96,12 +108,12 @@ class FaultNode(Node):
 
     def _pass(self, stream: str, kind: Any, source: str, target: str, profile: Any) -> None:
         from_msg, to_msg = {
-            JointState: (convert.joint_states_from, convert.joint_states_to),
+            JointState: (joint_states_from, joint_states_to),
             JointTrajectoryControllerState: (
-                convert.controller_state_from,
-                convert.controller_state_to,
+                controller_state_from,
+                controller_state_to,
             ),
-            JointTrajectory: (convert.trajectory_from, convert.trajectory_to),
+            JointTrajectory: (trajectory_from, trajectory_to),
         }[kind]
         publisher = self.create_publisher(kind, target, profile)
         link = self._links[stream] = Link()
@@ -143,7 +155,7 @@ class FaultNode(Node):
         self._deliver(now_ns)
         if self._began_ns is not None:
             since_ns = now_ns - self._began_ns
-            while self._pending and since_ns >= nanoseconds(self._pending[0].at_s):
+            while self._pending and since_ns >= _ns(self._pending[0].at_s):
                 self._start(self._pending.pop(0))
         self._motion.acknowledge()
 
@@ -153,7 +165,7 @@ class FaultNode(Node):
             fault.operation.start(self._now_ns(), self._random)
             operations = self._links[fault.stream].operations
             operations.append(fault.operation)
-            self._after(nanoseconds(fault.for_s), lambda: operations.remove(fault.operation))
+            self._after(_ns(fault.for_s), lambda: operations.remove(fault.operation))
         elif isinstance(fault, Intrusion):
             self._intrude(fault)
         else:
@@ -169,7 +181,7 @@ class FaultNode(Node):
     def _intrude(self, fault: Intrusion) -> None:
         # On the monitor's own topic, so that its publishers are two.
         publisher = self.create_publisher(JointTrajectory, "~/commands", qos.TRAJECTORY)
-        until_ns = self._now_ns() + nanoseconds(fault.for_s)
+        until_ns = self._now_ns() + _ns(fault.for_s)
         self._intrude_again(fault, publisher, until_ns)
 
     def _intrude_again(self, fault: Intrusion, publisher: Publisher, until_ns: int) -> None:
@@ -177,10 +189,10 @@ class FaultNode(Node):
             self.destroy_publisher(publisher)
             return
         goal = self._home + self._random.uniform(-0.3, 0.3, self._home.size)
-        point = Point(nanoseconds(INTRUSION_S), goal.tolist(), [], [])
-        publisher.publish(convert.trajectory_to(Trajectory(0, self._names, (point,))))
+        point = Point(_ns(INTRUSION_S), goal.tolist(), [], [])
+        publisher.publish(trajectory_to(Trajectory(0, self._names, (point,))))
         self._after(
-            max(nanoseconds(fault.every_s), 1),
+            max(_ns(fault.every_s), 1),
             lambda: self._intrude_again(fault, publisher, until_ns),
         )
 
