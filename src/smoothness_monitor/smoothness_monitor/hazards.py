@@ -155,6 +155,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_second_publisher_on_the_controllers_topic_stops_the_arm",
             "test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once",
             "test_a_motion_under_a_plans_stamp_is_not_taken_for_that_plan",
+            "test_an_intruder_ends_with_the_controllers_deactivation_and_a_reset_is_possible",
         ),
     ),
     Hazard(
@@ -238,6 +239,12 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_controller_that_ignores_the_brake_is_held_and_ends_in_fault",
             "test_joints_that_do_not_come_to_stand_end_in_fault",
             "test_a_controller_that_is_driven_off_its_brake_is_braked_again",
+            "test_a_brake_that_is_obeyed_keeps_the_jerk_limit_and_a_reset_moves_nothing",
+            "test_the_brake_keeps_the_jerk_limit_at_a_kilohertz",
+            "test_a_brake_that_the_topic_loses_is_run_as_a_goal_within_the_jerk_limit",
+            "test_a_controller_that_hears_nothing_is_switched_off_and_on_again_by_a_reset",
+            "test_where_the_controllers_cannot_help_the_driver_holds",
+            "test_where_nothing_helps_a_person_is_called_for",
         ),
     ),
     Hazard(

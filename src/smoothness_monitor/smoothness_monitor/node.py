@@ -25,14 +25,8 @@ try:
 except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
     ControllerManagerActivity = None
 
+from node_kit import messages
 from node_kit.clock import MotionClock
-from node_kit.messages import (
-    controller_state_from,
-    distinct,
-    joint_states_from,
-    to_ns,
-    trajectory_from,
-)
 from node_kit.run import run
 from smoothness_monitor import convert, graph, qos
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
@@ -155,27 +149,27 @@ class SmoothnessMonitor(Node):
     # -- inputs ----------------------------------------------------------------------------------
 
     def _on_plan(self, msg: JointTrajectory) -> None:
-        self._send(self._monitor.on_plan(trajectory_from(msg), self._now()))
+        self._send(self._monitor.on_plan(messages.trajectory_from(msg), self._now()))
 
     def _on_unread_plan(self, why: str) -> None:
         self._send(self._monitor.on_unread_plan(why, self._now()))
 
     def _on_gripper(self, msg: JointTrajectory) -> None:
-        self._send(self._monitor.on_gripper(trajectory_from(msg), self._now()))
+        self._send(self._monitor.on_gripper(messages.trajectory_from(msg), self._now()))
 
     def _on_joint_states(self, msg: JointState) -> None:
-        message = joint_states_from(msg)
+        message = messages.joint_states_from(msg)
         self._send(self._monitor.on_joint_states(message, self._now()))
 
     def _on_controller_state(self, msg: JointTrajectoryControllerState) -> None:
-        message = controller_state_from(msg)
+        message = messages.controller_state_from(msg)
         self._send(self._monitor.on_controller_state(message, self._now()))
 
     def _on_gripper_state(self, msg: JointTrajectoryControllerState) -> None:
-        self._monitor.on_gripper_state(controller_state_from(msg))
+        self._monitor.on_gripper_state(messages.controller_state_from(msg))
 
     def _on_driver_states(self, msg: JointState) -> None:
-        message = joint_states_from(msg)
+        message = messages.joint_states_from(msg)
         self._send(self._monitor.on_driver_states(message, self._now()))
 
     def _on_diagnostic(self, msg: DiagnosticArray) -> None:
@@ -187,7 +181,7 @@ class SmoothnessMonitor(Node):
         self._send(self._monitor.on_activity(label, self._now()))
 
     def _on_policy(self, msg: PolicyStatus) -> None:
-        self._monitor.on_policy(to_ns(msg.header.stamp), self._now())
+        self._monitor.on_policy(messages.to_ns(msg.header.stamp), self._now())
 
     def _on_parameters(self, controller: str, problem: str) -> None:
         self._send(self._monitor.on_controller_parameters(controller, problem))
@@ -275,14 +269,14 @@ class SmoothnessMonitor(Node):
 
     def _on_diagnostics(self) -> None:
         snapshot, reports = self._monitor.snapshot(), self._monitor.reports()
-        name = distinct(self.get_namespace(), self.get_name())
+        name = messages.distinct(self.get_namespace(), self.get_name())
         smoothness = smoothness_status(name, self._monitor.smoothness(), snapshot.slow_reason)
         msg = convert.diagnostics_to(
             name,
             snapshot,
             reports,
             smoothness,
-            hardware_id=distinct(self.get_namespace(), self._robot),
+            hardware_id=messages.distinct(self.get_namespace(), self._robot),
             stamp_ns=self.get_clock().now().nanoseconds,
         )
         self._diagnostics.publish(msg)
