@@ -176,6 +176,7 @@ $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	rm -rf $(VENV)/source && mkdir $(VENV)/source
 	cp -R src embedded_ros2 launch config $(VENV)/source  # others read them meanwhile: no build in them
 	rm -rf $(VENV)/source/src/*/build $(VENV)/source/src/*/*.egg-info
+	$(BIN)/pip -qq uninstall --yes embedded_ros2 $(PACKAGES)  # else a command that moved is taken away with its old package
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
 		'$(VENV)/source/embedded_ros2[bag,vision]' $(addprefix $(VENV)/source/src/,$(PACKAGES))
 	rm -rf $(VENV)/source
