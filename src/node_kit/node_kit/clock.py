@@ -24,6 +24,8 @@ CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Two clocks cannot be read at one moment; apart by more than this, they are read once more.
 _TOGETHER_NS = 200_000
 _READINGS = 3
+# How often a simulation that waits is told that it does not wait in vain.
+_HOLD_NS = 200_000_000
 
 
 class MotionClock:
@@ -42,15 +44,15 @@ class MotionClock:
             node: The node.
             on_doubt: Is called with what is wrong with a message on `/clock`.
         """
-        self._name = node.get_fully_qualified_name()
         self._ros = node.get_clock()
         self.simulated = bool(node.get_parameter("use_sim_time").value)
         self.timers = self._ros if self.simulated else Clock(clock_type=ClockType.STEADY_TIME)
         self._heard_ns = time.monotonic_ns()
         self._simulation, self._on_doubt = SimulatedTime(), on_doubt
+        self._told, self._told_ns = Header(frame_id=node.get_fully_qualified_name()), 0
         self._doubted = False
-        # From its first word on; not every node speaks.
-        self._waited_for = False
+        # Whether everything was dealt with at its newest word; not every node speaks.
+        self._ready = False
         self.topic = ""
         if self.simulated:
             self._acknowledgement = node.create_publisher(
@@ -78,10 +80,22 @@ class MotionClock:
     def acknowledge(self) -> None:
         """Tell a simulation that everything up to now is dealt with."""
         if self.simulated:
-            now_ns, self._waited_for = self._simulated_ns(), True
+            now_ns, self._ready = self._simulated_ns(), True
             if now_ns:
-                stamp = to_time(now_ns)
-                self._acknowledgement.publish(Header(stamp=stamp, frame_id=self._name))
+                self._told.stamp, self._told_ns = to_time(now_ns), time.monotonic_ns()
+                self._acknowledgement.publish(self._told)
+
+    def hold(self) -> None:
+        """Keep a simulation from going on, and tell it now and then that this node is at work."""
+        self._ready = False
+        steady_ns = time.monotonic_ns()
+        if self._told.stamp.sec and steady_ns - self._told_ns >= _HOLD_NS:
+            self._told_ns = steady_ns
+            self._acknowledgement.publish(self._told)
+
+    def elapsed_ns(self) -> int:
+        """Return the clock that durations are measured with, ns."""
+        return self._simulated_ns() if self.simulated else time.monotonic_ns()
 
     @property
     def silent_s(self) -> float:
@@ -94,7 +108,7 @@ class MotionClock:
     def _on_clock(self, msg: ClockMsg) -> None:
         self._heard_ns = time.monotonic_ns()
         doubt = self._simulation.hear(to_ns(msg.clock), self._heard_ns)
-        if self._doubted and not doubt and self._waited_for:
+        if self._doubted and not doubt and self._ready:
             # A timer that was called at the other time waits for a whole period from now on, which
             # may be for longer than a simulation goes on without this word.
             self.acknowledge()

@@ -45,6 +45,9 @@ def run(
 ) -> int:
     """Run a node until it is told to end.
 
+    Beside what every node has, this one may have `companions`, nodes that are run with it, and
+    `failed`, whether it ended by itself. What it has to end first is in its `destroy_node`.
+
     Args:
         name: Of the executable, for words about its configuration.
         make: Makes the node, once there is a context.
@@ -52,7 +55,7 @@ def run(
         args: The command line, that of the process by default.
 
     Returns:
-        0 after an orderly end, 2 after a configuration error.
+        0 after an orderly end, 1 after one of its own, 2 after a configuration error.
     """
     with never_waiting():
         return _run(name, make, (*configuration_errors, ParameterException), args)
@@ -71,19 +74,20 @@ def _run(
         rclpy.init(args=args)
     except RuntimeError as error:
         # An impossible ROS_DOMAIN_ID, above all.
-        print(f"{name}: ROS cannot be started: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(name, f"ROS cannot be started: {error}")
         return 2
     node: Node | None = None
     try:
         node = make()
         executor = SingleThreadedExecutor()
-        executor.add_node(node)
+        for each in (node, *getattr(node, "companions", ())):
+            executor.add_node(each)
         _spin(executor, node, lambda: not length_hint(interrupts))
     except configuration_errors as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        _say(name, str(error))
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
-        # Nothing to do: every trajectory that was forwarded ends at rest.
+        # Nothing to do: every trajectory that was sent ends at rest.
         pass
     except Exception:
         # Told to end while it starts, or within a callback, a node trips over what is gone.
@@ -96,4 +100,8 @@ def _run(
         rclpy.try_shutdown()
         # The interpreter's own end is deaf to it too.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return 0
+    return int(getattr(node, "failed", False))
+
+
+def _say(name: str, words: str) -> None:
+    print(f"{name}: {' '.join(words.split())}", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from dataclasses import Field
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Duration
 from control_msgs.msg import JointTrajectoryControllerState
 from numpy.typing import NDArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -19,6 +19,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ActionChunk, ExecutorStatus, PolicyStatus, SafetyState
 
+from node_kit.messages import SECOND_NS, to_ns, to_time
 from smooth_motion import GripperPlan, MotionError, Plan
 from smooth_motion.check import MAX_KNOTS
 from vla_contract.images import ImageError, decompressed, to_rgb
@@ -31,17 +32,11 @@ from vla_policy_node.core.received_chunk import MAX_ROWS, ReceivedChunk
 from vla_policy_node.core.session import Ended, percentile
 from vla_policy_node.params import LIVE
 
-SECOND_NS = 1_000_000_000
 MAX_JOINTS = 64
 
 
 class MessageError(ValueError):
     """A message cannot be used. The text says what is wrong with it."""
-
-
-def to_ns(stamp: Time | Duration) -> int:
-    """Return a time or a duration in ns."""
-    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
 
 
 def from_field(spec: Field[Any]) -> ParameterDescriptor:
@@ -55,11 +50,6 @@ def from_field(spec: Field[Any]) -> ParameterDescriptor:
         steps = IntegerRange(from_value=meta["low"], to_value=meta["high"], step=1)
         descriptor.integer_range = [steps]
     return descriptor
-
-
-def to_time(time_ns: int) -> Time:
-    """Return ns as a time."""
-    return Time(sec=time_ns // SECOND_NS, nanosec=time_ns % SECOND_NS)
 
 
 def to_duration(duration_ns: int) -> Duration:

@@ -18,17 +18,18 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
+from node_kit.clock import MotionClock
+from node_kit.run import run
 from smooth_motion import MotionError, Plan
-from vla_contract.contract import ImageSource, StateSource
+from vla_contract.contract import ContractError, ImageSource, StateSource
+from vla_contract.robot import RobotConfigError
 from vla_policy_node import convert, qos
 from vla_policy_node.chunk_sources import ChunkSources
-from vla_policy_node.clock import MotionClock
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import assemble, load
 from vla_policy_node.core.outputs import Level, Outputs
 from vla_policy_node.overlap_check import OverlapCheck
 from vla_policy_node.params import ParameterError, Parameters, check, parameter_fields
-from vla_policy_node.run import run
 from vla_policy_node.run_policy import RunPolicyServer
 
 TICK_S = 0.01
@@ -83,14 +84,16 @@ class PolicyNode(Node):
         self._began_ns = time.monotonic_ns()
         self._startup = self.create_timer(STARTUP_CHECK_S, self._check_startup, clock=steady)
         self.create_timer(TICK_S, self._tick, clock=self._motion.timers)
-        self._hold = self.create_timer(HOLD_S, self._on_hold, clock=steady)
+        # Looks for the answer that simulated time waits for.
+        self._hold = self.create_timer(HOLD_S, self._tick, clock=steady)
         self.create_timer(self._settings.status_period_s, self._report, clock=self._motion.timers)
         self.get_logger().info(f"{self._policy_id} is loaded; give an instruction")
 
-    def close(self) -> None:
-        """End the policy's thread."""
+    def destroy_node(self) -> None:
+        """End the policy's thread, and the node."""
         if not self._inference.close(CLOSE_TIMEOUT_S):
             self.get_logger().warn(f"{self._policy_id} does not return; it is left behind")
+        super().destroy_node()
 
     # -- set-up -----------------------------------------------------------------------------------
 
@@ -224,15 +227,11 @@ class PolicyNode(Node):
         if not self._motion.simulated:
             return
         if self._inference.holds(self._motion.elapsed_ns()):
+            self._motion.hold()
             self._hold.reset()
         else:
             self._hold.cancel()
             self._motion.acknowledge()
-
-    def _on_hold(self) -> None:
-        """Look for the answer that simulated time waits for."""
-        self._motion.hold()
-        self._tick()
 
     def _publish(self, outputs: Outputs) -> None:
         # The trajectories first: everything else can wait.
@@ -263,7 +262,8 @@ class PolicyNode(Node):
 
 def main() -> int:
     """Run the node until it is shut down; return 2 if its configuration cannot be used."""
-    return run(PolicyNode)
+    errors = (ContractError, ParameterError, RobotConfigError)
+    return run("vla_policy_node", PolicyNode, errors)
 
 
 if __name__ == "__main__":

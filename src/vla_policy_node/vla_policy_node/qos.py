@@ -29,6 +29,3 @@ HEARD = _profile(10)
 LATCHED = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 INSTRUCTION = _profile(10)
 CHUNK = _profile(10)
-# As rclpy's own subscription of it: a time that came too late is of no use.
-CLOCK = _profile(1, ReliabilityPolicy.BEST_EFFORT)
-ACKNOWLEDGEMENT = _profile(10)

@@ -19,23 +19,12 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMsg
 from trajectory_msgs.msg import JointTrajectoryPoint
 from vla_msgs.msg import TaskState
 
+from node_kit.messages import SECOND_NS, to_ns, to_time
 from vla_sim.core.simulation import Tick
 from vla_sim.core.tolerances import JointTolerance
 from vla_sim.core.trajectory import FloatArray, JointTrajectory, Point
 from vla_sim.core.trajectory_controller import ControllerState, Goal
 from vla_sim.world import CameraModel, ObjectState
-
-SECOND_NS = 1_000_000_000
-
-
-def to_ns(stamp: Time | Duration) -> int:
-    """Return a time or a duration in ns."""
-    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
-
-
-def to_time(time_ns: int) -> Time:
-    """Return ns as a time."""
-    return Time(sec=time_ns // SECOND_NS, nanosec=time_ns % SECOND_NS)
 
 
 def to_trajectory(msg: JointTrajectoryMsg) -> JointTrajectory:

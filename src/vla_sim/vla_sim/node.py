@@ -21,7 +21,9 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
 
-from vla_contract.robot import load_robot
+from node_kit.messages import to_time
+from node_kit.run import run
+from vla_contract.robot import RobotConfigError, load_robot
 from vla_sim import convert, qos
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode
@@ -30,11 +32,10 @@ from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
 from vla_sim.declare import declare
-from vla_sim.params import PHYSICS_RATE_HZ
-from vla_sim.run import run
+from vla_sim.params import PHYSICS_RATE_HZ, ParameterError
 from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
-from vla_sim.world import World
+from vla_sim.world import RenderError, World, WorldError
 
 CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
@@ -79,7 +80,7 @@ class SimulationNode(Node):
         )
         self._age = CommandAge()
         self._max_age_s = parameters.max_command_age_s
-        self.controllers: list[ControllerNode] = []
+        self.companions: list[ControllerNode] = []
         self._camera_due = Divider(parameters.camera_rate_hz)
         self._task_due = Divider(TASK_RATE_HZ)
 
@@ -121,12 +122,12 @@ class SimulationNode(Node):
             self._end_workers()
             raise
 
-    def close(self) -> None:
-        """End the threads and the node."""
+    def destroy_node(self) -> None:
+        """End the threads, the controllers and the node."""
         self._end_workers()
-        for controller in self.controllers:
+        for controller in self.companions:
             controller.destroy_node()
-        self.destroy_node()
+        super().destroy_node()
 
     def _end_workers(self) -> None:
         for worker in reversed(self._workers):
@@ -178,7 +179,7 @@ class SimulationNode(Node):
             take = partial(on_trajectory, info={})
         topic = f"{name}/joint_trajectory"
         self.create_subscription(JointTrajectory, topic, take, qos.TRAJECTORY)
-        self.controllers.append(ControllerNode(name, self.get_namespace(), controller, self._lock))
+        self.companions.append(ControllerNode(name, self.get_namespace(), controller, self._lock))
         return publish
 
     # -- the control thread -----------------------------------------------------------------------
@@ -216,7 +217,7 @@ class SimulationNode(Node):
 
     def _publish_image(self, camera: str, stamp_ns: int, picture: Picture) -> None:
         image, info, model = self._images[camera]
-        header = Header(stamp=convert.to_time(stamp_ns), frame_id=f"{camera}_camera_optical_frame")
+        header = Header(stamp=to_time(stamp_ns), frame_id=f"{camera}_camera_optical_frame")
         image.publish(convert.from_image(header, picture))
         info.publish(convert.from_camera(header, model))
 
@@ -255,7 +256,8 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after a shutdown, 1 after a failure, 2 when the configuration is wrong.
     """
-    return run(SimulationNode, args)
+    errors = (ParameterError, RobotConfigError, WorldError, RenderError)
+    return run("vla_sim", SimulationNode, errors, args)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from std_msgs.msg import Header
 from std_srvs.srv import Empty
 
-from vla_sim import convert, qos
+from node_kit.messages import to_ns, to_time
+from vla_sim import qos
 from vla_sim.core.pace import Lockstep, Pace
 from vla_sim.params import ParameterError, Parameters
 from vla_sim.workers import ControlWorker
@@ -85,10 +86,10 @@ class Timekeeper:
     def announce(self, now_ns: int) -> None:
         """Tell the time."""
         self._told.append(now_ns)
-        self._clock.publish(ClockMsg(clock=convert.to_time(now_ns)))
+        self._clock.publish(ClockMsg(clock=to_time(now_ns)))
 
     def _on_acknowledgement(self, msg: Header) -> None:
-        self.worker.heard(msg.frame_id, convert.to_ns(msg.stamp))
+        self.worker.heard(msg.frame_id, to_ns(msg.stamp))
 
     def _on_graph(self) -> None:
         """Find out whether a node that is waited for has ended, and who else tells the time."""
@@ -113,7 +114,7 @@ class Timekeeper:
     def _on_clock(self, msg: ClockMsg) -> None:
         """Take in a time that was told; the graph alone shows those who have ended for a while."""
         now_s = time.monotonic()
-        if convert.to_ns(msg.clock) in self._told:
+        if to_ns(msg.clock) in self._told:
             return
         topic = self._clock.topic_name
         listed = self._node.get_publishers_info_by_topic(topic)
