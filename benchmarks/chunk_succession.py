@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from vla_policy_node.core.inference import Answer
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
-from vla_policy_node.params import Parameters, parameter_fields
+from vla_policy_node.params import Parameters
 
 ROOT = Path(__file__).parent.parent
 MS = 1_000_000
@@ -213,7 +213,7 @@ def arrival(
 
 
 def main() -> int:
-    ways = next(f for f in parameter_fields() if f.name == "chunks").metadata["choices"]
+    ways = next(f for f in fields(Parameters) if f.name == "chunks").metadata["choices"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--latencies-ms", type=int, nargs="+", default=[0, 100, 200, 300, 500, 700, 1000]

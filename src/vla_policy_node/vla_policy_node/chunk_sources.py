@@ -11,8 +11,8 @@ from rclpy.serialization import deserialize_message
 from vla_msgs.msg import ActionChunk, ExecutorStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
+from node_kit.clock import MotionClock
 from vla_policy_node import convert, qos
-from vla_policy_node.clock import MotionClock
 from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.received_chunk import MAX_ROWS
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import Field
-from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration
 from control_msgs.msg import JointTrajectoryControllerState
 from numpy.typing import NDArray
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -30,26 +27,12 @@ from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.received_chunk import MAX_ROWS, ReceivedChunk
 from vla_policy_node.core.session import Ended, percentile
-from vla_policy_node.params import LIVE
 
 MAX_JOINTS = 64
 
 
 class MessageError(ValueError):
     """A message cannot be used. The text says what is wrong with it."""
-
-
-def from_field(spec: Field[Any]) -> ParameterDescriptor:
-    """Return the descriptor of a parameter."""
-    meta = spec.metadata
-    descriptor = ParameterDescriptor(description=meta["doc"], read_only=spec.name not in LIVE)
-    if isinstance(spec.default, float):
-        bounds = FloatingPointRange(from_value=meta["low"], to_value=meta["high"])
-        descriptor.floating_point_range = [bounds]
-    elif isinstance(spec.default, int):
-        steps = IntegerRange(from_value=meta["low"], to_value=meta["high"], step=1)
-        descriptor.integer_range = [steps]
-    return descriptor
 
 
 def to_duration(duration_ns: int) -> Duration:

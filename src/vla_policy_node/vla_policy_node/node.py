@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,8 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
 
 from node_kit.clock import MotionClock
+from node_kit.declare import declare
+from node_kit.parameters import ParameterError, check
 from node_kit.run import run
 from smooth_motion import MotionError, Plan
 from vla_contract.contract import ContractError, ImageSource, StateSource
@@ -29,7 +32,7 @@ from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import assemble, load
 from vla_policy_node.core.outputs import Level, Outputs
 from vla_policy_node.overlap_check import OverlapCheck
-from vla_policy_node.params import ParameterError, Parameters, check, parameter_fields
+from vla_policy_node.params import Parameters
 from vla_policy_node.run_policy import RunPolicyServer
 
 TICK_S = 0.01
@@ -51,7 +54,7 @@ class PolicyNode(Node):
             ContractError: The contract cannot be used.
         """
         super().__init__("vla_policy_node")
-        self._settings = self._declare()
+        self._settings = declare(self, Parameters)
         loaded = load(self._settings)
         self._contract = loaded.contract
         self._arm_joints = loaded.robot.limits.joint_names
@@ -96,16 +99,6 @@ class PolicyNode(Node):
         super().destroy_node()
 
     # -- set-up -----------------------------------------------------------------------------------
-
-    def _declare(self) -> Parameters:
-        return check(
-            {
-                spec.name: self.declare_parameter(
-                    spec.name, spec.default, convert.from_field(spec)
-                ).value
-                for spec in parameter_fields()
-            }
-        )
 
     def _publish_to(self) -> None:
         trajectory, depth = JointTrajectory, qos.TRAJECTORY
@@ -206,10 +199,11 @@ class PolicyNode(Node):
         self._runner.instruct(msg.data, self._motion.elapsed_ns())
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
-        values = {spec.name: self.get_parameter(spec.name).value for spec in parameter_fields()}
+        values = {spec.name: self.get_parameter(spec.name).value for spec in fields(Parameters)}
         changed = {change.name: change.value for change in changes if change.name in values}
         try:
-            self._executor.raw = check({**values, **changed}).planner == "raw"
+            changed_to = check(Parameters, {**values, **changed})
+            self._executor.raw = changed_to.planner == "raw"
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

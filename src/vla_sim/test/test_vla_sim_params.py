@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from vla_sim.params import ParameterError, check, renew
+from node_kit.parameters import ParameterError, check
+from node_kit.tables import renew
+from vla_sim.params import TABLES, Parameters
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_a_robot_file_is_enough():
-    assert check({"robot_file": "robot.yaml"}).controller_rate_hz == 100
+    assert check(Parameters, {"robot_file": "robot.yaml"}).controller_rate_hz == 100
 
 
 def test_the_robot_file_is_required():
-    with pytest.raises(ParameterError, match=r"robot_file: is not set; give a path"):
-        check({})
+    with pytest.raises(ParameterError, match=r"robot_file: is not set; give one with"):
+        check(Parameters, {})
 
 
 @pytest.mark.parametrize(
@@ -33,9 +35,10 @@ def test_the_robot_file_is_required():
 )
 def test_a_wrong_value_is_named_with_its_remedy(name, value, problem):
     with pytest.raises(ParameterError, match=f"parameter {name}: .*{problem}"):
-        check({"robot_file": "robot.yaml", name: value})
+        check(Parameters, {"robot_file": "robot.yaml", name: value})
 
 
 def test_the_readme_shows_these_parameters():
     text = README.read_text(encoding="utf-8")
-    assert renew(text) == text
+    assert renew(text, TABLES) == text
+    assert "<!-- table: parameters -->\n|" in text

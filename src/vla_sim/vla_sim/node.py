@@ -21,7 +21,9 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
 
+from node_kit.declare import declare
 from node_kit.messages import to_time
+from node_kit.parameters import ParameterError
 from node_kit.run import run
 from vla_contract.robot import RobotConfigError, load_robot
 from vla_sim import convert, qos
@@ -31,8 +33,7 @@ from vla_sim.core.command_age import CommandAge
 from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
-from vla_sim.declare import declare
-from vla_sim.params import PHYSICS_RATE_HZ, ParameterError
+from vla_sim.params import PHYSICS_RATE_HZ, Parameters
 from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
 from vla_sim.world import RenderError, World, WorldError
@@ -61,7 +62,7 @@ class SimulationNode(Node):
         self._workers: list[ControlWorker | CameraWorker] = []
         self._warned_ns: dict[str, int] = {}
         self._now_ns = START_NS
-        parameters = declare(self)
+        parameters = declare(self, Parameters)
         robot = load_robot(parameters.robot_file)
         self._frame = robot.base_frame
         self._seed = parameters.seed

@@ -15,9 +15,10 @@ from std_msgs.msg import Header
 from std_srvs.srv import Empty
 
 from node_kit.messages import to_ns, to_time
+from node_kit.parameters import ParameterError
 from vla_sim import qos
 from vla_sim.core.pace import Lockstep, Pace
-from vla_sim.params import ParameterError, Parameters
+from vla_sim.params import Parameters
 from vla_sim.workers import ControlWorker
 
 # How far time may run ahead of a node that lives in it: two of its cycles.
