@@ -74,7 +74,8 @@ def check(kind: type[Parameters], values: Mapping[str, Any]) -> Parameters:
 
 
 def _problem(item: Field[Any], value: Any) -> str:
-    meta, wanted = item.metadata, type(item.default)
+    meta = item.metadata
+    wanted: Any = type(item.default)
     if type(value) is not wanted:
         return f"is {value!r}; write a value of type {wanted.__name__}"
     if meta["required"] and not value:
