@@ -308,9 +308,10 @@ class Account:
         if stamp_ns < path.plan.start_ns:
             # A plan is the same as the one before it until after it was sent.
             before = (each for each in reversed(self._past) if stamp_ns >= each.plan.start_ns)
-            path = next(before, None)
-            if path is None:
+            earlier = next(before, None)
+            if earlier is None:
                 return None, None
+            path = earlier
         return path.compare(stamp_ns, position)
 
     def _path_of(self, plan: Plan) -> _Path:

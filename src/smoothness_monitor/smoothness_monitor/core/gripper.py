@@ -12,6 +12,7 @@ import math
 from collections import deque
 
 import numpy as np
+import numpy.typing as npt
 
 from smooth_motion import GripperLimits, GripperPlan, MotionError
 from smooth_motion.acknowledge import DISTINCT_NS, IDENTITY_TOLERANCE_NS
@@ -90,11 +91,13 @@ class GripperAccount:
         else:
             self.running = plan
             ran = next((i for i, each in enumerate(self._under_way) if each is plan), -1)
+        running = self.running
+        assert running is not None
         # What it is heard not to follow where that leaves the older one was lost.
         self._under_way = [
             each
             for each in self._under_way[ran + 1 :]
-            if message.stamp_ns <= parts_ns(each, self.running)
+            if message.stamp_ns <= parts_ns(each, running)
         ]
 
     @property
@@ -285,5 +288,8 @@ def fault_of(
     return ""
 
 
-def _at(plan: GripperPlan, times: np.ndarray) -> np.ndarray:
-    return np.interp(times - plan.start_ns, plan.times_ns, plan.positions)
+def _at(plan: GripperPlan, times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = np.interp(
+        times - plan.start_ns, plan.times_ns, plan.positions
+    )
+    return found

@@ -183,8 +183,8 @@ class Detectors:
         )
         self.by_name: Mapping[str, Detector] = {item.name: item for item in every}
         if len(self.by_name) < len(every):
-            names = [item.name for item in every]
-            twice = next(name for name in names if names.count(name) > 1)
+            called = [item.name for item in every]
+            twice = next(name for name in called if called.count(name) > 1)
             raise ValueError(f"two detectors are called {twice}; give one another name")
         # Whether messages that are right would still change something: the words of the last ones
         # must be taken back, or the count of them goes on.
