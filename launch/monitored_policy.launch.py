@@ -24,9 +24,10 @@ CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
 ARGUMENTS = [
     DeclareLaunchArgument(
         "contract_file",
-        default_value=PathJoinSubstitution(
-            [CONFIG, "policies", [LaunchConfiguration("robot"), "_color_pick.yaml"]]
-        ),
+        default_value=[
+            PathJoinSubstitution([CONFIG, "policies", LaunchConfiguration("robot")]),
+            "_color_pick.yaml",
+        ],
         description="Which policy runs and which topics feed its features. Empty: none runs.",
     ),
     DeclareLaunchArgument(

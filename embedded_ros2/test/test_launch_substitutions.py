@@ -117,9 +117,11 @@ def test_a_script_of_this_interpreter_is_found_though_it_is_not_on_the_path(
     assert FindExecutable(name="some-script").perform(context) == str(script)
 
 
-def test_paths_are_joined_and_parts_may_be_lists(context) -> None:
-    path = PathJoinSubstitution(["/a", [LaunchConfiguration("name"), ".yaml"]])
-    assert path.perform(context) == "/a/arm.yaml"
+def test_paths_are_joined_and_a_part_that_is_a_list_is_refused_as_by_jazzy(context) -> None:
+    path = PathJoinSubstitution(["/a", LaunchConfiguration("name"), "arm.yaml"])
+    assert path.perform(context) == "/a/arm/arm.yaml"
+    with pytest.raises(TypeError):
+        PathJoinSubstitution(["/a", [LaunchConfiguration("name"), ".yaml"]])
 
 
 def test_files_and_environment_are_read(context, tmp_path, monkeypatch) -> None:

@@ -21,9 +21,10 @@ SHARE = FindPackageShare("vla_bringup")
 FOLDER = PathJoinSubstitution([SHARE, "config", "robots", LaunchConfiguration("robot")])
 DESCRIPTION_FILE = DeclareLaunchArgument(
     "description_file",
-    default_value=PathJoinSubstitution(
-        [SHARE, "urdf", [LaunchConfiguration("robot"), ".urdf.xacro"]]
-    ),
+    default_value=[
+        PathJoinSubstitution([SHARE, "urdf", LaunchConfiguration("robot")]),
+        ".urdf.xacro",
+    ],
     description="xacro of the arm; it takes robot_file and hardware.",
 )
 

@@ -203,22 +203,21 @@ class Command(Substitution):
 class PathJoinSubstitution(Substitution):
     """A path put together from parts."""
 
-    def __init__(self, substitutions: Iterable[SomeSubstitutionsType]) -> None:
-        if isinstance(substitutions, (str, Substitution)):
-            substitutions = [substitutions]
-        # Each part is text, a substitution, or a list of both that forms one component.
-        self.__parts = [normalize_to_list_of_substitutions(part) for part in substitutions]
+    def __init__(self, substitutions: SomeSubstitutionsType) -> None:
+        # Each part is text or a substitution. Later than Jazzy a part may be a list of both; a
+        # launch file that needs this would not be one for Jazzy.
+        self.__parts = normalize_to_list_of_substitutions(substitutions)
 
     @property
-    def substitutions(self) -> list[list[Substitution]]:
+    def substitutions(self) -> list[Substitution]:
         """The parts."""
         return self.__parts
 
     def describe(self) -> str:
-        return f"PathJoin('{' + '.join(describe(part) for part in self.__parts)}')"
+        return f"PathJoin('{' + '.join(part.describe() for part in self.__parts)}')"
 
     def perform(self, context: LaunchContext) -> str:
-        return os.path.join(*(perform_substitutions(context, part) for part in self.__parts))
+        return os.path.join(*(part.perform(context) for part in self.__parts))
 
 
 class PythonExpression(Substitution):
