@@ -139,7 +139,7 @@ endif
 lint: setup $(VENV)/.tools
 	$(BIN)/ruff check src embedded_ros2 launch benchmarks verification conftest.py
 	$(BIN)/mypy
-	cd embedded_ros2 && $(abspath $(BIN))/mypy embedded_ros2
+	cd embedded_ros2 && "$(abspath $(BIN))/mypy" embedded_ros2
 
 setup: $(VENV)/.installed
 
@@ -159,9 +159,16 @@ else
 make-environment: $(ENVIRONMENT)
 	@:
 
+# What is in an environment names its place in full: in a checkout that was moved it is nowhere, and in a copy it is
+# the first one's. Such an environment is made anew.
+HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
+MOVED := $(shell place=$$(cat $(HELD)/.place 2>/dev/null) && test "$$place" != "$$(pwd -P)" && rm -rf $(HELD) && echo "$$place")
+$(if $(MOVED),$(info $(HELD) is made anew: it was made in $(MOVED)))
+
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	pwd -P >$(@D)/.place
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt setuptools wheel hatchling
 	touch $@
@@ -189,6 +196,7 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 
 $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_policies/% src/smolvla/%,$(SOURCES))
 	test -x $(POLICY_VENV)/bin/pip || $(PYTHON) -m venv $(POLICY_VENV)
+	pwd -P >$(@D)/.place
 	rm -rf $(POLICY_VENV)/source
 	mkdir $(POLICY_VENV)/source
 	cp -R src/strict_yaml src/vla_policies src/smolvla $(POLICY_VENV)/source  # others read src meanwhile: no build in it
@@ -213,7 +221,7 @@ $(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
 # What could not be installed is no error here and leaves no .installed behind: it is tried again the next time.
 .venv-%/.installed: constraints-%.txt $(SOURCES)
 	@if test -z "$(PYTHON_THERE)"; then echo "NOT TESTED: the libraries of $*, for want of a Python 3.10"; exit; fi; \
-	sh src/vla_bringup/test/install_with.sh "$(PYTHON_THERE)" $(@D) $< && touch $@ || { test $$? = 75 && \
+	sh src/vla_bringup/test/install_with.sh "$(PYTHON_THERE)" $(@D) $< && pwd -P >$(@D)/.place && touch $@ || { test $$? = 75 && \
 		echo "NOT TESTED: the libraries of $*, which could not be installed"; }
 endif
 
