@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A detector of another package: written as the README says, it is asked and it stops the arm."""
+"""A detector of another package: written as the how-to says, it is asked and it stops the arm."""
 
 import importlib
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from smoothness_monitor.core.detectors import Detector
+from smoothness_monitor.core.detectors.base import Cycle
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import State
 from smoothness_monitor.params import ConfigError
@@ -153,6 +156,24 @@ def test_an_installed_package_offers_its_detector_by_an_entry_point(install, rob
     assert detector.name == "fence"
     assert detector.joints == robot.limits.joint_names
     assert "fence" in Monitor(robot, config, (detector,)).detectors.by_name
+
+
+def test_the_how_tos_detector_stops_an_arm_that_is_too_far_out(install, bench):
+    """What the page says to type is what is tried, its entry point too."""
+    page = Path(__file__).parents[3] / "docs/how-to/add_a_detector.md"
+    text = page.read_text(encoding="utf-8")
+    source, setup = re.findall(r"```python\n# \S+\.py\n(.*?)```", text, re.S)
+    assert f'entry_points={{"{GROUP}": ["too_far_out = my_package:make"]}}' in setup
+    install(source)
+    (detector,) = load_detectors(bench.robot, bench.config)
+    reference = np.zeros(len(bench.robot.limits.joint_names))
+    seen = Cycle(0, 0, reference, reference, reference, None, np.zeros((3, reference.size)))
+    assert detector.on_cycle(seen) == ""
+    for out in (-1.1, np.nan):
+        far = reference.copy()
+        far[0] = out
+        assert detector.on_cycle(seen._replace(position=far)) == "it is out"
+        assert detector.present == "it is out"
 
 
 @pytest.mark.parametrize(

@@ -284,11 +284,12 @@ def test_an_entry_point_that_names_no_factory_says_what_to_write(register, value
         load_policy("wrong", {})
 
 
-def test_the_readmes_policy_is_found_and_answers_once_its_package_is_installed(tmp_path):
+def test_the_how_tos_policy_is_found_and_answers_once_its_package_is_installed(tmp_path):
     pytest.importorskip("pip", reason="pip is not installed")
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    how_to = Path(__file__).parents[3] / "docs/how-to/your_policy.md"
+    text = how_to.read_text(encoding="utf-8")
     source, place = tmp_path / "source", tmp_path / "place"
-    for name, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", readme, re.DOTALL):
+    for name, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", text, re.DOTALL):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(code)
     (source / "my_package/__init__.py").touch()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people read leads somewhere: every link, every anchor, every path of the tree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[3]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+# A path from the top of the tree, as prose and comments name it.
+PATH = re.compile(r"`((?:docs|src|config|launch|benchmarks|embedded_ros2)/[\w./-]+)[`:#]")
+
+
+def documents() -> list[Path]:
+    """Return every page that git knows or, without git, every page outside of what is made."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode == 0 and listed.stdout:
+        found = [TOP / line for line in listed.stdout.splitlines()]
+        return [path for path in found if path.exists()]
+    made = {".venv", ".venv-policy", ".venv-noble", ".venv-jammy", "build", "install", "out"}
+    return [p for p in TOP.rglob("*.md") if not made & set(p.relative_to(TOP).parts)]
+
+
+PAGES = documents()
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link may lead to in a page: its headings, as GitHub names them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ +(.*?) *$", text, re.M):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_every_link_leads_to_a_file_and_a_heading_of_the_tree(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    for link in LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert target.is_relative_to(TOP), f"{link} leads out of the tree"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_every_path_that_a_page_names_is_there(page):
+    if page.name == "CHANGELOG.md":  # tells of paths that were
+        return
+    for path in PATH.findall(page.read_text(encoding="utf-8")):
+        assert (TOP / path.rstrip(".")).exists(), f"{path} is named and is not there"
+
+
+def test_the_page_of_topics_is_that_of_the_running_nodes(tmp_path):
+    page = TOP / "docs" / "reference" / "topics.md"
+    renewed = Path(shutil.copy(page, tmp_path))
+    script = Path(__file__).with_name("graph_tables.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(renewed)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = f"python {script.relative_to(TOP)} {page.relative_to(TOP)} renews it"
+    assert renewed.read_text(encoding="utf-8") == page.read_text(encoding="utf-8"), said
