@@ -22,7 +22,6 @@ from node_kit.tables import renew_files, rows
 TOP = Path(__file__).resolve().parents[3]
 ROBOT = TOP / "config" / "robots" / "so101"
 CONTRACT = TOP / "config" / "policies" / "so101_color_pick.yaml"
-FAULTS = TOP / "config" / "faults" / "example.yaml"
 # Only in a namespace can a relative name be told from an absolute one.
 NAMESPACE = "/somewhere"
 # What rclpy gives to every node.

@@ -14,7 +14,8 @@ import pytest
 TOP = Path(__file__).resolve().parents[3]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 # A path from the top of the tree, as prose and comments name it.
-PATH = re.compile(r"`((?:docs|src|config|launch|benchmarks|embedded_ros2)/[\w./-]+)[`:#]")
+TOPS = "docs|src|config|launch|benchmarks|verification|embedded_ros2"
+PATH = re.compile(rf"`((?:{TOPS})/[\w./-]+)[`:#]")
 
 
 def documents() -> list[Path]:

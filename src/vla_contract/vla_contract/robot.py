@@ -124,7 +124,7 @@ def moved_to(path: str | Path, name: str) -> str:
     """Say where a robot's file is, for a path from before each robot had its folder.
 
     Args:
-        path: Such as ``config/monitor/so101.yaml``.
+        path: Such as ``config/robots/so101/monitor.yaml``.
         name: What it is called now, such as ``monitor.yaml``.
 
     Returns:

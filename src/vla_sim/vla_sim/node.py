@@ -36,9 +36,8 @@ from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
 from vla_sim.params import PHYSICS_RATE_HZ, Parameters
 from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
-from vla_sim.world import RenderError, World, WorldError
+from vla_sim.world import CAMERAS, RenderError, World, WorldError
 
-CAMERAS = ("front", "wrist")
 TASK_RATE_HZ = 10.0
 WARNING_PERIOD_NS = 5_000_000_000
 # Simulated time begins here: far enough from zero, which means "no time yet" to many a node and
