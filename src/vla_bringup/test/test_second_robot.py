@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from smooth_motion import CheckConfig, Plan
+from smooth_motion import CheckConfig, Chunk, Plan
 from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import gate
@@ -20,7 +20,7 @@ from smoothness_monitor.params import load_config
 from vla_contract.contract import load_contract
 from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import load_robot
-from vla_policy_node.core.planner import ControllerReport, Planner, Targets
+from vla_policy_node.core.planner import ControllerReport, Planner
 
 SO101 = Path(__file__).resolve().parents[3] / "config" / "robots" / "so101"
 JOINTS = tuple(f"axis_{number}" for number in range(1, 8))
@@ -117,7 +117,8 @@ def test_its_chunks_become_plans_that_the_gate_forwards(robot):
     planner.observe_arm(at(HOME, start_ns), NOW, NOW)
     planner.observe_gripper(at([0.1], start_ns), NOW)
     rows = np.linspace(0.0, 0.5, 60)
-    chunk = Targets(NOW, 33 * MS, HOME + rows[:, None], 0.1 + rows)
+    targets = np.column_stack([HOME + rows[:, None], 0.1 + rows])
+    chunk = Chunk((*JOINTS, "finger"), NOW, 33 * MS, targets)
     motion = planner.plan(chunk, NOW)
     jerk = np.abs(motion.arm.segment_jerk()).max()
     assert 20.0 < jerk <= 40.0, "its own limit, and not that of another robot"
