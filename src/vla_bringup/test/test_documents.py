@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from vla_contract.contract import load_contract
+from vla_contract.robot import load_robot
+
 TOP = Path(__file__).resolve().parents[3]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 # A path from the top of the tree, as prose and comments name it.
@@ -80,3 +83,23 @@ def test_the_page_of_topics_is_that_of_the_running_nodes(tmp_path):
     assert done.returncode == 0, done.stderr
     said = f"python {script.relative_to(TOP)} {page.relative_to(TOP)} renews it"
     assert renewed.read_text(encoding="utf-8") == page.read_text(encoding="utf-8"), said
+
+
+def yaml_of(page: str, folder: Path) -> Path:
+    """Return a file with the first block of YAML on a page."""
+    text = (TOP / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    path = folder / f"{page}.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", text, re.S).group(1), encoding="utf-8")
+    return path
+
+
+def test_the_robot_file_of_the_how_to_can_be_used(tmp_path):
+    robot = load_robot(yaml_of("your_robot.md", tmp_path))
+    assert (robot.name, robot.limits.joint_names) == ("seven", ("axis_1", "axis_2"))
+
+
+def test_the_contract_of_the_how_to_fits_the_so101(tmp_path):
+    robot = load_robot(TOP / "config" / "robots" / "so101" / "robot.yaml")
+    path = yaml_of("your_policy.md", tmp_path)
+    contract = load_contract(path, robot.limits.joint_names, robot.gripper.joint)
+    assert contract.policy_name == "hold"
