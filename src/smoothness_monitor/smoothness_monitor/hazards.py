@@ -180,8 +180,13 @@ HAZARDS: tuple[Hazard, ...] = (
         "H9",
         "The controller is inactive, dead or out of reach.",
         "`controller_inactive`, `stale_controller_state`; the brake is sent all the same. It "
-        "cannot be verified, so the ladder goes on: deactivation, the driver's hold, FAULT.",
+        "cannot be verified, so the ladder goes on: deactivation, the driver's hold, FAULT. While "
+        "it is silent, what was sent has ended and joint_states do not move, plans wait instead.",
         (
+            "test_a_controller_that_falls_silent_at_rest_makes_plans_wait_and_stops_nothing",
+            "test_a_robot_that_falls_silent_altogether_at_rest_makes_plans_wait",
+            "test_joints_that_move_while_the_controller_is_silent_are_stopped",
+            "test_a_controller_that_falls_silent_with_a_plan_under_way_stops_the_arm",
             "test_a_silent_controller_trips_and_the_brake_is_sent_all_the_same",
             "test_a_controller_that_becomes_inactive_trips_at_once",
             "test_startup_waits_for_an_inactive_controller_and_names_it",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host that does not keep up: while nothing moves, plans wait; in motion it stops the arm."""
 
+import numpy as np
 import pytest
 
 from smoothness_monitor.core.types import Rung, State
@@ -175,3 +176,56 @@ def test_what_begins_to_move_while_joint_states_are_silent_is_stopped(bench):
     assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
     bench.plant.receive(bench.plan(), bench.now_ns)
     assert bench.run_until(lambda: bench.first_cause != "", 2.0)
+
+
+def test_a_controller_that_falls_silent_at_rest_makes_plans_wait_and_stops_nothing(bench):
+    """H9. A busy host holds it back too: a latch would send a person to an arm that stands."""
+    bench.get_ready()
+    bench.on_controller_message = lambda message: None
+    assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
+    bench.run(3.0)
+    assert bench.state is State.READY, bench.log
+    assert bench.monitor.snapshot().causes == ()
+    assert not bench.monitor.permit
+    assert any(why.startswith("stale_controller_state: ") for why in bench.monitor.waiting_for())
+    bench.give(bench.plan())
+    assert bench.sent == []
+    bench.on_controller_message = lambda message: message
+    assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.monitor.waiting_for()
+    bench.get_moving()
+    bench.run(1.0)
+    assert bench.state is State.READY, bench.log
+
+
+def test_a_robot_that_falls_silent_altogether_at_rest_makes_plans_wait(bench):
+    """H8, H9. As when its process is held up."""
+    bench.get_ready()
+    bench.on_controller_message = bench.on_joints_message = lambda message: None
+    assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
+    bench.run(3.0)
+    assert bench.state is State.READY, bench.log
+    assert not bench.monitor.permit
+    bench.on_controller_message = bench.on_joints_message = lambda message: message
+    assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.monitor.waiting_for()
+
+
+def test_joints_that_move_while_the_controller_is_silent_are_stopped(bench):
+    """H9. They are all that is seen of the arm then."""
+    bench.get_ready()
+    bench.on_controller_message = lambda message: None
+    assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
+    bench.run(0.5)
+    at_ns = bench.now_ns
+    bench.measured_offset = lambda t, p: p + np.array([0.15, 0, 0, 0, 0]) * (t - at_ns) * 1e-9
+    assert bench.run_until(lambda: bench.first_cause != "", 2.0)
+    assert bench.first_cause == "stale_controller_state", bench.log
+
+
+def test_a_controller_that_falls_silent_with_a_plan_under_way_stops_the_arm(bench):
+    """H9. What was forwarded may run: it cannot be heard to have ended."""
+    bench.get_ready()
+    bench.give(bench.plan())
+    assert len(bench.sent) == 1
+    bench.on_controller_message = lambda message: None
+    assert bench.run_until(lambda: bench.first_cause != "", 2.0)
+    assert bench.first_cause == "stale_controller_state", bench.log

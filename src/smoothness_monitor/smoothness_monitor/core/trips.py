@@ -114,7 +114,7 @@ class Trips(Readout):
             detector = self.detectors.by_name[name]
             if self.state is State.STARTUP or not detector.trips:
                 continue
-            if detector.waits_at_rest and self._nothing_moves:
+            if detector.waits_at_rest and self._nothing_moves and not self._seen_moving:
                 self._wait_for(name, detail)
             else:
                 self._trip(name, detail, now)

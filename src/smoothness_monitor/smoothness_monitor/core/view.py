@@ -45,6 +45,16 @@ class View(MonitorParts):
             and self.gripper.rests
         )
 
+    @property
+    def _seen_moving(self) -> bool:
+        """Whether the joints move although the controller, silent, was last heard at rest."""
+        own_ns = self._clock.now_ns
+        return (
+            not (self._controller.age_s(own_ns) <= self.config.controller_state_stale_s)
+            and self._joints.age_s(own_ns) <= self.config.joint_states_stale_s
+            and not self._standstill.stands
+        )
+
     def _sight(self, now: Now) -> Sight:
         own_ns = self._clock.now_ns
         fresh = self._joints.age_s(own_ns) <= self.config.joint_states_stale_s

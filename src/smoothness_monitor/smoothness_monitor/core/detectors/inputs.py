@@ -254,8 +254,15 @@ class StaleControllerState(Stale):
 
     name = "stale_controller_state"
     watches = "controller_state"
-    trips_when = "no new message for controller_state_stale_s"
-    doc = "The controller is inactive, dead or out of reach. The brake is sent all the same."
+    trips_when = (
+        "no new message for controller_state_stale_s; at rest plans wait instead, unless "
+        "joint_states move"
+    )
+    doc = (
+        "The controller is inactive, dead or out of reach, or a host does not keep up. The brake "
+        "is sent all the same."
+    )
+    waits_at_rest = True
 
     def _age_s(self, ages: Ages) -> float:
         return ages.controller_state_s
