@@ -133,6 +133,7 @@ class World:
 
     Attributes:
         deliver: Whether a plan reaches the controller.
+        deliver_gripper: Whether what comes with it reaches the gripper's controller.
         monitor: What the monitor reports; None when it is silent.
         rejected: How many plans it says it rejected, and why the newest.
         lag_ns: How far the controller's time lies behind the clock.
@@ -148,6 +149,7 @@ class World:
     set_ns: int = 0
     now_ns: int = START_NS
     deliver: Callable[[Plan], bool] = lambda plan: True
+    deliver_gripper: bool = True
     monitor: MonitorState | None = MonitorState.READY
     rejected: tuple[int, str] = (0, "")
     cameras: bool = True
@@ -180,7 +182,7 @@ class World:
             if isinstance(outputs.arm, Plan) and self.deliver(outputs.arm):
                 self.running = outputs.arm
                 plan = outputs.gripper
-                if plan is not None:
+                if plan is not None and self.deliver_gripper:
                     self.gripper_running = (plan.start_ns, plan.times_ns, plan.positions)
         cycle = ros - self.lag_ns
         sample = self.running.sample(cycle)

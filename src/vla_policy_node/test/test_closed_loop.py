@@ -145,6 +145,50 @@ def test_a_lost_plan_is_rebased_on_what_the_controller_runs(make_world):
     assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
 
 
+def test_a_plan_lost_between_monitor_and_controller_is_no_end_of_the_run(make_world):
+    # The node hears it on the controller's topic, and yet the controller never runs it.
+    world = make_world(latency_ms=30)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    lost = []
+
+    def lose(plan):
+        world.conductor.heard(plan, world.now_ns)
+        lost.append(plan)
+        return False
+
+    world.deliver = lose
+    while not lost:
+        world.tick()
+    world.deliver = lambda plan: True
+    count = len(world.plans)
+    world.run(4.0)
+    assert len(lost) == 1
+    assert len(world.plans) > count + 5
+    assert not world.ended
+    assert any("did not take the plan" in line for line in world.log)
+    assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
+
+
+def test_a_lost_gripper_trajectory_is_made_up_for_by_the_next(make_world):
+    world = make_world(latency_ms=30)
+    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.run(1.0)
+    world.deliver_gripper = False
+    count = len(world.plans)
+    while len(world.plans) == count:
+        world.tick()
+    world.run(0.1)
+    before = world.gripper_running
+    world.deliver_gripper = True
+    world.run(3.0)
+    assert len(world.plans) > count + 5
+    assert world.gripper_running is not before
+    assert not world.ended
+    rate = np.abs(np.diff(np.array(world.gripper_commands))) / 0.01
+    assert rate.max() <= 2.5 * (1 + 1e-9)
+
+
 def test_plans_that_are_never_taken_end_the_run(make_world):
     world = make_world(latency_ms=0, max_failures=3)
     world.deliver = lambda plan: False
