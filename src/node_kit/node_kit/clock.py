@@ -28,6 +28,21 @@ _READINGS = 3
 _HOLD_NS = 200_000_000
 
 
+def spare_from_impossible_times(node: Node) -> None:
+    """Keep a node's clock from messages on `/clock` that rclpy raises on, which end the node."""
+    for subscription in node.subscriptions:
+        if subscription.topic_name == "/clock":
+            subscription.callback = _only_times(subscription.callback)
+
+
+def _only_times(callback: Callable[[ClockMsg], None]) -> Callable[[ClockMsg], None]:
+    def on_clock(msg: ClockMsg) -> None:
+        if msg.clock.sec >= 0:
+            callback(msg)
+
+    return on_clock
+
+
 class MotionClock:
     """Tells the time, and tells a simulation how far this node is.
 
@@ -55,6 +70,7 @@ class MotionClock:
         self._ready = False
         self.topic = ""
         if self.simulated:
+            spare_from_impossible_times(node)
             self._acknowledgement = node.create_publisher(
                 Header, "clock_acknowledgement", QoSProfile(depth=10)
             )

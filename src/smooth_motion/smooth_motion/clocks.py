@@ -118,6 +118,8 @@ class SimulatedTime:
         Returns:
             What is wrong with it in words, empty when nothing is.
         """
+        if ros_ns < 0:
+            return f"a message on /clock tells {ros_ns * 1e-9:.3f} s, which is no time"
         if self._goes_on(ros_ns, host_ns):
             self._believed_ns, self._host_ns, self._count = ros_ns, host_ns, 0
             return ""

@@ -104,3 +104,10 @@ def test_a_fast_simulation_or_one_that_was_not_heard_for_a_while_is_believed(
     now_ns = 1000 * S + (40 + simulated_ms) * MS
     assert simulation.look(now_ns, (40 + host_ms) * MS) == now_ns
     assert simulation.hear(now_ns, (40 + host_ms) * MS) == ""
+
+
+def test_a_negative_simulated_time_is_never_believed_however_often_it_is_told(simulation):
+    now_ns = 1000 * S + 40 * MS
+    for count in range(10):
+        assert "is no time" in simulation.hear(-5 * S + count * 10 * MS, 50 * MS)
+        assert simulation.look(now_ns, 50 * MS) == now_ns
