@@ -148,12 +148,12 @@ def test_a_lost_plan_is_rebased_on_what_the_controller_runs(make_world):
 def test_a_plan_lost_between_monitor_and_controller_is_no_end_of_the_run(make_world):
     # The node hears it on the controller's topic, and yet the controller never runs it.
     world = make_world(latency_ms=30)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     lost = []
 
     def lose(plan):
-        world.conductor.heard(plan, world.now_ns)
+        world.executor.heard(plan, world.now_ns)
         lost.append(plan)
         return False
 
@@ -172,7 +172,7 @@ def test_a_plan_lost_between_monitor_and_controller_is_no_end_of_the_run(make_wo
 
 def test_a_lost_gripper_trajectory_is_made_up_for_by_the_next(make_world):
     world = make_world(latency_ms=30)
-    world.conductor.begin("anything", 60.0, world.now_ns)
+    world.runner.begin("anything", 60.0, world.now_ns)
     world.run(1.0)
     world.deliver_gripper = False
     count = len(world.plans)
