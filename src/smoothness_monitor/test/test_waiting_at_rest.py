@@ -198,7 +198,7 @@ def test_a_controller_that_falls_silent_at_rest_makes_plans_wait_and_stops_nothi
 
 
 def test_a_robot_that_falls_silent_altogether_at_rest_makes_plans_wait(bench):
-    """H8, H9. As when its process is held up."""
+    """H9. As when its process is held up."""
     bench.get_ready()
     bench.on_controller_message = bench.on_joints_message = lambda message: None
     assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
