@@ -17,6 +17,14 @@ from rclpy.node import Node
 from node_kit.output import never_waiting
 
 
+def _refused_by_ros(error: Exception, node: Node | None) -> bool:
+    """Return whether ROS did not let a node begin, for an impossible ROS_DOMAIN_ID above all.
+
+    DDS finds out when the first node is made. The error's class is in no public module of rclpy.
+    """
+    return node is None and any(kind.__name__ == "RCLError" for kind in type(error).__mro__)
+
+
 def _spin(executor: SingleThreadedExecutor, node: Node, told_to_end: Callable[[], bool]) -> None:
     """Run callbacks until the end; a node that has `survive` gets what escapes from one.
 
@@ -89,10 +97,13 @@ def _run(
     except (KeyboardInterrupt, ExternalShutdownException):
         # Nothing to do: every trajectory that was sent ends at rest.
         pass
-    except Exception:
+    except Exception as error:
         # Told to end while it starts, or within a callback, a node trips over what is gone.
         if rclpy.ok() and length_hint(interrupts):
-            raise
+            if not _refused_by_ros(error, node):
+                raise
+            _say(name, f"ROS cannot be started: {error}")
+            return 2
     finally:
         list(interrupts)
         if node is not None:

@@ -441,6 +441,17 @@ def test_a_time_limit_ends_the_run(make_world):
     assert world.ended[0].duration_s == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_run_that_was_begun_before_simulated_time_lasts_as_long_as_any(make_world):
+    world = make_world()
+    world.runner.begin("anything", 1.0, 0)  # as the clock says before its first message
+    world.run(0.5)
+    assert world.ended == []
+    assert len(world.plans) > 0
+    world.run(0.6)
+    assert world.ended[0].termination is Termination.TIMED_OUT
+    assert world.ended[0].duration_s == pytest.approx(1.0, abs=0.02)
+
+
 def test_a_policy_that_is_done_ends_the_run(make_world, noise_policy):
     class Done(noise_policy):
         def infer(self, observation):

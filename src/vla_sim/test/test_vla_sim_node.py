@@ -408,13 +408,14 @@ def test_bad_input_ends_the_node_with_one_line(domain, parameters, said):
 
 
 @pytest.mark.parametrize("domain_id", ["abc", "300"])
-def test_an_impossible_domain_ends_the_node_with_one_line(domain_id):
+def test_an_impossible_domain_ends_the_node_with_one_line_of_its_own(domain_id):
     environment = {**os.environ, "ROS_DOMAIN_ID": domain_id}
     process = launch(f"robot_file:={ROBOT}", stderr=subprocess.PIPE, text=True, env=environment)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
-    (line,) = errors.strip().splitlines()
-    assert line.startswith("vla_sim: ROS cannot be started: ")
+    # A middleware may have had a word before.
+    assert errors.strip().splitlines()[-1].startswith("vla_sim: ROS cannot be started: ")
+    assert "Traceback" not in errors
 
 
 def test_a_log_that_nobody_reads_holds_up_no_tick(domain):

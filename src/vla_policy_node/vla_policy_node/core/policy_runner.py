@@ -91,6 +91,8 @@ class PolicyRunner:
         self._submitted_ns: int | None = None
         self._asked_state: NDArray[np.float64] | None = None
         self._chunk_id = 0
+        # A run was begun before simulated time was, which says 0 until then.
+        self._before_time = False
         self._instructed: tuple[str, int] = ("", 0)
         # An instruction that a stop or a take-over ended. Its repetition does not undo that.
         self._stopped = ""
@@ -133,6 +135,7 @@ class PolicyRunner:
         self._end(session.end(Termination.PREEMPTED, message, steady_ns))
         self._stopped = ""
         run_id = session.begin(instruction, max_duration_s, steady_ns)
+        self._before_time = steady_ns == 0
         if lease is not None:
             self._lease, lease.statistics, lease.failures = lease, session.statistics, 0
             return run_id
@@ -181,6 +184,9 @@ class PolicyRunner:
         """Do what is due, the executor's part too, and return what to publish."""
         executor = self._executor
         executor.look_at_the_time(now_ns, steady_ns)
+        if self._before_time and steady_ns:
+            self._before_time = False
+            self._session.count_from(steady_ns)
         self._follow_the_time()
         self._follow_the_lease(steady_ns)
         waiting_for = [str(item) for item in self.observations.problems(now_ns, steady_ns)]

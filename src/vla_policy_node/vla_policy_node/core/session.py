@@ -5,7 +5,7 @@ import enum
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class State(enum.IntEnum):
@@ -152,6 +152,12 @@ class Session:
         self.phase = ""
         self.state = State.WAITING
         return self._runs
+
+    def count_from(self, now_ns: int) -> None:
+        """Count all durations of the run from now: it was begun before simulated time was."""
+        if self._run is not None:
+            self._run = replace(self._run, begun_ns=now_ns)
+            self._input_ok_ns = self._policy_ok_ns = now_ns
 
     def end(self, termination: Termination, message: str, now_ns: int) -> Ended | None:
         """End the run, and return None when there is none."""
