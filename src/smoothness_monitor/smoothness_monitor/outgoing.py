@@ -59,6 +59,7 @@ class Outgoing:
         )
         self._call, self._held_up = guard.deciding(make_call), guard.deciding(held_up)
         self._now = now
+        self._sent = 0
         self._log = guard.telling(self._to_log)
 
     def send(self, outputs: Outputs) -> None:
@@ -77,13 +78,19 @@ class Outgoing:
         messages = [(self._arm, each) for each in map(self._make, outputs.arm)]
         messages += [(self._gripper, each) for each in map(self._make, outputs.gripper)]
         if messages and outputs.made_ns and tries:
+            sent = self._sent
             others = self._held_up(outputs, self._now())
+            if others is None and self._sent != sent:
+                # That ended in an exception, for which the arm is being stopped. A plan of before
+                # must not follow the brake: it would replace that.
+                return
             if others is not None:
                 self._send_trajectories(others, tries - 1)
                 self._send_rest(others)
                 return
         for publisher, message in messages:
             if message is not None:
+                self._sent += 1
                 self._publish(publisher, message)
 
     def _to_topic(self, publisher: Any, message: JointTrajectory) -> None:
