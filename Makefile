@@ -2,7 +2,7 @@
 #   make demo     set up, run the simulated robot, write out/demo/
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
-#   make faults   set up, try every fault, write docs/reference/faults.md (takes an hour)
+#   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
 PYTHON ?= python3
@@ -123,7 +123,7 @@ part-noble part-jammy: part-%: .venv-%/.installed
 
 faults: setup
 	$(BIN)/python -m verification.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
-		--page docs/reference/faults.md --runs docs/reference/faults.csv
+		--page docs/measurements/faults.md --runs docs/measurements/faults.csv
 
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
 CONFORMANCE := embedded_ros2/test/conformance

@@ -6,7 +6,7 @@
 Three scenarios: chunks that are the same for everyone; a Panda and an FR3 that reach for places,
 with Franka's checks at 1 kHz; the simulated SO-101 with its cubes. Chunks arrive 0 to 20 rows and
 up to 30 ms late, and two in a hundred never; by seed and number, so the same for everyone.
-`--write` puts tables and a picture into docs/reference; `--quick` runs a few of the delays.
+`--write` puts tables and a picture into docs/measurements; `--quick` runs a few of the delays.
 With `--results` each outcome becomes a line of that file, and what it holds is not run again, but
 for the scenarios named after `--anew`. `--recorded` runs nothing and shows what the file holds.
 """
@@ -334,7 +334,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="file of outcomes, gone on with")
     parser.add_argument("--recorded", action="store_true", help="run nothing")
     parser.add_argument("--anew", nargs="+", choices=SCENARIOS, default=[], metavar="SCENARIO")
-    parser.add_argument("--write", action="store_true", help="into docs/reference")
+    parser.add_argument("--write", action="store_true", help="into docs/measurements")
     given = parser.parse_args()
     delays = list(SHOWN) if given.quick else list(range(0, 21, 2))
     seeds = 2 if given.quick else 10

@@ -12,7 +12,7 @@ then, so that its queues have been full before memory is compared: it keeps free
 next image, so a first stall later on would look like growth. At last the simulated SO-101 is
 launched again and again, until its monitor is READY (in a virtual environment of `make setup`).
 `--write` puts the figures into
-docs/reference/embedded_ros2_measured.md.
+docs/measurements/embedded_ros2_measured.md.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Both encode and decode CDR, read definitions and compute type hashes (RIHS01). Every round times
 both, in turns, so that whatever else the machine does falls on both; a ratio is that of one round.
-`--write` puts the figures into docs/reference/embedded_ros2_rosbags.md.
+`--write` puts the figures into docs/measurements/embedded_ros2_rosbags.md.
 """
 
 from __future__ import annotations

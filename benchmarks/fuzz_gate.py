@@ -16,7 +16,7 @@ and nothing may raise.
 
 A long run is made of runs of 10,000 trajectories with the seeds S, S + 1 and so on. With
 `--results` each adds a line to the file, and those that the file has are passed over. `--write`
-puts the sum of the file into docs/reference. `--seed S --episode E` runs a failure again.
+puts the sum of the file into docs/measurements. `--seed S --episode E` runs a failure again.
 """
 
 from __future__ import annotations
@@ -822,7 +822,7 @@ def main() -> int:
     parser.add_argument("--episode", type=int, help="run only this one of the first run")
     parser.add_argument("--results", type=Path, help="CSV file with one line a run, gone on with")
     parser.add_argument(
-        "--write", action="store_true", help="the sum of the file into docs/reference"
+        "--write", action="store_true", help="the sum of the file into docs/measurements"
     )
     given = parser.parse_args()
     if given.trajectories < 1:

@@ -18,7 +18,7 @@ one before, by their own stamps. Those are listed too, and the monitor must have
 for each.
 
 Work is cut into legs of 1,000 trajectories, each with a launch and a seed of its own. Legs that
-`--results` has are passed over; `--write` puts them into docs/reference.
+`--results` has are passed over; `--write` puts them into docs/measurements.
 """
 
 from __future__ import annotations
@@ -523,7 +523,7 @@ def main() -> int:
     )
     parser.add_argument("--results", type=Path, help="JSON lines, one a leg; gone on with")
     parser.add_argument("--logs", type=Path, help="folder to keep each leg's launch log in")
-    parser.add_argument("--write", action="store_true", help="the file into docs/reference")
+    parser.add_argument("--write", action="store_true", help="the file into docs/measurements")
     given = parser.parse_args()
     if given.trajectories < 1:
         parser.error("--trajectories must be 1 or more")

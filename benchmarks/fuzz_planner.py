@@ -13,7 +13,7 @@ may raise but MotionError and TrackingError, and those where documented.
 
 A long run is made of runs of 100,000 ticks with the seeds S, S + 1 and so on. With `--results`
 each adds a line to the file, and those that the file has are passed over: a run that was
-interrupted goes on, and several add up. `--write` puts the sum of the file into docs/reference.
+interrupted goes on, and several add up. `--write` puts the sum of the file into docs/measurements.
 
 A failure prints the seed and the episode; `--seed S --episode E` runs that one again.
 """
@@ -587,7 +587,7 @@ def main() -> int:
     parser.add_argument("--episode", type=int, help="run only this one of the first run")
     parser.add_argument("--results", type=Path, help="CSV file with one line a run, gone on with")
     parser.add_argument(
-        "--write", action="store_true", help="the sum of the file into docs/reference"
+        "--write", action="store_true", help="the sum of the file into docs/measurements"
     )
     given = parser.parse_args()
     if given.ticks < 1 or given.jobs < 1:

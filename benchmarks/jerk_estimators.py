@@ -5,7 +5,7 @@
 
 The nominal motion is that of plans that follow jumping chunks within 100 rad/s^3, which they use
 up often; each joint is read through an encoder of 4096 ticks. The faults are laid on top of it.
-`--write` puts the tables into docs/reference/jerk_estimators.md.
+`--write` puts the tables into docs/measurements/jerk_estimators.md.
 """
 
 import argparse
@@ -280,7 +280,7 @@ def run(minutes: float) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0, help="of nominal motion")
-    parser.add_argument("--write", action="store_true", help="into docs/reference")
+    parser.add_argument("--write", action="store_true", help="into docs/measurements")
     arguments = parser.parse_args()
     blocks = run(arguments.minutes)
     if arguments.write:

@@ -7,7 +7,7 @@ Every trial launches the simulated SO-101 with a fault file (`so101_sim.launch.p
 gives an instruction, and watches the controller and the monitor from outside: what tripped, how
 long after the fault, when the command stood still, how large its jerk was, whether it moved again.
 Runs with ROS 2 where it is sourced, with embedded_ros2 elsewhere. `--results` keeps the trials, so
-that what was run is not run again; `--write` fills the page docs/reference/faults.md from it.
+that what was run is not run again; `--write` fills the page docs/measurements/faults.md from it.
 """
 
 from __future__ import annotations
@@ -384,7 +384,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", help="parts of the names of the trials")
     parser.add_argument("--results", type=Path, help="file of trials, gone on with")
     parser.add_argument("--at-most", type=float, default=np.inf, help="begin none after so many s")
-    parser.add_argument("--write", action="store_true", help="into docs/reference")
+    parser.add_argument("--write", action="store_true", help="into docs/measurements")
     given = parser.parse_args()
     known: dict[str, Seen] = {}
     if given.results and given.results.exists():

@@ -732,7 +732,7 @@ def main():
         "--fifo", action="store_true", help="real-time priority (SCHED_FIFO) for all processes"
     )
     parser.add_argument("--results", type=Path, help="file that keeps the figures of other runs")
-    parser.add_argument("--docs", action="store_true", help="write docs/reference/monitor_load.md")
+    parser.add_argument("--docs", action="store_true", help="into docs/measurements")
     parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
     parser.add_argument("--sent", help=argparse.SUPPRESS)
     parser.add_argument("--seen", help=argparse.SUPPRESS)

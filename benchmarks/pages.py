@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "measurements"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

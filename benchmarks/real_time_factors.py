@@ -4,7 +4,8 @@
     python benchmarks/real_time_factors.py [--factors 0.1 0.5 1 2 0] [--write]
 
 Each run is `demo`, with everything that it launches. In the last one the simulation is paused in
-mid-motion, twice for ten seconds. `--write` puts the table into docs/reference/simulated_time.md.
+mid-motion, twice for ten seconds. `--write` puts the table into
+docs/measurements/simulated_time.md.
 The time a run takes is the host's own; whatever else the table holds must not depend on it.
 """
 
@@ -93,7 +94,7 @@ def main() -> int:
     """Run them all; return 1 when one did not end well."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--factors", type=float, nargs="+", default=[0.1, 0.5, 1.0, 2.0, 0.0])
-    parser.add_argument("--write", action="store_true", help="into docs/reference")
+    parser.add_argument("--write", action="store_true", help="into docs/measurements")
     given = parser.parse_args()
     rows, good = [], True
     for factor, paused in [*((factor, False) for factor in given.factors), (1.0, True)]:

@@ -8,7 +8,7 @@ Two processes exchange messages over the loopback interface: a JointState of six
 fro, and images of 640x480 rgb8 go one way at 30 Hz. Both sides of the comparison run the same
 file, alternating, so that whatever else the machine does falls on both. Then images again, with
 three processes beside that do nothing but compute; what counts there is that none is lost.
-`--write` puts the figures into docs/reference/embedded_ros2_measured.md.
+`--write` puts the figures into docs/measurements/embedded_ros2_measured.md.
 """
 
 from __future__ import annotations

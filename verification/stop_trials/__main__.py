@@ -2,7 +2,7 @@
 """Try the stop ladder on the ros2_control that is installed.
 
 python -m verification.stop_trials --hardware mock --rate 100 --case lost_topic
-python -m verification.stop_trials --page docs/reference/ros2_control.md     # all of them
+python -m verification.stop_trials --page docs/measurements/ros2_control.md     # all of them
 """
 
 from __future__ import annotations

@@ -334,7 +334,7 @@ def test_a_page_without_a_block_is_an_error(tmp_path):
 
 
 def test_the_published_runs_hold_no_problem():
-    lines = (ROOT / "docs/reference/faults.csv").read_text().splitlines()
+    lines = (ROOT / "docs/measurements/faults.csv").read_text().splitlines()
     kinds = {line.split(",")[0] for line in lines[1:]}
     assert kinds == set(NAMES)
     assert len(lines) - 1 >= 10 * len(NAMES)

@@ -374,7 +374,7 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H21",
         "Something goes wrong in a way that no single test thought of.",
-        "A campaign of [faults](docs/reference/faults.md), each in many motions, judged by the "
+        "A campaign of [faults](docs/measurements/faults.md), each in many motions, judged by the "
         "same criteria: detected in time, at rest in time, jerk within its limit, no motion "
         "afterwards. Its catalogue grows with what people find.",
         ("test_a_fault_ends_as_the_catalogue_says",),

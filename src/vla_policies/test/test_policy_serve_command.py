@@ -160,7 +160,7 @@ def test_where_lerobot_is_not_installed_its_page_is_named(tmp_path):
         import lerobot  # noqa: F401
 
         pytest.skip("it is installed here")
-    with pytest.raises(PolicyError, match=r"cannot be imported .*docs/reference/lerobot\.md"):
+    with pytest.raises(PolicyError, match=r"cannot be imported .*docs/measurements/lerobot\.md"):
         load_policy("lerobot", checkpoint(tmp_path, {"registry_name": "normalizer_processor"}))
 
 

@@ -3,7 +3,7 @@
 
 LeRobot brings hundreds of packages in versions of its own: run it in an environment of its own,
 by ``process: own`` and ``python`` in the contract or by `vla-policy serve`. Which versions have
-been tried is in docs/reference/lerobot.md.
+been tried is in docs/measurements/lerobot.md.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def load(folder: Path, device: str) -> Model:
         from lerobot.policies.factory import get_policy_class, make_pre_post_processors
     except (ImportError, RuntimeError) as error:
         raise PolicyError(
-            f"{NAME}: LeRobot cannot be imported ({error}); see docs/reference/lerobot.md"
+            f"{NAME}: LeRobot cannot be imported ({error}); see docs/measurements/lerobot.md"
         ) from None
     try:
         config = PreTrainedConfig.from_pretrained(folder, local_files_only=True)
