@@ -360,7 +360,8 @@ def test_a_trip_leaves_a_bag_with_everything_but_pictures(graph):
 
 def test_a_message_that_cannot_be_read_in_the_monitors_place_does_not_end_it(graph):
     robot, folder, until = graph
-    garbage = b"\x00\x01\x00\x00\xff\xff\xff\xff\xff"
+    # A whole number of four bytes: DDS fills up what is not.
+    garbage = b"\x00\x01\x00\x00" + 8 * b"\xff"
     robot.state.publish(garbage)
     robot.alive = False
     until(lambda: bool(bags(folder)))
