@@ -22,6 +22,7 @@ from node_kit.tables import renew_files, rows
 TOP = Path(__file__).resolve().parents[3]
 ROBOT = TOP / "config" / "robots" / "so101"
 CONTRACT = TOP / "config" / "policies" / "so101_color_pick.yaml"
+FAULTS = TOP / "config" / "faults" / "example.yaml"
 # Only in a namespace can a relative name be told from an absolute one.
 NAMESPACE = "/somewhere"
 # What rclpy gives to every node.
@@ -57,11 +58,18 @@ def _black_box() -> Any:
     return BlackBox()
 
 
+def _faults() -> Any:
+    from vla_sim.faults.node import FaultNode
+
+    return FaultNode()
+
+
 MAKERS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "vla_policy_node": (_policy_node, ("robot_file", "contract_file")),
     "smoothness_monitor": (_monitor, ("robot_file", "monitor_file", "latch_folder")),
     "vla_sim": (_simulation, ("robot_file",)),
     "black_box": (_black_box, ("directory",)),
+    "faults": (_faults, ("robot_file", "faults_file")),
 }
 
 
@@ -126,6 +134,7 @@ def lines(name: str) -> tuple[Line, ...]:
             "robot_file": ROBOT / "robot.yaml",
             "monitor_file": ROBOT / "monitor.yaml",
             "contract_file": CONTRACT,
+            "faults_file": FAULTS,
             "latch_folder": folder,
             "directory": folder,
         }
