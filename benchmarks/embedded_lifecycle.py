@@ -111,18 +111,18 @@ def watcher(options):
     """Say when the monitor of the simulated arm becomes READY."""
     import rclpy
     from rclpy.qos import DurabilityPolicy, QoSProfile
-    from vla_msgs.msg import SafetyState
+    from vla_msgs.msg import MonitorStatus
 
     rclpy.init(args=[])
     node = rclpy.create_node("watcher")
     seen = []
 
     def see(state):
-        if state.state == SafetyState.READY and not seen:
+        if state.state == MonitorStatus.READY and not seen:
             seen.append(print("ready", flush=True))
 
     qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    node.create_subscription(SafetyState, "/smoothness_monitor/state", see, qos)
+    node.create_subscription(MonitorStatus, "/smoothness_monitor/state", see, qos)
     print("watching", flush=True)
     _spin(rclpy, node)
 

@@ -55,7 +55,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-from vla_msgs.msg import SafetyState
+from vla_msgs.msg import MonitorStatus
 
 from node_kit.messages import controller_state_from, trajectory_from, trajectory_to
 from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
@@ -93,7 +93,7 @@ class Graph(Node):
         self.robot = robot
         self.account = Account(robot.limits.joint_names, 200 * MS)
         self.gripper = GripperAccount(robot.gripper.joint)
-        self.safety = SafetyState(state=SafetyState.STARTUP)
+        self.safety = MonitorStatus(state=MonitorStatus.STARTUP)
         self.heard = 0
         self.by_stamp: dict[int, str] = {}
         self.counts: Counter[str] = Counter()
@@ -101,7 +101,9 @@ class Graph(Node):
         for topic, name in controllers.items():
             self._listen(topic, name)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_safety, latched)
+        self.create_subscription(
+            MonitorStatus, "smoothness_monitor/state", self._on_safety, latched
+        )
         deep = QoSProfile(depth=10)
         self.plans = self.create_publisher(
             JointTrajectory, "vla_policy_node/joint_trajectory", deep
@@ -132,8 +134,8 @@ class Graph(Node):
     def now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _on_safety(self, msg: SafetyState) -> None:
-        if msg.state == SafetyState.READY and self.safety.state != SafetyState.READY:
+    def _on_safety(self, msg: MonitorStatus) -> None:
+        if msg.state == MonitorStatus.READY and self.safety.state != MonitorStatus.READY:
             # A controller that was activated begins with a hold of its own.
             self.account.forget()
         if msg.plans_rejected != self.safety.plans_rejected:
@@ -249,7 +251,7 @@ class Live(Episode):
             return
         counts["trajectories"] += 1
         counts[name] += 1
-        if self.state == SafetyState.READY:
+        if self.state == MonitorStatus.READY:
             counts["while READY"] += 1
             counts[f"{name}: while READY"] += 1
         self.sent.append(trajectory)
@@ -300,7 +302,7 @@ class Live(Episode):
         """Move for a while as a policy does it, attack, and come back from the stop."""
         rng = self.rng
         for _ in range(int(rng.integers(2, 12 if self.lenient else 50))):
-            if self.state != SafetyState.READY:
+            if self.state != MonitorStatus.READY:
                 break
             plan = self.policy()
             if plan is not None:
@@ -315,27 +317,27 @@ class Live(Episode):
             self.attack()
             self.wait(0.02)
         self.wait(0.05)
-        if self.state != SafetyState.READY:
+        if self.state != MonitorStatus.READY:
             self.come_back()
 
     def come_back(self) -> None:
         """Attack what is being stopped, then reset as a person would."""
         graph = self.graph
-        over = (SafetyState.STOPPED_LATCHED, SafetyState.FAULT)
+        over = (MonitorStatus.STOPPED_LATCHED, MonitorStatus.FAULT)
         due = time.monotonic() + 20.0
         while self.state not in over:
             if time.monotonic() > due:
                 raise TimeoutError("the stop does not end")
             self.attack()
             self.wait(0.1)
-        graph.counts["gave up (FAULT)"] += self.state == SafetyState.FAULT
+        graph.counts["gave up (FAULT)"] += self.state == MonitorStatus.FAULT
         self.attack()
         due = time.monotonic() + 60.0
-        while self.state != SafetyState.READY:
+        while self.state != MonitorStatus.READY:
             if time.monotonic() > due:
                 raise TimeoutError(f"no reset: {'; '.join(graph.safety.waiting_for)}")
             self.wait(0.05)
-            if graph.safety.waiting_for and self.state == SafetyState.STOPPED_LATCHED:
+            if graph.safety.waiting_for and self.state == MonitorStatus.STOPPED_LATCHED:
                 continue
             future = graph.reset.call_async(Trigger.Request())
             graph.counts["resets asked for"] += 1

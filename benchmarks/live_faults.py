@@ -33,7 +33,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
-from vla_msgs.msg import SafetyState
+from vla_msgs.msg import MonitorStatus
 
 INSTRUCTION = "put the red cube in the bin"
 AT_S, FOR_S = 1.5, 2.5
@@ -42,7 +42,7 @@ REST_S, WATCHED_S = 4.0, 2.0
 END_S = 15.0
 SAME_START_NS = 1_000_000
 JOINT = "shoulder_pan"
-TRIPPED = (SafetyState.STOPPING, SafetyState.STOPPED_LATCHED, SafetyState.FAULT)
+TRIPPED = (MonitorStatus.STOPPING, MonitorStatus.STOPPED_LATCHED, MonitorStatus.FAULT)
 STATES = ("STARTUP", "READY", "STOPPING", "STOPPED_LATCHED", "FAULT")
 
 
@@ -151,7 +151,7 @@ class Watcher(Node):
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
-        self.state: SafetyState | None = None
+        self.state: MonitorStatus | None = None
         self.heard_s = 0.0
         self.tripped_s: float | None = None
         self.began_s: float | None = None
@@ -159,14 +159,16 @@ class Watcher(Node):
         self.starts: list[int] = []
         # (s on the steady clock, reported start in ns, time from it in ns, positions)
         self.cycles: list[tuple[float, int, int, np.ndarray]] = []
-        self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_state, latched)
+        self.create_subscription(
+            MonitorStatus, "smoothness_monitor/state", self._on_state, latched
+        )
         self.create_subscription(
             JointTrajectoryControllerState, "arm_controller/controller_state", self._on_cycle, 100
         )
         self.create_subscription(JointTrajectory, "faults/commands", self._on_command, 10)
         self.instruction = self.create_publisher(String, "vla_policy_node/instruction", 10)
 
-    def _on_state(self, msg: SafetyState) -> None:
+    def _on_state(self, msg: MonitorStatus) -> None:
         self.state, self.heard_s = msg, time.monotonic()
         if self.tripped_s is None and msg.state in TRIPPED:
             self.tripped_s = self.heard_s

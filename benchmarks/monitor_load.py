@@ -38,7 +38,7 @@ import numpy as np
 with contextlib.suppress(ImportError):
     from node_kit.messages import trajectory_from
     from smooth_motion import CheckConfig, Chunk, Limits, Plan, check, overlap, splice_ns, track
-    
+
 S = 1_000_000_000
 MS = 1_000_000
 PERIOD_NS = MS
@@ -216,7 +216,7 @@ def plant(options):
     """Publish at 1 kHz; with trips, break a limit now and then and reset."""
     from std_srvs.srv import Trigger
     from trajectory_msgs.msg import JointTrajectory
-    from vla_msgs.msg import SafetyState
+    from vla_msgs.msg import MonitorStatus
 
     rclpy, node, executor = _node("plant")
     stream, arm = Stream(node), Plant()
@@ -234,12 +234,12 @@ def plant(options):
     node.create_subscription(
         JointTrajectory, "arm_controller/joint_trajectory", follow, _reliable(1)
     )
-    node.create_subscription(SafetyState, "smoothness_monitor/state", note, _transient())
+    node.create_subscription(MonitorStatus, "smoothness_monitor/state", note, _transient())
     reset = node.create_client(Trigger, "smoothness_monitor/reset")
     threading.Thread(target=executor.spin, daemon=True).start()
 
     trips = Trips(reset) if options.trips else None
-    state, cause, begun_s = SafetyState.STARTUP, "", time.monotonic()
+    state, cause, begun_s = MonitorStatus.STARTUP, "", time.monotonic()
     next_ns, late = time.time_ns() // PERIOD_NS * PERIOD_NS, 0
     while time.monotonic() < begun_s + options.seconds:
         next_ns += PERIOD_NS
@@ -318,7 +318,7 @@ def policy(options):
     """Send a plan three times a second that continues what was forwarded last."""
     from builtin_interfaces.msg import Duration
     from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
-    from vla_msgs.msg import PolicyStatus, SafetyState
+    from vla_msgs.msg import MonitorStatus, PolicyStatus
 
     rclpy, node, executor = _node("vla_policy_node")
     limits = _limits()
@@ -363,7 +363,7 @@ def policy(options):
     node.create_subscription(
         JointTrajectory, "arm_controller/joint_trajectory", follow, _reliable(1)
     )
-    node.create_subscription(SafetyState, "smoothness_monitor/state", note, _transient())
+    node.create_subscription(MonitorStatus, "smoothness_monitor/state", note, _transient())
     node.create_timer(PLAN_S, send)
     node.create_timer(0.1, lambda: status.publish(PolicyStatus(state=PolicyStatus.RUNNING)))
     _spin_for(executor, options.seconds)

@@ -27,7 +27,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
-from vla_msgs.msg import SafetyState
+from vla_msgs.msg import MonitorStatus
 
 from smooth_motion import Chunk, Plan, command_jerk, overlap, track
 from strict_yaml import read_yaml
@@ -57,7 +57,7 @@ sys.exit(main())
 # The joint states stay at this rate, whatever the controllers' is: the monitor's estimator is
 # configured for it.
 JOINT_STATES_HZ = 100
-BRAKE_AS_GOAL, PERSON = SafetyState.RUNG_BRAKE_AS_GOAL, SafetyState.RUNG_POWER_CUT
+BRAKE_AS_GOAL, PERSON = MonitorStatus.RUNG_BRAKE_AS_GOAL, MonitorStatus.RUNG_POWER_CUT
 TRAVEL = (1.6, 0.8, -0.8, -0.8, 1.6)
 TRAVEL_S = 2.4
 # Later than a plan would need, so that a loaded host has the time.
@@ -159,7 +159,7 @@ class Observer(Node):
         """
         super().__init__("ladder_trial")
         self.robot = robot
-        self.safety = SafetyState()
+        self.safety = MonitorStatus()
         self.joints: list[tuple[int, np.ndarray]] = []
         self.references: list[bytes] = []
         self.starts: set[int] = set()
@@ -175,7 +175,9 @@ class Observer(Node):
         for topic in (f"{arm}/joint_trajectory", "faults/commands"):
             self.create_subscription(JointTrajectory, topic, self._on_command, QoSProfile(depth=1))
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_safety, latched)
+        self.create_subscription(
+            MonitorStatus, "smoothness_monitor/state", self._on_safety, latched
+        )
         self._plans = self.create_publisher(
             JointTrajectory, "vla_policy_node/joint_trajectory", QoSProfile(depth=1)
         )
@@ -187,7 +189,7 @@ class Observer(Node):
         """Return ROS time."""
         return int(self.get_clock().now().nanoseconds)
 
-    def _on_safety(self, msg: SafetyState) -> None:
+    def _on_safety(self, msg: MonitorStatus) -> None:
         self.safety = msg
 
     def _on_state(self, raw: bytes) -> None:
@@ -395,7 +397,7 @@ class Trial:
 
     def _await_the_end(self, observer: Observer) -> None:
         """Wait until the stop has been over for a second: what still moves is stopped again."""
-        over = (SafetyState.STOPPED_LATCHED, SafetyState.FAULT)
+        over = (MonitorStatus.STOPPED_LATCHED, MonitorStatus.FAULT)
         since = [time.monotonic()]
 
         def lasts() -> bool:
@@ -500,7 +502,7 @@ class Trial:
 
 def _state_name(state: int) -> str:
     names = ("STARTUP", "READY", "STOPPING", "STOPPED_LATCHED", "FAULT")
-    return next(name for name in names if getattr(SafetyState, name) == state)
+    return next(name for name in names if getattr(MonitorStatus, name) == state)
 
 
 def _standstill(joints: list[tuple[int, np.ndarray]], trip_ns: int) -> tuple[float, float]:

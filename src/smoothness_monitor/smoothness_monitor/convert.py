@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from vla_msgs.msg import SafetyState
+from vla_msgs.msg import MonitorStatus
 
 from node_kit.messages import to_time
 from smoothness_monitor.core.types import DetectorReport, ServoStatus, Snapshot, State
@@ -43,9 +43,9 @@ def activity_from(msg: Any, controller: str) -> str | None:
     return None
 
 
-def state_to(snapshot: Snapshot, stamp_ns: int) -> SafetyState:
+def state_to(snapshot: Snapshot, stamp_ns: int) -> MonitorStatus:
     """Return the state message."""
-    msg = SafetyState(
+    msg = MonitorStatus(
         state=int(snapshot.state),
         permit=snapshot.permit,
         speed_scaling=snapshot.speed_scaling,

@@ -18,7 +18,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-from vla_msgs.msg import PolicyStatus, SafetyState, Smoothness
+from vla_msgs.msg import MonitorStatus, PolicyStatus, Smoothness
 
 try:
     from controller_manager_msgs.msg import ControllerManagerActivity
@@ -77,7 +77,7 @@ class SmoothnessMonitor(Node):
         self._calls = LadderCalls(self, robot, config, guard.deciding(self._on_answer))
         held_up = self._monitor.on_held_up
         self._outgoing = Outgoing(self, guard, robot, self._calls.make, held_up, self._now)
-        self._state = self.create_publisher(SafetyState, "~/state", qos.STATE)
+        self._state = self.create_publisher(MonitorStatus, "~/state", qos.STATE)
         self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         self._bounded = Bounded(self, guard)

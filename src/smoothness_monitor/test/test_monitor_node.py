@@ -42,7 +42,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
-from vla_msgs.msg import SafetyState, Smoothness  # noqa: E402
+from vla_msgs.msg import MonitorStatus, Smoothness  # noqa: E402
 
 from node_kit.messages import distinct, to_ns, to_time, trajectory_from, trajectory_to  # noqa: E402
 from smoothness_monitor import qos, subscribe  # noqa: E402
@@ -82,7 +82,7 @@ class Surroundings(Node):
         self.active = True
         self.refuses_goals = False
         self.rattle_rad = self._rattles_rad = 0.0
-        self.states: list[SafetyState] = []
+        self.states: list[MonitorStatus] = []
         self.diagnostics: list[DiagnosticArray] = []
         self.received: list[JointTrajectory] = []
         self._controller_state = self.create_publisher(
@@ -96,7 +96,7 @@ class Surroundings(Node):
             JointTrajectory, "arm_controller/joint_trajectory", self._on_plan, qos.TRAJECTORY
         )
         self.create_subscription(
-            SafetyState, "smoothness_monitor/state", self.states.append, qos.STATE
+            MonitorStatus, "smoothness_monitor/state", self.states.append, qos.STATE
         )
         self.create_subscription(
             DiagnosticArray, "/diagnostics", self.diagnostics.append, qos.DIAGNOSTICS
@@ -246,8 +246,8 @@ class Surroundings(Node):
         self.plans.publish(trajectory_to(Trajectory.of(plan)))
 
     @property
-    def newest(self) -> SafetyState:
-        return self.states[-1] if self.states else SafetyState()
+    def newest(self) -> MonitorStatus:
+        return self.states[-1] if self.states else MonitorStatus()
 
 
 class Graph:
@@ -302,7 +302,7 @@ def test_the_node_forwards_stops_latches_and_resets(graph):
     graph.until(lambda: np.abs(around.running.sample(around.time_ns()).velocity).max() > 0.3)
     response = graph.call(around.stop)
     assert response.success
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
     assert around.newest.first_cause == "operator"
     assert not around.newest.permit
     assert around.newest.causes == ["operator"]
@@ -323,7 +323,7 @@ def test_the_node_forwards_stops_latches_and_resets(graph):
     graph.until(lambda: around.time_ns() > ready_ns + 100 * MS)
     around.send(around.plan())
     graph.until(lambda: around.newest.plans_forwarded == 2)
-    assert around.newest.state == SafetyState.READY
+    assert around.newest.state == MonitorStatus.READY
 
 
 def move(graph):
@@ -341,8 +341,8 @@ def test_a_brake_that_the_topic_loses_arrives_as_an_action_goal(graph):
     move(graph)
     around.deaf = True
     graph.call(around.stop)
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
-    assert around.newest.rung == SafetyState.RUNG_BRAKE_AS_GOAL
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
+    assert around.newest.rung == MonitorStatus.RUNG_BRAKE_AS_GOAL
     assert any("accepted" in line for line in around.newest.rung_log)
     graph.until(lambda: around.newest.locked_out)
 
@@ -355,8 +355,8 @@ def test_a_controller_that_obeys_nothing_is_deactivated_and_a_reset_activates_it
     move(graph)
     around.deaf = around.refuses_goals = True
     graph.call(around.stop)
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
-    assert around.newest.rung == SafetyState.RUNG_CONTROLLER_OFF
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
+    assert around.newest.rung == MonitorStatus.RUNG_CONTROLLER_OFF
     assert around.newest.locked_out
     assert not around.active
     around.deaf = around.refuses_goals = False
@@ -365,7 +365,7 @@ def test_a_controller_that_obeys_nothing_is_deactivated_and_a_reset_activates_it
     response = graph.call(around.reset)
     assert response.success, response.message
     assert around.active
-    assert around.newest.state == SafetyState.READY
+    assert around.newest.state == MonitorStatus.READY
     assert (around.stands == stood).all()
 
 
@@ -375,7 +375,7 @@ def test_a_nan_in_a_plan_stops_the_arm_and_never_reaches_the_controller(graph):
     msg = trajectory_to(Trajectory.of(around.plan()))
     msg.points[4].positions[2] = math.nan
     around.plans.publish(msg)
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
     assert around.newest.first_cause == "non_finite"
     for received in around.received:
         assert all(math.isfinite(p) for point in received.points for p in point.positions)
@@ -511,7 +511,7 @@ def test_a_wrong_parameter_of_the_controller_holds_every_plan_back_and_is_named(
     )
     around.send(around.plan())
     graph.until(lambda: around.newest.plans_rejected == 1)
-    assert around.newest.state == SafetyState.READY
+    assert around.newest.state == MonitorStatus.READY
     around.arm_parameters["allow_trajectory_replacement"] = False
     graph.until(lambda: around.newest.permit)
     assert not around.newest.waiting_for
@@ -542,7 +542,7 @@ def test_a_false_message_on_clock_stops_the_arm_by_a_brake_for_now_and_is_named(
     graph.until(lambda: len(around.received) > 1)
     brake_ns = to_ns(around.received[1].header.stamp)
     assert abs(brake_ns - around.time_ns()) < 1000 * MS
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
     assert around.newest.causes == ["clock_step"]
 
 
@@ -554,7 +554,7 @@ def test_two_sources_of_simulated_time_stop_the_arm_and_are_named(graph):
     said = around.newest.first_cause_detail
     assert "2 publish on /clock: /surroundings, /surroundings" in said
     around.destroy_publisher(second)
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
     graph.until(lambda: not around.newest.waiting_for)
     assert graph.call(around.reset).success
 
@@ -751,7 +751,7 @@ def test_a_monitor_that_died_comes_up_latched_and_a_person_resets_it(tmp_path):
         graph.until(lambda: around.newest.waiting_for[:1])
         ours = "a person: the process before ended without a word"
         graph.until(lambda: around.newest.waiting_for[0].startswith(ours))
-        assert around.newest.state == SafetyState.STOPPED_LATCHED
+        assert around.newest.state == MonitorStatus.STOPPED_LATCHED
         assert around.newest.first_cause == "restarted"
         around.send(around.plan())
         graph.until(lambda: around.newest.plans_rejected)
@@ -781,7 +781,7 @@ def test_a_defect_in_a_callback_latches_and_the_node_goes_on(graph):
     around.send(around.plan())
     graph.until(lambda: around.newest.first_cause == "internal_error")
     assert "LookupError: a defect" in around.newest.first_cause_detail
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
     graph.until(lambda: not around.newest.waiting_for)
     assert graph.call(around.reset).success
 
@@ -793,7 +793,7 @@ def test_a_service_is_answered_whatever_happens_within(graph):
     answer = graph.call(around.stop)
     assert not answer.success
     assert "LookupError" in answer.message
-    graph.until(lambda: around.newest.state == SafetyState.STOPPED_LATCHED)
+    graph.until(lambda: around.newest.state == MonitorStatus.STOPPED_LATCHED)
 
 
 def test_a_defect_in_what_only_tells_stops_nothing(graph):
@@ -836,4 +836,4 @@ def test_messages_that_nobody_sends_end_nothing(graph):
     monitor._on_diagnostics()
     monitor._tell_state()
     assert monitor._guard._count == 0
-    graph.until(lambda: around.newest.state != SafetyState.READY)
+    graph.until(lambda: around.newest.state != MonitorStatus.READY)

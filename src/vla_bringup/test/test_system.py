@@ -18,7 +18,7 @@ import rclpy
 import yaml
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import ExecutorStatus, PolicyStatus, SafetyState
+from vla_msgs.msg import ExecutorStatus, MonitorStatus, PolicyStatus
 
 from vla_bringup.episode_runner import LATCHED, EpisodeRunner
 
@@ -94,7 +94,7 @@ def test_the_monitor_stops_and_latches_a_hostile_policy(domain, tmp_path):
     assert done.returncode == 3, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["peak_command_jerk_ratio"] <= RATIO
-    assert summary["monitor_state"] == SafetyState.STOPPED_LATCHED
+    assert summary["monitor_state"] == MonitorStatus.STOPPED_LATCHED
     assert summary["first_cause"] == "plan_rejected"
 
 
@@ -127,7 +127,7 @@ def test_a_monitor_killed_in_motion_stops_the_planning(graph, observer):
     assert observer.recording.peak_command_jerk_ratio() <= RATIO
     # The launch starts it again; it waits for a person, and the policy with it.
     observer._until(lambda: observer.safety.first_cause == "restarted", 200.0, "the monitor again")
-    assert observer.safety.state == SafetyState.STOPPED_LATCHED
+    assert observer.safety.state == MonitorStatus.STOPPED_LATCHED
     assert not observer.safety.permit
     assert observer._at_rest()
 

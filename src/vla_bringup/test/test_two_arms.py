@@ -19,7 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
-from vla_msgs.msg import SafetyState
+from vla_msgs.msg import MonitorStatus
 
 from vla_bringup.episode_runner import EpisodeRunner
 
@@ -42,13 +42,13 @@ class Observer(Node):
 
     def __init__(self, context: Context) -> None:
         super().__init__("observer", context=context)
-        self.states: dict[str, SafetyState] = {}
+        self.states: dict[str, MonitorStatus] = {}
         self.hardware: dict[str, str] = {}
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for arm in ARMS:
             topic = f"/{arm}/smoothness_monitor/state"
             self.create_subscription(
-                SafetyState, topic, lambda msg, arm=arm: self.states.update({arm: msg}), latched
+                MonitorStatus, topic, lambda msg, arm=arm: self.states.update({arm: msg}), latched
             )
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
@@ -127,7 +127,9 @@ def test_the_demonstrations_node_leaves_nothing_in_the_graph(observer, share, tm
 @pytest.mark.timeout(900)
 def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path):
     for arm in ARMS:
-        observer.until(lambda arm=arm: observer.state_of(arm) == SafetyState.READY, f"{arm} waits")
+        observer.until(
+            lambda arm=arm: observer.state_of(arm) == MonitorStatus.READY, f"{arm} waits"
+        )
     assert outside(observer) <= SHARED
     for arm in ARMS:
         # Of the policy node's own file: it applies in any namespace.
@@ -140,9 +142,9 @@ def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path
         assert [values[0].double_value, values[1].bool_value] == [0.1, True]
     assert observer.call(Trigger, "/left/smoothness_monitor/stop", Trigger.Request()).success
     observer.until(
-        lambda: observer.state_of("left") == SafetyState.STOPPED_LATCHED, "left goes on"
+        lambda: observer.state_of("left") == MonitorStatus.STOPPED_LATCHED, "left goes on"
     )
-    assert observer.state_of("right") == SafetyState.READY
+    assert observer.state_of("right") == MonitorStatus.READY
     folders = tmp_path / ".ros" / "black_box"
     observer.until(lambda: list(folders.glob("left/*/metadata.yaml")), "no bag of the left arm")
     assert {path.name for path in folders.iterdir()} == set(ARMS)

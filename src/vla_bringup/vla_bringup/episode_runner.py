@@ -28,7 +28,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import Image, JointState
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState, TaskState
+from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus, TaskState
 from vla_msgs.srv import ResetScene
 
 from vla_bringup.clock import Spectator
@@ -91,7 +91,7 @@ class EpisodeRunner(Node):
         self.arm_joints = tuple(robot.limits.joint_names)
         self.recording = Recording(self.arm_joints, robot.limits.jerk)
         self.video = EpisodeVideo(self.output / "episode.mp4")
-        self.safety = SafetyState()
+        self.safety = MonitorStatus()
         self.status = PolicyStatus()
         self.task: TaskState | None = None
         self._filming = False
@@ -105,7 +105,9 @@ class EpisodeRunner(Node):
             STATES,
         )
         self.create_subscription(JointState, "joint_states", self._on_joint_state, STATES)
-        self.create_subscription(SafetyState, "smoothness_monitor/state", self._on_safety, LATCHED)
+        self.create_subscription(
+            MonitorStatus, "smoothness_monitor/state", self._on_safety, LATCHED
+        )
         self.create_subscription(PolicyStatus, "vla_policy_node/status", self._on_status, LATCHED)
         self.create_subscription(
             ActionChunk, "vla_policy_node/action_chunk", self._on_chunk, STATES
@@ -147,7 +149,7 @@ class EpisodeRunner(Node):
             with self._lock:
                 self.recording.add_measurement(_ns(msg.header.stamp), position)
 
-    def _on_safety(self, msg: SafetyState) -> None:
+    def _on_safety(self, msg: MonitorStatus) -> None:
         with self._lock:
             if msg.first_cause and msg.first_cause != self.safety.first_cause:
                 self.recording.trips.append(msg.first_cause)
@@ -233,7 +235,7 @@ class EpisodeRunner(Node):
                 f"episode {index + 1}/{count}  {episode.instruction}: {verdict} in "
                 f"{episode.duration_s:.1f} s ({episode.termination}) {episode.message}"
             )
-            if self.safety.state in (SafetyState.STOPPED_LATCHED, SafetyState.FAULT):
+            if self.safety.state in (MonitorStatus.STOPPED_LATCHED, MonitorStatus.FAULT):
                 return Exit.STOP_TRIPPED
         if self.recording.trips:
             return Exit.STOP_TRIPPED
@@ -310,7 +312,7 @@ class EpisodeRunner(Node):
 
         self._run_instruction("behave badly", until=turn)
         self._until(self._at_rest, 5.0, "rest after the stop")
-        latched = self.safety.state == SafetyState.STOPPED_LATCHED
+        latched = self.safety.state == MonitorStatus.STOPPED_LATCHED
         _say(
             f"monitor: {'STOPPED_LATCHED' if latched else 'NOT LATCHED'}  cause: "
             f"{self.safety.first_cause}  {self.safety.first_cause_detail}"

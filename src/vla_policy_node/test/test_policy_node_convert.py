@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
+from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus
 
 from smooth_motion import Chunk, GripperPlan, MotionError, Plan, track
 from smooth_motion import State as Motion
@@ -115,15 +115,15 @@ def test_a_reference_without_a_joint_or_a_value_is_refused():
 
 
 def test_a_monitor_state_that_is_not_known_counts_as_a_fault():
-    report = convert.to_monitor(SafetyState(state=77, permit=True))
+    report = convert.to_monitor(MonitorStatus(state=77, permit=True))
     assert report.state is MonitorState.FAULT
-    message = SafetyState(state=SafetyState.READY, permit=True, waiting_for=["joint_states"])
+    message = MonitorStatus(state=MonitorStatus.READY, permit=True, waiting_for=["joint_states"])
     assert convert.to_monitor(message).cause == "joint_states"
-    message = SafetyState(
-        state=SafetyState.STOPPED_LATCHED, first_cause="jerk", first_cause_detail="120 of 100"
+    message = MonitorStatus(
+        state=MonitorStatus.STOPPED_LATCHED, first_cause="jerk", first_cause_detail="120 of 100"
     )
     assert convert.to_monitor(message).cause == "jerk (120 of 100)"
-    message = SafetyState(plans_rejected=3, last_rejection="splice_too_early: 90 ms")
+    message = MonitorStatus(plans_rejected=3, last_rejection="splice_too_early: 90 ms")
     report = convert.to_monitor(message)
     assert (report.rejections, report.rejection) == (3, "splice_too_early: 90 ms")
 
@@ -134,7 +134,7 @@ def test_the_constants_are_those_of_the_messages():
     for termination in Termination:
         assert getattr(RunPolicy.Result, termination.name) == termination
     for monitor in MonitorState:
-        assert getattr(SafetyState, monitor.name) == monitor
+        assert getattr(MonitorStatus, monitor.name) == monitor
 
 
 def test_a_plan_goes_over_the_wire_bit_by_bit(robot):
@@ -245,11 +245,11 @@ def test_percentiles_reach_the_client():
 
 
 def test_a_speed_scaling_that_makes_no_sense_withholds_the_permit():
-    good = SafetyState(state=SafetyState.READY, permit=True, speed_scaling=0.5)
+    good = MonitorStatus(state=MonitorStatus.READY, permit=True, speed_scaling=0.5)
     assert convert.to_monitor(good).speed_scaling == 0.5
-    assert convert.to_monitor(SafetyState(permit=True)).speed_scaling == 1.0
+    assert convert.to_monitor(MonitorStatus(permit=True)).speed_scaling == 1.0
     for scaling in (0.0, -1.0, 1.5, float("nan")):
-        report = convert.to_monitor(SafetyState(permit=True, speed_scaling=scaling))
+        report = convert.to_monitor(MonitorStatus(permit=True, speed_scaling=scaling))
         assert not report.permit
         assert "speed_scaling is" in report.cause
 

@@ -31,7 +31,7 @@ from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 from vla_msgs.action import RunPolicy  # noqa: E402
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState  # noqa: E402
+from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus  # noqa: E402
 
 from smooth_motion import CheckConfig, Limits, Plan, check  # noqa: E402
 from vla_contract.robot import load_robot  # noqa: E402
@@ -280,7 +280,9 @@ class Robot(Node):
         self._grip = self.create_publisher(state, "gripper_controller/controller_state", qos.STATE)
         self._joints = self.create_publisher(JointState, "joint_states", qos.STATE)
         self._image = self.create_publisher(Image, "front_camera/image_raw", qos.IMAGE)
-        self._monitor = self.create_publisher(SafetyState, "smoothness_monitor/state", qos.LATCHED)
+        self._monitor = self.create_publisher(
+            MonitorStatus, "smoothness_monitor/state", qos.LATCHED
+        )
         self.instruct = self.create_publisher(String, f"{name}/instruction", qos.INSTRUCTION)
         subscribe = self.create_subscription
         subscribe(JointTrajectory, f"{name}/joint_trajectory", self._on_plan, qos.TRAJECTORY)
@@ -371,9 +373,9 @@ class Robot(Node):
             )
         if self.tick % 2 == 0:
             self._monitor.publish(
-                SafetyState(
+                MonitorStatus(
                     header=header,
-                    state=SafetyState.READY if self.permit else SafetyState.STOPPED_LATCHED,
+                    state=MonitorStatus.READY if self.permit else MonitorStatus.STOPPED_LATCHED,
                     permit=self.permit,
                 )
             )

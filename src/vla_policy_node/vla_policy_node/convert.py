@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import ActionChunk, ExecutorStatus, PolicyStatus, SafetyState
+from vla_msgs.msg import ActionChunk, ExecutorStatus, MonitorStatus, PolicyStatus
 
 from node_kit.messages import SECOND_NS, to_ns, to_time
 from smooth_motion import GripperPlan, MotionError, Plan
@@ -85,7 +85,7 @@ def to_report(msg: JointTrajectoryControllerState, joints: Sequence[str]) -> Con
     return ControllerReport(to_ns(msg.header.stamp), to_ns(reference.time_from_start), *values)
 
 
-def to_monitor(msg: SafetyState) -> MonitorReport:
+def to_monitor(msg: MonitorStatus) -> MonitorReport:
     """Return the monitor's message. A state that is not known counts as a fault."""
     known = msg.state in MonitorState.__members__.values()
     cause = msg.first_cause

@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
-from vla_msgs.msg import ActionChunk, PolicyStatus, SafetyState
+from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus
 
 from node_kit.clock import MotionClock
 from node_kit.declare import declare
@@ -120,7 +120,7 @@ class PolicyNode(Node):
                 JointState, state.topic, partial(self._on_joint_state, state), qos.STATE
             )
         subscribe(String, "~/instruction", self._on_instruction, qos.INSTRUCTION)
-        subscribe(SafetyState, "smoothness_monitor/state", self._on_monitor, qos.LATCHED)
+        subscribe(MonitorStatus, "smoothness_monitor/state", self._on_monitor, qos.LATCHED)
         reference = JointTrajectoryControllerState
         subscribe(reference, f"{arm}/controller_state", self._on_arm, qos.STATE)
         subscribe(JointTrajectory, f"{arm}/joint_trajectory", self._on_command, qos.HEARD)
@@ -168,7 +168,7 @@ class PolicyNode(Node):
             self._motion.elapsed_ns(),
         )
 
-    def _on_monitor(self, msg: SafetyState) -> None:
+    def _on_monitor(self, msg: MonitorStatus) -> None:
         self._executor.monitor(convert.to_monitor(msg), self._motion.elapsed_ns())
 
     def _on_arm(self, msg: JointTrajectoryControllerState) -> None:

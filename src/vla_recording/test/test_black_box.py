@@ -250,7 +250,7 @@ from rclpy.time import Time  # noqa: E402
 from rosgraph_msgs.msg import Clock as ClockMsg  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-from vla_msgs.msg import SafetyState  # noqa: E402
+from vla_msgs.msg import MonitorStatus  # noqa: E402
 
 from vla_recording.black_box.definitions import definition  # noqa: E402
 from vla_recording.black_box.node import BlackBox  # noqa: E402
@@ -284,9 +284,9 @@ class Robot(Node):
         super().__init__("robot")
         self.joints = self.create_publisher(JointState, "joint_states", SENSOR)
         self.camera = self.create_publisher(Image, "front_camera/image_raw", 1)
-        self.state = self.create_publisher(SafetyState, "smoothness_monitor/state", LATCHED)
+        self.state = self.create_publisher(MonitorStatus, "smoothness_monitor/state", LATCHED)
         self.save = self.create_client(Trigger, "black_box/save")
-        self.told = SafetyState(state=SafetyState.READY)
+        self.told = MonitorStatus(state=MonitorStatus.READY)
         self.alive = True
         self.clock_publisher = self.create_publisher(ClockMsg, "/clock", 10)
         self.time_s = 1000.0
@@ -337,8 +337,8 @@ def bags(folder: Path) -> list[Path]:
 def test_a_trip_leaves_a_bag_with_everything_but_pictures(graph):
     """H22."""
     robot, folder, until = graph
-    robot.told = SafetyState(
-        state=SafetyState.STOPPING, first_cause="measured_jerk", first_cause_detail="400 of 300"
+    robot.told = MonitorStatus(
+        state=MonitorStatus.STOPPING, first_cause="measured_jerk", first_cause_detail="400 of 300"
     )
     robot.told.trip_stamp.sec = 7
     until(lambda: bool(bags(folder)))

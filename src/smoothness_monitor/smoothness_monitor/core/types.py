@@ -20,7 +20,7 @@ def nanoseconds(seconds: float) -> int:
 
 
 class State(enum.IntEnum):
-    """States of the stop. The values are those of vla_msgs/SafetyState."""
+    """States of the stop. The values are those of vla_msgs/MonitorStatus."""
 
     STARTUP = 0
     READY = 1
@@ -30,7 +30,7 @@ class State(enum.IntEnum):
 
 
 class Rung(enum.IntEnum):
-    """Rungs of the stop ladder. The values are those of vla_msgs/SafetyState."""
+    """Rungs of the stop ladder. The values are those of vla_msgs/MonitorStatus."""
 
     NONE = 0
     BRAKE = 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class MonitorState(enum.IntEnum):
-    """What the monitor reports. The values are those of ``vla_msgs/msg/SafetyState``."""
+    """What the monitor reports. The values are those of ``vla_msgs/msg/MonitorStatus``."""
 
     STARTUP = 0
     READY = 1

@@ -29,7 +29,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 from std_srvs.srv import Trigger
-from vla_msgs.msg import SafetyState
+from vla_msgs.msg import MonitorStatus
 
 from node_kit.clock import MotionClock
 from node_kit.messages import distinct, to_ns
@@ -162,13 +162,13 @@ class BlackBox(Node):
         now_ns = self._now_ns()
         self._ring.add(now_ns, name, bytes(data), latched=True)
         try:
-            msg = deserialize_message(bytes(data), SafetyState)
+            msg = deserialize_message(bytes(data), MonitorStatus)
         except Exception as error:
             # Anybody may publish there. It is recorded as it came, and no word of the monitor's.
             text = f"{name}: a message cannot be read: {type(error).__name__}: {error}"
             self.get_logger().warning(text, throttle_duration_sec=10.0)
             return
-        stopping, trip_ns = msg.state == SafetyState.STOPPING, to_ns(msg.trip_stamp)
+        stopping, trip_ns = msg.state == MonitorStatus.STOPPING, to_ns(msg.trip_stamp)
         told = (stopping, msg.first_cause, msg.first_cause_detail, trip_ns)
         self._write(self._watch.heard(*told, now_ns, self._motion.now().steady_ns))
 
