@@ -62,7 +62,10 @@ setup(
         ),
     ],
     # `embedded`: where no ROS 2 is installed.
-    extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
+    extras_require={
+        "embedded": siblings("../embedded_ros2", "vla_msgs"),
+        "test": ["pytest", *siblings("node_kit")],
+    },
     entry_points={
         "console_scripts": [
             "demo = vla_bringup.demo:main",
