@@ -189,7 +189,7 @@ def test_meters_that_raise_take_nothing_down_with_them(bench):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_garbage_in_every_input_ends_nothing(make_bench, seed):
-    """H2. The long run is benchmarks/garbage.py."""
+    """H2. The long run is verification.fuzz.monitor_inputs."""
     hurt(make_bench(seed=seed), seed, 3.0)
 
 

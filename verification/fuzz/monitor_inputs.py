@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Throw messages that nobody sends at the monitor, for as long as wanted.
 
-    python benchmarks/garbage.py --seconds 3600 [--seed 0]
+    python -m verification.fuzz.monitor_inputs --seconds 3600 [--seed 0]
 
 Runs the episodes of the suite's own test, with other seeds: a moving arm, each input garbled, each
 service called, in simulated time. Counts episodes and exceptions; prints the seed of each
@@ -14,7 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "src" / "smoothness_monitor" / "test"
 EPISODE_S = 3.0
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fuzzing finds nothing where nothing is, and finds what is put there."""
 
-import fuzz_planner
 import numpy as np
 import pytest
 
 from smooth_motion import Plan
+from verification.fuzz import planner as fuzz_planner
 
 
 def test_a_few_hundred_ticks_break_nothing():

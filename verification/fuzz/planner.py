@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Throw adversarial chunks at planner, gate and controller, and look for one that gets through.
 
-    python benchmarks/fuzz_planner.py [--ticks 100000] [--seed 0] [--jobs 1] [--results FILE]
+    python -m verification.fuzz.planner [--ticks 100000] [--seed 0] [--jobs 1] [--results FILE]
 
 One tick is a chunk, absurd in one of many ways, a brake, or a change of the rate at which the
 running plan is carried out: planned from the running plan, overlapped, checked, delivered late
@@ -35,9 +35,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
-from pages import DOCS, fill, machine
-from sampled_controller import SampledController
 
+from benchmarks.pages import DOCS, fill, machine
 from smooth_motion import (
     CheckConfig,
     Chunk,
@@ -58,6 +57,7 @@ from smooth_motion import (
     track,
     tracker,
 )
+from verification.fuzz.sampled_controller import SampledController
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
 from vla_sim.core.validation import Reason, Rejection

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Let faults happen to the running system, one at a time, and write down what its processes do.
 
-    python benchmarks/live_faults.py [--only NAME...] [--results FILE] [--write]
+    python -m verification.live_faults [--only NAME...] [--results FILE] [--write]
 
 Every trial launches the simulated SO-101 with a fault file (`so101_sim.launch.py faults:=...`),
 gives an instruction, and watches the controller and the monitor from outside: what tripped, how
@@ -28,12 +28,13 @@ import numpy as np
 import rclpy
 import yaml
 from control_msgs.msg import JointTrajectoryControllerState
-from pages import DOCS, fill, machine, table
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import MonitorStatus
+
+from benchmarks.pages import DOCS, fill, machine, table
 
 INSTRUCTION = "put the red cube in the bin"
 AT_S, FOR_S = 1.5, 2.5

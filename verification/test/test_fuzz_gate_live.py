@@ -5,13 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gate_verdict import MS, OWN, SECOND, Command, Leg, Record, judge, put_on_plans
 
 from smooth_motion import Chunk, Plan, overlap, part_ns, track
 from smooth_motion.messages import Trajectory
 from smooth_motion.plan import Point
 from smoothness_monitor.core.gripper import plan_of
 from smoothness_monitor.params import load_config
+from verification.fuzz.gate_verdict import (
+    MS,
+    OWN,
+    SECOND,
+    Command,
+    Leg,
+    Record,
+    judge,
+    put_on_plans,
+)
 from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

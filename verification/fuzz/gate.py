@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Throw trajectories at the whole monitor and judge what the controllers behind it do.
 
-    python benchmarks/fuzz_gate.py [--trajectories 10000] [--seed 0] [--results FILE]
+    python -m verification.fuzz.gate [--trajectories 10000] [--seed 0] [--results FILE]
 
 The monitor's core stands between an attacker and two emulated joint_trajectory_controllers, of arm
 and gripper, with all of a real one's pitfalls (a stamp of 0 starts now, what is past is entered in
@@ -35,11 +35,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from fuzz_planner import EPOCH, MS, RATIO, ROBOTS, SECOND, SHARES, altered
-from pages import DOCS, fill, machine
 
 import smooth_motion
 import smoothness_monitor.core
+from benchmarks.pages import DOCS, fill, machine
 from smooth_motion import (
     Chunk,
     GripperLimits,
@@ -58,11 +57,12 @@ from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import Answer, Call, Outputs, Request, State
 from smoothness_monitor.params import load_config
+from verification.fuzz.planner import EPOCH, MS, RATIO, ROBOTS, SECOND, SHARES, altered
 from vla_contract.robot import Robot
 from vla_sim.core import trajectory as jtc
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
 
-MONITOR_FILE = Path(__file__).resolve().parents[1] / "config" / "robots" / "so101" / "monitor.yaml"
+MONITOR_FILE = Path(__file__).resolve().parents[2] / "config" / "robots" / "so101" / "monitor.yaml"
 AN_EPISODE = 200
 A_RUN = 10_000
 # What a receiver drops as too old; less than the overlap by a control period.

@@ -3,8 +3,8 @@
 
 `vla_sim.core.trajectory_controller` computes one cycle at a time, with all a controller keeps and
 reports. Here only the reference of trajectories with velocities and accelerations, in the
-controller's own order of joints, on its own clock. `fuzz_planner` runs both side by side in some
-episodes and tells any difference.
+controller's own order of joints, on its own clock. `verification.fuzz.planner` runs both side by
+side in some episodes and tells any difference.
 """
 
 from __future__ import annotations

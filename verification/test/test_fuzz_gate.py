@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fuzzing of the gate finds nothing where nothing is, and finds what is put there."""
 
-import fuzz_gate
 import pytest
 
 from smoothness_monitor.core import gate, gripper
 from smoothness_monitor.core.account import Account
+from verification.fuzz import gate as fuzz_gate
 
 
 def test_a_few_hundred_trajectories_step_nothing():

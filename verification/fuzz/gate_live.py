@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attack the running monitor in front of running controllers, and judge what those command.
 
-    python benchmarks/fuzz_gate_live.py [--trajectories 10000] [--lenient] [--results FILE]
+    python -m verification.fuzz.gate_live [--trajectories 10000] [--lenient] [--results FILE]
 
 Launches the SO-101 on ros2_control's mock hardware, or, where there is no ros2_control, in
 the simulation (also with embedded_ros2), without a policy. Then it sends what a policy would
-send, continuing what runs, and every kind of trajectory of `fuzz_gate.py`: one at a time and in
-floods, in mid-motion, while the arm is stopped, and after. After each trip it resets as a person
-would. Stops come at random.
+send, continuing what runs, and every kind of trajectory of `verification.fuzz.gate`: one at a time
+and in floods, in mid-motion, while the arm is stopped, and after. After each trip it resets as a
+person would. Stops come at random.
 
 Every reference in the controllers' `controller_state` is put on the trajectory that it is a point
 of; over the time of those trajectories position, velocity, acceleration and jerk (divided
@@ -46,10 +46,6 @@ from ament_index_python.packages import (
     get_package_share_directory,
 )
 from control_msgs.msg import JointTrajectoryControllerState
-from fuzz_gate import ATTACKS, Episode, Result, code
-from gate_verdict import OWN, Command, Leg, Record, judge, same
-from live_faults import end, launcher
-from pages import DOCS, fill, machine, table
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -57,6 +53,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import MonitorStatus
 
+from benchmarks.pages import DOCS, fill, machine, table
 from node_kit.messages import controller_state_from, trajectory_from, trajectory_to
 from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
 from smooth_motion.clocks import Now
@@ -66,10 +63,13 @@ from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.gripper import GripperAccount
 from smoothness_monitor.core.types import NOTHING, Outputs
 from smoothness_monitor.params import load_config
+from verification.fuzz.gate import ATTACKS, Episode, Result, code
+from verification.fuzz.gate_verdict import OWN, Command, Leg, Record, judge, same
+from verification.live_faults import end, launcher
 from verification.stop_trials.trial import LAUNCH, TrialError, _child, _prefer
 from vla_contract.robot import Robot, load_robot
 
-CONFIG = Path(__file__).resolve().parents[1] / "config"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 A_LEG = 1000
 MS, SECOND = 1_000_000, 1_000_000_000
 READY_S = 120.0

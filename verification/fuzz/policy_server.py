@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fuzz a policy server: does it crash, grow, or run what it is sent?
 
-    python benchmarks/fuzz_policy_server.py --messages 100000
+    python -m verification.fuzz.policy_server --messages 100000
 
 Messages are random bytes, damaged good ones, well-formed ones of random content, pickles that
 would write a file, what asks for more work than its bytes show, and good ones in between, whose
@@ -368,7 +368,7 @@ def write(
     waited: str,
     verdict: str,
 ) -> None:
-    import pages
+    from benchmarks import pages
 
     rows = [
         ["messages", f"{messages:,}"],
@@ -381,7 +381,7 @@ def write(
         ["longest wait of another client that asks all the time", waited],
         ["found", verdict],
     ]
-    command = f"benchmarks/fuzz_policy_server.py --messages {messages} --seed {seed}"
+    command = f"verification.fuzz.policy_server --messages {messages} --seed {seed}"
     run = f"`python {command}`, {took:.0f} s on {os.cpu_count()} processors."
     blocks = {"fuzz run": run, "fuzz": pages.table(["", ""], rows)}
     pages.fill(pages.DOCS / "policy_server.md", blocks)
