@@ -22,7 +22,6 @@ puts the sum of the file into docs/measurements. `--seed S --episode E` runs a f
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import heapq
 import inspect
@@ -57,6 +56,7 @@ from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import Answer, Call, Outputs, Request, State
 from smoothness_monitor.params import load_config
+from verification.fuzz import runs as runs_file
 from verification.fuzz.planner import EPOCH, MS, RATIO, ROBOTS, SECOND, SHARES, altered
 from vla_contract.robot import Robot
 from vla_sim.core import trajectory as jtc
@@ -763,31 +763,6 @@ def line_of(seed: int, result: Result, seconds: float) -> list[str]:
     ]
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Return the runs in a file, none when there is no file.
-
-    Raises:
-        SystemExit: It is another file.
-    """
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != HEADER:
-            raise SystemExit(f"{path}: not a file of this benchmark; name another one")
-        return list(reader)
-
-
-def append(path: Path, line: list[str]) -> None:
-    """Add a run to the file."""
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if new:
-            writer.writerow(HEADER)
-        writer.writerow(line)
-
-
 def report(runs: list[dict[str, str]]) -> str:
     """Return what all runs together did and saw, in lines."""
     sums = {name: sum(int(run[name]) for run in runs) for name in (*COUNTS, *SENT)}
@@ -836,7 +811,7 @@ def main() -> int:
             print(f"{name}: {number}")
         print(result.worst)
         return 1 if result.failures else 0
-    runs = read(given.results) if given.results else []
+    runs = runs_file.read(given.results, HEADER) if given.results else []
     known = {int(run["seed"]) for run in runs}
     for number in range(-(-given.trajectories // A_RUN)):
         seed, began = given.seed + number, time.monotonic()
@@ -846,7 +821,7 @@ def main() -> int:
         line = line_of(seed, run(seed, count), time.monotonic() - began)
         runs.append(dict(zip(HEADER, line, strict=True)))
         if given.results:
-            append(given.results, line)
+            runs_file.append(given.results, HEADER, line)
         told = f"seed {seed}: {count} trajectories, {runs[-1]['failures']} failures"
         print(f"{told}, {runs[-1]['seconds']} s", file=sys.stderr, flush=True)
     print(report(runs))

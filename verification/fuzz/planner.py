@@ -21,7 +21,6 @@ A failure prints the seed and the episode; `--seed S --episode E` runs that one 
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import hashlib
 import inspect
@@ -57,6 +56,7 @@ from smooth_motion import (
     track,
     tracker,
 )
+from verification.fuzz import runs as runs_file
 from verification.fuzz.sampled_controller import SampledController
 from vla_sim.core.trajectory import JointTrajectory, Point
 from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
@@ -519,31 +519,6 @@ def line_of(seed: int, result: Result, seconds: float) -> list[str]:
     ]
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Return the runs in a file, none when there is no file.
-
-    Raises:
-        SystemExit: It is another file.
-    """
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != HEADER:
-            raise SystemExit(f"{path}: not a file of this benchmark; name another one")
-        return list(reader)
-
-
-def append(path: Path, line: list[str]) -> None:
-    """Add a run to the file."""
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if new:
-            writer.writerow(HEADER)
-        writer.writerow(line)
-
-
 def report(runs: list[dict[str, str]]) -> str:
     """Return what all runs together did and saw, in lines."""
     sums = {name: sum(int(run[name]) for run in runs) for name in COUNTS}
@@ -598,7 +573,7 @@ def main() -> int:
         result = episode(given.seed, given.episode, TICKS_AN_EPISODE)
         print("\n".join(result.failures) or "no failure")
         return 1 if result.failures else 0
-    runs = read(given.results) if given.results else []
+    runs = runs_file.read(given.results, HEADER) if given.results else []
     known = {int(run["seed"]) for run in runs}
     with ProcessPoolExecutor(given.jobs) if given.jobs > 1 else nullcontext() as pool:
         for number in range(-(-given.ticks // TICKS_A_RUN)):
@@ -609,7 +584,7 @@ def main() -> int:
             line = line_of(seed, run(seed, ticks, pool), time.monotonic() - began)
             runs.append(dict(zip(HEADER, line, strict=True)))
             if given.results:
-                append(given.results, line)
+                runs_file.append(given.results, HEADER, line)
             told = f"seed {seed}: {ticks} ticks, {runs[-1]['failures']} failures"
             print(f"{told}, {runs[-1]['seconds']} s", file=sys.stderr, flush=True)
     print(report(runs))

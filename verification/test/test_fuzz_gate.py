@@ -6,6 +6,7 @@ import pytest
 from smoothness_monitor.core import gate, gripper
 from smoothness_monitor.core.account import Account
 from verification.fuzz import gate as fuzz_gate
+from verification.fuzz import runs as runs_file
 
 
 def test_a_few_hundred_trajectories_step_nothing():
@@ -68,8 +69,8 @@ def test_runs_in_a_file_are_not_run_again_and_add_up(tmp_path, monkeypatch, caps
     again = run(40)
     assert "seed 0" not in again.err
     assert "seed 1: 20 trajectories" in again.err
-    assert "2 runs, seeds 0 to 1" in fuzz_gate.summary(fuzz_gate.read(path))
+    assert "2 runs, seeds 0 to 1" in fuzz_gate.summary(runs_file.read(path, fuzz_gate.HEADER))
     other = tmp_path / "other.csv"
     other.write_text("a,b\n")
-    with pytest.raises(SystemExit, match="not a file of this benchmark"):
-        fuzz_gate.read(other)
+    with pytest.raises(SystemExit, match="not a file of this fuzzer"):
+        runs_file.read(other, fuzz_gate.HEADER)

@@ -6,6 +6,7 @@ import pytest
 
 from smooth_motion import Plan
 from verification.fuzz import planner as fuzz_planner
+from verification.fuzz import runs as runs_file
 
 
 def test_a_few_hundred_ticks_break_nothing():
@@ -140,11 +141,11 @@ def test_runs_in_a_file_are_not_run_again_and_add_up(tmp_path, monkeypatch, caps
     assert "\nticks: 60\n" in again.out
     lines = path.read_text().splitlines()
     assert len(lines) == 4
-    runs = fuzz_planner.read(path)
+    runs = runs_file.read(path, fuzz_planner.HEADER)
     assert "seeds 0 to 2" in fuzz_planner.summary(runs)
     runs[0]["code"] = "another"
     assert "40 of the ticks were run with the present code" in fuzz_planner.summary(runs)
     other = tmp_path / "other.csv"
     other.write_text("a,b\n")
-    with pytest.raises(SystemExit, match="not a file of this benchmark"):
-        fuzz_planner.read(other)
+    with pytest.raises(SystemExit, match="not a file of this fuzzer"):
+        runs_file.read(other, fuzz_planner.HEADER)
