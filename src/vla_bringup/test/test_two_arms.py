@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -44,6 +44,7 @@ class Observer(Node):
         super().__init__("observer", context=context)
         self.states: dict[str, MonitorStatus] = {}
         self.hardware: dict[str, str] = {}
+        self.levels: dict[str, bytes] = {}
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for arm in ARMS:
             topic = f"/{arm}/smoothness_monitor/state"
@@ -54,6 +55,7 @@ class Observer(Node):
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         self.hardware.update({status.name: status.hardware_id for status in msg.status})
+        self.levels.update({status.name: status.level for status in msg.status})
 
     def state_of(self, arm: str) -> int | None:
         return self.states[arm].state if arm in self.states else None
@@ -129,6 +131,11 @@ def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path
     for arm in ARMS:
         observer.until(
             lambda arm=arm: observer.state_of(arm) == MonitorStatus.READY, f"{arm} waits"
+        )
+        box = f"{arm}/black_box: black box"
+        observer.until(
+            lambda box=box: observer.levels.get(box) == DiagnosticStatus.OK,
+            f"{box}: does not hear the monitor",
         )
     assert outside(observer) <= SHARED
     for arm in ARMS:

@@ -93,8 +93,8 @@ def test_a_latched_message_is_not_forgotten():
 
 
 def test_a_trip_is_noticed_once_and_an_old_one_not_at_all():
-    watch = Watch(1.0)
-    assert watch.heard(False, "nan", "", 5, 0, 0) is None
+    watch = Watch(1.0, memory_s=30.0)
+    assert watch.heard(False, "nan", "", 5, 31 * S, 0) is None
     assert watch.heard(False, "", "", 0, 1, 1) is None
     found = watch.heard(True, "plan_rejected", "step", 7, 2, 2)
     assert found == Cause("plan_rejected", "step", 2)
@@ -103,9 +103,18 @@ def test_a_trip_is_noticed_once_and_an_old_one_not_at_all():
     assert not watch.stopping
 
 
+def test_a_trip_just_before_the_monitor_is_first_heard_is_noticed_once():
+    """H22: a stop while the black box was still looking for the monitor left no bag."""
+    watch = Watch(1.0, memory_s=30.0)
+    assert not watch.hears
+    assert watch.heard(True, "stop", "", 5 * S, 6 * S, 0) == Cause("stop", "", 6 * S)
+    assert watch.hears
+    assert watch.heard(False, "stop", "", 5 * S, 7 * S, 1) is None
+
+
 def test_a_monitor_that_falls_silent_is_noticed_once():
     """H16."""
-    watch = Watch(1.0)
+    watch = Watch(1.0, memory_s=30.0)
     assert watch.tick(0, 50 * S) is None
     watch.heard(False, "", "", 0, 0, 0)
     assert watch.tick(0, S) is None

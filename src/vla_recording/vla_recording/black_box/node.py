@@ -73,13 +73,13 @@ class BlackBox(Node):
                 "choose another"
             ) from None
         self._ring = Ring(self._params.seconds, round(self._params.max_megabytes * MEGABYTE))
-        self._watch = Watch(self._params.silent_s)
+        self._watch = Watch(self._params.silent_s, self._params.seconds)
         self._topics: dict[str, Topic] = {}
         self._left_out: set[str] = set()
         self._motion = MotionClock(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._state_topic = self.resolve_topic_name("smoothness_monitor/state")
-        self._newest = ("nothing has been written", DiagnosticStatus.OK)
+        self._newest = ("no bag was due", DiagnosticStatus.OK)
         self._causes: queue.SimpleQueue[Cause | None] = queue.SimpleQueue()
         self._closing = False
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
@@ -217,6 +217,9 @@ class BlackBox(Node):
 
     def _on_diagnostics(self) -> None:
         text, level = self._newest
+        if level == DiagnosticStatus.OK and not self._watch.hears:
+            text = f"the monitor is not heard on {self._state_topic}; {text}"
+            level = DiagnosticStatus.WARN
         status = DiagnosticStatus(
             level=level,
             name=f"{distinct(self.get_namespace(), self.get_name())}: black box",

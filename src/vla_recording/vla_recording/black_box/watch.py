@@ -13,13 +13,15 @@ class Watch:
         stopping: The monitor was last heard stopping the arm.
     """
 
-    def __init__(self, silent_s: float) -> None:
+    def __init__(self, silent_s: float, memory_s: float) -> None:
         """Start without having heard it.
 
         Args:
             silent_s: Silence of the monitor for which a bag is due.
+            memory_s: How far back the black box remembers.
         """
         self.stopping = False
+        self._memory_ns = round(memory_s * 1e9)
         self._silent_ns = round(silent_s * 1e9)
         self._trip_ns: int | None = None
         self._heard_ns: int | None = None
@@ -40,10 +42,18 @@ class Watch:
         self.stopping = stopping
         first, before = self._heard_ns is None, self._trip_ns
         self._heard_ns, self._trip_ns = steady_ns, trip_ns
-        # A trip from before the black box was there left nothing to write.
-        if first or not cause or trip_ns in (0, before):
+        if not cause or trip_ns in (0, before):
+            return None
+        # Of a trip from long before the first word of the monitor there is nothing to write. One
+        # may have happened just before it, though: while this node found the monitor.
+        if first and trip_ns < ros_ns - self._memory_ns:
             return None
         return Cause(cause, detail, ros_ns)
+
+    @property
+    def hears(self) -> bool:
+        """Tell whether the monitor has been heard, and has not fallen silent since."""
+        return self._heard_ns is not None
 
     def tick(self, ros_ns: int, steady_ns: int) -> Cause | None:
         """Return the cause of a bag if the monitor has been silent for too long, once."""
