@@ -64,7 +64,7 @@ setup(
     # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
-        "test": ["pytest", *siblings("node_kit")],
+        "test": ["packaging", "pytest", *siblings("node_kit")],
     },
     entry_points={
         "console_scripts": [

@@ -53,6 +53,7 @@ ROSDEP = {
             "msgpack",
             "numba",
             "numpy",
+            "packaging",
             "pytest",
             "scipy",
             "setuptools",
@@ -94,7 +95,7 @@ def imported(folder: Path, package: str) -> set[str]:
     # What is not installed is beside the packages, and no package imports it.
     own |= {"verification"} if folder.name == "test" else set()
     for path in folder.rglob("*.py"):
-        if "build" in path.relative_to(SOURCES).parts:
+        if "build" in path.relative_to(SOURCES.parent).parts:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -102,6 +103,12 @@ def imported(folder: Path, package: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
     return found - own - {package} - set(sys.stdlib_module_names)
+
+
+def folders(package: str) -> dict[str, Path]:
+    """Return what a package installs (the launch files too) and what it is tested with."""
+    installed = {"": SOURCES / package / package, "test": SOURCES / package / "test"}
+    return installed | ({"launch": SOURCES.parent / "launch"} if package == "vla_bringup" else {})
 
 
 def told_to_rosdep(package: str, kinds: tuple[str, ...]) -> set[str]:
@@ -129,8 +136,9 @@ def test_rosdep_is_told_every_import(package, monkeypatch):
         for name in names(required)
     }  # fmt: skip
     run = ("depend", "exec_depend")
-    for folder, kinds in ((package, run), ("test", (*run, "test_depend"))):
-        keys = {ROSDEP.get(name, name) for name in imported(SOURCES / package / folder, package)}
+    for folder, path in folders(package).items():
+        kinds = (*run, "test_depend") if folder == "test" else run
+        keys = {ROSDEP.get(name, name) for name in imported(path, package)}
         # What only an extra brings is no rosdep key: there is none for torch or lerobot.
         missing = {key for key in keys if key not in told_to_rosdep(package, kinds) | optional}
         missing |= keys & ROS - told_to_rosdep(package, kinds)
@@ -142,8 +150,8 @@ def test_rosdep_is_told_every_import(package, monkeypatch):
 def test_pip_is_told_every_import(package, monkeypatch):
     told = told_to_pip(package, monkeypatch)
     known = {name for required in told.values() for name in names(required)}
-    for folder in (package, "test"):
-        used = {PYPI.get(name, name) for name in imported(SOURCES / package / folder, package)}
+    for folder, path in folders(package).items():
+        used = {PYPI.get(name, name) for name in imported(path, package)}
         missing = used - known - ROS
         # A test may look for these and go on without.
         missing -= {"openpi_client"} if folder == "test" else set()

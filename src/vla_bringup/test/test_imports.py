@@ -13,6 +13,7 @@ PACKAGES = [
     "node_kit",
     "smooth_motion",
     "smoothness_monitor",
+    "so100_driver",
     "strict_yaml",
     "vla_bringup",
     "vla_contract",
