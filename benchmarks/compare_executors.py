@@ -38,6 +38,11 @@ COLOURS = {
     "LeRobot, held": "#d9a0a0",
     "LeRobot, lines": "#c05a5a",
     "linear points, JTC": "#8a7fb5",
+    "spline points, JTC": "#c9a3e0",
+    "spline, continued": "#a04fc0",
+    "Servo, low-pass": "#5fb0b0",
+    "Servo, acceleration": "#2f7f7f",
+    "Ruckig": "#e08030",
     "this suite": "#1f5fa8",
 }
 Results = dict[tuple[str, int], Outcome]

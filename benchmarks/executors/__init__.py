@@ -7,6 +7,13 @@ every tick of the controller. They are here to be measured against each other, n
 
 from collections.abc import Callable
 
+from executors.alternatives import (
+    AccelerationLimited,
+    Butterworth,
+    ContinuedPoints,
+    Online,
+    UpsampledPoints,
+)
 from executors.base import Executor, Rows, Setup
 from executors.baselines import Ensemble, LeRobot, LeRobotHeld, Naive
 from executors.controllers import LinearPoints, Smooth
@@ -18,11 +25,19 @@ EXECUTORS: dict[str, Callable[[Setup], Executor]] = {
     "LeRobot, held": LeRobotHeld,
     "LeRobot, lines": LeRobot,
     "linear points, JTC": LinearPoints,
+    "spline points, JTC": UpsampledPoints,
+    "spline, continued": ContinuedPoints,
+    "Servo, low-pass": Butterworth,
+    "Servo, acceleration": AccelerationLimited,
+    "Ruckig": Online,
     "this suite": Smooth,
 }
 
 __all__ = [
     "EXECUTORS",
+    "AccelerationLimited",
+    "Butterworth",
+    "ContinuedPoints",
     "Delay",
     "Ensemble",
     "Executor",
@@ -31,7 +46,9 @@ __all__ = [
     "LinearPoints",
     "Link",
     "Naive",
+    "Online",
     "Rows",
     "Setup",
     "Smooth",
+    "UpsampledPoints",
 ]

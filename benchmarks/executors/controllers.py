@@ -25,14 +25,19 @@ SPLICE_NS = 120 * MS
 BACK_NS = 20 * MS
 
 
-class _Controller:
-    """An emulated joint_trajectory_controller under ideal joints."""
+class Controller:
+    """An emulated joint_trajectory_controller under ideal joints.
+
+    Attributes:
+        velocity: Of the newest command (N,), rad/s.
+    """
 
     def __init__(self, names: tuple[str, ...], position: Array, period_ns: int) -> None:
         self._controller = TrajectoryController(
             ControllerConfig(names, period_ns), position, np.zeros_like(position)
         )
         self._names, self._period_ns, self._position = names, period_ns, position
+        self.velocity = np.zeros_like(position)
 
     def send(self, stamp_ns: int, points: list[Point], now_ns: int) -> None:
         rejection = self._controller.receive(
@@ -44,7 +49,7 @@ class _Controller:
         state = self._controller.update(
             now_ns, self._period_ns, self._position, np.zeros_like(self._position)
         ).state
-        self._position = state.reference.positions
+        self._position, self.velocity = state.reference.positions, state.reference.velocities
         return self._position
 
 
@@ -57,7 +62,7 @@ class LinearPoints:
     def __init__(self, setup: Setup) -> None:
         self.refused = 0
         names = tuple(f"joint{i}" for i in range(setup.position.size))
-        self._controller = _Controller(names, setup.position, setup.period_ns)
+        self._controller = Controller(names, setup.position, setup.period_ns)
         self._now_ns = setup.start_ns
 
     def accept(self, rows: Rows, now_ns: int) -> None:
@@ -81,7 +86,7 @@ class Smooth:
         self._setup, self._limits = setup, setup.limits
         names, joints = setup.limits.joint_names, setup.joints
         self._plan = Plan.hold(names, setup.position[:joints], setup.start_ns)
-        self._controller = _Controller(names, setup.position[:joints], setup.period_ns)
+        self._controller = Controller(names, setup.position[:joints], setup.period_ns)
         if setup.gripper is not None:
             self._gripper = GripperPlan.hold(
                 setup.gripper.joint, float(setup.position[joints]), setup.start_ns

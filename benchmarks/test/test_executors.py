@@ -5,6 +5,13 @@ import compare_executors
 import numpy as np
 import pytest
 from executors import EXECUTORS, Delay, Link, Rows, Setup, reach, replay
+from executors.alternatives import (
+    AccelerationLimited,
+    Butterworth,
+    ContinuedPoints,
+    Online,
+    UpsampledPoints,
+)
 from executors.baselines import Ensemble, LeRobot, LeRobotHeld, Naive
 from executors.controllers import LinearPoints, Smooth
 from executors.fci import FER, HOME, aborts
@@ -99,6 +106,65 @@ def test_this_suites_command_is_its_plan_exactly():
         reference = executor.command(t)
         np.testing.assert_allclose(reference, executor._plan.sample(t).position, atol=1e-13)
     assert reference[0] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_servos_low_pass_passes_what_stands_and_weakens_what_swings():
+    standing, swinging = Butterworth(setup()), Butterworth(setup())
+    standing.accept(level(0.2, T0), T0)
+    assert commands(standing, T0, T0 + 500 * MS)[-1] == pytest.approx(0.2)
+    swing = Rows(T0, 10 * MS, 0.2 * (-1.0) ** np.arange(60)[:, None] * np.ones(5))
+    swinging.accept(swing, T0)
+    assert abs(commands(swinging, T0, T0 + 500 * MS)[-1]) < 1e-6
+
+
+def test_servos_other_smoothing_keeps_the_accelerations_limit_and_follows_what_does_too():
+    stepped, swung = AccelerationLimited(setup()), AccelerationLimited(setup())
+    stepped.accept(level(0.3, T0), T0)
+    values = commands(stepped, T0, T0 + 3000 * MS)
+    acceleration = np.diff(np.concatenate(([0.0, 0.0], values)), n=2) / 0.01**2
+    assert np.abs(acceleration).max() <= LIMITS.acceleration[0] * (1.0 + 1e-9)
+    assert np.abs(acceleration).max() > 0.99 * LIMITS.acceleration[0]
+    wave = 0.2 * (1.0 - np.cos(4.0 * 0.01 * np.arange(300.0)))
+    swung.accept(Rows(T0, 10 * MS, wave[:, None] * np.ones(5)), T0)
+    np.testing.assert_allclose(commands(swung, T0, T0 + 3000 * MS), wave, atol=1e-9)
+
+
+def test_ruckig_keeps_every_limit_and_catches_up_with_the_row_for_now():
+    executor = Online(setup())
+    ramp = 0.2 * STEP * 1e-9 * np.arange(120.0)[:, None] * np.ones(5)
+    executor.accept(Rows(T0, STEP, ramp), T0)
+    values = commands(executor, T0, T0 + 6000 * MS)
+    jerks = np.diff(np.concatenate((np.zeros(3), values)), n=3) / 0.01**3
+    assert 0.9 * LIMITS.jerk[0] < np.abs(jerks).max() <= LIMITS.jerk[0]
+    assert values[380] == pytest.approx(0.2 * 3.8, abs=1e-4)
+    assert values[-1] == pytest.approx(ramp[-1, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("make", [UpsampledPoints, ContinuedPoints])
+def test_a_spline_goes_through_the_rows_without_a_step_in_velocity(make):
+    executor = make(setup())
+    times = 0.03 * np.arange(30.0)
+    wave = 0.1 * np.sin(4.0 * times)
+    executor.accept(Rows(T0, 30 * MS, wave[:, None] * np.ones(5)), T0)
+    values = commands(executor, T0, T0 + 900 * MS)
+    np.testing.assert_allclose(values[3::3][:28], wave[1:29], atol=1e-6)
+    # Past the first point, at which one of them rests, as in between two rows.
+    np.testing.assert_allclose(values[13:70], 0.1 * np.sin(0.04 * np.arange(13, 70)), atol=1e-4)
+
+
+def test_a_continued_spline_does_not_stop_where_the_chunks_meet():
+    slowest = {}
+    for make in (UpsampledPoints, ContinuedPoints):
+        executor = make(setup())
+        ramp = 0.3 * 0.03 * np.arange(60.0)[:, None] * np.ones(5)
+        executor.accept(Rows(T0, 30 * MS, ramp), T0)
+        commands(executor, T0, T0 + 600 * MS)
+        executor.accept(Rows(T0, 30 * MS, ramp), T0 + 600 * MS)
+        values = commands(executor, T0 + 600 * MS, T0 + 680 * MS)
+        # The controller gives the last command once more, and makes up for it until the next row.
+        slowest[make] = np.diff(values[3:]).min() / 0.01
+    assert slowest[ContinuedPoints] == pytest.approx(0.3, abs=0.02)
+    assert slowest[UpsampledPoints] < 0.2
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
