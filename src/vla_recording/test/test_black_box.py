@@ -414,4 +414,4 @@ def test_a_missing_folder_parameter_ends_in_one_line_and_exit_code_2():
         check=False,
     )
     assert done.returncode == 2
-    assert "parameter directory: not set" in done.stderr
+    assert "parameter directory: is not set" in done.stderr

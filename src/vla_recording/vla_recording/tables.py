@@ -4,24 +4,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 
-from node_kit.tables import renew_files, rows
+from node_kit.parameters import table
+from node_kit.tables import renew_files
 from vla_recording.black_box.params import BlackBoxParams
 
 
 def black_box() -> str:
     """Return the table of the black box's parameters."""
-    body = (
-        (
-            f"`{item.name}`",
-            item.metadata["unit"],
-            f"{item.default:g}" if isinstance(item.default, float) else "",
-            item.metadata["doc"],
-        )
-        for item in fields(BlackBoxParams)
-    )
-    return rows(("parameter", "unit", "default", "meaning"), body)
+    return table(BlackBoxParams)
 
 
 TABLES = {"black_box": black_box}

@@ -9,13 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -32,10 +30,12 @@ from std_srvs.srv import Trigger
 from vla_msgs.msg import MonitorStatus
 
 from node_kit.clock import MotionClock
+from node_kit.declare import declare
 from node_kit.messages import distinct, to_ns
+from node_kit.parameters import ParameterError
 from node_kit.run import run
 from vla_recording.black_box.definitions import definition, message_class
-from vla_recording.black_box.params import BlackBoxError, BlackBoxParams
+from vla_recording.black_box.params import BlackBoxParams
 from vla_recording.black_box.ring import Ring
 from vla_recording.black_box.watch import Watch
 from vla_recording.black_box.writer import Cause, Topic, write_bag
@@ -60,15 +60,15 @@ class BlackBox(Node):
         """Read the parameters and begin.
 
         Raises:
-            BlackBoxError: A parameter is wrong, or the folder cannot be made.
+            ParameterError: A parameter is wrong, or the folder cannot be made.
         """
         super().__init__("black_box")
-        self._params = self._declare()
+        self._params = declare(self, BlackBoxParams)
         self._directory = Path(self._params.directory).expanduser()
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BlackBoxError(
+            raise ParameterError(
                 f"parameter directory: {self._directory} cannot be made ({error.strerror}); "
                 "choose another"
             ) from None
@@ -105,17 +105,6 @@ class BlackBox(Node):
         text = f"internal error: {type(error).__name__}: {str(error)[:300]}"
         self._newest = (text, DiagnosticStatus.ERROR)
         self.get_logger().error(text, throttle_duration_sec=10.0)
-
-    def _declare(self) -> BlackBoxParams:
-        values = {}
-        for item in fields(BlackBoxParams):
-            descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
-            default = item.default
-            value = self.declare_parameter(
-                item.name, list(default) if isinstance(default, tuple) else default, descriptor
-            ).value
-            values[item.name] = tuple(value) if isinstance(default, tuple) else value
-        return BlackBoxParams(**values)
 
     # -- what it hears ---------------------------------------------------------------------------
 
@@ -256,7 +245,7 @@ def _bag_qos(profile: Any) -> Qos:
 
 def main() -> int:
     """Run the node; return 2 if its configuration cannot be used."""
-    return run("black_box", BlackBox, (BlackBoxError,))
+    return run("black_box", BlackBox, (ParameterError,))
 
 
 if __name__ == "__main__":

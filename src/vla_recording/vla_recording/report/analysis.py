@@ -205,11 +205,11 @@ class _Analysis:
         shared: list[int] = []
         for j, tally in enumerate(self._tallies):
             seen = np.flatnonzero(finite[:, j])
-            new = seen[(seen >= lo) & (seen < hi)]
-            tally.samples += len(new)
+            fresh = seen[(seen >= lo) & (seen < hi)]
+            tally.samples += len(fresh)
             if tally.how is None or not seen.size:
                 continue
-            tally.positions.add(times[new])
+            tally.positions.add(times[fresh])
             if together and self._command:
                 shared.append(j)
             elif self._command:
@@ -225,8 +225,8 @@ class _Analysis:
         self._positions.add(times[new], p[new])
         self._jerk.add(times[new], jerk[new])
         # There is no step before the very first sample.
-        later = slice(lo + (times[lo] == self._stream.start_ns), hi)
-        self._steps.add(times[later], whole[later, STEP, None] * 1e-9)
+        later = slice(lo + int(times[lo] == self._stream.start_ns), hi)
+        self._steps.add(times[later], np.multiply(whole[later, STEP, None], 1e-9, dtype=float))
         self._worst.add(times[new], jerk[new])
         self._segment(times[new], pieces[new], speed[new])
         if self._stream.unit != "rad":
@@ -249,7 +249,7 @@ class _Analysis:
         how = self._tallies[columns[0]].how
         assert how is not None
         times, pieces = whole[seen, TIME], whole[seen, PIECE]
-        q = p[np.ix_(seen, columns)]
+        q = p[np.ix_(seen, np.array(columns))]
         # Of two samples at almost one time the later one counts: the other may have come late, and
         # a step between them is a step from the sample before.
         apart = np.diff(times, append=times[-1] + 10**12) >= estimates.finest_ns(how)
@@ -345,8 +345,8 @@ class _Analysis:
         if curve is not None and jerk is None:
             jerk = Peak(curve, curve, curve)
         elif curve is not None and jerk is not None:
-            peaks = (max(curve, known) for known in (jerk.value, jerk.least, jerk.most))
-            jerk = Peak(*peaks, jerk.rms, jerk.seen)
+            value, least, most = (max(curve, peak) for peak in (jerk.value, jerk.least, jerk.most))
+            jerk = Peak(value, least, most, jerk.rms, jerk.seen)
         return JointFigures(
             name,
             tally.samples,

@@ -28,7 +28,7 @@ from vla_recording.report.intake import Intake
 from vla_recording.report.layouts import TRAJECTORY, WANTED, typestores
 from vla_recording.report.order import ordered
 from vla_recording.report.series import FloatArray, IntArray
-from vla_recording.report.streams import Recording, Stream
+from vla_recording.report.streams import Recording, Role, Stream
 
 # Samples by field and joints.
 _Parts = dict[tuple[str, tuple[str, ...]], list[tuple[IntArray, FloatArray, FloatArray]]]
@@ -129,7 +129,7 @@ class _Reader:
             window,
         )
 
-    def _intake(self, channel: Channel, source: str, role: kinds.Role) -> Intake | None:
+    def _intake(self, channel: Channel, source: str, role: Role) -> Intake | None:
         key = channel.topic, source
         if key not in self._intakes:
             if len(self._intakes) >= _MOST_STREAMS:
@@ -300,7 +300,7 @@ class _Topic:
         template = self._template(data)
         if template is None:
             return
-        intake = self._intake(self._channel, "", kinds.Role.COMMAND)
+        intake = self._intake(self._channel, "", Role.COMMAND)
         if intake is None:
             return
         try:

@@ -107,8 +107,8 @@ def messages(path: Path, wanted: frozenset[str], findings: Findings, scratch: Pa
             kind = _kind(plain, file)
             yield from readers[kind](plain, wanted, findings, scratch, packed)
         except (ReportError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            line = reason if str(file) in str(reason) else f"{file}: {reason}"
+            reason = str(error.strerror if isinstance(error, OSError) else error)
+            line = reason if str(file) in reason else f"{file}: {reason}"
             if isinstance(error, PermissionError):
                 line += "; give yourself the right to read it (chmod u+r)"
             refused.append(line)

@@ -198,7 +198,8 @@ def _robot(path: Path, values: dict[str, Any]) -> LimitSet:
         kind = row.get("type", "revolute")
         if kind not in ("revolute", "continuous", "prismatic"):
             raise ReportError(f"{where}.type: must be revolute, continuous or prismatic")
-        low = high = None
+        low: float | None = None
+        high: float | None = None
         if row.get("position") is not None:
             pair = row["position"]
             if not (isinstance(pair, list) and len(pair) == 2):
@@ -209,12 +210,12 @@ def _robot(path: Path, values: dict[str, Any]) -> LimitSet:
             for key in QUANTITIES
         ]
         joints[str(name)] = _ordered(where, JointLimit(str(name), kind, low, high, *peaks))
-    step = None
+    resolution = None
     encoder = values.get("encoder")
     if isinstance(encoder, dict):
         ticks = _number(f"{path}: encoder.ticks_per_turn", encoder.get("ticks_per_turn"), True)
-        step = 2.0 * math.pi / ticks
-    return LimitSet(str(values["robot"]), joints, step, frozenset(joints))
+        resolution = 2.0 * math.pi / ticks
+    return LimitSet(str(values["robot"]), joints, resolution, frozenset(joints))
 
 
 def _joint_limits(values: Any) -> dict[Any, Any] | None:

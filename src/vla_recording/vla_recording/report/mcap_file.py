@@ -82,9 +82,9 @@ class _Reader:
                 elif length > _LARGEST_CHUNK:
                     file.seek(length, 1)
                 else:
-                    message = self._record(kind, file.read(length))
-                    if message is not None:
-                        yield message
+                    found = self._record(kind, file.read(length))
+                    if found is not None:
+                        yield found
                         seen = True
             except (_DamagedError, struct.error) as error:
                 self._findings.lost(

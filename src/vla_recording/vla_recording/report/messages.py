@@ -224,7 +224,8 @@ def nanoseconds(rows: Bytes, spans: tuple[Span, Span] | None) -> IntArray:
 
 def values(rows: Bytes, places: tuple[Span, ...]) -> FloatArray:
     """Return the numbers (N, J) of messages (N, L)."""
-    return np.concatenate([numbers(rows, span) for span in places], axis=1).astype(np.float64)
+    columns = [numbers(rows, span) for span in places]
+    return np.concatenate(columns, axis=1, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

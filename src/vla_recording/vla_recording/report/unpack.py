@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-try:
-    from backports import zstd
-except ImportError:
-    # Python 3.14 has its own.
-    zstd = importlib.import_module("compression.zstd")
+# Python 3.14 has its own.
+_HOME = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+zstd: Any = importlib.import_module(_HOME)
 
 # A file may ask for a window of any size; this much is the most that is made for one.
 _OPTIONS = {zstd.DecompressionParameter.window_log_max: 27}
@@ -29,7 +28,8 @@ def unpacked(data: bytes, most: int) -> bytes:
         PackedError: It is damaged.
     """
     try:
-        return zstd.ZstdDecompressor(options=_OPTIONS).decompress(data, max_length=most)
+        decompressor = zstd.ZstdDecompressor(options=_OPTIONS)
+        return bytes(decompressor.decompress(data, max_length=most))
     except (zstd.ZstdError, EOFError, MemoryError) as error:
         raise PackedError(str(error) or type(error).__name__) from None
 

@@ -156,17 +156,17 @@ def _joint(path: Path, element: ElementTree.Element) -> UrdfJoint:
     where = f"{path}: joint {name or '(without a name)'}"
     if not name or kind not in _KINDS:
         raise ReportError(f"{where}: type must be one of {', '.join(_KINDS)}, but is {kind!r}")
-    ends = [
+    parent, child = (
         "" if (link := element.find(tag)) is None else link.get("link") or ""
         for tag in ("parent", "child")
-    ]
-    if not all(ends):
+    )
+    if not (parent and child):
         raise ReportError(f"{where}: needs a parent and a child link")
     origin, placed = np.eye(4), element.find("origin")
     if placed is not None:
         roll, pitch, yaw = _numbers(where, placed.get("rpy"), (0.0, 0.0, 0.0))
-        for axis, angle in (((0, 0, 1), yaw), ((0, 1, 0), pitch), ((1, 0, 0), roll)):
-            origin[:3, :3] = origin[:3, :3] @ _turn(np.array(axis, float), np.array([angle]))[0]
+        for about, angle in (((0, 0, 1), yaw), ((0, 1, 0), pitch), ((1, 0, 0), roll)):
+            origin[:3, :3] = origin[:3, :3] @ _turn(np.array(about, float), np.array([angle]))[0]
         origin[:3, 3] = _numbers(where, placed.get("xyz"), (0.0, 0.0, 0.0))
     given = element.find("axis")
     axis = np.array(_numbers(where, None if given is None else given.get("xyz"), (1.0, 0.0, 0.0)))
@@ -179,7 +179,7 @@ def _joint(path: Path, element: ElementTree.Element) -> UrdfJoint:
         offset = _number(where, follows.get("offset"), 0.0)
         mimic = follows.get("joint") or "", float(factor or 0.0), float(offset or 0.0)
     limit = element.find("limit")
-    bounds: list[float | None] = [None, None, None]
+    low = high = speed = None
     if limit is not None:
         low = _number(where, limit.get("lower"), None)
         high = _number(where, limit.get("upper"), None)
@@ -189,10 +189,11 @@ def _joint(path: Path, element: ElementTree.Element) -> UrdfJoint:
         else:
             # What is left out is 0 by the format.
             low, high = low or 0.0, high or 0.0
-        bounds = [low, high, speed if speed and speed > 0.0 else None]
+        speed = speed if speed and speed > 0.0 else None
         if low is not None and high is not None and not low < high:
-            bounds[:2] = [None, None]
-    return UrdfJoint(name, kind, *ends, origin, axis / (length or 1.0), mimic, *bounds)
+            low = high = None
+    axis = axis / (length or 1.0)
+    return UrdfJoint(name, kind, parent, child, origin, axis, mimic, low, high, speed)
 
 
 def _number(where: str, text: str | None, otherwise: float | None) -> float | None:
