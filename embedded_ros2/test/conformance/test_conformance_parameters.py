@@ -170,7 +170,7 @@ def ask(node, peer, call):
 
     def ask(kind, name, **fields):
         client = node.create_client(kind, f"/parameters/{name}")
-        assert client.wait_for_service(timeout_sec=20)
+        assert client.wait_for_service(timeout_sec=60)
         return call(node, client.call_async(kind.Request(**fields)))
 
     return ask
@@ -341,7 +341,7 @@ def test_constructor_overrides_go_over_arguments(ros):
 def test_a_parameter_client_asks_another_node(node, peer, call):
     peer("parameters")
     client = AsyncParameterClient(node, "/parameters")
-    assert client.wait_for_services(timeout_sec=20)
+    assert client.wait_for_services(timeout_sec=60)
     results = call(node, client.set_parameters([Parameter("gain", value=2.0)])).results
     assert results[0].successful
     (value,) = call(node, client.get_parameters(["gain"])).values
@@ -353,7 +353,7 @@ def test_a_parameter_client_asks_another_node(node, peer, call):
 def test_a_parameter_client_loads_what_a_file_has_for_any_node(node, peer, call, tmp_path):
     peer("parameters")
     client = AsyncParameterClient(node, "/parameters")
-    assert client.wait_for_services(timeout_sec=20)
+    assert client.wait_for_services(timeout_sec=60)
     file = tmp_path / "parameters.yaml"
     file.write_text("/somebody_else:\n  ros__parameters:\n    gain: 3.0\n")
     assert [
@@ -384,14 +384,14 @@ def test_an_event_handler_watches_one_parameter(node, spin_until):
 def test_logger_levels_can_be_read_and_set_from_outside(ros, call):
     node = ros.create_node("tester", enable_logger_service=True)
     setter = node.create_client(SetLoggerLevels, "/tester/set_logger_levels")
-    assert setter.wait_for_service(timeout_sec=20)
+    assert setter.wait_for_service(timeout_sec=60)
     request = SetLoggerLevels.Request(
         levels=[LoggerLevel(name="a.b", level=10), LoggerLevel(name="a.b", level=7)]
     )
     results = call(node, setter.call_async(request)).results
     assert [result.successful for result in results] == [True, False]
     getter = node.create_client(GetLoggerLevels, "/tester/get_logger_levels")
-    assert getter.wait_for_service(timeout_sec=20)
+    assert getter.wait_for_service(timeout_sec=60)
     (level,) = call(node, getter.call_async(GetLoggerLevels.Request(names=["a.b"]))).levels
     assert (level.name, level.level) == ("a.b", 10)
     node.destroy_node()

@@ -65,7 +65,7 @@ def test_a_blocking_call_works_beside_a_spinning_thread(node, ros):
     assert client.wait_for_service(timeout_sec=60)
     assert client.call(Trigger.Request()).success
     executor.shutdown()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     other.destroy_node()
 

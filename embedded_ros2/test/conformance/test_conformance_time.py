@@ -128,5 +128,5 @@ def test_sleeping_in_simulated_time_ends_when_it_comes(simulated):
     thread.start()
     for seconds in (2, 3, 4):
         set_time(seconds)
-    thread.join(20)
+    thread.join(60)
     assert slept == [True]

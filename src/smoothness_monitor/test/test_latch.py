@@ -28,7 +28,7 @@ def opened(path, robot="so101"):
 
 def written(path, words):
     """Wait until the thread has written something."""
-    end = time.monotonic() + 20.0
+    end = time.monotonic() + 60.0
     while words not in path.read_text(encoding="utf-8"):
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -134,7 +134,7 @@ def test_a_disk_that_fails_later_ends_nothing_and_latches_the_next_process(path)
     os.rmdir(path.parent)
     path.parent.write_text("in the way")
     file.note(LATCHED)
-    end = time.monotonic() + 20.0
+    end = time.monotonic() + 60.0
     while not file.problem:
         assert time.monotonic() < end
         time.sleep(0.01)

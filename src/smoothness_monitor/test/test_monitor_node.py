@@ -696,7 +696,7 @@ def test_a_silent_input_is_explained_by_who_publishes_and_how(tmp_path):
     executor.add_node(other)
 
     def until(words):
-        end = time.monotonic() + 20.0
+        end = time.monotonic() + 60.0
         while words not in "; ".join(monitor._monitor.waiting_for()):
             assert time.monotonic() < end, monitor._monitor.waiting_for()
             executor.spin_once(timeout_sec=0.05)
