@@ -3,13 +3,15 @@
 
 What rustypot lacks, and is here: after an error it reads on in the middle of what is still coming
 in, so that one lost answer spoils the next reads (tried: the same parsing error for ever); one
-lost answer loses those of all servos; error bytes are returned and not judged; nothing is counted.
+lost answer loses those of all servos, so the read of all servos at once is this module's own;
+error bytes are returned and not judged; nothing is counted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import termios
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,8 +20,12 @@ from typing import TypeVar
 
 import rustypot
 
+from .core.packets import Instruction, Packet, Receiver
 from .core.registers import (
     BAUD_RATE,
+    BROADCAST_ID,
+    DRIVE_ADDRESS,
+    DRIVE_SIZE,
     STATE_ADDRESS,
     STATE_SIZE,
     STS3215,
@@ -74,6 +80,23 @@ class Absence:
     def ends(self) -> None:
         """Count a servo as present again."""
         self._length = self._left = 0
+
+
+@dataclass(frozen=True)
+class DriveSettings:
+    """What a servo keeps of its orders, until it loses power.
+
+    Attributes:
+        torque: It pushes.
+        acceleration: Of its own profile, units of 100 ticks/s^2.
+        goal: ticks.
+        torque_limit: Share of its torque, 0 to 1.
+    """
+
+    torque: bool
+    acceleration: int
+    goal: int
+    torque_limit: float
 
 
 @dataclass(frozen=True)
@@ -153,14 +176,40 @@ class ServoBus:
         self._absences: dict[int, Absence] = {}
         self._sleep = sleep
         self._clock = clock
+        self.timeout_s = timeout_s
+        self._terminal = -1
+        self._open()
+
+    def _open(self) -> None:
         # Opened first: rustypot asks for the port alone.
-        self._terminal = _open_terminal(port)
+        self._terminal = _open_terminal(self.port)
         try:
-            self._servos = rustypot.Sts3215PyController(port, BAUD_RATE, timeout_s)
+            self._servos = rustypot.Sts3215PyController(self.port, BAUD_RATE, self.timeout_s)
         except Exception as error:
             os.close(self._terminal)
-            raise BusError(f"{port}: {error}; is another program using it?") from error
-        self.timeout_s = timeout_s
+            self._terminal = -1
+            raise BusError(f"{self.port}: {error}; is another program using it?") from error
+        self._listening = select.poll()
+        self._listening.register(self._terminal, select.POLLIN)
+
+    @property
+    def gone(self) -> bool:
+        """Return whether the port itself has vanished, as with a USB cable that was pulled out."""
+        if self._terminal < 0:
+            return True
+        return any(
+            event & (select.POLLHUP | select.POLLERR) for _, event in self._listening.poll(0)
+        )
+
+    def reopen(self) -> None:
+        """Open the port anew, where there is one again. What was counted stays.
+
+        Raises:
+            BusError: There is none yet.
+        """
+        self.close()
+        self._open()
+        self._absences.clear()
 
     def close(self) -> None:
         """Release the port. The servos keep what they do."""
@@ -195,20 +244,16 @@ class ServoBus:
         asked = [
             servo_id for servo_id in ids if self._absences.setdefault(servo_id, Absence()).over()
         ]
-        if not asked:
+        if not asked or self.gone:
             return {}
         began_s = self._clock()
-        try:
-            rows = self._servos.sync_read_raw_data_with_error(asked, STATE_ADDRESS, STATE_SIZE)
-        except Exception:
-            self._resynchronise(len(asked))
-        else:
-            return {
-                servo_id: self._heard(servo_id, bytes(block), error)
-                for servo_id, (block, error) in zip(asked, rows, strict=True)
-            }
-        found = {}
-        for servo_id in asked:
+        found = self._read_at_once(asked)
+        missing = [servo_id for servo_id in asked if servo_id not in found]
+        if self.gone:
+            return found
+        if missing:
+            self._resynchronise(1)
+        for servo_id in missing:
             if self._clock() - began_s > budget_s:
                 break
             try:
@@ -218,6 +263,58 @@ class ServoBus:
             else:
                 found[servo_id] = self._heard(servo_id, block, error)
         return found
+
+    def _read_at_once(self, ids: Sequence[int]) -> dict[int, ServoState]:
+        """Ask all servos in one packet; return those whose answers came whole."""
+        parameters = bytes((STATE_ADDRESS, STATE_SIZE, *ids))
+        request = Packet(BROADCAST_ID, Instruction.SYNC_READ, parameters).to_bytes()
+        answers: dict[int, Packet] = {}
+        twice: set[int] = set()
+        receiver = Receiver()
+        bits = len(ids) * (_FRAME_BYTES + STATE_SIZE) * _BITS_PER_BYTE
+        try:
+            termios.tcflush(self._terminal, termios.TCIFLUSH)
+            os.write(self._terminal, request)
+            deadline_s = self._clock() + bits / BAUD_RATE + self.timeout_s
+            while len(answers) < len(ids):
+                left_s = deadline_s - self._clock()
+                if left_s <= 0 or not self._listening.poll(left_s * 1e3):
+                    break
+                for packet in receiver.feed(os.read(self._terminal, 4096)):
+                    if packet.servo_id in answers:
+                        twice.add(packet.servo_id)
+                    elif packet.servo_id in ids and len(packet.parameters) == STATE_SIZE:
+                        answers[packet.servo_id] = packet
+        except (termios.error, OSError):
+            # The port is gone, which `gone` tells.
+            return {}
+        # Of two answers with one id, one is another servo's: neither is believed.
+        return {
+            servo_id: self._heard(servo_id, packet.parameters, packet.code)
+            for servo_id, packet in answers.items()
+            if servo_id not in twice
+        }
+
+    def read_drive(self, servo_id: int) -> DriveSettings:
+        """Read what a servo keeps of its orders; it is asked once.
+
+        Raises:
+            BusError: No valid answer.
+        """
+        block, error = self._read(servo_id, DRIVE_ADDRESS, DRIVE_SIZE, tries=1)
+        self._count_faults(servo_id, error)
+
+        def value(name: str) -> int:
+            register = STS3215[name]
+            start = register.address - DRIVE_ADDRESS
+            return register.decode(block[start : start + register.size])
+
+        return DriveSettings(
+            torque=value("Torque_Enable") == 1,
+            acceleration=value("Acceleration"),
+            goal=value("Goal_Position"),
+            torque_limit=value("Torque_Limit") * 0.001,
+        )
 
     def read(self, servo_id: int, name: str) -> int:
         """Read one register.
@@ -275,6 +372,8 @@ class ServoBus:
         """
         register = STS3215["Goal_Position"]
         rows = [list(register.encode(goal)) for goal in goals.values()]
+        if self._terminal < 0:
+            raise BusError(f"{self.port}: goals not sent: the port is closed")
         try:
             self._servos.sync_write_raw_data(list(goals), register.address, rows)
         except Exception as error:
@@ -282,19 +381,21 @@ class ServoBus:
 
     # -- in detail -------------------------------------------------------------------------------
 
-    def _read(self, servo_id: int, address: int, count: int) -> tuple[bytes, int]:
+    def _read(
+        self, servo_id: int, address: int, count: int, tries: int = _TRIES
+    ) -> tuple[bytes, int]:
         def attempt() -> tuple[bytes, int]:
             data, error = self._servos.read_raw_data_with_error(servo_id, address, count)
             if len(data) != count:
                 raise ValueError(f"{len(data)} bytes for {count}")
             return bytes(data), int(error)
 
-        return self._try(servo_id, f"read of {count} bytes at {address}", attempt)
+        return self._try(servo_id, f"read of {count} bytes at {address}", attempt, tries)
 
-    def _try(self, servo_id: int, what: str, attempt: Callable[[], _T]) -> _T:
+    def _try(self, servo_id: int, what: str, attempt: Callable[[], _T], tries: int = _TRIES) -> _T:
         counts = self.statistics.setdefault(servo_id, Statistics())
-        problem = ""
-        for tried in self._tries():
+        problem = "the port is closed"
+        for tried in self._tries(tries if self._terminal >= 0 else 0):
             try:
                 result = attempt()
             except Exception as error:
@@ -306,10 +407,10 @@ class ServoBus:
             return result
         counts.failures += 1
         counts.last_error = problem
-        raise BusError(f"{self.port}: servo {servo_id}: {what}: {problem} ({_TRIES} tries)")
+        raise BusError(f"{self.port}: servo {servo_id}: {what}: {problem} ({tries} tries)")
 
-    def _tries(self) -> Iterator[int]:
-        for number in range(_TRIES):
+    def _tries(self, count: int) -> Iterator[int]:
+        for number in range(count):
             if number:
                 self._sleep(min(0.0005 * 2**number, _LARGEST_WAIT_S))
             yield number

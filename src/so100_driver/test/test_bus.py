@@ -45,6 +45,63 @@ def test_a_silent_servo_costs_nobody_else_its_answer(port, servos):
     assert any(answered)
 
 
+def test_one_lost_answer_costs_one_question_more_and_not_six(port, servos):
+    for _ in range(30):
+        with port.bus() as bus:
+            bus.faults.lost = 0.1
+            before = bus.bytes_on_the_wire
+        found = states(servos)
+        with port.bus() as bus:
+            bus.faults.lost = 0.0
+            spent = bus.bytes_on_the_wire - before
+        whole = 14 + 6 * 21
+        asked_again = (spent - whole) / (8 + 21)
+        assert sorted(found) == list(IDS)
+        assert asked_again <= sum(item.retries for item in servos.statistics.values()) + 6
+
+
+def test_of_two_answers_with_one_id_neither_is_believed(port, servos):
+    with port.bus() as bus:
+        bus.faults.wrong_id = {3: 5}
+        shown = bus.servos[4].get("Present_Position")
+    for _ in range(5):
+        found = states(servos)
+        assert 3 not in found
+        assert 5 not in found or found[5].position == pytest.approx(shown, abs=30)
+
+
+def test_a_usb_cable_that_is_pulled_out_is_told_from_silence_and_can_come_back(port, servos):
+    with port.bus() as bus:
+        bus.faults.unplugged = True
+    assert states(servos) == {}
+    assert not servos.gone
+    with port.bus() as bus:
+        bus.faults.unplugged = False
+    port.unplug()
+    assert states(servos) == {}
+    assert servos.gone
+    with pytest.raises(BusError, match="no such port"):
+        servos.reopen()
+    assert servos.gone
+    assert states(servos) == {}
+    with pytest.raises(BusError):
+        servos.write_goals({1: 2000})
+    port.replug()
+    servos.port = str(port.path)
+    servos.reopen()
+    assert not servos.gone
+    assert sorted(states(servos)) == list(IDS)
+
+
+def test_what_a_servo_was_told_can_be_read_back(servos):
+    servos.write_goals({3: 2100})
+    servos.write(3, "Torque_Limit", 250)
+    told = servos.read_drive(3)
+    assert (told.torque, told.goal, told.torque_limit) == (False, 2100, 0.25)
+    servos.write(3, "Torque_Enable", 1)
+    assert servos.read_drive(3).torque
+
+
 def test_damaged_answers_are_asked_for_again_and_never_believed(port, servos):
     with port.bus() as bus:
         bus.faults.corrupted = 0.3

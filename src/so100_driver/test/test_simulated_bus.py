@@ -165,6 +165,49 @@ def test_a_brown_out_restarts_a_servo_with_its_torque_off(bus):
     assert read(bus, 1, "Acceleration", now_s) == 0
 
 
+def test_a_servo_that_restarts_lets_its_joint_sink_and_the_others_hold(bus):
+    bus.plant._angle[1:4] = 0.3, 0.0, 0.0
+    bus.advance(0.002)
+    torque_on(bus, 0.002)
+    now_s = run(bus, 0.5, 0.002)
+    held = bus.plant.encoder.copy()
+    bus.servos[LIFT].restart()
+    now_s = run(bus, 0.3, now_s)
+    assert bus.plant.encoder[LIFT] > held[LIFT] + 0.1
+    assert read(bus, 2, "Torque_Enable", now_s) == 0
+    assert read(bus, 1, "Torque_Enable", now_s) == 1
+
+
+def test_a_cable_out_of_the_chain_takes_power_and_answers_of_all_behind_it(bus):
+    torque_on(bus)
+    bus.faults.unpowered = {4, 5, 6}
+    now_s = run(bus, 0.05, 0.0)
+    assert ask(bus, Packet(3, Instruction.PING), now_s) == [Packet(3, 0)]
+    assert ask(bus, Packet(4, Instruction.PING), now_s) == []
+    assert bus.servos[3].torque_nm == 0.0
+    bus.faults.unpowered = set()
+    now_s = run(bus, 0.05, now_s)
+    assert ask(bus, Packet(4, Instruction.PING), now_s) == [Packet(4, 0)]
+    assert read(bus, 4, "Torque_Enable", now_s) == 0
+
+
+def test_an_arm_sags_under_its_weight_by_torque_over_gain(bus):
+    bus.plant._angle[1:4] = 0.8, 0.0, 0.0
+    bus.advance(0.002)
+    torque_on(bus, 0.002)
+    goal = bus.plant.encoder[LIFT]
+    run(bus, 2.0, 0.002)
+    expected = bus.plant.gravity_nm()[LIFT] / 17.8
+    assert expected > 0.02
+    assert bus.plant.encoder[LIFT] - goal == pytest.approx(expected, abs=0.052 / 17.8 + 0.004)
+
+
+def test_play_leaves_the_link_where_the_encoder_is_not(bus):
+    bus.plant._angle[1:4] = 0.8, 0.0, 0.0
+    apart = bus.plant.link[LIFT] - bus.plant.encoder[LIFT]
+    assert apart == pytest.approx(np.radians(0.5))
+
+
 def test_faults_on_the_wire(bus):
     bus.faults.silent = {2}
     assert ask(bus, Packet(2, Instruction.PING)) == []

@@ -145,6 +145,10 @@ TABLE_SIZE = 128
 STATE_ADDRESS = STS3215["Present_Position"].address
 STATE_SIZE = STS3215["Present_Current"].address + STS3215["Present_Current"].size - STATE_ADDRESS
 
+# What a servo was told and forgets with its power: whether it pushes, how, where to.
+DRIVE_ADDRESS = STS3215["Torque_Enable"].address
+DRIVE_SIZE = STS3215["Lock"].address + 1 - DRIVE_ADDRESS
+
 # Bits of the error byte in every answer, and of the register `Status`.
 ERROR_BITS = {
     0x01: "voltage",

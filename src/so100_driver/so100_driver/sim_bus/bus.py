@@ -34,6 +34,7 @@ class Faults:
         corrupted: Share of answers with a byte changed.
         wrong_id: Ids that answer under the id given.
         unplugged: Nothing answers and nothing arrives.
+        unpowered: Ids without power, as behind a cable that was pulled out of the chain.
         supply_v: Voltage of the supply.
         frozen: Ids whose answers repeat the first state block that was read.
     """
@@ -43,6 +44,7 @@ class Faults:
     corrupted: float = 0.0
     wrong_id: dict[int, int] = field(default_factory=dict)
     unplugged: bool = False
+    unpowered: set[int] = field(default_factory=set)
     supply_v: float = SUPPLY_V
     frozen: dict[int, bytes | None] = field(default_factory=dict)
 
@@ -89,8 +91,10 @@ class SimulatedBus:
             self._now_s = now_s - _LONGEST_CATCH_UP_S
         while now_s - self._now_s >= _STEP_S:
             current = sum(servo.current_a for servo in self.servos)
+            supply_v = self.faults.supply_v - _SUPPLY_OHM * current
             for servo in self.servos:
-                servo.supply_v = self.faults.supply_v - _SUPPLY_OHM * current
+                powered = servo.id_on_the_bus not in self.faults.unpowered
+                servo.supply_v = supply_v if powered else 0.0
             torque = np.array([servo.drive(_STEP_S) for servo in self.servos])
             self.plant.step(torque, _STEP_S)
             self._now_s += _STEP_S
@@ -137,7 +141,7 @@ class SimulatedBus:
         elif packet.code == Instruction.SYNC_WRITE:
             self._sync_write(packet)
         elif packet.servo_id == BROADCAST_ID:
-            for servo in list(self.servos):
+            for servo in [servo for servo in self.servos if not servo.dark]:
                 answer = self._execute(servo, packet)
                 if packet.code == Instruction.PING and answer is not None:
                     yield from self._spoken({servo.id_on_the_bus: [answer]})
@@ -148,7 +152,9 @@ class SimulatedBus:
             yield from self._spoken({packet.servo_id: spoken})
 
     def _with_id(self, servo_id: int) -> list[Servo]:
-        return [servo for servo in self.servos if servo.id_on_the_bus == servo_id]
+        return [
+            servo for servo in self.servos if servo.id_on_the_bus == servo_id and not servo.dark
+        ]
 
     def _spoken(self, answers: dict[int, list[Packet]]) -> Iterator[bytes]:
         """Return answers as they are heard: two at once are garbage."""

@@ -47,16 +47,10 @@ class SimulatedPort:
         """
         self._bus = bus
         self._lock = threading.Lock()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
         self._link = link
-        self.path = Path(os.ttyname(self._slave))
-        if link is not None:
-            if link.is_symlink():
-                link.unlink()
-            link.symlink_to(self.path)
-            self.path = link
+        self._plugged = True
+        self._changed = threading.Condition()
+        self._connect()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="simulated_bus", daemon=True)
         self._thread.start()
@@ -67,14 +61,54 @@ class SimulatedPort:
         with self._lock:
             yield self._bus
 
+    def unplug(self) -> None:
+        """Pull the USB cable: the port is gone; the servos keep their supply and their goals."""
+        self._plug(False)
+
+    def replug(self) -> None:
+        """Put the USB cable back: there is a port again, under the link's name or a new one."""
+        self._plug(True)
+
     def close(self) -> None:
         """Stop answering and remove the port."""
         self._ends.set()
         self._thread.join()
-        os.close(self._master)
-        os.close(self._slave)
+        self._disconnect()
+
+    def _plug(self, wanted: bool) -> None:
+        """Have the thread, which alone uses the terminal, connect or disconnect it."""
+        with self._changed:
+            self._plugged = wanted
+            self._changed.wait_for(lambda: (self._master >= 0) is wanted)
+
+    def _connect(self) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = Path(os.ttyname(self._slave))
+        if self._link is not None:
+            if self._link.is_symlink():
+                self._link.unlink()
+            self._link.symlink_to(self.path)
+            self.path = self._link
+
+    def _disconnect(self) -> None:
+        if self._master >= 0:
+            os.close(self._master)
+            os.close(self._slave)
+            self._master = self._slave = -1
         if self._link is not None:
             self._link.unlink(missing_ok=True)
+
+    def _follow_the_cable(self) -> bool:
+        """Return whether the cable is in, once the terminal agrees with it."""
+        with self._changed:
+            if self._plugged and self._master < 0:
+                self._connect()
+            elif not self._plugged and self._master >= 0:
+                self._disconnect()
+            self._changed.notify_all()
+            return self._plugged
 
     def _at_its_baud_rate(self) -> bool:
         return baud_rate(self._slave) == BAUD_RATE
@@ -84,8 +118,12 @@ class SimulatedPort:
         # further and further behind and answers nobody.
         behind_s, last_s = 0.0, time.monotonic()
         while not self._ends.is_set():
-            ready, _, _ = select.select([self._master], [], [], _IDLE_S)
-            data = self._read() if ready else b""
+            if self._follow_the_cable():
+                ready, _, _ = select.select([self._master], [], [], _IDLE_S)
+                data = self._read() if ready else b""
+            else:
+                time.sleep(_IDLE_S)
+                data = b""
             with self._lock:
                 now_s = time.monotonic() - behind_s
                 if now_s - last_s > _LONGEST_STEP_S:

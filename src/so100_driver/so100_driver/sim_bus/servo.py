@@ -72,6 +72,8 @@ class Servo:
     _over_current_s: float = 0.0
     _faults: int = 0
     _unloaded: bool = False
+    _dark: bool = False
+    _shown: bool = False
 
     def __post_init__(self) -> None:
         for register in STS3215.values():
@@ -84,6 +86,8 @@ class Servo:
     def get(self, name: str) -> int:
         """Return a register's value."""
         register = STS3215[name]
+        if register.read_only:
+            self._show()
         return register.decode(bytes(self._table[_raw_size(register)]))
 
     def set(self, name: str, value: int) -> None:
@@ -103,12 +107,18 @@ class Servo:
         return self._table[STS3215["ID"].address]
 
     @property
+    def dark(self) -> bool:
+        """Return whether it has too little power to answer."""
+        return self._dark
+
+    @property
     def status(self) -> int:
         """Return the error byte of its answers."""
         return self._faults
 
     def read(self, address: int, count: int) -> bytes:
         """Return bytes of the table; beyond its end they are 0."""
+        self._show()
         data = bytes(self._table[address : address + count])
         return data + bytes(count - len(data))
 
@@ -150,7 +160,7 @@ class Servo:
         self._unloaded = False
         self._overloaded_s = self._over_current_s = 0.0
         self.torque_nm = 0.0
-        self._show()
+        self._shown = False
         self.set("Goal_Position", self.get("Present_Position"))
         self._setpoint_ticks, self._setpoint_speed = self._shaft_ticks, 0.0
 
@@ -162,7 +172,7 @@ class Servo:
             offset = round(self._encoder()) - TICKS_PER_TURN // 2
             self.keep("Homing_Offset", max(-2047, min(2047, offset)))
             self.set("Torque_Enable", 0)
-            self._show()
+        self._shown = False
         written = range(address, address + count)
         goal_written = STS3215["Goal_Position"].address in written
         if torque and not torque_before and not goal_written:
@@ -181,10 +191,16 @@ class Servo:
         """Take the joint's angle and velocity, as the encoder has them."""
         self._shaft_ticks = self.direction * angle_rad / RAD_PER_TICK + self.angle_offset_ticks
         self._speed_ticks = self.direction * velocity_rad_s / RAD_PER_TICK
-        self._show()
+        self._shown = False
 
     def drive(self, dt_s: float) -> float:
         """Advance the loop and the protections; return the torque on the joint, N m."""
+        if self.supply_v < BROWN_OUT_V:
+            if not self._dark:
+                self.restart()
+                self._dark = True
+            return 0.0
+        self._dark = False
         torque = self._loop(dt_s) if self._pushes else 0.0
         self._protect(torque, dt_s)
         if not self._pushes:
@@ -289,8 +305,6 @@ class Servo:
         low = self.get("Min_Voltage_Limit") * VOLT_PER_UNIT
         high = self.get("Max_Voltage_Limit") * VOLT_PER_UNIT
         self._level(_VOLTAGE, not (low <= self.supply_v <= high), unloading)
-        if self.supply_v < BROWN_OUT_V:
-            self.restart()
 
     def _fault(self, bit: int, unloading: int) -> None:
         self._faults |= bit
@@ -305,7 +319,10 @@ class Servo:
             self._faults &= ~bit
 
     def _show(self) -> None:
-        """Write what is measured into the table."""
+        """Write what is measured into the table, where it is not there yet."""
+        if self._shown:
+            return
+        self._shown = True
         self.set("Present_Position", round(self._position()) % self._shown_turn())
         self.set("Present_Velocity", _clipped("Present_Velocity", self._speed_ticks))
         load = self.torque_nm / STALL_TORQUE_NM / LOAD_PER_UNIT
