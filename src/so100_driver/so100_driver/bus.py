@@ -31,6 +31,7 @@ from .core.registers import (
     STS3215,
     errors_in,
 )
+from .core.state import DriveSettings, ServoState
 
 _BITS_PER_BYTE = 10
 # Header, id, length, error, checksum.
@@ -82,50 +83,6 @@ class Absence:
         self._length = self._left = 0
 
 
-@dataclass(frozen=True)
-class DriveSettings:
-    """What a servo keeps of its orders, until it loses power.
-
-    Attributes:
-        torque: It pushes.
-        acceleration: Of its own profile, units of 100 ticks/s^2.
-        goal: ticks.
-        torque_limit: Share of its torque, 0 to 1.
-    """
-
-    torque: bool
-    acceleration: int
-    goal: int
-    torque_limit: float
-
-
-@dataclass(frozen=True)
-class ServoState:
-    """What one servo says of itself.
-
-    Attributes:
-        servo_id: Which one.
-        position: Shown position, ticks.
-        velocity: ticks/s.
-        load: Share of its torque, -1 to 1.
-        voltage_v: Supply at the servo.
-        temperature_c: Inside it.
-        current_a: Magnitude follows the load's sign.
-        moving: It says that it moves.
-        faults: Names of the faults that it reports.
-    """
-
-    servo_id: int
-    position: int
-    velocity: int
-    load: float
-    voltage_v: float
-    temperature_c: float
-    current_a: float
-    moving: bool
-    faults: tuple[str, ...]
-
-
 def state_of(servo_id: int, block: bytes, error: int) -> ServoState:
     """Read the block from `Present_Position` to `Present_Current`."""
 
@@ -144,6 +101,22 @@ def state_of(servo_id: int, block: bytes, error: int) -> ServoState:
         current_a=value("Present_Current") * 0.0065,
         moving=bool(value("Moving")),
         faults=errors_in(error | value("Status")),
+    )
+
+
+def drive_of(block: bytes) -> DriveSettings:
+    """Read the block from `Torque_Enable` to `Lock`."""
+
+    def value(name: str) -> int:
+        register = STS3215[name]
+        start = register.address - DRIVE_ADDRESS
+        return register.decode(block[start : start + register.size])
+
+    return DriveSettings(
+        torque=value("Torque_Enable") == 1,
+        acceleration=value("Acceleration"),
+        goal=value("Goal_Position"),
+        torque_limit=value("Torque_Limit") * 0.001,
     )
 
 
@@ -303,18 +276,7 @@ class ServoBus:
         """
         block, error = self._read(servo_id, DRIVE_ADDRESS, DRIVE_SIZE, tries=1)
         self._count_faults(servo_id, error)
-
-        def value(name: str) -> int:
-            register = STS3215[name]
-            start = register.address - DRIVE_ADDRESS
-            return register.decode(block[start : start + register.size])
-
-        return DriveSettings(
-            torque=value("Torque_Enable") == 1,
-            acceleration=value("Acceleration"),
-            goal=value("Goal_Position"),
-            torque_limit=value("Torque_Limit") * 0.001,
-        )
+        return drive_of(block)
 
     def read(self, servo_id: int, name: str) -> int:
         """Read one register.

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from so100_driver.sim_bus.arm import REST_RAD, so101_servos
 from so100_driver.sim_bus.bus import SimulatedBus
 from so100_driver.sim_bus.plant import FreeShafts
 from so100_driver.sim_bus.port import SimulatedPort
+
+# Test files use `arm_rig`, which lies beside them.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -73,6 +73,8 @@ class Servo:
     _faults: int = 0
     _unloaded: bool = False
     _dark: bool = False
+    # Values of the table that were decoded.
+    _known: dict[str, int] = field(default_factory=dict)
     _shown: bool = False
 
     def __post_init__(self) -> None:
@@ -85,15 +87,20 @@ class Servo:
 
     def get(self, name: str) -> int:
         """Return a register's value."""
-        register = STS3215[name]
-        if register.read_only:
+        if not self._shown and STS3215[name].read_only:
             self._show()
-        return register.decode(bytes(self._table[_raw_size(register)]))
+        value = self._known.get(name)
+        if value is None:
+            register = STS3215[name]
+            value = register.decode(bytes(self._table[_raw_size(register)]))
+            self._known[name] = value
+        return value
 
     def set(self, name: str, value: int) -> None:
         """Give a register a value as the servo itself does: nothing is refused."""
         register = STS3215[name]
         self._table[_raw_size(register)] = register.encode(value)
+        self._known[name] = value
 
     def keep(self, name: str, value: int) -> None:
         """Give a register a value that outlives a restart, as a written EEPROM does."""
@@ -133,6 +140,7 @@ class Servo:
                 continue
             value = data[place.start - address : place.stop - address]
             self._table[place] = value
+            self._known.pop(register.name, None)
             if register.eeprom and unlocked:
                 self._kept[place] = value
         self._follow(before, torque, address, len(data))
@@ -151,6 +159,7 @@ class Servo:
     def restart(self) -> None:
         """Do what a loss of power does: EEPROM stays, torque is off, faults are forgotten."""
         self._table[:] = self._kept
+        self._known.clear()
         for register in STS3215.values():
             if not register.eeprom:
                 self._table[_raw_size(register)] = register.encode(register.default)

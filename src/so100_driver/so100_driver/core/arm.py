@@ -1,0 +1,563 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control loop of one arm: from what the servos said to what they are told.
+
+It reads no clock and talks to no bus: `cycle` takes what was read and the time, and returns what
+to write. It never switches torque off but by `torque_off`, which a person asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .description import REST_RAD
+from .gate import CommandRefusedError, Gate, GateLimits
+from .health import Health, Level, health_of
+from .protection import JointProtection, ProtectionLimits, Stage, Verdict
+from .recovery import Recovery
+from .registers import STS3215
+from .scale import JointScale
+from .state import DriveSettings, ServoState
+
+ACCELERATION = 254
+_LARGEST_TORQUE = 1000
+
+
+class Mode(Enum):
+    """What the arm does."""
+
+    OFF = "torque is off"
+    WAITING = "holds, and waits for a command near its pose"
+    FOLLOWING = "follows commands"
+    HOLDING = "holds, and takes no command until a person allows it"
+    LOWERING = "lowers itself to its rest"
+
+
+@dataclass(frozen=True)
+class ArmLimits:
+    """How the loop behaves.
+
+    Attributes:
+        gate: What a command may ask for.
+        protection: When a joint is protected.
+        command_timeout_s: After so long without a command the arm holds.
+        stale_s: After so long without an answer of a servo the arm holds.
+        lowering_rad_s: How fast it lowers itself.
+        rest_distance_rad: How near its rest it counts as lowered.
+        drop_within_s: How long the consent to drop it counts.
+        gripper_torque: Share of its torque that the gripper has.
+    """
+
+    gate: GateLimits = field(default_factory=GateLimits)
+    protection: ProtectionLimits = field(default_factory=ProtectionLimits)
+    command_timeout_s: float = 0.2
+    stale_s: float = 0.1
+    lowering_rad_s: float = 0.4
+    rest_distance_rad: float = 0.25
+    drop_within_s: float = 10.0
+    gripper_torque: float = 0.5
+
+
+@dataclass(frozen=True)
+class Write:
+    """A register to be written, with an answer."""
+
+    servo_id: int
+    register: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the servos are told in a cycle.
+
+    Attributes:
+        writes: In this order, before the goals. After one that fails, those of the same servo
+            are left out, and `Arm.failed` is told.
+        goals: ticks by servo.
+    """
+
+    writes: tuple[Write, ...] = ()
+    goals: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person should read."""
+
+    level: Level
+    text: str
+
+
+class Arm:
+    """One arm. Calls must not overlap; times are steady, in s."""
+
+    def __init__(
+        self,
+        scales: Mapping[str, JointScale],
+        limits: ArmLimits | None = None,
+        rest_rad: Mapping[str, float] = REST_RAD,
+    ) -> None:
+        """Begin with the torque as it is; nothing is written before `torque_on`.
+
+        Args:
+            scales: Every joint's, in the order of the published states.
+            limits: How it behaves.
+            rest_rad: Where it can lie without torque.
+        """
+        self.scales = dict(scales)
+        self.limits = limits or ArmLimits()
+        self.mode = Mode.OFF
+        self.reason = ""
+        self.refused = 0
+        self.last_refusal = ""
+        self._rest = {
+            name: min(scale.upper_rad, max(scale.lower_rad, rest_rad[name]))
+            for name, scale in self.scales.items()
+        }
+        self._gate = Gate(self.scales, self.limits.gate)
+        self._states: dict[str, ServoState] = {}
+        self._heard_s: dict[str, float] = {}
+        self._goal: dict[str, float] = {}
+        self._target: dict[str, float] | None = None
+        self._commanded_s = 0.0
+        self._asked_to_drop_s: float | None = None
+        self._protection = {
+            name: JointProtection(self.limits.protection, name == "gripper")
+            for name in self.scales
+        }
+        self._verdicts: dict[str, Verdict] = {}
+        self._torque_share: dict[str, float] = {}
+        self._recovery = {name: Recovery() for name in self.scales}
+        self._writes: list[Write] = []
+        self._events: list[Event] = []
+        self._by_id = {scale.servo_id: name for name, scale in self.scales.items()}
+        self._checked = 0
+        self._answered: set[str] = set()
+        # What was read of these is from before their orders.
+        self._ordered: set[str] = set()
+        # What these keep as their goal is not known: they fell silent while goals changed.
+        self._unknown: set[str] = set()
+        self._lowered_s: float | None = None
+
+    # -- what is read ----------------------------------------------------------------------------
+
+    @property
+    def measured_rad(self) -> dict[str, float]:
+        """Return where each joint was last seen, rad."""
+        return {
+            name: self.scales[name].radians(state.position) for name, state in self._states.items()
+        }
+
+    def silent(self, now_s: float) -> list[str]:
+        """Return the joints that have not answered for too long."""
+        return [
+            name
+            for name in self.scales
+            if not (now_s - self._heard_s.get(name, -1e9) <= self.limits.stale_s)
+        ]
+
+    def health(self, now_s: float) -> list[Health]:
+        """Return how each servo is."""
+        silent = self.silent(now_s)
+        return [
+            health_of(
+                name,
+                scale.servo_id,
+                self._states.get(name),
+                self._verdicts.get(name, Verdict()),
+                silent=name in silent,
+                age_s=now_s - self._heard_s[name] if name in self._heard_s else float("inf"),
+            )
+            for name, scale in self.scales.items()
+        ]
+
+    def next_to_check(self) -> int:
+        """Return the servo whose orders are read back next: one in doubt, or each in turn."""
+        names = list(self.scales)
+        self._checked = (self._checked + 1) % len(names)
+        doubtful = [name for name, recovery in self._recovery.items() if recovery.pending]
+        doubtful += self._unknown
+        doubtful = [name for name in doubtful if name in self._answered]
+        return self.scales[(doubtful or [names[self._checked]])[0]].servo_id
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # -- what is asked for -----------------------------------------------------------------------
+
+    def torque_on(self, now_s: float) -> str:
+        """Hold the arm where it is: goals first, then torque.
+
+        Returns:
+            Why not, in words; empty where it is done with the next orders.
+        """
+        silent = self.silent(now_s)
+        if silent:
+            return f"no answer from {', '.join(silent)}"
+        faulty = {name: state.faults for name, state in self._states.items() if state.faults}
+        if faulty:
+            name, faults = next(iter(faulty.items()))
+            return f"{name} reports {', '.join(faults)}"
+        if self.mode is not Mode.OFF:
+            for name, recovery in self._recovery.items():
+                if recovery.pending:
+                    recovery.forget()
+                    self._goal[name] = self.measured_rad[name]
+                    self._engage(name)
+            return ""
+        self._forget_protection()
+        for recovery in self._recovery.values():
+            recovery.forget()
+        self._goal = self.measured_rad
+        for name in self.scales:
+            self._engage(name)
+        self._enter(Mode.WAITING, "", Level.OK)
+        return ""
+
+    def command(self, names: Sequence[str], positions: Sequence[float], now_s: float) -> str:
+        """Take a command.
+
+        Args:
+            names: Joints.
+            positions: Angles, rad.
+            now_s: When it came.
+
+        Returns:
+            Why it is refused; empty where the next orders carry it out.
+        """
+        try:
+            if self.mode not in (Mode.WAITING, Mode.FOLLOWING):
+                raise CommandRefusedError(f"the arm {self._state_in_words()}")
+            silent = self.silent(now_s)
+            if silent:
+                raise CommandRefusedError(f"no answer from {', '.join(silent)}")
+            target = self._gate.checked(names, positions, self.measured_rad, self._target)
+        except CommandRefusedError as error:
+            self.refused += 1
+            self.last_refusal = str(error)
+            return str(error)
+        self._target, self._commanded_s, self.last_refusal = target, now_s, ""
+        if self.mode is Mode.WAITING:
+            self._enter(Mode.FOLLOWING, "", Level.OK)
+        return ""
+
+    def hold(self, reason: str = "asked to hold") -> str:
+        """Hold the arm where it is, until `clear_faults`.
+
+        Returns:
+            Why not, in words; empty where it is done with the next orders.
+        """
+        if self.mode is Mode.OFF:
+            return "torque is off: nothing is held"
+        self._stand(Mode.HOLDING, reason, Level.WARN)
+        return ""
+
+    def clear_faults(self, now_s: float) -> str:
+        """Let commands through again, the first one near the pose; nothing moves by it.
+
+        Returns:
+            Why not, in words; empty where it is done.
+        """
+        if self.mode is Mode.OFF:
+            return "torque is off: ask for it first"
+        silent = self.silent(now_s)
+        if silent:
+            return f"no answer from {', '.join(silent)}"
+        for name, state in self._states.items():
+            verdict = self._protection[name].look(state, 0.0, 0.0, now_s)
+            if verdict.stage >= Stage.STOP:
+                return f"{name}: {verdict.reason}"
+        lost = [name for name, recovery in self._recovery.items() if recovery.pending]
+        if lost:
+            return f"{', '.join(lost)} has no torque: lower the arm and ask for torque anew"
+        faulty = [name for name, state in self._states.items() if state.faults]
+        if faulty:
+            # The servo forgets an overload with a new goal.
+            self._goal.update({name: self.measured_rad[name] for name in faulty})
+        self._forget_protection()
+        self._stand(Mode.WAITING, "", Level.OK)
+        return ""
+
+    def lower(self, now_s: float) -> str:
+        """Let the arm go slowly to where it can lie without torque.
+
+        Returns:
+            Why not, in words; empty where it has begun.
+        """
+        if self.mode is Mode.OFF:
+            return "torque is off"
+        silent = self.silent(now_s)
+        if silent:
+            return f"no answer from {', '.join(silent)}"
+        self._enter(Mode.LOWERING, "", Level.OK)
+        return ""
+
+    @property
+    def lowered(self) -> bool:
+        """Return whether the arm lies where it can without torque."""
+        measured = self.measured_rad
+        return len(measured) == len(self.scales) and all(
+            abs(measured[name] - self._rest[name]) <= self.limits.rest_distance_rad
+            for name in ("shoulder_lift", "elbow_flex")
+        )
+
+    def torque_off(self, now_s: float) -> str:
+        """Switch the torque off. An arm that would drop is let go at the second asking only.
+
+        Returns:
+            Why not, in words; empty where it is done with the next orders.
+        """
+        asked_s = self._asked_to_drop_s
+        within = self.limits.drop_within_s
+        if not self.lowered and not (asked_s is not None and 0.0 <= now_s - asked_s <= within):
+            self._asked_to_drop_s = now_s
+            return (
+                "the arm would drop: lower it first (~/lower), or support it by hand and ask "
+                f"again within {within:g} s"
+            )
+        self._asked_to_drop_s = None
+        self._writes += [
+            Write(scale.servo_id, "Torque_Enable", 0) for scale in self.scales.values()
+        ]
+        self._goal, self._target = {}, None
+        for recovery in self._recovery.values():
+            recovery.forget()
+        self._enter(Mode.OFF, "a person switched the torque off", Level.WARN)
+        return ""
+
+    # -- the cycle -------------------------------------------------------------------------------
+
+    def cycle(
+        self,
+        states: Mapping[int, ServoState],
+        drive: Mapping[int, DriveSettings],
+        now_s: float,
+    ) -> Orders:
+        """Take what was read, and return what to write.
+
+        Args:
+            states: Of the servos that answered in this cycle.
+            drive: What some of them keep of their orders.
+            now_s: When it was read.
+        """
+        self._answered = {self._by_id[number] for number in states if number in self._by_id}
+        for servo_id, state in states.items():
+            name = self._by_id.get(servo_id)
+            if name is not None:
+                self._states[name] = state
+                self._heard_s[name] = now_s
+        if self.mode is Mode.OFF:
+            return self._orders()
+        self._look_for_silence(now_s)
+        self._look_for_restarts(drive, now_s)
+        self._look_for_faults()
+        self._protect(now_s)
+        self._move(now_s)
+        return self._orders()
+
+    def failed(self, write: Write, problem: str) -> None:
+        """Be told that a write was not answered."""
+        name = self._by_id.get(write.servo_id, f"id {write.servo_id}")
+        self._say(Level.ERROR, f"{name}: {write.register} not written: {problem}")
+        if self.mode is Mode.OFF:
+            self._say(Level.ERROR, f"{name} may still push: switch the supply off to be sure")
+        elif name in self._recovery:
+            self._recovery[name].lost()
+            self._stand(Mode.HOLDING, f"{name} did not take an order", Level.ERROR)
+
+    def _orders(self) -> Orders:
+        writes, self._writes = tuple(self._writes), []
+        self._ordered.clear()
+        if self.mode is Mode.OFF:
+            return Orders(writes)
+        return Orders(
+            writes,
+            {
+                self.scales[name].servo_id: self._ticks(name)
+                for name in self._goal
+                if name not in self._unknown
+            },
+        )
+
+    def _ticks(self, name: str) -> int:
+        largest = STS3215["Goal_Position"].largest
+        return max(0, min(largest, self.scales[name].ticks(self._goal[name])))
+
+    # -- what went wrong -------------------------------------------------------------------------
+
+    def _look_for_silence(self, now_s: float) -> None:
+        silent = self.silent(now_s)
+        if silent and self.mode in (Mode.FOLLOWING, Mode.LOWERING):
+            # Where the silent ones are is not known, nor which goal reached them last.
+            self._stand(
+                Mode.WAITING, f"no answer from {', '.join(silent)}", Level.ERROR, but=silent
+            )
+
+    def _look_for_restarts(self, drive: Mapping[int, DriveSettings], now_s: float) -> None:
+        for servo_id, settings in drive.items():
+            name = self._by_id.get(servo_id)
+            if name is None or name in self._ordered:
+                continue
+            recovery = self._recovery[name]
+            if settings.torque:
+                recovery.seen_on(now_s)
+                if name in self._unknown:
+                    self._unknown.discard(name)
+                    self._goal[name] = self.scales[name].radians(settings.goal)
+            elif recovery.seen_off(now_s):
+                self._stand(
+                    Mode.HOLDING,
+                    f"{name} lost its torque: its power failed, or another program switched it "
+                    "off",
+                    Level.ERROR,
+                )
+        for name, recovery in self._recovery.items():
+            if recovery.due(now_s) and name in self._states and name not in self.silent(now_s):
+                # Where it is now: it has sunk already, and must not jump back.
+                self._goal[name] = self.measured_rad[name]
+                self._engage(name)
+
+    def _look_for_faults(self) -> None:
+        for name, state in self._states.items():
+            if state.faults and self.mode in (Mode.FOLLOWING, Mode.WAITING):
+                self._stand(Mode.HOLDING, f"{name} reports {', '.join(state.faults)}", Level.ERROR)
+
+    def _protect(self, now_s: float) -> None:
+        silent = self.silent(now_s)
+        for name, state in self._states.items():
+            if name in silent:
+                continue
+            scale = self.scales[name]
+            angle = scale.radians(state.position)
+            gap = self._goal.get(name, angle) - angle
+            verdict = self._protection[name].look(state, gap, scale.rad_s(state.velocity), now_s)
+            before = self._verdicts.get(name, Verdict())
+            self._verdicts[name] = verdict
+            if verdict.stage > before.stage:
+                self._say(
+                    Level.WARN if verdict.stage is Stage.SOFT else Level.ERROR,
+                    f"{name}: {verdict.reason}",
+                )
+            self._set_torque(name, verdict.stage)
+            if verdict.stage is Stage.RETREAT and self.mode is not Mode.HOLDING:
+                back = self.limits.protection.retreat_rad
+                self._stand(Mode.HOLDING, f"{name} {verdict.reason}", Level.ERROR)
+                self._goal[name] = angle - verdict.push * back
+                self._protection[name].forget()
+            elif verdict.stage is Stage.STOP and self.mode in (Mode.FOLLOWING, Mode.WAITING):
+                self._stand(Mode.HOLDING, f"{name}: {verdict.reason}", Level.ERROR)
+            elif (
+                verdict.stage is Stage.LOWER
+                and before.stage is not Stage.LOWER
+                and self.mode is not Mode.LOWERING
+            ):
+                self._enter(Mode.LOWERING, f"{name}: {verdict.reason}", Level.ERROR)
+
+    def _set_torque(self, name: str, stage: Stage) -> None:
+        limits = self.limits
+        whole = limits.gripper_torque if name == "gripper" else 1.0
+        soft = limits.protection
+        share = whole
+        if stage >= Stage.SOFT and name == "gripper":
+            share = min(whole, soft.gripper_soft_torque)
+        elif stage in (Stage.SOFT, Stage.RETREAT):
+            share = min(whole, soft.soft_torque)
+        if self._torque_share.get(name) != share:
+            self._torque_share[name] = share
+            value = round(share * _LARGEST_TORQUE)
+            self._writes.append(Write(self.scales[name].servo_id, "Torque_Limit", value))
+
+    # -- motion ----------------------------------------------------------------------------------
+
+    def _move(self, now_s: float) -> None:
+        if self.mode is Mode.FOLLOWING:
+            if not (now_s - self._commanded_s <= self.limits.command_timeout_s):
+                self._stand(
+                    Mode.WAITING,
+                    f"no command for {self.limits.command_timeout_s:g} s"
+                    + (
+                        f"; the last was refused: {self.last_refusal}" if self.last_refusal else ""
+                    ),
+                    Level.WARN,
+                )
+                return
+            assert self._target is not None
+            self._goal = dict(self._target)
+            self._unknown.clear()
+        elif self.mode is Mode.LOWERING:
+            self._lower_on(now_s)
+
+    def _lower_on(self, now_s: float) -> None:
+        """Advance the goals towards the rest; what pushes against something on the way stops."""
+        since_s = now_s - self._lowered_s if self._lowered_s is not None else 0.0
+        self._lowered_s = now_s
+        step = self.limits.lowering_rad_s * min(max(since_s, 0.0), 0.05)
+        arrived = True
+        for name in self.scales:
+            if name == "gripper":
+                continue
+            left = self._rest[name] - self._goal[name]
+            self._goal[name] += max(-step, min(step, left))
+            arrived = arrived and abs(left) <= step + 1e-9
+        if arrived and since_s > 0.0:
+            self._enter(Mode.HOLDING, "lowered: torque may be switched off", Level.OK)
+
+    def _stand(self, mode: Mode, reason: str, level: Level, but: Sequence[str] = ()) -> None:
+        """Hold every joint where it is; one that stands already keeps its goal, lest it creep."""
+        if self.mode in (Mode.FOLLOWING, Mode.LOWERING):
+            for name, angle in self.measured_rad.items():
+                if name in but:
+                    self._unknown.add(name)
+                else:
+                    self._goal[name] = self._where_it_stops(name, angle)
+        self._enter(mode, reason, level)
+
+    def _where_it_stops(self, name: str, angle: float) -> float:
+        """Return the goal that holds a joint: its goal where it has arrived, else where it is."""
+        goal = self._goal.get(name, angle)
+        scale, state = self.scales[name], self._states[name]
+        slow = abs(scale.rad_s(state.velocity)) <= self.limits.protection.still_rad_s
+        return goal if slow and abs(goal - angle) <= self.limits.gate.first_distance_rad else angle
+
+    def _enter(self, mode: Mode, reason: str, level: Level) -> None:
+        if mode is self.mode and reason == self.reason:
+            return
+        if self.mode is Mode.HOLDING and mode is Mode.HOLDING and self.reason:
+            # The first cause is kept; the later ones are said.
+            self._say(level, reason)
+            return
+        self.mode, self.reason = mode, reason
+        self._lowered_s = None
+        if mode is not Mode.FOLLOWING:
+            self._target = None
+        self._say(level, f"the arm {self._state_in_words()}")
+
+    def _state_in_words(self) -> str:
+        return f"{self.mode.value}{f' ({self.reason})' if self.reason else ''}"
+
+    def _engage(self, name: str) -> None:
+        """Tell a servo its goal, and only then to push."""
+        servo_id = self.scales[name].servo_id
+        self._ordered.add(name)
+        self._unknown.discard(name)
+        whole = self.limits.gripper_torque if name == "gripper" else 1.0
+        self._torque_share[name] = whole
+        self._writes += [
+            Write(servo_id, "Acceleration", ACCELERATION),
+            Write(servo_id, "Torque_Limit", round(whole * _LARGEST_TORQUE)),
+            Write(servo_id, "Goal_Position", self._ticks(name)),
+            Write(servo_id, "Torque_Enable", 1),
+        ]
+
+    def _forget_protection(self) -> None:
+        for protection in self._protection.values():
+            protection.forget()
+        self._verdicts.clear()
+
+    def _say(self, level: Level, text: str) -> None:
+        if text:
+            self._events.append(Event(level, text))

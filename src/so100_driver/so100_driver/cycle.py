@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One control cycle: read all servos, ask the arm, write what it orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from .bus import BusError
+from .core.arm import Arm, Orders
+from .core.state import DriveSettings, ServoState
+
+# A port that vanished is looked for again after this long, and then less and less often.
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+
+
+class Servos(Protocol):
+    """What a cycle needs of a bus; `ServoBus` has it."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the port has vanished."""
+
+    def reopen(self) -> None:
+        """Open it anew; raise BusError where there is none."""
+
+    def read_states(self, ids: Sequence[int]) -> Mapping[int, ServoState]:
+        """Return the states of those that answer."""
+
+    def read_drive(self, servo_id: int) -> DriveSettings:
+        """Return what a servo keeps of its orders; raise BusError."""
+
+    def write(self, servo_id: int, name: str, value: int) -> None:
+        """Write a register with an answer; raise BusError."""
+
+    def write_goals(self, goals: dict[int, int]) -> None:
+        """Send goals without answers; raise BusError."""
+
+
+class Cycle:
+    """Runs an arm on a bus, one cycle a call. Only one thread may use it."""
+
+    def __init__(self, servos: Servos, arm: Arm) -> None:
+        self._servos = servos
+        self.arm = arm
+        self._ids = [scale.servo_id for scale in arm.scales.values()]
+        self._pause_s = _FIRST_PAUSE_S
+        self._next_try_s = 0.0
+
+    def read(self, now_s: float) -> tuple[Mapping[int, ServoState], Mapping[int, DriveSettings]]:
+        """Read everything that a cycle needs.
+
+        Args:
+            now_s: Steady time; a port that vanished is tried again by it.
+        """
+        if self._servos.gone and not self._opened_anew(now_s):
+            return {}, {}
+        states = self._servos.read_states(self._ids)
+        checked = self.arm.next_to_check()
+        try:
+            # One that did not even tell its state is not asked more.
+            drive = {checked: self._servos.read_drive(checked)} if checked in states else {}
+        except BusError:
+            drive = {}
+        return states, drive
+
+    def write(self, orders: Orders) -> None:
+        """Carry out what the arm ordered."""
+        dropped: set[int] = set()
+        for write in orders.writes:
+            if write.servo_id in dropped:
+                continue
+            try:
+                self._servos.write(write.servo_id, write.register, write.value)
+            except BusError as error:
+                dropped.add(write.servo_id)
+                self.arm.failed(write, str(error))
+        # A servo that did not take its orders keeps the goal that it has.
+        goals = {number: goal for number, goal in orders.goals.items() if number not in dropped}
+        if goals:
+            try:
+                self._servos.write_goals(goals)
+            except BusError:
+                # Its silence in the next cycle says so.
+                return
+
+    def _opened_anew(self, now_s: float) -> bool:
+        if now_s < self._next_try_s:
+            return False
+        try:
+            self._servos.reopen()
+        except BusError:
+            self._next_try_s = now_s + self._pause_s
+            self._pause_s = min(_LONGEST_PAUSE_S, 2.0 * self._pause_s)
+            return False
+        self._pause_s, self._next_try_s = _FIRST_PAUSE_S, 0.0
+        return True

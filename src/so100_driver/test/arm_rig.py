@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated arm under the driver's own loop, at a time that is given."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from so100_driver.core.arm import Arm, ArmLimits
+from so100_driver.core.calibration import JOINTS, Calibration, JointCalibration
+from so100_driver.core.description import RANGES_RAD
+from so100_driver.core.scale import scales_of
+from so100_driver.cycle import Cycle
+from so100_driver.sim_bus.arm import so101_servos
+from so100_driver.sim_bus.bus import SimulatedBus
+from so100_driver.sim_bus.plant import FreeShafts
+from so100_driver.sim_bus.wire import DirectWire
+
+PERIOD_S = 0.01
+LIFT, ELBOW, GRIPPER = 1, 2, 5
+# The upper arm a little behind upright, the forearm level: every joint has room.
+POSE = (0.0, -0.4, 0.4, 0.3, 0.0, 0.5)
+
+
+def calibration_of(ranges=RANGES_RAD, zero_ticks=2048):
+    """Return the file that a person gets who sweeps every joint of the simulated arm."""
+    joints = {}
+    for number, name in enumerate(JOINTS, start=1):
+        low, high = (round(zero_ticks + end / math.tau * 4096) for end in ranges[name])
+        if name == "wrist_roll":
+            low, high = 0, 4095
+        joints[name] = JointCalibration(number, 0, 0, low, high)
+    return Calibration(joints)
+
+
+class Rig:
+    """An arm in the driver's hands."""
+
+    def __init__(self, pose=POSE, limits: ArmLimits | None = None, seed=0):
+        self.plant = FreeShafts(np.array(pose))
+        for index, name in enumerate(JOINTS):
+            self.plant.low_rad[index], self.plant.high_rad[index] = RANGES_RAD[name]
+        self.bus = SimulatedBus(so101_servos(), self.plant, seed=seed)
+        self.wire = DirectWire(self.bus)
+        calibration = calibration_of()
+        zeros = dict.fromkeys(JOINTS, 2048.0)
+        self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), limits)
+        self.cycle = Cycle(self.wire, self.arm)
+        self.now_s = 0.0
+        self.events = []
+        self.complete = 0
+
+    def step(self):
+        """Run one cycle of 10 ms."""
+        self.now_s += PERIOD_S
+        self.bus.advance(self.now_s)
+        self.wire.now_s = self.now_s
+        states, drive = self.cycle.read(self.now_s)
+        self.complete += len(states) == 6
+        self.cycle.write(self.arm.cycle(states, drive, self.now_s))
+        self.events += self.arm.take_events()
+
+    def run(self, seconds, each=None):
+        for _ in range(round(seconds / PERIOD_S)):
+            if each is not None:
+                each(self)
+            self.step()
+        return self
+
+    def until(self, condition, within_s=60.0):
+        """Run until a condition holds; return how long that took."""
+        began_s = self.now_s
+        while not condition(self):
+            assert self.now_s - began_s < within_s, self.words
+            self.step()
+        return self.now_s - began_s
+
+    def held(self):
+        """Hold the arm, at rest."""
+        self.run(0.05)
+        assert self.arm.torque_on(self.now_s) == ""
+        return self.run(0.5)
+
+    def send(self, **offsets):
+        """Command where the arm is now, but for these joints, rad."""
+        target = {**self.arm.measured_rad}
+        target.update({name: target[name] + offset for name, offset in offsets.items()})
+        return self.arm.command(list(target), list(target.values()), self.now_s)
+
+    def moving(self, joint, speed_rad_s):
+        """Return what sends commands that move one joint on, from where the arm is now."""
+        target = dict(self.arm.measured_rad)
+
+        def each(rig):
+            target[joint] += speed_rad_s * PERIOD_S
+            rig.last = rig.arm.command(list(target), list(target.values()), rig.now_s)
+
+        return each
+
+    @property
+    def angles(self):
+        return self.plant.encoder.copy()
+
+    @property
+    def torque(self):
+        return [servo.get("Torque_Enable") for servo in self.bus.servos]
+
+    @property
+    def words(self):
+        return "\n".join(event.text for event in self.events)
