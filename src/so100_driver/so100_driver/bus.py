@@ -49,7 +49,7 @@ class BusError(Exception):
 
 
 @dataclass
-class Statistics:
+class BusStatistics:
     """What became of the transactions with one servo."""
 
     answers: int = 0
@@ -145,7 +145,7 @@ class ServoBus:
             BusError: The port cannot be opened; the line says what to do.
         """
         self.port = port
-        self.statistics: dict[int, Statistics] = {}
+        self.statistics: dict[int, BusStatistics] = {}
         self._absences: dict[int, Absence] = {}
         self._sleep = sleep
         self._clock = clock
@@ -355,7 +355,7 @@ class ServoBus:
         return self._try(servo_id, f"read of {count} bytes at {address}", attempt, tries)
 
     def _try(self, servo_id: int, what: str, attempt: Callable[[], _T], tries: int = _TRIES) -> _T:
-        counts = self.statistics.setdefault(servo_id, Statistics())
+        counts = self.statistics.setdefault(servo_id, BusStatistics())
         problem = "the port is closed"
         for tried in self._tries(tries if self._terminal >= 0 else 0):
             try:
@@ -385,14 +385,14 @@ class ServoBus:
             termios.tcflush(self._terminal, termios.TCIFLUSH)
 
     def _heard(self, servo_id: int, block: bytes, error: int) -> ServoState:
-        self.statistics.setdefault(servo_id, Statistics()).answers += 1
+        self.statistics.setdefault(servo_id, BusStatistics()).answers += 1
         self._absences.setdefault(servo_id, Absence()).ends()
         state = state_of(servo_id, block, error)
         self._count_faults(servo_id, error)
         return state
 
     def _count_faults(self, servo_id: int, error: int) -> None:
-        counts = self.statistics.setdefault(servo_id, Statistics())
+        counts = self.statistics.setdefault(servo_id, BusStatistics())
         for name in errors_in(error):
             counts.faults[name] = counts.faults.get(name, 0) + 1
 

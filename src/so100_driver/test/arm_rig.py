@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
-from so100_driver.core.arm import Arm, ArmLimits
+from so100_driver.control_loop import ControlLoop
+from so100_driver.core.arm import Arm
 from so100_driver.core.calibration import JOINTS, Calibration, JointCalibration
 from so100_driver.core.description import RANGES_RAD
+from so100_driver.core.orders import ArmLimits
 from so100_driver.core.scale import scales_of
-from so100_driver.cycle import Cycle
 from so100_driver.sim_bus.arm import so101_servos
 from so100_driver.sim_bus.bus import SimulatedBus
 from so100_driver.sim_bus.plant import FreeShafts
@@ -46,7 +47,7 @@ class Rig:
         calibration = calibration_of()
         zeros = dict.fromkeys(JOINTS, 2048.0)
         self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), limits)
-        self.cycle = Cycle(self.wire, self.arm)
+        self.cycle = ControlLoop(self.wire, self.arm)
         self.now_s = 0.0
         self.events = []
         self.complete = 0

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from arm_rig import ELBOW, GRIPPER, LIFT, PERIOD_S, Rig
 
-from so100_driver.core.arm import Mode, Write
 from so100_driver.core.calibration import JOINTS
-from so100_driver.core.health import Level
+from so100_driver.core.health import HealthLevel
+from so100_driver.core.orders import ArmMode, Write
 from so100_driver.core.registers import RAD_PER_TICK
 
 TICK = RAD_PER_TICK
@@ -23,7 +23,7 @@ def test_nothing_is_written_before_a_person_asks_for_torque():
     assert rig.send() != ""
     rig.run(0.1)
     assert [bytes(servo._table[:56]) for servo in rig.bus.servos] == kept
-    assert rig.arm.mode is Mode.OFF
+    assert rig.arm.mode is ArmMode.OFF
 
 
 def test_activation_holds_the_arm_where_it_is_goal_before_torque():
@@ -41,7 +41,7 @@ def test_activation_holds_the_arm_where_it_is_goal_before_torque():
         assert own.index("Goal_Position") < own.index("Torque_Enable")
     # It sags by its weight over the servos' gain; it fell a little before, too.
     assert np.abs(rig.angles - before).max() < 0.08
-    assert rig.arm.mode is Mode.WAITING
+    assert rig.arm.mode is ArmMode.WAITING
 
 
 def test_activation_never_pulls_a_joint_to_an_old_goal():
@@ -103,7 +103,7 @@ def test_a_command_near_the_pose_is_followed_and_the_goal_reached_but_for_sag():
     rig = Rig().held()
     start = rig.angles[0]
     rig.run(0.5, rig.moving("shoulder_pan", 1.0))
-    assert rig.arm.mode is Mode.FOLLOWING
+    assert rig.arm.mode is ArmMode.FOLLOWING
     assert rig.angles[0] - start == pytest.approx(0.5, abs=0.1)
     assert rig.last == ""
 
@@ -122,7 +122,7 @@ def test_a_jump_in_the_middle_of_a_motion_is_refused():
 def test_without_commands_the_arm_holds_within_the_timeout_and_says_so():
     rig = Rig().held()
     rig.run(0.5, rig.moving("shoulder_pan", 1.0))
-    took_s = rig.until(lambda r: r.arm.mode is Mode.WAITING)
+    took_s = rig.until(lambda r: r.arm.mode is ArmMode.WAITING)
     assert took_s <= 0.2 + 2 * PERIOD_S
     assert "no command for 0.2 s" in rig.words
     stopped = rig.run(0.3).angles
@@ -137,7 +137,7 @@ def test_commands_that_are_refused_do_not_keep_the_watchdog_quiet():
         rig.arm.command(JOINTS, [math.nan] * 6, rig.now_s)
 
     rig.run(0.4, nan)
-    assert rig.arm.mode is Mode.WAITING
+    assert rig.arm.mode is ArmMode.WAITING
     assert "the last was refused: shoulder_pan is commanded to nan" in rig.words
 
 
@@ -168,7 +168,7 @@ def test_holding_again_and_again_does_not_let_the_arm_creep_down():
     for _ in range(20):
         rig.arm.command(list(goal), list(goal.values()), rig.now_s)
         rig.step()
-        assert rig.arm.mode is Mode.FOLLOWING
+        assert rig.arm.mode is ArmMode.FOLLOWING
         rig.arm.hold()
         rig.run(0.05)
         rig.arm.clear_faults(rig.now_s)
@@ -183,7 +183,7 @@ def test_torque_off_is_refused_first_and_a_lowering_offered():
     assert rig.arm.lower(rig.now_s) == ""
     speeds = []
     rig.until(
-        lambda r: speeds.append(np.abs(r.plant.velocity).max()) or r.arm.mode is Mode.HOLDING
+        lambda r: speeds.append(np.abs(r.plant.velocity).max()) or r.arm.mode is ArmMode.HOLDING
     )
     assert max(speeds) < 0.8
     assert rig.arm.lowered
@@ -202,7 +202,7 @@ def test_a_person_who_supports_the_arm_asks_twice_within_ten_seconds():
     rig.run(1.0)
     assert rig.arm.torque_off(rig.now_s) == ""
     assert rig.run(0.1).torque == [0] * 6
-    assert rig.arm.mode is Mode.OFF
+    assert rig.arm.mode is ArmMode.OFF
 
 
 def test_a_lowering_can_be_stopped():
@@ -220,15 +220,15 @@ def test_a_silent_servo_in_motion_makes_the_arm_hold_within_its_threshold():
     rig.run(0.3, move)
     rig.bus.faults.silent = {3}
     took_s = 0.0
-    while rig.arm.mode is Mode.FOLLOWING:
+    while rig.arm.mode is ArmMode.FOLLOWING:
         move(rig)
         rig.step()
         took_s += PERIOD_S
     assert took_s <= 0.1 + 2 * PERIOD_S
     assert "no answer from elbow_flex" in rig.words
     levels = {item.joint: item.level for item in rig.arm.health(rig.now_s)}
-    assert levels["elbow_flex"] is Level.STALE
-    assert levels["gripper"] is Level.OK
+    assert levels["elbow_flex"] is HealthLevel.STALE
+    assert levels["gripper"] is HealthLevel.OK
     rig.bus.faults.silent = set()
     rig.run(0.2)
     assert rig.send() == ""
@@ -244,7 +244,7 @@ def test_unplugged_and_plugged_in_again_the_arm_holds_without_a_jump(kind):
     else:
         rig.wire.unplug()
     rig.run(0.15, move)
-    assert rig.arm.mode is Mode.WAITING
+    assert rig.arm.mode is ArmMode.WAITING
     rig.run(3.0, move)
     stood = rig.angles
     rig.bus.faults.unplugged = False
@@ -261,7 +261,7 @@ def test_a_servo_that_restarts_is_told_to_hold_where_it_is_and_nothing_jumps():
     rig = Rig().held()
     rig.run(0.3, rig.moving("shoulder_pan", 0.5))
     rig.bus.servos[LIFT].restart()
-    took_s = rig.until(lambda r: r.torque == [1] * 6 and r.arm.mode is Mode.HOLDING)
+    took_s = rig.until(lambda r: r.torque == [1] * 6 and r.arm.mode is ArmMode.HOLDING)
     assert took_s < 0.2
     speeds = []
     rig.run(1.0, lambda r: speeds.append(np.abs(r.plant.velocity).max()))
@@ -294,14 +294,14 @@ def test_a_brown_out_of_all_ends_with_an_arm_that_holds_where_it_sank_to():
     rig.until(lambda r: r.torque == [1] * 6)
     sunk = rig.run(0.5).angles
     assert np.abs(rig.run(1.0).angles - sunk).max() < 0.02
-    assert rig.arm.mode is Mode.HOLDING
+    assert rig.arm.mode is ArmMode.HOLDING
 
 
 def test_a_stuck_joint_makes_the_arm_soft_then_go_back_then_stop_each_said():
     rig = Rig().held()
     rig.plant.stuck.add(0)
     rig.run(3.0, rig.moving("shoulder_pan", 0.4))
-    assert rig.arm.mode is Mode.HOLDING
+    assert rig.arm.mode is ArmMode.HOLDING
     assert abs(rig.bus.servos[0].torque_nm) < 0.6
     assert "shoulder_pan: pushes in vain" in rig.words
     assert "holds, and takes no command" in rig.words
@@ -314,7 +314,7 @@ def test_a_gripper_that_holds_something_grips_softly_and_keeps_on():
     rig.run(1.0, move)
     target = dict(rig.arm.measured_rad, gripper=0.1)
     rig.run(6.0, lambda r: r.arm.command(list(target), list(target.values()), r.now_s))
-    assert rig.arm.mode is Mode.FOLLOWING, rig.words
+    assert rig.arm.mode is ArmMode.FOLLOWING, rig.words
     grip = abs(rig.bus.servos[GRIPPER].torque_nm) / 2.94
     assert grip == pytest.approx(0.2, abs=0.01)
     # The servo's own protection, which would drop what is held, never had to.
@@ -335,7 +335,7 @@ def test_a_hot_servo_stops_the_arm_and_then_lowers_it_before_it_lets_go():
     rig.run(0.2, rig.moving("shoulder_pan", 0.3))
     rig.bus.servos[LIFT].temperature_c = 61.0
     rig.run(0.1)
-    assert rig.arm.mode is Mode.HOLDING
+    assert rig.arm.mode is ArmMode.HOLDING
     assert "too hot" in rig.arm.clear_faults(rig.now_s)
     rig.bus.servos[LIFT].temperature_c = 65.0
     rig.until(lambda r: r.arm.lowered, within_s=20.0)
@@ -348,7 +348,7 @@ def test_a_fault_of_a_servo_stops_the_arm_and_a_person_can_clear_it():
     rig.run(0.2, rig.moving("shoulder_pan", 0.3))
     rig.bus.servos[0]._faults |= 0x20
     rig.run(0.05)
-    assert rig.arm.mode is Mode.HOLDING
+    assert rig.arm.mode is ArmMode.HOLDING
     assert "shoulder_pan reports overload" in rig.words
     assert rig.arm.clear_faults(rig.now_s) == ""
 
@@ -370,7 +370,7 @@ def test_an_order_that_is_not_answered_leaves_that_servo_without_torque_and_is_s
     rig.run(0.3)
     assert rig.torque == [1, 0, 1, 1, 1, 1]
     assert "shoulder_lift: Goal_Position not written" in rig.words
-    assert rig.arm.mode is Mode.HOLDING
+    assert rig.arm.mode is ArmMode.HOLDING
     rig.wire.write = write
     rig.arm.torque_on(rig.now_s)
     rig.run(0.3)
@@ -384,7 +384,7 @@ def test_with_a_twentieth_of_all_answers_lost_the_arm_follows_on():
     start = rig.angles[0]
     rig.run(2.0, rig.moving("shoulder_pan", 0.4))
     assert rig.complete >= 190
-    assert rig.arm.mode is Mode.FOLLOWING, rig.words
+    assert rig.arm.mode is ArmMode.FOLLOWING, rig.words
     assert rig.angles[0] - start == pytest.approx(0.8, abs=0.1)
 
 

@@ -8,13 +8,12 @@ to write. It never switches torque off but by `torque_off`, which a person asks 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 
 from .description import REST_RAD
-from .gate import CommandRefusedError, Gate, GateLimits
-from .health import Health, Level, health_of
-from .protection import JointProtection, ProtectionLimits, Stage, Verdict
+from .gate import CommandGate, CommandRefusedError
+from .health import HealthLevel, ServoHealth, health_of
+from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
+from .protection import JointProtection, JointVerdict, Stage
 from .recovery import Recovery
 from .registers import STS3215
 from .scale import JointScale
@@ -22,72 +21,6 @@ from .state import DriveSettings, ServoState
 
 ACCELERATION = 254
 _LARGEST_TORQUE = 1000
-
-
-class Mode(Enum):
-    """What the arm does."""
-
-    OFF = "torque is off"
-    WAITING = "holds, and waits for a command near its pose"
-    FOLLOWING = "follows commands"
-    HOLDING = "holds, and takes no command until a person allows it"
-    LOWERING = "lowers itself to its rest"
-
-
-@dataclass(frozen=True)
-class ArmLimits:
-    """How the loop behaves.
-
-    Attributes:
-        gate: What a command may ask for.
-        protection: When a joint is protected.
-        command_timeout_s: After so long without a command the arm holds.
-        stale_s: After so long without an answer of a servo the arm holds.
-        lowering_rad_s: How fast it lowers itself.
-        rest_distance_rad: How near its rest it counts as lowered.
-        drop_within_s: How long the consent to drop it counts.
-        gripper_torque: Share of its torque that the gripper has.
-    """
-
-    gate: GateLimits = field(default_factory=GateLimits)
-    protection: ProtectionLimits = field(default_factory=ProtectionLimits)
-    command_timeout_s: float = 0.2
-    stale_s: float = 0.1
-    lowering_rad_s: float = 0.4
-    rest_distance_rad: float = 0.25
-    drop_within_s: float = 10.0
-    gripper_torque: float = 0.5
-
-
-@dataclass(frozen=True)
-class Write:
-    """A register to be written, with an answer."""
-
-    servo_id: int
-    register: str
-    value: int
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What the servos are told in a cycle.
-
-    Attributes:
-        writes: In this order, before the goals. After one that fails, those of the same servo
-            are left out, and `Arm.failed` is told.
-        goals: ticks by servo.
-    """
-
-    writes: tuple[Write, ...] = ()
-    goals: Mapping[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a person should read."""
-
-    level: Level
-    text: str
 
 
 class Arm:
@@ -108,7 +41,7 @@ class Arm:
         """
         self.scales = dict(scales)
         self.limits = limits or ArmLimits()
-        self.mode = Mode.OFF
+        self.mode = ArmMode.OFF
         self.reason = ""
         self.refused = 0
         self.last_refusal = ""
@@ -116,7 +49,7 @@ class Arm:
             name: min(scale.upper_rad, max(scale.lower_rad, rest_rad[name]))
             for name, scale in self.scales.items()
         }
-        self._gate = Gate(self.scales, self.limits.gate)
+        self._gate = CommandGate(self.scales, self.limits.gate)
         self._states: dict[str, ServoState] = {}
         self._heard_s: dict[str, float] = {}
         self._goal: dict[str, float] = {}
@@ -127,11 +60,11 @@ class Arm:
             name: JointProtection(self.limits.protection, name == "gripper")
             for name in self.scales
         }
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, JointVerdict] = {}
         self._torque_share: dict[str, float] = {}
         self._recovery = {name: Recovery() for name in self.scales}
         self._writes: list[Write] = []
-        self._events: list[Event] = []
+        self._events: list[ArmEvent] = []
         self._by_id = {scale.servo_id: name for name, scale in self.scales.items()}
         self._checked = 0
         self._answered: set[str] = set()
@@ -158,7 +91,7 @@ class Arm:
             if not (now_s - self._heard_s.get(name, -1e9) <= self.limits.stale_s)
         ]
 
-    def health(self, now_s: float) -> list[Health]:
+    def health(self, now_s: float) -> list[ServoHealth]:
         """Return how each servo is."""
         silent = self.silent(now_s)
         return [
@@ -166,7 +99,7 @@ class Arm:
                 name,
                 scale.servo_id,
                 self._states.get(name),
-                self._verdicts.get(name, Verdict()),
+                self._verdicts.get(name, JointVerdict()),
                 silent=name in silent,
                 age_s=now_s - self._heard_s[name] if name in self._heard_s else float("inf"),
             )
@@ -182,7 +115,7 @@ class Arm:
         doubtful = [name for name in doubtful if name in self._answered]
         return self.scales[(doubtful or [names[self._checked]])[0]].servo_id
 
-    def take_events(self) -> list[Event]:
+    def take_events(self) -> list[ArmEvent]:
         """Return what happened since the last call."""
         events, self._events = self._events, []
         return events
@@ -202,7 +135,7 @@ class Arm:
         if faulty:
             name, faults = next(iter(faulty.items()))
             return f"{name} reports {', '.join(faults)}"
-        if self.mode is not Mode.OFF:
+        if self.mode is not ArmMode.OFF:
             for name, recovery in self._recovery.items():
                 if recovery.pending:
                     recovery.forget()
@@ -215,7 +148,7 @@ class Arm:
         self._goal = self.measured_rad
         for name in self.scales:
             self._engage(name)
-        self._enter(Mode.WAITING, "", Level.OK)
+        self._enter(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
 
     def command(self, names: Sequence[str], positions: Sequence[float], now_s: float) -> str:
@@ -230,7 +163,7 @@ class Arm:
             Why it is refused; empty where the next orders carry it out.
         """
         try:
-            if self.mode not in (Mode.WAITING, Mode.FOLLOWING):
+            if self.mode not in (ArmMode.WAITING, ArmMode.FOLLOWING):
                 raise CommandRefusedError(f"the arm {self._state_in_words()}")
             silent = self.silent(now_s)
             if silent:
@@ -241,8 +174,8 @@ class Arm:
             self.last_refusal = str(error)
             return str(error)
         self._target, self._commanded_s, self.last_refusal = target, now_s, ""
-        if self.mode is Mode.WAITING:
-            self._enter(Mode.FOLLOWING, "", Level.OK)
+        if self.mode is ArmMode.WAITING:
+            self._enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
         return ""
 
     def hold(self, reason: str = "asked to hold") -> str:
@@ -251,9 +184,9 @@ class Arm:
         Returns:
             Why not, in words; empty where it is done with the next orders.
         """
-        if self.mode is Mode.OFF:
+        if self.mode is ArmMode.OFF:
             return "torque is off: nothing is held"
-        self._stand(Mode.HOLDING, reason, Level.WARN)
+        self._stand(ArmMode.HOLDING, reason, HealthLevel.WARN)
         return ""
 
     def clear_faults(self, now_s: float) -> str:
@@ -262,7 +195,7 @@ class Arm:
         Returns:
             Why not, in words; empty where it is done.
         """
-        if self.mode is Mode.OFF:
+        if self.mode is ArmMode.OFF:
             return "torque is off: ask for it first"
         silent = self.silent(now_s)
         if silent:
@@ -279,7 +212,7 @@ class Arm:
             # The servo forgets an overload with a new goal.
             self._goal.update({name: self.measured_rad[name] for name in faulty})
         self._forget_protection()
-        self._stand(Mode.WAITING, "", Level.OK)
+        self._stand(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
 
     def lower(self, now_s: float) -> str:
@@ -288,12 +221,12 @@ class Arm:
         Returns:
             Why not, in words; empty where it has begun.
         """
-        if self.mode is Mode.OFF:
+        if self.mode is ArmMode.OFF:
             return "torque is off"
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
-        self._enter(Mode.LOWERING, "", Level.OK)
+        self._enter(ArmMode.LOWERING, "", HealthLevel.OK)
         return ""
 
     @property
@@ -326,7 +259,7 @@ class Arm:
         self._goal, self._target = {}, None
         for recovery in self._recovery.values():
             recovery.forget()
-        self._enter(Mode.OFF, "a person switched the torque off", Level.WARN)
+        self._enter(ArmMode.OFF, "a person switched the torque off", HealthLevel.WARN)
         return ""
 
     # -- the cycle -------------------------------------------------------------------------------
@@ -350,7 +283,7 @@ class Arm:
             if name is not None:
                 self._states[name] = state
                 self._heard_s[name] = now_s
-        if self.mode is Mode.OFF:
+        if self.mode is ArmMode.OFF:
             return self._orders()
         self._look_for_silence(now_s)
         self._look_for_restarts(drive, now_s)
@@ -362,17 +295,19 @@ class Arm:
     def failed(self, write: Write, problem: str) -> None:
         """Be told that a write was not answered."""
         name = self._by_id.get(write.servo_id, f"id {write.servo_id}")
-        self._say(Level.ERROR, f"{name}: {write.register} not written: {problem}")
-        if self.mode is Mode.OFF:
-            self._say(Level.ERROR, f"{name} may still push: switch the supply off to be sure")
+        self._say(HealthLevel.ERROR, f"{name}: {write.register} not written: {problem}")
+        if self.mode is ArmMode.OFF:
+            self._say(
+                HealthLevel.ERROR, f"{name} may still push: switch the supply off to be sure"
+            )
         elif name in self._recovery:
             self._recovery[name].lost()
-            self._stand(Mode.HOLDING, f"{name} did not take an order", Level.ERROR)
+            self._stand(ArmMode.HOLDING, f"{name} did not take an order", HealthLevel.ERROR)
 
     def _orders(self) -> Orders:
         writes, self._writes = tuple(self._writes), []
         self._ordered.clear()
-        if self.mode is Mode.OFF:
+        if self.mode is ArmMode.OFF:
             return Orders(writes)
         return Orders(
             writes,
@@ -391,10 +326,13 @@ class Arm:
 
     def _look_for_silence(self, now_s: float) -> None:
         silent = self.silent(now_s)
-        if silent and self.mode in (Mode.FOLLOWING, Mode.LOWERING):
+        if silent and self.mode in (ArmMode.FOLLOWING, ArmMode.LOWERING):
             # Where the silent ones are is not known, nor which goal reached them last.
             self._stand(
-                Mode.WAITING, f"no answer from {', '.join(silent)}", Level.ERROR, but=silent
+                ArmMode.WAITING,
+                f"no answer from {', '.join(silent)}",
+                HealthLevel.ERROR,
+                but=silent,
             )
 
     def _look_for_restarts(self, drive: Mapping[int, DriveSettings], now_s: float) -> None:
@@ -410,10 +348,10 @@ class Arm:
                     self._goal[name] = self.scales[name].radians(settings.goal)
             elif recovery.seen_off(now_s):
                 self._stand(
-                    Mode.HOLDING,
+                    ArmMode.HOLDING,
                     f"{name} lost its torque: its power failed, or another program switched it "
                     "off",
-                    Level.ERROR,
+                    HealthLevel.ERROR,
                 )
         for name, recovery in self._recovery.items():
             if recovery.due(now_s) and name in self._states and name not in self.silent(now_s):
@@ -423,8 +361,10 @@ class Arm:
 
     def _look_for_faults(self) -> None:
         for name, state in self._states.items():
-            if state.faults and self.mode in (Mode.FOLLOWING, Mode.WAITING):
-                self._stand(Mode.HOLDING, f"{name} reports {', '.join(state.faults)}", Level.ERROR)
+            if state.faults and self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING):
+                self._stand(
+                    ArmMode.HOLDING, f"{name} reports {', '.join(state.faults)}", HealthLevel.ERROR
+                )
 
     def _protect(self, now_s: float) -> None:
         silent = self.silent(now_s)
@@ -435,27 +375,27 @@ class Arm:
             angle = scale.radians(state.position)
             gap = self._goal.get(name, angle) - angle
             verdict = self._protection[name].look(state, gap, scale.rad_s(state.velocity), now_s)
-            before = self._verdicts.get(name, Verdict())
+            before = self._verdicts.get(name, JointVerdict())
             self._verdicts[name] = verdict
             if verdict.stage > before.stage:
                 self._say(
-                    Level.WARN if verdict.stage is Stage.SOFT else Level.ERROR,
+                    HealthLevel.WARN if verdict.stage is Stage.SOFT else HealthLevel.ERROR,
                     f"{name}: {verdict.reason}",
                 )
             self._set_torque(name, verdict.stage)
-            if verdict.stage is Stage.RETREAT and self.mode is not Mode.HOLDING:
+            if verdict.stage is Stage.RETREAT and self.mode is not ArmMode.HOLDING:
                 back = self.limits.protection.retreat_rad
-                self._stand(Mode.HOLDING, f"{name} {verdict.reason}", Level.ERROR)
+                self._stand(ArmMode.HOLDING, f"{name} {verdict.reason}", HealthLevel.ERROR)
                 self._goal[name] = angle - verdict.push * back
                 self._protection[name].forget()
-            elif verdict.stage is Stage.STOP and self.mode in (Mode.FOLLOWING, Mode.WAITING):
-                self._stand(Mode.HOLDING, f"{name}: {verdict.reason}", Level.ERROR)
+            elif verdict.stage is Stage.STOP and self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING):
+                self._stand(ArmMode.HOLDING, f"{name}: {verdict.reason}", HealthLevel.ERROR)
             elif (
                 verdict.stage is Stage.LOWER
                 and before.stage is not Stage.LOWER
-                and self.mode is not Mode.LOWERING
+                and self.mode is not ArmMode.LOWERING
             ):
-                self._enter(Mode.LOWERING, f"{name}: {verdict.reason}", Level.ERROR)
+                self._enter(ArmMode.LOWERING, f"{name}: {verdict.reason}", HealthLevel.ERROR)
 
     def _set_torque(self, name: str, stage: Stage) -> None:
         limits = self.limits
@@ -474,21 +414,21 @@ class Arm:
     # -- motion ----------------------------------------------------------------------------------
 
     def _move(self, now_s: float) -> None:
-        if self.mode is Mode.FOLLOWING:
+        if self.mode is ArmMode.FOLLOWING:
             if not (now_s - self._commanded_s <= self.limits.command_timeout_s):
                 self._stand(
-                    Mode.WAITING,
+                    ArmMode.WAITING,
                     f"no command for {self.limits.command_timeout_s:g} s"
                     + (
                         f"; the last was refused: {self.last_refusal}" if self.last_refusal else ""
                     ),
-                    Level.WARN,
+                    HealthLevel.WARN,
                 )
                 return
             assert self._target is not None
             self._goal = dict(self._target)
             self._unknown.clear()
-        elif self.mode is Mode.LOWERING:
+        elif self.mode is ArmMode.LOWERING:
             self._lower_on(now_s)
 
     def _lower_on(self, now_s: float) -> None:
@@ -504,11 +444,13 @@ class Arm:
             self._goal[name] += max(-step, min(step, left))
             arrived = arrived and abs(left) <= step + 1e-9
         if arrived and since_s > 0.0:
-            self._enter(Mode.HOLDING, "lowered: torque may be switched off", Level.OK)
+            self._enter(ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK)
 
-    def _stand(self, mode: Mode, reason: str, level: Level, but: Sequence[str] = ()) -> None:
+    def _stand(
+        self, mode: ArmMode, reason: str, level: HealthLevel, but: Sequence[str] = ()
+    ) -> None:
         """Hold every joint where it is; one that stands already keeps its goal, lest it creep."""
-        if self.mode in (Mode.FOLLOWING, Mode.LOWERING):
+        if self.mode in (ArmMode.FOLLOWING, ArmMode.LOWERING):
             for name, angle in self.measured_rad.items():
                 if name in but:
                     self._unknown.add(name)
@@ -523,16 +465,16 @@ class Arm:
         slow = abs(scale.rad_s(state.velocity)) <= self.limits.protection.still_rad_s
         return goal if slow and abs(goal - angle) <= self.limits.gate.first_distance_rad else angle
 
-    def _enter(self, mode: Mode, reason: str, level: Level) -> None:
+    def _enter(self, mode: ArmMode, reason: str, level: HealthLevel) -> None:
         if mode is self.mode and reason == self.reason:
             return
-        if self.mode is Mode.HOLDING and mode is Mode.HOLDING and self.reason:
+        if self.mode is ArmMode.HOLDING and mode is ArmMode.HOLDING and self.reason:
             # The first cause is kept; the later ones are said.
             self._say(level, reason)
             return
         self.mode, self.reason = mode, reason
         self._lowered_s = None
-        if mode is not Mode.FOLLOWING:
+        if mode is not ArmMode.FOLLOWING:
             self._target = None
         self._say(level, f"the arm {self._state_in_words()}")
 
@@ -558,6 +500,6 @@ class Arm:
             protection.forget()
         self._verdicts.clear()
 
-    def _say(self, level: Level, text: str) -> None:
+    def _say(self, level: HealthLevel, text: str) -> None:
         if text:
-            self._events.append(Event(level, text))
+            self._events.append(ArmEvent(level, text))

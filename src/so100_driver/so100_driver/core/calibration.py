@@ -4,7 +4,7 @@
 Source: LeRobot `motors_bus.py` (`MotorCalibration`, `_normalize`, `_unnormalize`): degrees are
 `(ticks - (min + max) / 2) * 360 / 4095`, a gripper is 0 to 100 between its ends. The zero of those
 degrees is the middle of the joint's range, not the zero of the description: `zero_ticks` is what a
-radian of the description needs beside the file, and `proof.py` finds it out.
+radian of the description needs beside the file; `scale.py` has it, and `proof.py` tries it.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ def parse(text: str, where: str) -> Calibration:
             f"{where}: joints {', '.join(JOINTS)} are expected; missing: "
             f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         )
+    _refuse_other_units(data, where)
     joints = {name: _joint(name, row, where) for name, row in data.items()}
     owners: dict[int, str] = {}
     for name, item in joints.items():
@@ -157,6 +158,27 @@ def parse(text: str, where: str) -> Calibration:
         if other != name:
             raise CalibrationError(f"{where}: {other} and {name} have the id {item.servo_id} both")
     return Calibration(joints, text)
+
+
+def _refuse_other_units(data: dict[str, Any], where: str) -> None:
+    """Refuse a file whose ranges are plainly not ticks, and say what they are."""
+    ends = [
+        row[key]
+        for row in data.values()
+        if isinstance(row, dict)
+        for key in ("range_min", "range_max")
+        if type(row.get(key)) in (int, float)
+    ]
+    if len(ends) != 2 * len(data):
+        return
+    largest = max(abs(end) for end in ends)
+    for most, unit in ((7.0, "radians"), (100.0, "percent"), (360.0, "degrees")):
+        if largest <= most:
+            raise CalibrationError(
+                f"{where}: its ranges are at most {largest:g}: {unit}, not ticks (0 to "
+                f"{TICKS_PER_TURN - 1}); take the file that `lerobot-calibrate` or "
+                "`so101 calibrate` wrote"
+            )
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

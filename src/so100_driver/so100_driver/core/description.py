@@ -54,7 +54,7 @@ TURNS: Mapping[str, Turn] = {
     "elbow_flex": Turn("lower the forearm, so that its far end goes DOWN by about 45 degrees", 1),
     "wrist_flex": Turn("bend the hand DOWN, by about 45 degrees", 1),
     "wrist_roll": Turn(
-        "roll the hand CLOCKWISE, looked at from behind along the forearm, by about 45 degrees", 1
+        "roll the hand CLOCKWISE, looked at from behind along the forearm, by about 45 degrees", -1
     ),
     "gripper": Turn("open the gripper half way", 1),
 }

@@ -34,7 +34,7 @@ class CommandRefusedError(Exception):
     """A command is not carried out; one line says why."""
 
 
-class Gate:
+class CommandGate:
     """Looks at each command before it goes to the servos."""
 
     def __init__(self, scales: Mapping[str, JointScale], limits: GateLimits) -> None:

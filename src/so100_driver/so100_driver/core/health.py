@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from .protection import Stage, Verdict
+from .protection import JointVerdict, Stage
 from .state import ServoState
 
 
-class Level(IntEnum):
+class HealthLevel(IntEnum):
     """As in diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
@@ -21,7 +21,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
-class Health:
+class ServoHealth:
     """One servo.
 
     Attributes:
@@ -34,7 +34,7 @@ class Health:
 
     joint: str
     servo_id: int
-    level: Level
+    level: HealthLevel
     message: str
     values: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,11 +43,11 @@ def health_of(
     joint: str,
     servo_id: int,
     state: ServoState | None,
-    verdict: Verdict,
+    verdict: JointVerdict,
     *,
     silent: bool,
     age_s: float,
-) -> Health:
+) -> ServoHealth:
     """Return how a servo is.
 
     Args:
@@ -59,7 +59,7 @@ def health_of(
         age_s: How long ago it last answered.
     """
     if state is None:
-        return Health(joint, servo_id, Level.STALE, "never answered")
+        return ServoHealth(joint, servo_id, HealthLevel.STALE, "never answered")
     values = {
         "temperature, degrees C": f"{state.temperature_c:.0f}",
         "load": f"{state.load:.3f}",
@@ -69,11 +69,11 @@ def health_of(
     }
     if silent:
         words = f"no answer for {age_s:.1f} s"
-        return Health(joint, servo_id, Level.STALE, words, values)
+        return ServoHealth(joint, servo_id, HealthLevel.STALE, words, values)
     if state.faults:
-        return Health(joint, servo_id, Level.ERROR, ", ".join(state.faults), values)
+        return ServoHealth(joint, servo_id, HealthLevel.ERROR, ", ".join(state.faults), values)
     if verdict.stage >= Stage.RETREAT:
-        return Health(joint, servo_id, Level.ERROR, verdict.reason, values)
+        return ServoHealth(joint, servo_id, HealthLevel.ERROR, verdict.reason, values)
     if verdict.stage is Stage.SOFT:
-        return Health(joint, servo_id, Level.WARN, verdict.reason, values)
-    return Health(joint, servo_id, Level.OK, "well", values)
+        return ServoHealth(joint, servo_id, HealthLevel.WARN, verdict.reason, values)
+    return ServoHealth(joint, servo_id, HealthLevel.OK, "well", values)

@@ -63,7 +63,7 @@ class ProtectionLimits:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class JointVerdict:
     """What is to be done about a joint, and why.
 
     Attributes:
@@ -93,7 +93,7 @@ class JointProtection:
 
     def look(
         self, state: ServoState, gap_rad: float, velocity_rad_s: float, now_s: float
-    ) -> Verdict:
+    ) -> JointVerdict:
         """Judge a joint.
 
         Args:
@@ -110,20 +110,22 @@ class JointProtection:
         """Begin anew, as after a person has allowed the arm to go on."""
         self._pushing_since_s = self._soft_since_s = None
 
-    def _heat(self, state: ServoState) -> Verdict:
+    def _heat(self, state: ServoState) -> JointVerdict:
         heat, limits = state.temperature_c, self.limits
         words = f"{heat:.0f} degrees C"
         if not (heat < limits.lower_c):
-            return Verdict(Stage.LOWER, f"{words}: the arm is lowered before the servo lets go")
+            return JointVerdict(
+                Stage.LOWER, f"{words}: the arm is lowered before the servo lets go"
+            )
         if not (heat < limits.hot_c):
-            return Verdict(Stage.STOP, f"{words}: too hot to go on; lower it and let it cool")
+            return JointVerdict(Stage.STOP, f"{words}: too hot to go on; lower it and let it cool")
         if not (heat < limits.warm_c) and self.is_gripper:
-            return Verdict(Stage.SOFT, f"{words}: grips with less")
-        return Verdict()
+            return JointVerdict(Stage.SOFT, f"{words}: grips with less")
+        return JointVerdict()
 
     def _pushes(
         self, state: ServoState, gap_rad: float, velocity_rad_s: float, now_s: float
-    ) -> Verdict:
+    ) -> JointVerdict:
         limits = self.limits
         # A soft joint has less torque, and so less load, while it pushes as much as it can.
         most = limits.gripper_load if self.is_gripper else limits.load
@@ -136,7 +138,7 @@ class JointProtection:
             self._pushing_since_s = None
             if abs(gap_rad) < limits.gap_rad or abs(velocity_rad_s) > limits.free_rad_s:
                 self._soft_since_s = None
-            return Verdict(
+            return JointVerdict(
                 Stage.SOFT if self._soft_since_s is not None else Stage.NONE,
                 "pushes with less until it is where it should be"
                 if self._soft_since_s is not None
@@ -151,9 +153,9 @@ class JointProtection:
             f"{abs(state.current_a):.1f} A, {abs(gap_rad):.2f} rad from its goal)"
         )
         if for_s >= limits.retreat_s and not self.is_gripper:
-            return Verdict(Stage.RETREAT, words, push)
+            return JointVerdict(Stage.RETREAT, words, push)
         if for_s >= limits.soft_s or self._soft_since_s is not None:
             if self._soft_since_s is None:
                 self._soft_since_s = now_s
-            return Verdict(Stage.SOFT, words, push)
-        return Verdict()
+            return JointVerdict(Stage.SOFT, words, push)
+        return JointVerdict()

@@ -31,6 +31,7 @@ class Faults:
     Attributes:
         silent: Ids that do not answer.
         lost: Share of answers that never arrive.
+        lost_once: Ids whose next answer never arrives.
         corrupted: Share of answers with a byte changed.
         wrong_id: Ids that answer under the id given.
         unplugged: Nothing answers and nothing arrives.
@@ -41,6 +42,7 @@ class Faults:
 
     silent: set[int] = field(default_factory=set)
     lost: float = 0.0
+    lost_once: set[int] = field(default_factory=set)
     corrupted: float = 0.0
     wrong_id: dict[int, int] = field(default_factory=dict)
     unplugged: bool = False
@@ -117,7 +119,7 @@ class SimulatedBus:
         for packet in self.receiver.feed(data):
             for answer in self._replies(packet):
                 self._busy_until_s += self._wire_s(len(answer))
-                damaged = self._damage(answer)
+                damaged = self._damage(answer) if not self._lost_once(answer) else b""
                 if damaged:
                     answers.append(Answer(damaged, self._busy_until_s))
         return answers
@@ -125,6 +127,11 @@ class SimulatedBus:
     def _wire_s(self, count: int) -> float:
         self.bytes_on_the_wire += count
         return count * _BITS_PER_BYTE / BAUD_RATE
+
+    def _lost_once(self, answer: bytes) -> bool:
+        lost = answer[2] in self.faults.lost_once
+        self.faults.lost_once.discard(answer[2])
+        return lost
 
     def _damage(self, answer: bytes) -> bytes:
         if self._random.random() < self.faults.lost:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from .bus import BusError
-from .core.arm import Arm, Orders
+from .core.arm import Arm
+from .core.orders import Orders
 from .core.state import DriveSettings, ServoState
 
 # A port that vanished is looked for again after this long, and then less and less often.
@@ -38,7 +39,7 @@ class Servos(Protocol):
         """Send goals without answers; raise BusError."""
 
 
-class Cycle:
+class ControlLoop:
     """Runs an arm on a bus, one cycle a call. Only one thread may use it."""
 
     def __init__(self, servos: Servos, arm: Arm) -> None:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an arm behaves, what it does, and what its servos are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .gate import GateLimits
+from .health import HealthLevel
+from .protection import ProtectionLimits
+
+
+class ArmMode(Enum):
+    """What the arm does."""
+
+    OFF = "torque is off"
+    WAITING = "holds, and waits for a command near its pose"
+    FOLLOWING = "follows commands"
+    HOLDING = "holds, and takes no command until a person allows it"
+    LOWERING = "lowers itself to its rest"
+
+
+@dataclass(frozen=True)
+class ArmLimits:
+    """How the loop behaves.
+
+    Attributes:
+        gate: What a command may ask for.
+        protection: When a joint is protected.
+        command_timeout_s: After so long without a command the arm holds.
+        stale_s: After so long without an answer of a servo the arm holds.
+        lowering_rad_s: How fast it lowers itself.
+        rest_distance_rad: How near its rest it counts as lowered.
+        drop_within_s: How long the consent to drop it counts.
+        gripper_torque: Share of its torque that the gripper has.
+    """
+
+    gate: GateLimits = field(default_factory=GateLimits)
+    protection: ProtectionLimits = field(default_factory=ProtectionLimits)
+    command_timeout_s: float = 0.2
+    stale_s: float = 0.1
+    lowering_rad_s: float = 0.4
+    rest_distance_rad: float = 0.25
+    drop_within_s: float = 10.0
+    gripper_torque: float = 0.5
+
+
+@dataclass(frozen=True)
+class Write:
+    """A register to be written, with an answer."""
+
+    servo_id: int
+    register: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the servos are told in a cycle.
+
+    Attributes:
+        writes: In this order, before the goals. After one that fails, those of the same servo
+            are left out, and `Arm.failed` is told.
+        goals: ticks by servo.
+    """
+
+    writes: tuple[Write, ...] = ()
+    goals: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ArmEvent:
+    """Something a person should read."""
+
+    level: HealthLevel
+    text: str
