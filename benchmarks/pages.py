@@ -34,7 +34,7 @@ def fill(page: Path, blocks: dict[str, str]) -> None:
         if len(pattern.findall(text)) != 1:
             raise SystemExit(f"{page}: needs the lines {begin} and {end}, once each")
         block = f"{begin}\n{content.strip()}\n{end}"
-        text = pattern.sub(lambda _, block=block: block, text)
+        text = pattern.sub(block.replace("\\", r"\\"), text)
     page.write_text(text, encoding="utf-8")
 
 

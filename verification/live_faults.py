@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Trial:
     """
 
     name: str
-    entry: dict
+    entry: Mapping[str, object]
     stops: bool | None
     launch_ends: bool = False
 
@@ -238,7 +239,7 @@ def launcher() -> list[str]:
     return [str(beside) if beside.exists() else "embedded-ros2"]
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End the launch and all that it started."""
     # A node that was stopped must go on to hear that it should end.
     for step in (signal.SIGCONT, signal.SIGINT):
@@ -273,7 +274,7 @@ def run(trial: Trial, folder: Path) -> Seen:
         end(process)
 
 
-def watch(trial: Trial, watcher: Watcher, process: subprocess.Popen) -> Seen:
+def watch(trial: Trial, watcher: Watcher, process: subprocess.Popen[bytes]) -> Seen:
     """Watch one trial."""
     seen = Seen(trial.name)
     ready = watcher.wait(

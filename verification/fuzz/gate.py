@@ -31,7 +31,9 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +105,7 @@ class Result:
 class Controller:
     """An emulated controller, what it was sent, and its references."""
 
-    def __init__(self, names: tuple[str, ...], home: np.ndarray, period_ns: int, config: dict):
+    def __init__(self, names: tuple[str, ...], home: np.ndarray, period_ns: int, config: Any):
         self.names, self.period_ns, self.config = names, period_ns, config
         self.active = True
         self.segments: list[list[np.ndarray]] = []
@@ -307,7 +309,7 @@ class Episode:
             self.result.counts["forwarded to the gripper"] += 1
             self.command(self.gripper, trajectory, "finger")
         for call in outputs.calls:
-            self.later(int(self.rng.integers(1, 30)) * MS, lambda call=call: self.carry_out(call))
+            self.later(int(self.rng.integers(1, 30)) * MS, partial(self.carry_out, call))
 
     def command(self, controller: Controller, trajectory: Trajectory, way: str) -> None:
         rng, sent_ns = self.rng, self.now

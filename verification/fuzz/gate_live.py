@@ -174,15 +174,15 @@ class Graph(Node):
         self.counts[f"{name}: forwarded" if topic == "arm" else "forwarded to the gripper"] += 1
         now_ns = self.now_ns()
         if topic == "arm":
-            plan = gate.plan_of(trajectory)
+            plan: Any = (arm_plan := gate.plan_of(trajectory))
             # A brake is sent twice.
             with suppress(MotionError):
                 if self.account.running is not None:
-                    self.account.sent(plan, now_ns, now_ns)
+                    self.account.sent(arm_plan, now_ns, now_ns)
         else:
-            plan, _ = gripper.plan_of(trajectory, self.robot.gripper.joint)
-            assert plan is not None
-            self.gripper.sent(plan, now_ns)
+            finger_plan, _ = gripper.plan_of(trajectory, self.robot.gripper.joint)
+            assert finger_plan is not None
+            self.gripper.sent(plan := finger_plan, now_ns)
         commands = self.record.commands[topic]
         if name != OWN or not (commands and same(commands[-1].plan, plan)):
             commands.append(Command(plan, published_ns, name))
@@ -198,7 +198,7 @@ class Live(Episode):
         self.graph, self.executor, self.lenient = graph, executor, lenient
         self.rng = np.random.default_rng([seed, 77])
         self.robot, self.limits = graph.robot, graph.robot.limits
-        self.monitor = SimpleNamespace(
+        self.monitor = SimpleNamespace(  # type: ignore[assignment]
             account=graph.account, gripper=graph.gripper, on_gripper=self._give_gripper
         )
         config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")

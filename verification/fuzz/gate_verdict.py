@@ -291,7 +291,8 @@ def events_of(found: list[tuple[int, str, float]], stamps: np.ndarray) -> list[t
 
 def trips_of(record: Record) -> list[tuple[int, str]]:
     """Return each new cause: when it was told, and in which words."""
-    found, before = [], ()
+    found: list[tuple[int, str]] = []
+    before: tuple[str, ...] = ()
     for stamp, _, causes, detail, _ in record.states:
         if set(causes) - set(before):
             found.append((stamp, f"{', '.join(sorted(set(causes) - set(before)))} ({detail})"))

@@ -9,6 +9,7 @@ failure, with which the test repeats it. Exit code 1 after a failure.
 """
 
 import argparse
+import importlib
 import sys
 import time
 import traceback
@@ -25,18 +26,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=100, help="of the first episode")
     given = parser.parse_args()
     sys.path.insert(0, str(TESTS))
-    from conftest import CONFIG, IdealBench
-    from test_monitor_garbage import hurt
+    # The folders of tests are no packages: more than one has a conftest.
+    bench, garbage = map(importlib.import_module, ("conftest", "test_monitor_garbage"))
 
     from smoothness_monitor.params import load_config
     from vla_contract.robot import load_robot
 
-    robot = load_robot(CONFIG / "robots" / "so101" / "robot.yaml")
-    config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
+    robot = load_robot(bench.CONFIG / "robots" / "so101" / "robot.yaml")
+    config = load_config(bench.CONFIG / "robots" / "so101" / "monitor.yaml")
     end_s, seed, failed = time.monotonic() + given.seconds, given.seed, 0
     while time.monotonic() < end_s:
         try:
-            hurt(IdealBench(robot, config, seed=seed), seed, EPISODE_S)
+            garbage.hurt(bench.IdealBench(robot, config, seed=seed), seed, EPISODE_S)
         except Exception:
             failed += 1
             print(f"seed {seed}:")

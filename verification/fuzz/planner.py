@@ -28,10 +28,12 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +115,7 @@ class Result:
         return self
 
 
-def chunks(rng: np.random.Generator, limits: Limits, plan: Plan, now_ns: int) -> tuple:
+def chunks(rng: np.random.Generator, limits: Limits, plan: Plan, now_ns: int) -> tuple[Any, ...]:
     """Return a name and the arguments of a chunk."""
     joints = limits.jerk.size
     low, high = limits.position_lower, limits.position_upper
@@ -342,7 +344,7 @@ class Episode:
                 start, splice = plan.start_ns, splice_ns(plan, splice)
             state = plan.state(splice) if isinstance(plan, Plan) else None
             resting = state is not None and not (state.velocity.any() or state.acceleration.any())
-            if part is not None and resting:
+            if isinstance(plan, Plan) and part is not None and resting:
                 found = stretch(plan, scale, self.limits, from_ns=splice)
             else:
                 found = retime(
@@ -479,9 +481,8 @@ def run(seed: int, ticks: int, pool: Executor | None = None) -> Result:
     sizes = [min(TICKS_AN_EPISODE, ticks - TICKS_AN_EPISODE * n) for n in numbers]
     seeds = [seed] * len(sizes)
     total = Result()
-    if pool is None:
-        results = map(episode, seeds, numbers, sizes)
-    else:
+    results: Iterable[Result] = map(episode, seeds, numbers, sizes)
+    if pool is not None:
         results = pool.map(episode, seeds, numbers, sizes, chunksize=10)
     for result in results:
         for line in result.failures:

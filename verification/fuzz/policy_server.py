@@ -113,7 +113,7 @@ class Fuzzer:
         if kind == 1:
             return self.damaged()
         if kind == 2:
-            return msgpack.packb(self.value(0), default=str)
+            return bytes(msgpack.packb(self.value(0), default=str))
         if kind == 3:
             return encode({**self.good, **self.changes()})
         if kind == 4:
@@ -180,7 +180,7 @@ class Fuzzer:
 
     def array(self, dtype: str, shape: list[int], data: bytes) -> bytes:
         found = {b"__ndarray__": True, b"data": data, b"dtype": dtype, b"shape": shape}
-        return msgpack.packb({**dict.fromkeys(self.good), FRONT: found})
+        return bytes(msgpack.packb({**dict.fromkeys(self.good), FRONT: found}))
 
     def plain(self, depth: int) -> Any:
         """Return something that can be sent."""
@@ -277,6 +277,7 @@ def run(messages: int, seed: int, *, to_page: bool = False) -> int:
         [sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
+    assert server.stdout is not None
     port = int(server.stdout.readline())
     counts = {"chunk": 0, "overtaken": 0, "refused": 0, "closed": 0}
     sizes, began = [], time.monotonic()

@@ -64,8 +64,10 @@ class SampledController:
                 ahead = np.array([self._cycle_ns + self._period_ns])
                 state = tuple(values[0] for values in self._sample(ahead))
             times = np.concatenate(([before_ns], times))
-            knots = tuple(
-                np.vstack((first, rest)) for first, rest in zip(state, knots, strict=True)
+            knots = (
+                np.vstack((state[0], knots[0])),
+                np.vstack((state[1], knots[1])),
+                np.vstack((state[2], knots[2])),
             )
         self._times, self._knots = times, knots
 
