@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ from vla_recording.black_box.writer import (
 
 S = 1_000_000_000
 TEXT = Topic("std_msgs/msg/String", "string data")
-CAUSE = Cause("foreign_plan", "somebody moves the arm", 1_700_000_000 * S)
+CAUSE = Cause("foreign_plan", "somebody moves the arm", 7 * S)
+WALL_NS = 1_700_000_000 * S
 
 
 def string(text: str) -> bytes:
@@ -139,7 +141,7 @@ def test_a_bag_holds_what_was_there_and_what_came_afterwards_and_the_cause(tmp_p
         ring.add(11 * S, "/talk", string("late"))
         return more
 
-    path = write_bag(tmp_path, CAUSE, {"/talk": TEXT}, ring, wait)
+    path = write_bag(tmp_path, CAUSE, WALL_NS, {"/talk": TEXT}, ring, wait)
     assert path.name == "2023-11-14T22-13-20-000Z_foreign_plan"
     assert sorted(file.name for file in path.iterdir()) == [f"{path.name}.mcap", "metadata.yaml"]
     messages = read(path)
@@ -148,6 +150,7 @@ def test_a_bag_holds_what_was_there_and_what_came_afterwards_and_the_cause(tmp_p
     assert messages[-1][2] == string("late")
     assert about(path)["storage_identifier"] == "mcap"
     assert about(path)["custom_data"]["cause"] == "foreign_plan"
+    assert about(path)["custom_data"]["stamp_ns"] == str(7 * S)
     assert "moves the arm" in about(path)["custom_data"]["detail"]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -172,11 +175,11 @@ def test_a_full_disk_leaves_a_shorter_bag_or_none_and_no_rubbish(tmp_path, monke
         return told
 
     monkeypatch.setattr("vla_recording.black_box.writer.shutil.disk_usage", disk_usage)
-    path = write_bag(tmp_path, CAUSE, {"/talk": TEXT}, ring, at_once)
+    path = write_bag(tmp_path, CAUSE, WALL_NS, {"/talk": TEXT}, ring, at_once)
     assert 95 <= len(read(path)) <= 105
     free[:] = [0]
     with pytest.raises(NoSpaceError):
-        write_bag(tmp_path, Cause("second", "", 9), {"/talk": TEXT}, ring, at_once)
+        write_bag(tmp_path, Cause("second", "", 9), WALL_NS, {"/talk": TEXT}, ring, at_once)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -190,7 +193,8 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 ring = t.filled(30, size=1500)
-path = t.write_bag(Path({str(tmp_path)!r}), t.CAUSE, {{"/talk": t.TEXT}}, ring, t.at_once)
+folder, topics = Path({str(tmp_path)!r}), {{"/talk": t.TEXT}}
+path = t.write_bag(folder, t.CAUSE, t.WALL_NS, topics, ring, t.at_once)
 print(len(t.read(path)))
 """
     done = subprocess.run(
@@ -213,7 +217,7 @@ def test_two_black_boxes_that_write_for_one_reason_at_one_moment_leave_two_bags(
         return False
 
     def write():
-        bags.append(write_bag(tmp_path, CAUSE, {"/talk": TEXT}, filled(), wait))
+        bags.append(write_bag(tmp_path, CAUSE, WALL_NS, {"/talk": TEXT}, filled(), wait))
 
     threads = [threading.Thread(target=write) for _ in range(2)]
     for thread in threads:
@@ -233,7 +237,7 @@ def test_what_another_process_is_writing_is_never_touched_and_what_was_left_behi
         (folder / "bag" / "bag.mcap").write_bytes(b"half a bag")
     long_ago_s = time.time() - 48 * 3600.0
     os.utime(old, (long_ago_s, long_ago_s))
-    write_bag(tmp_path, CAUSE, {"/talk": TEXT}, filled(), at_once)
+    write_bag(tmp_path, CAUSE, WALL_NS, {"/talk": TEXT}, filled(), at_once)
     assert (there / "bag" / "bag.mcap").read_bytes() == b"half a bag"
     assert not old.exists()
 
@@ -242,7 +246,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_and_not_a_full_disk(tmp_pa
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     with pytest.raises(OSError, match="file") as caught:
-        write_bag(blocked, CAUSE, {"/talk": TEXT}, filled(1), at_once)
+        write_bag(blocked, CAUSE, WALL_NS, {"/talk": TEXT}, filled(1), at_once)
     assert caught.value.errno in (errno.ENOTDIR, errno.EEXIST)
 
 
@@ -350,9 +354,13 @@ def test_a_trip_leaves_a_bag_with_everything_but_pictures(graph):
         state=MonitorStatus.STOPPING, first_cause="measured_jerk", first_cause_detail="400 of 300"
     )
     robot.told.trip_stamp.sec = 7
+    before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
     until(lambda: bool(bags(folder)))
     (path,) = bags(folder)
     assert path.name.endswith("_measured_jerk")
+    # Simulated time is in 1970.
+    told = datetime.strptime(path.name.partition("_")[0] + "+0000", "%Y-%m-%dT%H-%M-%S-%fZ%z")
+    assert before <= told <= datetime.now(timezone.utc)
     counts = {}
     for topic, _, _ in read(path):
         counts[topic] = counts.get(topic, 0) + 1
@@ -380,7 +388,7 @@ def test_a_message_that_cannot_be_read_in_the_monitors_place_does_not_end_it(gra
 
 @pytest.mark.parametrize("word", ["x" * 1000, "../../" + "y" * 300, "\0\n", "日本" * 100])
 def test_whatever_a_cause_is_called_there_is_a_bag_of_it_in_its_folder(tmp_path, word):
-    path = write_bag(tmp_path, Cause(word, "", 7), {"/talk": TEXT}, filled(), at_once)
+    path = write_bag(tmp_path, Cause(word, "", 7), WALL_NS, {"/talk": TEXT}, filled(), at_once)
     assert path.parent == tmp_path
     assert len(read(path)) == 100
 

@@ -80,7 +80,7 @@ class BlackBox(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._state_topic = self.resolve_topic_name("smoothness_monitor/state")
         self._newest = ("no bag was due", DiagnosticStatus.OK)
-        self._causes: queue.SimpleQueue[Cause | None] = queue.SimpleQueue()
+        self._causes: queue.SimpleQueue[tuple[Cause, int] | None] = queue.SimpleQueue()
         self._closing = False
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._writer.start()
@@ -174,15 +174,16 @@ class BlackBox(Node):
     def _write(self, cause: Cause | None) -> None:
         if cause is not None:
             self.get_logger().warning(f"{cause.name}: {cause.detail}: writing a bag")
-            self._causes.put(cause)
+            self._causes.put((cause, time.time_ns()))
 
     def _write_all(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (cause := self._causes.get()) is not None:
+        while (asked := self._causes.get()) is not None:
+            cause, wall_ns = asked
             began_s = time.monotonic()
             wait = partial(self._wait, began_s, self._motion.now().steady_ns)
             try:
-                path = write_bag(self._directory, cause, self._topics, self._ring, wait)
+                path = write_bag(self._directory, cause, wall_ns, self._topics, self._ring, wait)
             except Exception as error:  # the memory must outlive a bag that fails
                 text = f"no bag of {cause.name}: {type(error).__name__}: {error}"
                 self._newest = (text, DiagnosticStatus.ERROR)

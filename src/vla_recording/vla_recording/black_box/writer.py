@@ -55,18 +55,21 @@ class Topic:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a bag is written."""
+    """Why a bag is written, and since when, by the clock of the robot or its simulation."""
 
     name: str
     detail: str
     ros_ns: int
 
-    @property
-    def folder(self) -> str:
-        """Name of the bag's folder: when and why."""
-        when = datetime.fromtimestamp(self.ros_ns * 1e-9, tz=timezone.utc)
-        word = re.sub(r"[^A-Za-z0-9_]+", "_", self.name)[:LONGEST_WORD] or "unknown"
-        return f"{when:%Y-%m-%dT%H-%M-%S}-{self.ros_ns // 1_000_000 % 1000:03}Z_{word}"
+
+def folder_name(cause: Cause, wall_ns: int) -> str:
+    """Return the name of a bag's folder: when, by the host's clock, and why.
+
+    A simulation's clock begins in 1970, each time anew.
+    """
+    when = datetime.fromtimestamp(wall_ns * 1e-9, tz=timezone.utc)
+    word = re.sub(r"[^A-Za-z0-9_]+", "_", cause.name)[:LONGEST_WORD] or "unknown"
+    return f"{when:%Y-%m-%dT%H-%M-%S}-{wall_ns // 1_000_000 % 1000:03}Z_{word}"
 
 
 def hash_of(topic: Topic) -> str:
@@ -79,6 +82,7 @@ def hash_of(topic: Topic) -> str:
 def write_bag(
     directory: Path,
     cause: Cause,
+    wall_ns: int,
     topics: Mapping[str, Topic],
     ring: Ring,
     wait: Callable[[], bool],
@@ -91,6 +95,7 @@ def write_bag(
     Args:
         directory: Where.
         cause: Why; it names the folder and is in the metadata.
+        wall_ns: When, by the host's clock; it names the folder too.
         topics: By name.
         ring: What there is.
         wait: Waits a little for more; returns False once enough has come.
@@ -105,7 +110,8 @@ def write_bag(
     # A bag's file is named after its folder, so the unfinished one has the same name elsewhere: in
     # a place of this call's own, for other black boxes may write here too.
     workshop = directory / ".partial" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    partial = workshop / cause.folder
+    name = folder_name(cause, wall_ns)
+    partial = workshop / name
     there = ring.all()
     newest_ns = there[-1].received_ns if there else 0
     for seconds in SHORTER_S:
@@ -117,7 +123,7 @@ def write_bag(
                 continue
             shutil.rmtree(partial, ignore_errors=True)
             _write(partial, cause, topics, kept, ring, wait)
-            return _publish(partial, directory / cause.folder)
+            return _publish(partial, directory / name)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
