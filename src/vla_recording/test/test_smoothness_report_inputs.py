@@ -120,6 +120,53 @@ def test_arrays_have_the_names_given_and_the_times_of_their_reception(tmp_path, 
     assert "2 values, but --names gives 3 joints" in err
 
 
+def commands_of(path, scale):
+    """Write commands of two joints without names, in rad times a scale."""
+    kind = "std_msgs/msg/Float64MultiArray"
+    with Bag(path) as bag:
+        layout = bag.make("std_msgs/msg/MultiArrayLayout", dim=[], data_offset=0)
+        for k in range(400):
+            data = scale * np.array([reach(k * 0.01), 0.1])
+            bag.write(
+                "/forward/commands",
+                kind,
+                T0 + k * 10 * MS,
+                bag.make(kind, layout=layout, data=data),
+            )
+
+
+def test_values_without_names_are_said_to_need_them_and_how_they_get_them(
+    tmp_path, capsys, limits
+):
+    commands_of(tmp_path / "bag", 1.0)
+    code, printed, _ = run(capsys, tmp_path / "bag", "--out", tmp_path / "out", "--robot", limits)
+    assert code == ExitCode.NOT_JUDGED
+    assert "/forward/commands: its messages have 2 values and no names" in printed
+    assert "--names /forward/commands:JOINT_1,JOINT_2" in printed
+    assert "/forward/commands[" not in printed
+
+
+def test_degrees_are_named_as_the_likely_unit(tmp_path, capsys, limits):
+    out = tmp_path / "out"
+    commands_of(tmp_path / "bag", 57.29578)
+    code, printed, _ = run(capsys, tmp_path / "bag", "--out", out)
+    assert "likely degrees" in printed
+    limits.write_text(
+        "joint_limits:\n  shoulder: {has_position_limits: true, min_position: -1.5, "
+        "max_position: 1.5}\n  elbow: {has_position_limits: true, min_position: -3.0}\n"
+    )
+    given = ("--names", "shoulder,elbow", "--robot", limits)
+    code, printed, _ = run(capsys, tmp_path / "bag", "--out", out, *given)
+    assert code == ExitCode.BEYOND
+    assert "position of shoulder is" in printed
+    assert printed.count("likely degrees") == 1
+    # A joint that is out by less than any degrees would be.
+    commands_of(tmp_path / "far", 4.0)
+    _, printed, _ = run(capsys, tmp_path / "far", "--out", out, *given)
+    assert "position of shoulder is" in printed
+    assert "likely degrees" not in printed
+
+
 def test_dynamic_joint_states_are_read_by_their_interfaces(tmp_path, capsys):
     kind = "control_msgs/msg/DynamicJointState"
     with Bag(tmp_path / "bag", store=NEWEST) as bag:

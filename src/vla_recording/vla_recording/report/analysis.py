@@ -117,7 +117,7 @@ class _Analysis:
             tuple(self._names[j] for j in self._moving),
             self._worst.moments(),
             judged,
-            remarks(stream, figures, timing),
+            remarks(stream, figures, timing, self._limits),
         )
 
     def _sampling(self, joint: int) -> estimates.Sampling | None:

@@ -25,6 +25,7 @@ SEEN = 0.99
 RECORDED = 0.9
 _FEWEST = 8
 _DEGREES = 57.29578
+_TURN = 6.283185
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -77,10 +78,21 @@ def _position(
     value, limit = (low, lower) if down > up else (high, upper)
     decided, why = Verdict.WITHIN, ""
     if max(down, up) > margin:
-        decided = Verdict.BEYOND
+        decided, why = Verdict.BEYOND, _in_degrees(low, high, lower, upper)
     elif figure.seen < SEEN and not stream.knots:
         decided, why = Verdict.UNCLEAR, _seen(figure.seen, "positions")
     return [Judgement(joint, "position", value, limit, decided, why)]
+
+
+def _in_degrees(low: float, high: float, lower: float | None, upper: float | None) -> str:
+    """Say that positions are likely in degrees: as such they are within their limits."""
+    fit = (lower is None or low / _DEGREES >= lower) and (
+        upper is None or high / _DEGREES <= upper
+    )
+    reach = high if high > -low else low
+    if not (fit and abs(reach) > _TURN):
+        return ""
+    return f"likely degrees ({reach:.4g} deg are {reach / _DEGREES:.3g} rad), where ROS has rad"
 
 
 def _peak(
@@ -151,9 +163,31 @@ def _why_nothing(stream: Stream, figure: JointFigures) -> str:
     return "no stretch of samples without a gap is long enough"
 
 
-def remarks(stream: Stream, figures: tuple[JointFigures, ...], timing: Timing) -> tuple[str, ...]:
-    """Return what is to be said of a stream with or without limits."""
-    lines = []
+def remarks(
+    stream: Stream,
+    figures: tuple[JointFigures, ...],
+    timing: Timing,
+    limits: LimitSet | None,
+) -> tuple[str, ...]:
+    """Return what is to be said of a stream, more of it without limits."""
+    lines = [_nameless(stream)] if stream.unnamed else []
+    known = {
+        name
+        for name, joint in ({} if limits is None else limits.joints).items()
+        if joint.kind != "revolute" or joint.lower is not None or joint.upper is not None
+    }
+    far = [
+        (max(abs(end) for end in f.position_range), f.joint)
+        for f in figures
+        if stream.unit == "rad" and not f.wraps and f.joint not in known
+    ]
+    far = [(reach, joint) for reach, joint in far if reach > 2.0 * _TURN]
+    if far:
+        lines.append(
+            f"{_few([joint for _, joint in far])}: up to {max(far)[0]:.4g}, which is "
+            f"{max(far)[0] / _TURN:.3g} turns where ROS has rad; likely degrees, unless a joint "
+            "turns on and on: then each figure is 57.3 times too high"
+        )
     jumps = timing.backwards + timing.forwards
     if jumps:
         several = " (several publishers on one topic?)" if jumps > 5 else ""
@@ -181,6 +215,15 @@ def remarks(stream: Stream, figures: tuple[JointFigures, ...], timing: Timing) -
     return tuple(lines)
 
 
+def _nameless(stream: Stream) -> str:
+    count = len(stream.joint_names)
+    names = ",".join(f"JOINT_{k + 1}" for k in range(min(count, 8))) + ",..." * (count > 8)
+    return (
+        f"its messages have {count} values and no names, so no limit is held against them; name "
+        f"the joints, in the order of the values: --names {stream.topic}:{names}"
+    )
+
+
 def verdict(
     reports: list[StreamReport], limits: LimitSet | None, recording: Recording
 ) -> tuple[Verdict, tuple[str, ...], tuple[str, ...]]:
@@ -193,6 +236,9 @@ def verdict(
     if not judged:
         names = _few(sorted(limits.judged))
         line = f"the recording has none of the robot's joints ({names})"
+        nameless = [report.stream.topic for report in reports if report.stream.unnamed]
+        if nameless:
+            line += f"; {_few(nameless)}: values without names, which --names gives them"
         return Verdict.NOT_JUDGED, (line,), not_judged
     for kind in (Verdict.BEYOND, Verdict.UNCLEAR):
         lines = _lines(judged, kind)
@@ -280,7 +326,8 @@ def _not_judged(
         lines.append(
             (f"acceleration of {_few(unasked)}: only a command shows it; none is recorded", False)
         )
-    others = sorted(there - set(limits.judged))
+    unnamed = {n for r in reports if r.stream.unnamed for n in r.stream.joint_names}
+    others = sorted(there - set(limits.judged) - unnamed)
     if others:
         lines.append((f"{_few(others)}: no limits are given", False))
     return lines

@@ -19,7 +19,7 @@ from vla_recording.report.layouts import (
     TRAJECTORY,
 )
 from vla_recording.report.series import FloatArray, IntArray
-from vla_recording.report.streams import Role
+from vla_recording.report.streams import Role, unnamed
 
 # A topic that carries what is asked of the joints, not where they are.
 COMMAND_WORDS = ("command", "cmd", "target", "desired", "goal", "setpoint", "reference")
@@ -206,7 +206,7 @@ def _array(topic: str, data: Span, named: Mapping[str, tuple[str, ...]]) -> Sour
         return Source("", Role.COMMAND, (), None, None, (), (), problem)
     names = named.get(topic, named.get("", ()))
     if not names:
-        names = tuple(f"{topic}[{k}]" for k in range(data.count))
+        names = tuple(unnamed(topic, k) for k in range(data.count))
     elif len(names) != data.count and data.count:
         problem = f"{data.count} values, but --names gives {len(names)} joints"
         return Source("", Role.COMMAND, names, None, None, (), (), problem)

@@ -27,6 +27,11 @@ class Role(Enum):
     MEASURED = "measured"
 
 
+def unnamed(topic: str, place: int) -> str:
+    """Return what a joint is called whose messages carry no names."""
+    return f"{topic}[{place}]"
+
+
 @dataclass
 class Stamps:
     """What was found out about a stream's stamps while its samples were put in order.
@@ -115,6 +120,11 @@ class Stream:
     def duration_s(self) -> float:
         """From the first to the last sample."""
         return float(self.end_ns - self.start_ns) * 1e-9
+
+    @property
+    def unnamed(self) -> bool:
+        """Its messages carry no names and none were given: a joint is called as its place."""
+        return self.joint_names[:1] == (unnamed(self.topic, 0),)
 
     def windows(self) -> Iterator[tuple[IntArray, FloatArray, FloatArray, int, int]]:
         """Yield the samples in blocks: whole numbers, positions, velocities, what is new."""
