@@ -278,23 +278,23 @@ class ServoBus:
         self._count_faults(servo_id, error)
         return drive_of(block)
 
-    def read(self, servo_id: int, name: str) -> int:
+    def read(self, servo_id: int, name: str, tries: int = _TRIES) -> int:
         """Read one register.
 
         Raises:
             BusError: No valid answer.
         """
         register = STS3215[name]
-        data, error = self._read(servo_id, register.address, register.size)
+        data, error = self._read(servo_id, register.address, register.size, tries)
         self._count_faults(servo_id, error)
         return register.decode(data)
 
-    def scan(self, ids: Iterable[int]) -> tuple[set[int], set[int]]:
+    def scan(self, ids: Iterable[int], tries: int = _TRIES) -> tuple[set[int], set[int]]:
         """Return which ids answer, and to which something answers that cannot be read."""
         found, garbled = set(), set()
         for servo_id in ids:
             try:
-                self.read(servo_id, "ID")
+                self.read(servo_id, "ID", tries)
             except BusError as error:
                 if "timed out" not in str(error):
                     garbled.add(servo_id)

@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from so100_driver.control_loop import ControlLoop
 from so100_driver.core.arm import Arm
-from so100_driver.core.calibration import JOINTS, Calibration, JointCalibration
+from so100_driver.core.calibration import JOINTS
 from so100_driver.core.description import RANGES_RAD
 from so100_driver.core.orders import ArmLimits
 from so100_driver.core.scale import scales_of
-from so100_driver.sim_bus.arm import so101_servos
-from so100_driver.sim_bus.bus import SimulatedBus
-from so100_driver.sim_bus.plant import FreeShafts
+from so100_driver.sim_bus.arm import simulated_so101, so101_calibration
 from so100_driver.sim_bus.wire import DirectWire
 
 PERIOD_S = 0.01
@@ -24,27 +18,14 @@ LIFT, ELBOW, GRIPPER = 1, 2, 5
 POSE = (0.0, -0.4, 0.4, 0.3, 0.0, 0.5)
 
 
-def calibration_of(ranges=RANGES_RAD, zero_ticks=2048):
-    """Return the file that a person gets who sweeps every joint of the simulated arm."""
-    joints = {}
-    for number, name in enumerate(JOINTS, start=1):
-        low, high = (round(zero_ticks + end / math.tau * 4096) for end in ranges[name])
-        if name == "wrist_roll":
-            low, high = 0, 4095
-        joints[name] = JointCalibration(number, 0, 0, low, high)
-    return Calibration(joints)
-
-
 class Rig:
     """An arm in the driver's hands."""
 
     def __init__(self, pose=POSE, limits: ArmLimits | None = None, seed=0):
-        self.plant = FreeShafts(np.array(pose))
-        for index, name in enumerate(JOINTS):
-            self.plant.low_rad[index], self.plant.high_rad[index] = RANGES_RAD[name]
-        self.bus = SimulatedBus(so101_servos(), self.plant, seed=seed)
+        self.bus = simulated_so101(pose, seed=seed)
+        self.plant = self.bus.plant
         self.wire = DirectWire(self.bus)
-        calibration = calibration_of()
+        calibration = so101_calibration()
         zeros = dict.fromkeys(JOINTS, 2048.0)
         self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), limits)
         self.cycle = ControlLoop(self.wire, self.arm)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from so100_driver.cli.__main__ import main
-from so100_driver.core.calibration import JOINTS
+from so100_driver.sim_bus.arm import so101_calibration
 
 
 def examined(port, capsys, *more):
@@ -63,20 +63,13 @@ def test_what_only_costs_is_a_note(port, capsys, register, value, words):
 
 
 def test_another_arms_calibration_is_named(port, capsys, tmp_path):
-    rows = {
-        name: {
-            "id": number,
-            "drive_mode": 0,
-            "homing_offset": 0,
-            "range_min": 0,
-            "range_max": 4095,
-        }
-        for number, name in enumerate(JOINTS, start=1)
-    }
     path = tmp_path / "arm.json"
-    path.write_text(json.dumps(rows))
+    path.write_text(so101_calibration().to_text())
     code, text = examined(port, capsys, "--calibration", str(path))
-    assert code == 0, text
+    assert code == 1
+    assert "proof: not proved on the arm yet" in text
+    assert text.count("FAIL") == 1, text
+    rows = json.loads(path.read_text())
     rows["elbow_flex"]["homing_offset"] = 812
     path.write_text(json.dumps(rows))
     code, text = examined(port, capsys, "--calibration", str(path))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..bus import BusError, ServoBus
-from ..core.calibration import Calibration
+from ..core.calibration import Calibration, CalibrationError
 from ..core.checkup import READ, Finding, Grade, judge_calibration, judge_ids, judge_registers
+from ..core.proved import load_proof
 from ..core.registers import BAUD_RATE
 
 _OTHER_RATES = (500_000, 250_000, 128_000, 115_200, 76_800, 57_600, 38_400)
@@ -16,12 +17,15 @@ _SCANNED = range(1, 10)
 _LARGEST_LATENCY_MS = 1
 
 
-def examine(port: str, calibration: Calibration | None = None) -> Iterator[Finding]:
+def examine(
+    port: str, calibration: Calibration | None = None, file: Path | None = None
+) -> Iterator[Finding]:
     """Yield findings as they are made.
 
     Args:
         port: Path of the serial port.
         calibration: LeRobot's file of this arm, where there is one.
+        file: Where it lies; its proof lies beside it.
     """
     try:
         # Doctors are patient: a USB adapter at its default latency answers after 16 ms.
@@ -49,6 +53,17 @@ def examine(port: str, calibration: Calibration | None = None) -> Iterator[Findi
         yield from judge_registers(values)
         if calibration is not None:
             yield from judge_calibration(calibration, values)
+            if file is not None:
+                yield _proof(file, calibration)
+
+
+def _proof(file: Path, calibration: Calibration) -> Finding:
+    try:
+        load_proof(file, calibration)
+    except CalibrationError as error:
+        seen, _, remedy = str(error).removeprefix(f"{file}: ").partition("; ")
+        return Finding(Grade.FAIL, "proof", seen, remedy)
+    return Finding(Grade.OK, "proof", "the calibration was tried on the arm")
 
 
 def _latency(port: str) -> Iterator[Finding]:
@@ -79,7 +94,7 @@ def _at_another_rate(bus: ServoBus) -> Finding:
                 Grade.FAIL,
                 "baud rate",
                 f"servos answer at {rate}, not at {BAUD_RATE}",
-                "`lerobot-setup-motors` sets it",
+                "`so101 setup-motors` sets it",
             )
     return Finding(
         Grade.FAIL,

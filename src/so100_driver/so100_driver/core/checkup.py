@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .calibration import JOINTS, Calibration
+from .proof import judge_file, judge_kept
 from .registers import MODEL_NUMBER, errors_in
 
 # Registers that are read of each servo.
@@ -90,7 +91,7 @@ def judge_ids(found: set[int], garbled: set[int]) -> list[Finding]:
             _fail(
                 f"id {servo_id}",
                 "its answers cannot be read: two servos share it, or the wire is bad",
-                "connect the servos one at a time and run `lerobot-setup-motors`",
+                "connect the servos one at a time and run `so101 setup-motors`",
             )
         )
     wanted = dict(enumerate(JOINTS, start=1))
@@ -100,7 +101,7 @@ def judge_ids(found: set[int], garbled: set[int]) -> list[Finding]:
                 f"id {servo_id} ({wanted[servo_id]})",
                 "no answer",
                 "look at the cable to this servo and the one before it; a new servo has the id 1: "
-                "`lerobot-setup-motors`",
+                "`so101 setup-motors`",
             )
         )
     for servo_id in sorted(found - set(wanted)):
@@ -108,7 +109,7 @@ def judge_ids(found: set[int], garbled: set[int]) -> list[Finding]:
             _fail(
                 f"id {servo_id}",
                 "an id of no joint answers",
-                "give it its id: `lerobot-setup-motors`",
+                "give it its id: `so101 setup-motors`",
             )
         )
     if not findings:
@@ -144,12 +145,12 @@ def _judge_servo(name: str, row: Mapping[str, int]) -> list[Finding]:
             _fail(
                 name,
                 f"operating mode {row['Operating_Mode']}",
-                "`lerobot-calibrate` sets 0, position",
+                "`so101 calibrate` sets 0, position",
             )
         )
     if row["Phase"] & _PHASE_MULTI_TURN:
         findings.append(
-            _fail(name, "counts turns (bit 4 of Phase)", "`lerobot-calibrate` clears it")
+            _fail(name, "counts turns (bit 4 of Phase)", "`so101 calibrate` clears it")
         )
     faults = errors_in(row["Status"])
     if faults:
@@ -170,7 +171,7 @@ def _judge_servo(name: str, row: Mapping[str, int]) -> list[Finding]:
                 Grade.NOTE,
                 name,
                 f"waits {2 * row['Return_Delay_Time']} us before each answer",
-                "`lerobot-calibrate` sets 0; six servos at 100 Hz need it",
+                "`so101 calibrate` sets 0; six servos at 100 Hz need it",
             )
         )
     if 0 < row["Acceleration"] < _LEAST_ACCELERATION:
@@ -223,30 +224,8 @@ def _judge_supply(values: Mapping[int, Mapping[str, int]]) -> list[Finding]:
 def judge_calibration(
     calibration: Calibration, values: Mapping[int, Mapping[str, int]]
 ) -> list[Finding]:
-    """Hold a calibration file against what the servos keep."""
-    findings = []
-    for name, joint in calibration.joints.items():
-        row = values.get(joint.servo_id)
-        expected_id = JOINTS.index(name) + 1
-        if joint.servo_id != expected_id:
-            findings.append(
-                _fail(
-                    name,
-                    f"the file gives it the id {joint.servo_id}, LeRobot {expected_id}",
-                    "use this arm's own file",
-                )
-            )
-        if row is None:
-            continue
-        kept = (row["Homing_Offset"], row["Min_Position_Limit"], row["Max_Position_Limit"])
-        given = (joint.homing_offset, joint.range_min, joint.range_max)
-        if kept != given:
-            findings.append(
-                _fail(
-                    name,
-                    f"homing, least, largest position: {kept} in the servo, {given} in the file",
-                    "this is another arm's file, or another program calibrated since: take the "
-                    "newest file of this arm",
-                )
-            )
-    return findings or [_ok("calibration", "the servos keep what the file says")]
+    """Hold a calibration file against the description and what the servos keep."""
+    found = [*judge_file(calibration), *judge_kept(calibration, values)]
+    return [_fail(item.joint, f"{item.seen}: {item.cause}", item.remedy) for item in found] or [
+        _ok("calibration", "the servos keep what the file says")
+    ]

@@ -51,7 +51,7 @@ class Turn:
 TURNS: Mapping[str, Turn] = {
     "shoulder_pan": Turn("turn the whole arm to ITS LEFT, by about 45 degrees", -1),
     "shoulder_lift": Turn("tip the upper arm FORWARD, by about 45 degrees", 1),
-    "elbow_flex": Turn("lower the forearm, so that its far end goes DOWN by about 45 degrees", 1),
+    "elbow_flex": Turn("unfold the forearm: lift its far end UP, by about 45 degrees", -1),
     "wrist_flex": Turn("bend the hand DOWN, by about 45 degrees", 1),
     "wrist_roll": Turn(
         "roll the hand CLOCKWISE, looked at from behind along the forearm, by about 45 degrees", -1

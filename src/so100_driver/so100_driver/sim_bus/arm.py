@@ -4,33 +4,60 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from so100_driver.core.calibration import JOINTS
+import numpy as np
 
+from so100_driver.core import description
+from so100_driver.core.calibration import JOINTS, Calibration, JointCalibration
+from so100_driver.core.scale import FULL_TURN_TICKS
+
+from .bus import SimulatedBus
+from .plant import FreeShafts
 from .servo import Servo
 
 # Folded on its rests, rad, in the order of the ids.
-REST_RAD = (0.0, -1.57, 1.57, 0.75, 0.0, 0.1)
-# Ends of each joint's range in the arm's description, rad.
-RANGES_RAD = (
-    (-1.91986, 1.91986),
-    (-1.74533, 1.74533),
-    (-1.69, 1.69),
-    (-1.65806, 1.65806),
-    (-2.74385, 2.84121),
-    (-0.174533, 1.74533),
-)
+REST_RAD = tuple(description.REST_RAD[name] for name in JOINTS)
+
+
+def so101_calibration(zero_ticks: int = 2048) -> Calibration:
+    """Return the file of a person who swept every joint of `so101_servos` to its ends."""
+    joints = {}
+    for number, name in enumerate(JOINTS, start=1):
+        ends = [encoder_ticks(end, zero_ticks) for end in description.RANGES_RAD[name]]
+        if name == "wrist_roll":
+            ends = [0, FULL_TURN_TICKS]
+        joints[name] = JointCalibration(number, 0, 0, ends[0], ends[1])
+    return Calibration(joints)
+
+
+def simulated_so101(
+    start_rad: Sequence[float] = REST_RAD, seed: int = 0, now_s: float = 0.0
+) -> SimulatedBus:
+    """Return a calibrated arm on a bus, with the stops at the ends of its joints.
+
+    Args:
+        start_rad: Where it begins, in the order of the ids.
+        seed: Of what gets lost.
+        now_s: Its time.
+    """
+    plant = FreeShafts(np.array(start_rad))
+    for index, name in enumerate(JOINTS):
+        plant.low_rad[index], plant.high_rad[index] = description.RANGES_RAD[name]
+    return SimulatedBus(so101_servos(), plant, seed=seed, now_s=now_s)
 
 
 def so101_servos(zero_ticks: int = 2048) -> list[Servo]:
-    """Return the six servos of an arm that LeRobot has configured.
+    """Return the six servos of an arm that LeRobot has configured and calibrated.
 
     Args:
         zero_ticks: What the encoders show where a joint's angle is 0.
     """
     servos = []
-    for number, _ in enumerate(JOINTS, start=1):
-        servo = Servo(number, angle_offset_ticks=zero_ticks)
+    for joint in so101_calibration(zero_ticks).joints.values():
+        servo = Servo(joint.servo_id, angle_offset_ticks=zero_ticks)
+        servo.keep("Min_Position_Limit", joint.range_min)
+        servo.keep("Max_Position_Limit", joint.range_max)
         servo.keep("Return_Delay_Time", 0)
         servo.keep("P_Coefficient", 16)
         servo.keep("I_Coefficient", 0)

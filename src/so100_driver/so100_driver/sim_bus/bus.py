@@ -184,8 +184,9 @@ class SimulatedBus:
             yield bytes(mixed)
 
     def _return_delay_s(self, servo_id: int) -> float:
-        servo = self._with_id(servo_id)[0]
-        return servo.get("Return_Delay_Time") * _RETURN_DELAY_S_PER_UNIT
+        # Nobody, where the write that is answered gave the servo another id.
+        units = [servo.get("Return_Delay_Time") for servo in self._with_id(servo_id)]
+        return max(units, default=0) * _RETURN_DELAY_S_PER_UNIT
 
     def _execute(self, servo: Servo, packet: Packet) -> Packet | None:
         """Let one servo carry out an instruction; return its answer."""
