@@ -30,8 +30,9 @@ _HOLD_NS = 200_000_000
 
 def spare_from_impossible_times(node: Node) -> None:
     """Keep a node's clock from messages on `/clock` that rclpy raises on, which end the node."""
+    name = node.resolve_topic_name("/clock")
     for subscription in node.subscriptions:
-        if subscription.topic_name == "/clock":
+        if subscription.topic_name == name:
             subscription.callback = _only_times(subscription.callback)
 
 
@@ -70,7 +71,6 @@ class MotionClock:
         self._ready = False
         self.topic = ""
         if self.simulated:
-            spare_from_impossible_times(node)
             self._acknowledgement = node.create_publisher(
                 Header, "clock_acknowledgement", QoSProfile(depth=10)
             )

@@ -14,6 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
+from node_kit.clock import spare_from_impossible_times
 from node_kit.output import never_waiting
 
 
@@ -89,6 +90,7 @@ def _run(
         node = make()
         executor = SingleThreadedExecutor()
         for each in (node, *getattr(node, "companions", ())):
+            spare_from_impossible_times(each)
             executor.add_node(each)
         _spin(executor, node, lambda: not length_hint(interrupts))
     except configuration_errors as error:

@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
-from node_kit.clock import CLOCK, MotionClock  # noqa: E402
+from node_kit.clock import CLOCK, MotionClock, spare_from_impossible_times  # noqa: E402
 
 DEADLINE_S = 60.0
 
@@ -26,10 +26,16 @@ def executor(monkeypatch):
     rclpy.try_shutdown()
 
 
-def test_a_negative_time_on_clock_is_named_and_ends_no_node(executor):
+@pytest.mark.parametrize("namespace", ["", "left"])
+def test_a_negative_time_on_clock_is_named_and_ends_no_node(executor, namespace):
+    """Where each simulation has a namespace, it has a clock of its own there."""
     node = rclpy.create_node(
-        "follower", parameter_overrides=[Parameter("use_sim_time", value=True)]
+        "follower",
+        parameter_overrides=[Parameter("use_sim_time", value=True)],
+        namespace=namespace,
+        cli_args=["--ros-args", "-r", "/clock:=clock"],
     )
+    spare_from_impossible_times(node)
     doubts = []
     clock = MotionClock(node, doubts.append)
     publisher = node.create_publisher(Clock, "/clock", CLOCK)

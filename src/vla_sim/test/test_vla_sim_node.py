@@ -24,6 +24,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.msg import TaskState
@@ -465,6 +466,43 @@ def test_a_second_simulation_in_the_graph_makes_way_and_says_for_whom(observer):
     # The first one goes on.
     before_ns = observer.now_ns()
     until(lambda: observer.newest("joint_states") and observer.now_ns() > before_ns + 100 * MS)
+
+
+def test_a_negative_time_that_another_node_tells_ends_no_simulation():
+    """rclpy raises on such a time, in every node that follows /clock, as the launch file's do."""
+    domain_id = 1 + os.getpid() % 100
+    alone = {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
+    followed = (f"robot_file:={ROBOT}", *SMALL, "use_sim_time:=true")
+    process = launch(*followed, stderr=subprocess.PIPE, text=True, env=alone)
+    said = []
+    threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()
+    context = rclpy.Context()
+    try:
+        rclpy.init(context=context, domain_id=domain_id)
+        node = rclpy.create_node("broken", context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        publisher = node.create_publisher(Clock, "/clock", 10)
+        heard = []
+        node.create_subscription(JointState, "joint_states", heard.append, BEST_EFFORT)
+
+        def tell_until(ready):
+            def told():
+                assert process.poll() is None, said
+                publisher.publish(Clock(clock=Time(sec=-5)))
+                executor.spin_once(timeout_sec=0.02)
+                return ready()
+
+            until(told, 120.0)
+
+        tell_until(lambda: any("somebody else tells the time" in line for line in said))
+        heard.clear()
+        tell_until(lambda: len(heard) > 20)
+        node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])

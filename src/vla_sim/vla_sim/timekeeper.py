@@ -121,7 +121,8 @@ class Timekeeper:
         listed = self._node.get_publishers_info_by_topic(topic)
         names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in listed)
         said = f"somebody else tells the time on {topic}; its publishers are {', '.join(names)}"
-        if now_s - self._began_s <= NEWCOMER_S:
+        # No simulation tells a time before 1970: what does is broken, and no reason to make way.
+        if msg.clock.sec >= 0 and now_s - self._began_s <= NEWCOMER_S:
             raise ParameterError(
                 f"{said}; this simulation makes way: end the other, or give this one a namespace "
                 "or another ROS_DOMAIN_ID"
