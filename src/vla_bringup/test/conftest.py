@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from ament_index_python.packages import get_package_share_directory
 
+# Whoever runs in the background of a script ignores Ctrl-C, and hands that on.
 LAUNCH = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource

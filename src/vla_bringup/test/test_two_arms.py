@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,10 @@ def arms(share, domain, tmp_path, monkeypatch):
         )
         for arm in ARMS
     ]
-    yield graphs
-    for graph in graphs:
-        graph.stop()
+    with ExitStack() as stack:
+        for graph in graphs:
+            stack.callback(graph.stop)
+        yield graphs
 
 
 def outside(observer: Observer) -> set[str]:
