@@ -32,14 +32,17 @@ setup(
         *ON_PATH,
     ],
     install_requires=[
+        "av>=14",
         # As rosbags brings them.
         'backports.zstd; python_version < "3.14"',
         "lz4",
         "matplotlib>=3.5",
         "numpy>=1.21",
+        "opencv-python-headless>=4.5",
+        "pyarrow>=16",
         "PyYAML>=5.4",
         "rosbags>=0.11.9,<0.12",
-        *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract"),
+        *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
     # `embedded`: the black box, where no ROS 2 is installed. `smoothness` needs none.
     extras_require={
@@ -50,7 +53,7 @@ setup(
     zip_safe=True,
     maintainer="The maintainers",
     maintainer_email="maintainers@vla-smooth.invalid",
-    description="The black box, and the smoothness report of recordings.",
+    description="The black box, LeRobot datasets, and the smoothness report of recordings.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

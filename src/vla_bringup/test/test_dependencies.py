@@ -35,12 +35,14 @@ PACKAGES = [
 ]
 # Import name -> rosdep key, and -> name on PyPI. What is not here is called the same.
 ROSDEP = {
+    "av": "python3-av-pip",
     # rosbags brings these.
     "backports": "python3-rosbags-pip",
     "cv2": "python3-opencv",
     "lz4": "python3-rosbags-pip",
     "mujoco": "python3-mujoco-pip",
     "piqp": "python3-piqp-pip",
+    "pyarrow": "python3-pyarrow-pip",
     "rosbags": "python3-rosbags-pip",
     "rustypot": "python3-rustypot-pip",
     "websockets": "python3-websockets-pip",

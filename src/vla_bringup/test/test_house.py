@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "node_kit": {"smooth_motion"},
     "vla_sim": {*GROUND, "node_kit", "vla_msgs"},
     "vla_policy_node": {*GROUND, "node_kit", "vla_msgs"},
-    "vla_recording": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
+    "vla_recording": {*GROUND, "node_kit", "vla_msgs"},
     "smoothness_monitor": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
     "vla_bringup": {*GROUND - {"vla_policies"}, "vla_msgs"},
 }

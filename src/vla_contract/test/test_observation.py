@@ -44,6 +44,7 @@ def test_an_observation_is_made_of_the_newest_values(buffer):
     assert made.observation.task == "do it"
     assert made.observation.stamp_ns == NOW - 5 * MS
     assert made.skew_ns == 25 * MS
+    assert max(made.stamps_ns.values()) - min(made.stamps_ns.values()) == 25 * MS
 
 
 def test_a_policy_that_needs_nothing_is_asked_about_the_present(contract, spec):

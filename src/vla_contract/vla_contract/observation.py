@@ -9,7 +9,7 @@ ago a message arrived, so that neither a stuck publisher nor a clock that jumps 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -56,10 +56,12 @@ class Assembled:
     Attributes:
         observation: What the policy sees. Its stamp is the newest one among its parts.
         skew_ns: Newest stamp minus oldest.
+        stamps_ns: Of each part, by feature.
     """
 
     observation: Observation
     skew_ns: int
+    stamps_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -258,15 +260,15 @@ class ObservationBuffer:
         problems = self.problems(now_ns, steady_ns)
         if problems:
             return problems
-        stamps = [image.stamp_ns for image in self._images.values()]
-        stamps += [state.stamp_ns for state in self._states.values()]
+        stamps_ns = {name: slot.stamp_ns for name, slot in self._images.items()}
+        stamps_ns |= {name: slot.stamp_ns for name, slot in self._states.items()}
         # A policy that needs no input is asked about the present.
-        stamps = stamps or [now_ns]
+        stamps = list(stamps_ns.values()) or [now_ns]
         # Without a problem every value is there; the conditions are for the type checker.
         images = {k: s.value for k, s in self._images.items() if s.value is not None}
         state = {k: s.value for k, s in self._states.items() if s.value is not None}
         observation = Observation(max(stamps), images, state, task)
-        return Assembled(observation, max(stamps) - min(stamps))
+        return Assembled(observation, max(stamps) - min(stamps), stamps_ns)
 
     def problems(self, now_ns: int, steady_ns: int) -> tuple[Problem, ...]:
         """List what prevents an observation, empty when nothing does."""

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a dataset, in one line."""
+
+
+class DatasetError(ValueError):
+    """A dataset cannot be written or read. The message names the file or key and the remedy."""
