@@ -15,6 +15,13 @@ from smolvla.config import ACTION, SmolVLAConfig
 from smolvla.flow import integrate, times
 from smolvla.images import fit
 from smolvla.loading import Loaded, load
+from smolvla.relative import (
+    ActionFrame,
+    Stillness,
+    read_frame,
+    read_image_size,
+    read_stillness,
+)
 from vla_policies.checkpoint_folder import content_files, content_id
 from vla_policies.protocol import (
     STATE,
@@ -82,6 +89,9 @@ class SmolVLAPolicy:
         sampling: Sampling,
         cameras: Sequence[str] | None = None,
         content: str = "",
+        frame: ActionFrame | None = None,
+        stillness: Stillness | None = None,
+        image_size: tuple[int | None, int | None] = (None, None),
     ) -> None:
         """Wire a loaded checkpoint to joints and cameras.
 
@@ -93,6 +103,9 @@ class SmolVLAPolicy:
             sampling: How a chunk is drawn.
             cameras: Those of the checkpoint's cameras that there are, in its order; None for all.
             content: Which content this is, for records; see `content_id`.
+            frame: Which of the action's columns are offsets; None for none.
+            stillness: Says when it is done; None where it never says so.
+            image_size: Height and width of the images that it is given; None for any.
 
         Raises:
             PolicyError: The checkpoint has no such camera.
@@ -101,7 +114,9 @@ class SmolVLAPolicy:
         self._loaded = loaded
         self._config: SmolVLAConfig = config
         self._backend: Backend = loaded.backend
+        self._frame = frame or ActionFrame(action_units)
         self._action_units, self._state_units = action_units, state_units
+        self._stillness = stillness
         self._sampling = sampling
         known = {new: old for old, new in loaded.processing.rename.items()}
         self._features = {known.get(name, name): name for name in config.cameras}
@@ -114,7 +129,7 @@ class SmolVLAPolicy:
                     )
             self._features = {k: v for k, v in self._features.items() if k in cameras}
         self._state_name = known.get(STATE, STATE)
-        images = [FeatureSpec(name, Kind.IMAGE, (None, None, 3)) for name in self._features]
+        images = [FeatureSpec(name, Kind.IMAGE, (*image_size, 3)) for name in self._features]
         processing = loaded.processing
         self._still = {
             name: units.still(processing.known[name], processing.normalisation[kind])
@@ -135,7 +150,8 @@ class SmolVLAPolicy:
             units="rad",
             dt_s=dt_s,
             chunk_size=sampling.rows,
-            span=action_units.span(processing.known[ACTION]),
+            # What offsets spanned says nothing of where the robot is.
+            span=None if self._frame.columns else action_units.span(processing.known[ACTION]),
             notes=state_units.notes(self._state_name, self._still[STATE]),
         )
         self._seen = _Seen({})
@@ -149,6 +165,8 @@ class SmolVLAPolicy:
     def reset(self) -> None:
         """Begin the noise anew. What was computed stays: it depends on the observation alone."""
         self._random = np.random.default_rng(self._sampling.seed)
+        if self._stillness is not None:
+            self._stillness.forget()
 
     def continue_chunk(self, observation: Observation, committed: Committed) -> Action:
         """Return the next chunk; its first rows are those that are committed.
@@ -182,20 +200,23 @@ class SmolVLAPolicy:
         steps = self._sampling.steps
         grid = times(steps)
         start = self._noise(noise)
-        guide = None if committed is None else self._guidance(committed)
+        state = np.asarray(observation.state[self._state_name], dtype=np.float64)
+        guide = None if committed is None else self._guidance(committed, state)
         chunk = integrate(
             lambda x, step: self._backend.velocity(prefix, x, float(grid[step])),
             start, steps, guide,
         )  # fmt: skip
         columns = chunk[:, : self._config.action_size]
         native = self._loaded.processing.action.unnormalise(columns)
-        positions = self._action_units.to_rad(native.astype(np.float64))
+        positions = self._frame.positions(native.astype(np.float64), state)
         if not np.all(np.isfinite(positions)):
             raise PolicyError(
                 f"{NAME}: the model returned values that are not finite; check the checkpoint "
                 "and try dtype float32"
             )
-        return Action(positions, self._spec.dt_s, self._spec.joint_names)
+        still = self._stillness
+        done = still is not None and still.lasts(positions, state, observation.stamp_ns)
+        return Action(positions, self._spec.dt_s, self._spec.joint_names, done=done)
 
     def close(self) -> None:
         """Free the model."""
@@ -251,7 +272,7 @@ class SmolVLAPolicy:
         state[: self._config.state_size] = self._loaded.processing.state.normalise(native)
         return state
 
-    def _guidance(self, committed: Committed) -> Guidance:
+    def _guidance(self, committed: Committed, state: np.ndarray[Any, Any]) -> Guidance:
         check_committed(committed, len(self._spec.joint_names))
         rows = self._sampling.rows
         if committed.delay >= rows:
@@ -259,7 +280,7 @@ class SmolVLAPolicy:
                 f"{NAME}: a delay of {committed.delay} rows leaves nothing of a chunk of {rows}; "
                 "ask for more rows or answer faster"
             )
-        native = self._action_units.from_rad(np.asarray(committed.positions, dtype=np.float64))
+        native = self._frame.native(np.asarray(committed.positions, dtype=np.float64), state)
         still = self._still[ACTION]
         native = native if still is None else still.shown(native)
         return make_guidance(
@@ -275,7 +296,8 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
     (1 / frames per second of the training data), ``joints`` (the action's columns in order, with
     their units). Optional: ``state_joints`` (as ``joints``, where the state's differ),
     ``cameras``, ``rows``, ``flow_steps``, ``seed``, ``noise``, ``dtype``, ``device``,
-    ``threads``, ``statistics``, ``patch_positions``.
+    ``threads``, ``statistics``, ``patch_positions``, ``relative``, ``done_when_still``,
+    ``image_size``.
 
     Raises:
         PolicyError: An option is missing, unknown or wrong, or the checkpoint cannot be used.
@@ -341,6 +363,9 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
             ),
             cameras=cameras,
             content=_content(loaded.folder, options, statistics),
+            frame=read_frame(given, actions, states),
+            stillness=read_stillness(given, actions, states),
+            image_size=read_image_size(given),
         )
         given.end()
     except PolicyError:

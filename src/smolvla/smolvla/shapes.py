@@ -116,13 +116,13 @@ def read_shapes(folder: Path, config: SmolVLAConfig) -> Shapes:
     )  # fmt: skip
     width = int(text.hidden * config.expert_width)
     expert = TextShape(
-        width, _expert_mlp(width), text.layers,
+        width, expert_mlp(width), text.layers,
         text.heads, text.kv_heads, text.head_size, text.norm_eps,
     )  # fmt: skip
     return Shapes(vision, shuffle, text, vocabulary, expert)
 
 
-def _expert_mlp(width: int) -> int:
+def expert_mlp(width: int) -> int:
     """Return the MLP size of an expert: 8/3 of its width, up to the next multiple of 256."""
     return -(-4 * int(2 * width / 3) // 256) * 256
 

@@ -81,7 +81,7 @@ def make_tiny(folder: Path, *, cameras: Sequence[str] = CAMERAS, seed: int = 0) 
         raise PolicyError(f"{folder}: holds something already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     config = tiny_config(cameras, len(_MEAN))
-    tensors = {file_name(name): values for name, values in random_tensors(config, seed)}
+    tensors = {file_name(name): values for name, values in random_tensors(TINY_SHAPES, config, seed)}
     tensors[UNUSED] = np.zeros((TINY_SHAPES.vocabulary, TINY_SHAPES.text.hidden), np.float32)
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt", POSITIONS_KEY: EXACT})
     write_config(folder, config, dict.fromkeys(config.cameras, (480, 640)))
@@ -96,13 +96,15 @@ def tiny_statistics() -> Statistics:
     return {name: {"mean": mean, "std": std} for name in (STATE, ACTION)}
 
 
-def random_tensors(config: SmolVLAConfig, seed: int) -> Iterator[tuple[str, Array32]]:
+def random_tensors(
+    shapes: Shapes, config: SmolVLAConfig, seed: int
+) -> Iterator[tuple[str, Array32]]:
     """Yield weights by name in the model, from which training can start.
 
     From numpy's generator, whose numbers are the same on every machine.
     """
     random = np.random.Generator(np.random.PCG64(seed))
-    for name, shape in tensor_shapes(TINY_SHAPES, config).items():
+    for name, shape in tensor_shapes(shapes, config).items():
         if name.endswith(".bias"):
             yield name, np.zeros(shape, np.float32)
         elif len(shape) == 1:

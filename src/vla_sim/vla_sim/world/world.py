@@ -189,6 +189,15 @@ class World:
             )
         return states
 
+    def touched(self) -> frozenset[str]:
+        """Return the names of the objects that the gripper touches now."""
+        bodies = self._touched_by_gripper()
+        return frozenset(
+            name
+            for name, body in zip(scenes.CUBES, self._object_body, strict=True)
+            if body in bodies
+        )
+
     def place_object(self, name: str, position: Array) -> None:
         """Put an object at `position` (3,), m, upright and at rest. For tests and training."""
         if name not in scenes.CUBES:

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In the simulated world, with the contract's own eyes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+
+from vla_training.cli import main  # noqa: E402
+from vla_training.collect import prepare, pushed, rows_of  # noqa: E402
+from vla_training.errors import TrainingError  # noqa: E402
+from vla_training.store import (  # noqa: E402
+    CHUNK,
+    PIXELS,
+    episode_files,
+    episode_path,
+    read_episode,
+    read_info,
+    write_info,
+)
+from vla_training.trials import instruction, run_trial, wilson  # noqa: E402
+from vla_training.workers import Job, Worker, collect, describe, try_out  # noqa: E402
+
+TOP = Path(__file__).resolve().parents[3]
+CONFIG = TOP / "config"
+
+
+@pytest.fixture(scope="module")
+def job():
+    return Job(
+        robot_file=CONFIG / "robots" / "so101" / "robot.yaml",
+        contract_file=CONFIG / "policies" / "so101_smolvla_cubes.yaml",
+        rows=12, image_size=(96, 96), look_s=0.1, student=None, limit_s=20.0, folder=None,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def worker(job):
+    return Worker(job)
+
+
+@pytest.fixture(scope="module")
+def table(worker):
+    return worker._table
+
+
+def test_the_teacher_brings_the_named_cube_into_the_bin_and_touches_no_other(worker):
+    for seed, colour in ((0, "red"), (1, "green"), (2, "blue")):
+        trial = worker.trial(seed, colour, "plain")
+        assert trial.success, trial
+        assert trial.disturbed == ()
+        assert trial.duration_s < 12.0
+
+
+def test_pushed_off_its_way_it_still_does(table):
+    plan, rng = prepare(table, 100_003)
+    drive = pushed(table.world.joint_names, 0.1, 0.06, rng)
+    outcome = table.rollout(drive, target=plan.target, task=plan.task, rng=rng, limit_s=30.0)
+    assert outcome.delivered
+
+
+def test_a_seed_gives_the_same_episode_again(table):
+    first, second = (
+        rows_of(table, table.rollout(
+            pushed(table.world.joint_names, 0.1, plan.level, rng),
+            target=plan.target, task=plan.task, rng=rng, limit_s=2.0,
+        ), plan)
+        for plan, rng in (prepare(table, 100_001) for _ in range(2))
+    )  # fmt: skip
+    for name, values in first.items():
+        if name.startswith("observation.images."):
+            # Pictures carry a sensor's noise that is a function of the world's clock.
+            assert np.abs(values.astype(int) - second[name]).max() <= 6
+        else:
+            np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+def test_what_is_recorded_is_what_a_policy_sees(table):
+    """The pictures go through the contract, and a cube is where its label says."""
+    table.world.place_arm(table.world.home)
+    table.world.reset_scene(5)
+    row = table.look(0, "put the red cube in the bin", 0)
+    picture = row.observation.images["observation.images.front"]
+    assert picture.shape == (96, 96, 3)
+    for cube, channel in ((0, 0), (2, 2)):
+        x, y = row.pixels[cube, 0] * 96
+        around = picture[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].reshape(-1, 3)
+        assert around.mean(0).argmax() == channel
+
+
+def test_collecting_goes_on_where_it_was_interrupted(job, tmp_path):
+    job = replace(job, folder=tmp_path / "data", limit_s=1.0)
+    write_info(job.folder, describe(job))
+    first = list(collect(job, range(100_000, 100_002), 1))
+    assert [report.seed for report in first] == [100_000, 100_001]
+    kept = episode_path(job.folder, 1).read_bytes()
+    episode_path(job.folder, 0).unlink()
+    again = list(collect(job, range(100_000, 100_003), 1))
+    assert [report.seed for report in again] == [100_000, 100_002]
+    assert episode_path(job.folder, 1).read_bytes() == kept
+    info = read_info(job.folder)
+    found = read_episode(episode_files(job.folder)[0], info)
+    assert found[CHUNK].shape[1:] == (3, 12, 6)
+    assert found[PIXELS].shape[1:] == (3, 2, 2)
+
+
+def test_several_processes_collect_what_one_does(job, tmp_path):
+    for name, processes in (("one", 1), ("two", 2)):
+        its = replace(job, folder=tmp_path / name, limit_s=0.5)
+        write_info(its.folder, describe(its))
+        assert len(list(collect(its, range(100_000, 100_004), processes))) == 4
+    for one, two in zip(
+        episode_files(tmp_path / "one"), episode_files(tmp_path / "two"), strict=True
+    ):
+        first, second = np.load(one), np.load(two)
+        for name in first.files:
+            if not name.startswith("observation.images."):
+                np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def test_an_instruction_about_another_cube_is_no_success(table):
+    """The driver does what it is told, which is not what the trial counts."""
+    teacher = pushed(table.world.joint_names, 0.1, 0.0, np.random.default_rng(0))
+    target = table.world.objects()[1]
+
+    def astray(row):
+        lesson = table.teacher.show(replace(row.situation, target=2))
+        return teacher(replace(row, lesson=lesson))
+
+    trial = run_trial(table, astray, 1, "green", "plain", 12.0)
+    assert target.name == "green_cube"
+    assert not trial.success
+    assert "blue_cube" in trial.disturbed
+
+
+def test_a_student_that_is_not_there_is_one_line(job, tmp_path):
+    with pytest.raises(TrainingError, match="nowhere") as caught:
+        Worker(replace(job, student=tmp_path / "nowhere"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_contract_that_is_not_there_is_one_line(job, tmp_path):
+    with pytest.raises(TrainingError, match=r"none\.yaml"):
+        list(try_out(replace(job, contract_file=tmp_path / "none.yaml"), [0], ["red"], "plain", 1))
+
+
+def test_the_command_counts(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(TOP)
+    lines = tmp_path / "trials.csv"
+    code = main(
+        ["try", "--seeds", "1", "--colours", "red", "--processes", "1", "--csv", str(lines)]
+    )
+    assert code == 0
+    assert "1 / 1" in capsys.readouterr().out
+    header, line = lines.read_text().splitlines()
+    assert header.startswith("seed,colour,task,success")
+    assert line.startswith("0,red,put the red cube in the bin,True")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["try", "--seeds", "0"], "0 is not within 1 to"),
+        (["try", "--colours", "pink"], "'pink' is unknown; known are red, green, blue"),
+        (["collect", "x", "--episodes", "many"], "'many' is no whole number"),
+        (["imitate", "run", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_arguments_are_one_line(words, says, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(words)
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_said_otherwise_it_is_the_same_cube_and_shuffled_by_chance():
+    rng = np.random.default_rng(0)
+    for said in ("plain", "spoken", "unheard"):
+        assert "green" in instruction(said, "green", rng)
+    about = [instruction("shuffled", "green", rng) for _ in range(60)]
+    assert 8 < sum("green" in each for each in about) < 34
+    assert instruction("missing", "green", rng) == ""
+
+
+def test_intervals_are_wilsons():
+    low, high = wilson(95, 100)
+    assert (low, high) == (pytest.approx(0.888, abs=1e-3), pytest.approx(0.978, abs=1e-3))
+    assert wilson(0, 0) == (0.0, 1.0)

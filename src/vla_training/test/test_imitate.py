@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+pytest.importorskip("tokenizers")
+
+
+from vla_policies import Observation, load_policy  # noqa: E402
+from vla_training.card import model_card  # noqa: E402
+from vla_training.errors import TrainingError  # noqa: E402
+from vla_training.imitate import STATE_FILE, Imitation  # noqa: E402
+from vla_training.lessons import load_lessons  # noqa: E402
+from vla_training.metrics import CSV_FILE, CURVES_FILE  # noqa: E402
+
+
+def weights(training):
+    return {name: each.detach().clone() for name, each in training.model.named_parameters()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def begin(folder, dataset, settings, base=None):
+    return Imitation(folder, load_lessons([dataset], settings.chunk_rows), settings, base)
+
+
+def test_training_that_is_interrupted_goes_on_to_the_same_bits(dataset, settings, tmp_path):
+    whole = begin(tmp_path / "whole", dataset, settings)
+    assert whole.run()
+    half = begin(tmp_path / "parts", dataset, settings)
+    assert not half.run(until=10)
+    again = begin(tmp_path / "parts", dataset, settings)
+    assert again.step == 10
+    assert again.run()
+    assert same(weights(whole), weights(again))
+    assert same(whole._average, again._average)
+    # The figures too, but for the time that they took.
+    first, second = (
+        [line[:-1] for line in csv.reader((tmp_path / name / CSV_FILE).open())]
+        for name in ("whole", "parts")
+    )
+    assert first[-1] == second[-1]
+
+
+def test_it_learns_what_is_shown(dataset, settings, tmp_path):
+    training = begin(
+        tmp_path / "run", dataset,
+        replace(settings, steps=150, refer_steps=0, batch=8, augmentation=0.0, ema=0.0),
+    )  # fmt: skip
+    batch = training._batches.make(10_000)
+    before = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
+    training.run()
+    after = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
+    assert after["flow"] < 0.6 * before["flow"]
+    assert after["find"] < before["find"]
+
+
+def test_another_seed_gives_other_weights(dataset, settings, tmp_path):
+    runs = [
+        begin(tmp_path / str(seed), dataset, replace(settings, seed=seed)) for seed in (0, 1)
+    ]
+    assert not same(weights(runs[0]), weights(runs[1]))
+
+
+def test_the_expert_alone_leaves_the_rest_as_it_was(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, replace(settings, train="expert", refer_steps=0))
+    before = weights(training)
+    training.run()
+    changed = {name for name, each in weights(training).items() if not torch.equal(each, before[name])}
+    assert changed
+    assert not {name for name in changed if name.startswith(("vision.", "text.", "connector."))}
+
+
+def test_a_checkpoint_is_a_policy_that_says_what_was_learned(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, replace(settings, ema=0.0))
+    training.run()
+    lessons = load_lessons([dataset], 4)
+    folder = training.write_checkpoint(model_card(training, lessons, "vla-train ...", [dataset]))
+    assert "Step 20 of 20" in (folder / "README.md").read_text()
+    policy = load_policy(
+        "smolvla",
+        {
+            "checkpoint": str(folder), "dt_s": 0.1, "joints": dict.fromkeys(("pan", "lift", "gripper"), "rad"),
+            "relative": ["pan", "lift"], "dtype": "float32",
+        },
+    )  # fmt: skip
+    row = 5
+    observation = Observation(
+        0,
+        {name: each[row] for name, each in lessons.images.items()},
+        {"observation.state": lessons.state[row].astype(np.float64)},
+        "the green one",
+    )
+    noise = np.random.default_rng(0).standard_normal((4, 3), dtype=np.float32)
+    said = policy.infer(observation, noise=noise).positions
+
+    model, processing = training.model.eval(), training.checkpoint.processing
+    pictures = torch.stack(
+        [torch.from_numpy(lessons.images[name][row]) for name in training.checkpoint.config.cameras]
+    ).permute(0, 3, 1, 2).float() / 127.5 - 1.0  # fmt: skip
+    ids = torch.from_numpy(training.checkpoint.tokens("the green one"))[None]
+    state = torch.from_numpy(processing.state.normalise(lessons.state[row]))[None]
+    with torch.no_grad():
+        context = torch.cat(
+            [model.encode_image(pictures).flatten(0, 1)[None], model.embed_text(ids)], dim=1
+        )
+        prefix = model.prefill(context, model.embed_state(state))
+        x = torch.from_numpy(noise)[None]
+        for step in range(10):
+            time = torch.tensor([1.0 - step / 10])
+            x = x - model.velocity(prefix, x, model.embed_time(time)) / 10
+    native = processing.action.unnormalise(x[0].numpy())
+    native[:, :2] += lessons.state[row, :2]
+    np.testing.assert_allclose(said, native, atol=1e-4)
+
+
+def test_a_run_goes_on_from_the_weights_of_another(dataset, settings, tmp_path):
+    first = begin(tmp_path / "first", dataset, settings)
+    first.run()
+    lessons = load_lessons([dataset], 4)
+    base = first.write_checkpoint(model_card(first, lessons, "", [dataset]))
+    second = begin(tmp_path / "second", dataset, settings, base)
+    # What was written are the averages.
+    for name, each in second.model.named_parameters():
+        torch.testing.assert_close(each, first._average[name])
+
+
+def test_data_without_a_teacher_is_learned_from_too(settings, tmp_path, make_dataset):
+    data = make_dataset(tmp_path / "plain", chunk_rows=0)
+    training = begin(tmp_path / "run", data, replace(settings, chunk_rows=5))
+    assert training.run()
+    assert training.checkpoint.config.chunk_size == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"learning_rate": 1e-4}, "learning_rate: the run was begun with 0.003"),
+     ({"seed": 1}, "seed: the run was begun with 0"),
+     ({"steps": 30}, "steps: the run was begun with 20")],
+)  # fmt: skip
+def test_a_run_is_not_gone_on_with_otherwise(dataset, settings, tmp_path, change, says):
+    begin(tmp_path / "run", dataset, settings).run(until=2)
+    with pytest.raises(TrainingError, match=says):
+        begin(tmp_path / "run", dataset, replace(settings, **change))
+
+
+def test_a_run_is_not_gone_on_with_other_data(dataset, settings, tmp_path, make_dataset):
+    begin(tmp_path / "run", dataset, settings).run(until=2)
+    other = make_dataset(tmp_path / "other", episodes=2)
+    with pytest.raises(TrainingError, match="begun with other data"):
+        begin(tmp_path / "run", other, settings)
+
+
+def test_a_damaged_state_is_one_line(dataset, settings, tmp_path):
+    begin(tmp_path / "run", dataset, settings).run(until=2)
+    state = tmp_path / "run" / STATE_FILE
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(TrainingError, match=r"state\.pt: is damaged .*delete it"):
+        begin(tmp_path / "run", dataset, settings)
+
+
+def test_a_full_disk_keeps_the_state_before(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, settings)
+    training.run(until=2)
+    was = (tmp_path / "run" / STATE_FILE).read_bytes()
+    (tmp_path / "run" / STATE_FILE).with_suffix(".part").symlink_to("/dev/full")
+    with pytest.raises(TrainingError, match="the disk is full"):
+        training.save()
+    assert (tmp_path / "run" / STATE_FILE).read_bytes() == was
+    assert begin(tmp_path / "run", dataset, settings).step == 2
+
+
+def test_a_checkpoint_that_does_not_fit_the_data_is_refused(dataset, settings, tmp_path, make_dataset):
+    training = begin(tmp_path / "run", dataset, settings)
+    lessons = load_lessons([dataset], 4)
+    training.run(until=1)
+    base = training.write_checkpoint(model_card(training, lessons, "", [dataset]))
+    other = make_dataset(tmp_path / "long", chunk_rows=6)
+    with pytest.raises(TrainingError, match="rows of a chunk are 4, those of the data 6"):
+        begin(tmp_path / "second", other, settings, base)
+
+
+def test_a_joint_that_the_data_lacks_is_refused(dataset, settings, tmp_path):
+    with pytest.raises(TrainingError, match="relative: 'elbow' is no joint of the data: pan"):
+        begin(tmp_path / "run", dataset, replace(settings, relative=("elbow",)))
+
+
+def test_the_figures_are_drawn(dataset, settings, tmp_path):
+    pytest.importorskip("matplotlib")
+    begin(tmp_path / "run", dataset, settings).run()
+    assert (tmp_path / "run" / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_lines_of_a_run_that_was_cut_off_are_dropped(dataset, settings, tmp_path):
+    settings = replace(settings, steps=60)
+    begin(tmp_path / "run", dataset, settings).run(until=25)
+    path = tmp_path / "run" / CSV_FILE
+    was = path.read_text()
+    path.write_text(was + "50,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1\n75,0.3")
+    begin(tmp_path / "run", dataset, settings).run()
+    steps = [line[0] for line in csv.reader(path.open())]
+    assert steps == ["step", "25", "50", "60"]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from vla_policies.color_pick.policy import GRASP_POINT, GRIPPER_CLOSED, GRIPPER_OPEN
+from vla_policies.kinematics import PAN_X, HandKinematics
+from vla_training.teacher import DOWN, Situation, Table, Teacher
+
+HOME = np.array([0.0, -1.2, 1.0, 1.25, 0.0, 0.1])
+TABLE = Table(np.array([0.16, -0.20]), 0.100, 0.025, HOME)
+CUBES = np.array([[0.22, 0.06, 0.0125], [0.20, -0.02, 0.0125], [0.15, 0.12, 0.0125]])
+HAND = HandKinematics(GRASP_POINT)
+
+
+@pytest.fixture
+def teacher():
+    return Teacher(TABLE, rows=12, dt_s=0.1)
+
+
+def over(place, height, opening, roll=0.0):
+    """Return joints with the hand over a place (2,), pointing down."""
+    x, y = place
+    joints, reached = HAND.joints(
+        np.array([np.arctan2(y, x - PAN_X), np.hypot(x - PAN_X, y), height, DOWN, roll])
+    )
+    assert reached
+    return np.append(joints, opening)
+
+
+def situation(joints, cubes=CUBES, target=0):
+    return Situation(joints, cubes, np.repeat(np.eye(3)[None], 3, axis=0), target)
+
+
+def test_it_is_a_function_of_the_situation(teacher):
+    now = situation(HOME)
+    first = teacher.show(now)
+    teacher.show(situation(over((0.2, 0.0), 0.05, 0.5), target=2))
+    again = teacher.show(now)
+    np.testing.assert_array_equal(first.chunk, again.chunk)
+    assert first.phase == again.phase
+
+
+def test_a_chunk_begins_where_the_arm_is_and_has_the_rows_that_were_asked_for(teacher):
+    lesson = teacher.show(situation(HOME))
+    assert lesson.chunk.shape == (12, 6)
+    np.testing.assert_allclose(lesson.chunk[0, :5], HOME[:5])
+    assert lesson.chunk[0, 5] == GRIPPER_OPEN
+
+
+def test_it_goes_to_the_cube_that_is_named(teacher):
+    for target in range(3):
+        now = HOME
+        for _ in range(2):
+            now = teacher.show(situation(now, target=target)).chunk[-1]
+        here = HAND.coordinates(now[:5])
+        x, y = PAN_X + here[1] * np.cos(here[0]), here[1] * np.sin(here[0])
+        assert np.hypot(x - CUBES[target, 0], y - CUBES[target, 1]) < 0.006
+
+
+def test_it_closes_around_the_cube_and_not_beside_it(teacher):
+    joints = HOME
+    for _ in range(2):
+        joints = teacher.show(situation(joints)).chunk[-1]
+    lesson = teacher.show(situation(joints))
+    assert lesson.phase == "close"
+    assert (lesson.chunk[:, 5] == GRIPPER_CLOSED).all()
+    moved = CUBES + [0.0, 0.02, 0.0]
+    assert teacher.show(situation(joints, moved)).phase == "fetch"
+
+
+def test_jaws_that_closed_on_nothing_are_lifted_and_opened_again(teacher):
+    joints = over(CUBES[0, :2], 0.0145, -0.1)
+    lesson = teacher.show(situation(joints))
+    assert lesson.phase == "fetch"
+    assert (lesson.chunk[:, 5] == GRIPPER_OPEN).all()
+    assert HAND.coordinates(lesson.chunk[-1, :5])[2] > 0.05
+
+
+def test_it_carries_what_it_holds_and_drops_it_in_the_bin(teacher):
+    joints = over((0.22, 0.06), 0.03, 0.185)
+    cubes = CUBES.copy()
+    cubes[0, 2] = 0.03
+    now = situation(joints, cubes)
+    assert teacher.holds(now)
+    lesson = teacher.show(now)
+    assert lesson.phase == "carry"
+    assert (lesson.chunk[:, 5] == GRIPPER_CLOSED).all()
+    cubes[0] = [0.16, -0.20, 0.058]
+    lesson = teacher.show(situation(over((0.16, -0.20), 0.058, 0.185), cubes))
+    assert lesson.phase == "release"
+    assert (lesson.chunk[:, 5] == GRIPPER_OPEN).all()
+
+
+def test_asked_for_another_cube_it_lets_go_of_the_one_it_holds(teacher):
+    cubes = CUBES.copy()
+    cubes[0, 2] = 0.03
+    lesson = teacher.show(situation(over((0.22, 0.06), 0.03, 0.185), cubes, target=1))
+    assert lesson.phase == "fetch"
+    assert (lesson.chunk[:, 5] == GRIPPER_OPEN).all()
+
+
+def test_with_the_cube_in_the_bin_it_goes_home_and_stays(teacher):
+    cubes = CUBES.copy()
+    cubes[0] = [0.15, -0.21, 0.0145]
+    joints = over((0.15, -0.20), 0.08, 0.5)
+    for _ in range(6):
+        lesson = teacher.show(situation(joints, cubes))
+        assert lesson.phase == "home"
+        joints = lesson.chunk[-1]
+    np.testing.assert_allclose(joints, HOME, atol=0.02)
+    still = teacher.show(situation(HOME, cubes)).chunk
+    np.testing.assert_allclose(still, np.repeat(HOME[None], 12, axis=0), atol=1e-6)
+
+
+def test_what_is_in_the_bin_already_is_kept_clear_of(teacher):
+    cubes = CUBES.copy()
+    cubes[1] = [0.16, -0.20, 0.0145]
+    cubes[0] = [0.16, -0.20, 0.085]
+    joints = over((0.16, -0.20), 0.085, 0.185)
+    spot = teacher._over_bin(situation(joints, cubes)).place
+    x, y = PAN_X + spot[1] * np.cos(spot[0]), spot[1] * np.sin(spot[0])
+    assert max(abs(x - 0.16), abs(y + 0.20)) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_a_cube_that_lies_on_its_side_is_taken_by_its_sides(teacher):
+    turned = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    upright = teacher.show(situation(HOME))
+    tipped = Situation(HOME, CUBES, np.repeat(turned[None], 3, axis=0), 0)
+    np.testing.assert_allclose(teacher.show(tipped).away, upright.away, atol=1e-9)

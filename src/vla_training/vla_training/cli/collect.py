@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collect demonstrations of a teacher in simulated scenes, or of a student whom it corrects."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from vla_training.cli.arguments import INSTALL, add_world, contract_file, robot_file, whole
+
+__all__ = ["INSTALL", "add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dataset", type=Path, help="its folder; what is there already is kept")
+    parser.add_argument(
+        "--episodes", type=whole(1, 1_000_000), default=300, metavar="N", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0, 2**31), default=100_000, metavar="N",
+        help="of the first scene; the others follow it (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--student", type=Path, metavar="CHECKPOINT",
+        help="the policy that acts while the teacher says what would be right (DAgger)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rows", type=whole(2, 200), default=12, metavar="N", help="of a chunk (%(default)s)"
+    )
+    add_world(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Collect."""
+    from vla_training.store import write_info
+    from vla_training.workers import Job, collect, describe
+
+    job = Job(
+        robot_file=robot_file(arguments),
+        contract_file=contract_file(arguments),
+        rows=arguments.rows,
+        image_size=(96, 96),
+        look_s=0.1,
+        student=arguments.student,
+        limit_s=20.0,
+        folder=arguments.dataset,
+    )
+    write_info(arguments.dataset, describe(job))
+    seeds = range(arguments.seed, arguments.seed + arguments.episodes)
+    began = time.monotonic()
+    done = rows = good = 0
+    for report in collect(job, seeds, arguments.processes):
+        done, rows, good = done + 1, rows + report.rows, good + report.success
+        line = (
+            f"{done} episodes, {rows} rows, {good} brought the cube into the bin, "
+            f"{(time.monotonic() - began) / done:.1f} s each"
+        )
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        elif done % 20 == 0:
+            print(line, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    kept = len(seeds) - done
+    print(
+        f"{arguments.dataset}: {len(seeds)} episodes"
+        + (f", of which {kept} were there already" if kept else "")
+        + f"; {good} of {done} collected now brought the cube into the bin"
+    )
+    return 0

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train a SmolVLA on datasets by flow matching; the same command again goes on where it was."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vla_training.cli.arguments import INSTALL, seconds, whole
+
+if TYPE_CHECKING:
+    from vla_training.imitate import Progress
+
+__all__ = ["INSTALL", "add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run_folder", type=Path, metavar="run", help="folder of the run")
+    parser.add_argument("datasets", type=Path, nargs="+", help="folders of vla-train collect")
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE",
+        help="YAML; src/vla_training/README.md lists the keys",
+    )  # fmt: skip
+    parser.add_argument(
+        "--start", type=Path, metavar="CHECKPOINT",
+        help="a SmolVLA in LeRobot's format to begin from, in place of one from nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=seconds, metavar="S", help="stop after this time, to go on later"
+    )
+    parser.add_argument(
+        "--until", type=whole(1, 10_000_000), metavar="STEP", help="likewise, at a step"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train."""
+    from vla_training.card import model_card
+    from vla_training.imitate import Imitation, memory_bytes, parameter_count
+    from vla_training.lessons import load_lessons
+    from vla_training.settings import ImitationSettings, read_settings
+
+    given = arguments.settings
+    settings = ImitationSettings() if given is None else read_settings(given)
+    lessons = load_lessons(arguments.datasets, settings.chunk_rows)
+    print(
+        f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB", flush=True
+    )
+    training = Imitation(arguments.run_folder, lessons, settings, arguments.start)
+    if training.step:
+        print(f"{arguments.run_folder}: goes on at step {training.step}", flush=True)
+    print(f"{parameter_count(training.model) / 1e6:.2f} million weights", flush=True)
+    finished = training.run(until=arguments.until, seconds=arguments.seconds, watch=_show)
+    command = shlex.join(["vla-train", "imitate", *_words(arguments)])
+    folder = training.write_checkpoint(model_card(training, lessons, command, arguments.datasets))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    state = "finished" if finished else f"stopped at step {training.step} of {settings.steps}"
+    print(f"{folder}: written; the run is {state}; at most {peak:.1f} GB of memory")
+    return 0
+
+
+def _show(progress: Progress) -> None:
+    left_min = (progress.steps - progress.step) * progress.step_s / 60.0
+    line = (
+        f"step {progress.step} of {progress.steps}, flow loss {progress.flow:.4f}, "
+        f"{progress.step_s:.2f} s each, {left_min:.0f} min left"
+    )
+    if sys.stderr.isatty():
+        print(f"\r{line}   ", end="", file=sys.stderr, flush=True)
+    elif progress.step % 200 == 0:
+        print(line, flush=True)
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    words = [str(arguments.run_folder), *map(str, arguments.datasets)]
+    if arguments.settings is not None:
+        words += ["--settings", str(arguments.settings)]
+    if arguments.start is not None:
+        words += ["--start", str(arguments.start)]
+    return words

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: warn_return_any=False
+"""Imitation: SmolVLA's flow matching on what a teacher shows, with referring tasks beside it.
+
+As in SmolVLA: time t is 0.001 + 0.999 Beta(1.5, 1), x = t noise + (1 - t) action, and the model is
+to say noise - action. Each observation is encoded once and used for several instructions, where
+the teacher has shown them, and for several draws of noise and time.
+
+Source: arXiv 2506.01844, and LeRobot 0.4.4 for the arithmetic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smolvla.checkpoint import Checkpoint, read_checkpoint
+from smolvla.model import Prefix, SmolVLA
+from smolvla.saving import save_checkpoint
+from smolvla.torch_backend import load_model
+from vla_training.batches import Batch, Batches
+from vla_training.errors import TrainingError, writing
+from vla_training.heads import ReferringHeads
+from vla_training.lessons import AWAY_SCALE, Lessons
+from vla_training.metrics import Metrics, draw_curves
+from vla_training.settings import EXPERT, ImitationSettings
+from vla_training.start import make_start
+
+STATE_FILE, SETTINGS_FILE, START, CHECKPOINT = "state.pt", "run.json", "start", "checkpoint"
+LOG_STEPS = 25
+FIGURES = ("flow", "find", "point", "away", "phase", "gradient", "learning_rate", "step_s")
+PHASES = 8  # at most
+# They may differ when a run goes on: the same numbers come out, or only more of them.
+_FREE = ("save_s", "threads")
+_EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "action_time_mlp_")
+
+
+@dataclass
+class Progress:
+    """Where a run is, for who watches it."""
+
+    step: int
+    steps: int
+    flow: float
+    step_s: float
+
+
+class Imitation:
+    """A training run in a folder. Made again in the same folder, it goes on where it was."""
+
+    def __init__(
+        self, folder: Path, lessons: Lessons, settings: ImitationSettings, base: Path | None = None
+    ) -> None:
+        """Begin a run, or take it up.
+
+        Args:
+            folder: Of the run.
+            lessons: The data.
+            settings: How to train.
+            base: A checkpoint to begin from; None for a model from nothing.
+
+        Raises:
+            TrainingError: The folder is of another run, or the data does not fit the model.
+        """
+        self.folder, self.settings, self.base = folder, settings, base
+        for name in settings.relative:
+            if name not in lessons.info.joints:
+                raise TrainingError(
+                    f"relative: {name!r} is no joint of the data: {', '.join(lessons.info.joints)}"
+                )
+        torch.set_num_threads(settings.threads)
+        self._keep_settings(lessons, base)
+        self.checkpoint = self._start(lessons, base)
+        self.model = load_model(self.checkpoint).train()
+        torch.manual_seed(settings.seed)  # of the heads' weights
+        self.heads = ReferringHeads(
+            self.model, things=lessons.pixels.shape[1], away=len(AWAY_SCALE), phases=PHASES
+        )
+        self.model.requires_grad_(True)
+        if settings.train == EXPERT:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(name.startswith(_EXPERT))
+        named = [*self.model.named_parameters()]
+        named += [(f"heads.{name}", each) for name, each in self.heads.named_parameters()]
+        self._parameters = {name: each for name, each in named if each.requires_grad}
+        self._optimiser = torch.optim.AdamW(
+            list(self._parameters.values()), lr=settings.learning_rate, betas=(0.9, 0.95),
+            weight_decay=settings.weight_decay,
+        )  # fmt: skip
+        self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
+        self.step = 0
+        self._recent: list[list[float]] = []  # figures that are not written yet
+        self._take_up()
+        self._batches = Batches(lessons, self.checkpoint, settings)
+
+    def run(
+        self,
+        *,
+        until: int | None = None,
+        seconds: float | None = None,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> bool:
+        """Train.
+
+        Args:
+            until: The step to stop at, kept to go on later; None for the last.
+            seconds: Stop after this time, likewise; None for no such limit.
+            watch: Is told the progress.
+
+        Returns:
+            Whether all steps are done.
+
+        Raises:
+            TrainingError: A file cannot be written, or the loss is no longer finite.
+        """
+        settings = self.settings
+        last = settings.steps if until is None else min(until, settings.steps)
+        metrics = Metrics(self.folder, FIGURES, self.step)
+        began = saved = marked = clock.monotonic()
+        taken = 0
+        try:
+            while self.step < last:
+                self._recent.append(self._update(self._batches.make(self.step)))
+                self.step, taken = self.step + 1, taken + 1
+                now = clock.monotonic()
+                if self.step % LOG_STEPS == 0 or self.step == settings.steps:
+                    step_s = (now - marked) / taken
+                    figures = [*np.mean(self._recent, axis=0), self._rate(self.step - 1), step_s]
+                    metrics.add(self.step, dict(zip(FIGURES, figures, strict=True)))
+                    marked, taken, self._recent = now, 0, []
+                    if watch is not None:
+                        watch(Progress(self.step, settings.steps, float(figures[0]), step_s))
+                if now - saved >= settings.save_s:
+                    self.save()
+                    saved = clock.monotonic()
+                if seconds is not None and now - began >= seconds:
+                    break
+        finally:
+            metrics.close()
+        self.save()
+        draw_curves(self.folder)
+        return self.step >= settings.steps
+
+    def losses(self, batch: Batch, *, flow: bool) -> dict[str, Tensor]:
+        """Return the mean losses of a batch: ``flow`` where wanted, and the referring ones."""
+        model = self.model
+        count, cameras = batch.images.shape[:2]
+        things = len(batch.text) // count
+        seen = model.encode_image(batch.images.flatten(0, 1)).unflatten(0, (count, cameras))
+        tokens = seen.flatten(1, 2).repeat_interleave(things, dim=0)
+        context = torch.cat([tokens, model.embed_text(batch.text)], dim=1)
+        image_valid = batch.text_valid.new_ones(len(tokens), tokens.shape[1])
+        valid = torch.cat([image_valid, batch.text_valid], dim=1)
+        state = model.embed_state(batch.state).repeat_interleave(things, dim=0)
+        prefix = model.prefill(context, state, valid)
+        found = self.heads.losses(seen, prefix, batch.referred)
+        if flow:
+            found["flow"] = self._flow(prefix, batch)
+        return found
+
+    def _flow(self, prefix: Prefix, batch: Batch) -> Tensor:
+        draws = len(batch.time) // len(batch.actions)
+        actions = batch.actions.repeat_interleave(draws, dim=0)
+        share = batch.time[:, None, None]
+        x = share * batch.noise + (1 - share) * actions
+        said = self.model.velocity(repeated(prefix, draws), x, self.model.embed_time(batch.time))
+        error = (said - (batch.noise - actions)).square().mean(-1)
+        weight = batch.action_valid.repeat_interleave(draws, dim=0)
+        return (error * weight).sum() / weight.sum().clamp(min=1)
+
+    def _update(self, batch: Batch) -> list[float]:
+        settings = self.settings
+        flow = self.step >= settings.refer_steps
+        found = self.losses(batch, flow=flow)
+        refer = found["find"] + found["point"] + found["away"] + 0.5 * found["phase"]
+        loss = found["flow"] + settings.refer_weight * refer if flow else refer
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"{self.folder}: the loss is {float(loss)} at step {self.step}; lower "
+                "learning_rate, and begin again in a new folder"
+            )
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate(self.step)
+        self._optimiser.zero_grad()
+        loss.backward()
+        parameters = list(self._parameters.values())
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        self._optimiser.step()
+        decay = min(settings.ema, (2 + self.step) / (11 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self._average.values()), parameters, 1.0 - decay)
+        values = [found[name].item() if name in found else 0.0 for name in FIGURES[:5]]
+        return [*values, float(norm)]
+
+    def _rate(self, step: int) -> float:
+        settings = self.settings
+        rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+        fall = 0.5 * (1.0 + np.cos(np.pi * step / settings.steps))
+        share = settings.final_rate + (1.0 - settings.final_rate) * fall
+        return float(settings.learning_rate * rise * share)
+
+    # -- on disk ----------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the run's state, whole or not at all.
+
+        Raises:
+            TrainingError: It cannot be written; the one before is kept.
+        """
+        path = self.folder / STATE_FILE
+        spare = path.with_suffix(".part")
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "average": self._average,
+            "recent": self._recent,
+        }
+        try:
+            with writing(path):
+                torch.save(state, spare)
+                os.replace(spare, path)
+        finally:
+            spare.unlink(missing_ok=True)
+
+    def write_checkpoint(self, card: str) -> Path:
+        """Write the averaged weights as a checkpoint in LeRobot's format.
+
+        Args:
+            card: Text of its README.md.
+
+        Raises:
+            TrainingError: It cannot be written.
+        """
+        folder = self.folder / CHECKPOINT
+        spare = self.folder / f".{CHECKPOINT}.part"
+        _remove(spare)
+        live = {name: each.detach().clone() for name, each in self._parameters.items()}
+        with torch.no_grad():
+            for name, each in self._parameters.items():
+                each.copy_(self._average[name])
+        try:
+            with writing(folder):
+                save_checkpoint(spare, self.model, self.checkpoint)
+                (spare / "README.md").write_text(card, encoding="utf-8")
+                _remove(folder)
+                spare.replace(folder)
+        finally:
+            _remove(spare)
+            with torch.no_grad():
+                for name, each in self._parameters.items():
+                    each.copy_(live[name])
+        return folder
+
+    def _keep_settings(self, lessons: Lessons, base: Path | None) -> None:
+        """Write what the run is, or check that it is the one that is there."""
+        path = self.folder / SETTINGS_FILE
+        now = {
+            "settings": self.settings.document(),
+            "data": lessons.fingerprint,
+            "rows": len(lessons.state),
+            "base": None if base is None else str(base),
+        }
+        now = json.loads(json.dumps(now))
+        if not path.exists():
+            with writing(path):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+            return
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+            was, data, started = there["settings"], there["data"], there["base"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
+        for key, value in now["settings"].items():
+            if key not in _FREE and was.get(key) != value:
+                raise TrainingError(
+                    f"{path}: {key}: the run was begun with {was.get(key)}, not {value}; set it "
+                    "back to go on, or name a new folder"
+                )
+        if data != now["data"] or started != now["base"]:
+            what = "other data" if data != now["data"] else f"base {started}"
+            raise TrainingError(
+                f"{path}: the run was begun with {what}; give the same to go on, or name a new "
+                "folder"
+            )
+
+    def _start(self, lessons: Lessons, base: Path | None) -> Checkpoint:
+        """Return the checkpoint to begin from; it is made where there is none."""
+        info, settings = lessons.info, self.settings
+        rows = info.chunk_rows or settings.chunk_rows
+        columns = [info.joints.index(name) for name in settings.relative]
+        statistics = lessons.statistics(columns)
+        folder = self.folder / START
+        if not (folder / "config.json").exists():
+            _remove(folder)
+            spare = self.folder / f".{START}.part"
+            _remove(spare)
+            with writing(folder):
+                if base is None:
+                    make_start(
+                        spare, settings.size, images=info.cameras, joints=len(info.joints),
+                        rows=rows, statistics=statistics, seed=settings.seed,
+                        flow_steps=settings.flow_steps,
+                        texts=[f"{text}\n" for texts in info.instructions for text in texts],
+                    )  # fmt: skip
+                else:
+                    began = read_checkpoint(base)
+                    save_checkpoint(spare, load_model(began), began, statistics)
+                spare.replace(folder)
+        checkpoint = read_checkpoint(folder)
+        _check_model_fits(checkpoint, lessons, rows, base or folder)
+        return checkpoint
+
+    def _take_up(self) -> None:
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.heads.load_state_dict(state["heads"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            for name, values in state["average"].items():
+                self._average[name].copy_(values)
+            self._recent = [[float(value) for value in each] for each in state["recent"]]
+            self.step = int(state["step"])
+        except Exception as error:  # torch raises whatever its unpickler raises
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise TrainingError(
+                f"{path}: is damaged ({first}); delete it to train from the beginning"
+            ) from None
+
+
+def repeated(prefix: Prefix, times: int) -> Prefix:
+    """Return a prefix with each of its observations several times in a row."""
+
+    def again(tensor: Tensor) -> Tensor:
+        return tensor.repeat_interleave(times, dim=0)
+
+    return replace(
+        prefix,
+        keys=tuple(again(each) for each in prefix.keys),
+        values=tuple(again(each) for each in prefix.values),
+        crossed=tuple(
+            pair and (again(pair[0]), again(pair[1])) for pair in prefix.crossed
+        ),
+        valid=again(prefix.valid),
+    )
+
+
+def _check_model_fits(
+    checkpoint: Checkpoint, lessons: Lessons, rows: int, source: Path
+) -> None:
+    config, info = checkpoint.config, lessons.info
+    for what, wanted, given in (
+        ("cameras", sorted(config.cameras), sorted(info.cameras)),
+        ("state size", config.state_size, len(info.joints)),
+        ("action size", config.action_size, len(info.joints)),
+        ("rows of a chunk", config.chunk_size, rows),
+    ):
+        if wanted != given:
+            raise TrainingError(
+                f"{source}: its {what} are {wanted}, those of the data {given}; give a "
+                "checkpoint and data that fit"
+            )
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def memory_bytes(lessons: Lessons) -> int:
+    """Return what the lessons take in memory, bytes."""
+    arrays: Sequence[Any] = (
+        *lessons.images.values(), lessons.state, lessons.chunks, lessons.chunks, lessons.away,
+        lessons.phase, lessons.pixels,
+    )  # fmt: skip
+    return sum(int(each.nbytes) for each in arrays)
+
+
+def parameter_count(model: SmolVLA) -> int:
+    """Return the number of weights."""
+    return sum(each.numel() for each in model.parameters())

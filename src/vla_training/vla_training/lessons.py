@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All rows of some datasets in memory, and what a model is to learn from each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smolvla.config import ACTION as ACTION_FEATURE
+from smolvla.processing import Statistics
+from vla_policies.protocol import STATE
+from vla_training.errors import TrainingError
+from vla_training.store import (
+    ACTION,
+    AWAY,
+    CHUNK,
+    PHASE,
+    PIXELS,
+    TASK,
+    Info,
+    episode_files,
+    read_episode,
+    read_info,
+)
+
+Array32 = NDArray[np.float32]
+
+LEAST_STD_RAD = 0.02  # a joint that hardly moves is not blown up to unit size
+AWAY_SCALE = np.array([0.5, 0.05, 0.05, 0.5], np.float32)  # rad, m, m, rad
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """N rows, and for each of K things what to do when it is asked for.
+
+    Attributes:
+        info: Of the first dataset; those of the others fit.
+        images: (N, H, W, 3) uint8 by feature.
+        state: (N, J), rad.
+        asked: (N,), the thing that was asked for, 0 to K - 1.
+        chunks: (N, K or 1, T, J), rad, absolute.
+        valid: (N, T), rows before the episode's end.
+        away: (N, K or 1, D), scaled, or nan.
+        phase: (N, K or 1), or -1.
+        pixels: (N, K or 1, C, 2), or nan.
+        bounds: (D + 1,), where the rows of each dataset begin.
+        fingerprint: Of the data.
+    """
+
+    info: Info
+    images: dict[str, NDArray[np.uint8]]
+    state: Array32
+    asked: NDArray[np.int64]
+    chunks: Array32
+    valid: NDArray[np.bool_]
+    away: Array32
+    phase: NDArray[np.int64]
+    pixels: Array32
+    bounds: NDArray[np.int64]
+    fingerprint: str
+
+    def targets(self, relative: Sequence[int]) -> Array32:
+        """Return chunks (N, K, T, J) with the columns `relative` as offsets from the state."""
+        columns = list(relative)
+        found = self.chunks.copy()
+        found[..., columns] -= self.state[:, None, None, columns]
+        return found
+
+    def statistics(self, relative: Sequence[int]) -> Statistics:
+        """Return LeRobot's statistics of state and action, as the model is to see them."""
+        targets = self.targets(relative)
+        usable = np.broadcast_to(self.valid[:, None], targets.shape[:3])
+        rows = targets[usable]
+        found: Statistics = {}
+        for feature, values in ((STATE, self.state), (ACTION_FEATURE, rows)):
+            wide = values.astype(np.float64)
+            found[feature] = {
+                "mean": wide.mean(0).astype(np.float32),
+                "std": np.maximum(wide.std(0), LEAST_STD_RAD).astype(np.float32),
+                "min": wide.min(0).astype(np.float32),
+                "max": wide.max(0).astype(np.float32),
+                "q01": np.quantile(wide, 0.01, axis=0).astype(np.float32),
+                "q99": np.quantile(wide, 0.99, axis=0).astype(np.float32),
+            }
+        return found
+
+
+def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
+    """Read datasets into memory.
+
+    Args:
+        folders: Of the datasets.
+        chunk_rows: T, where the data has no chunks of its own: then a chunk is what was done in
+            the rows that follow.
+
+    Raises:
+        TrainingError: An episode is damaged, or a dataset does not fit the first.
+    """
+    if not folders:
+        raise TrainingError("there is no dataset; name one or more folders")
+    infos = [read_info(folder) for folder in folders]
+    first = infos[0]
+    rows = first.chunk_rows or chunk_rows
+    for folder, info in zip(folders, infos, strict=True):
+        _check_fits(folder, info, first)
+    parts: dict[str, list[NDArray[Any]]] = {}
+    bounds, mark = [0], hashlib.sha256()
+    for folder, info in zip(folders, infos, strict=True):
+        for path in episode_files(folder):
+            episode = read_episode(path, info)
+            for name, values in _lessons(episode, info, rows).items():
+                parts.setdefault(name, []).append(values)
+            mark.update(f"{len(episode[STATE])}".encode())
+            mark.update(np.ascontiguousarray(episode[STATE]).tobytes())
+        bounds.append(sum(len(each) for each in parts["state"]))
+    whole = {}
+    for name in list(parts):  # one after the other, so that not all is there twice
+        whole[name] = np.concatenate(parts.pop(name))
+    images = {name: whole.pop(name) for name in first.cameras}
+    return Lessons(
+        info=first, images=images, bounds=np.array(bounds), fingerprint=mark.hexdigest(), **whole
+    )
+
+
+def _check_fits(folder: Path, info: Info, first: Info) -> None:
+    for what in ("fps", "joints", "cameras", "chunk_rows", "instructions"):
+        ours, theirs = getattr(info, what), getattr(first, what)
+        if ours != theirs:
+            raise TrainingError(
+                f"{folder}: {what} differ from those of the first dataset ({_brief(ours)} "
+                f"against {_brief(theirs)}); train with datasets of one kind"
+            )
+
+
+def _brief(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, (tuple, dict)) else str(value)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def _lessons(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[str, NDArray[Any]]:
+    """Return an episode as lessons of N rows."""
+    count = len(episode[STATE])
+    found: dict[str, NDArray[Any]] = {name: episode[name] for name in info.cameras}
+    found["state"] = episode[STATE].astype(np.float32)
+    found["asked"] = episode[TASK].astype(np.int64)
+    if CHUNK in episode:
+        found["chunks"] = episode[CHUNK].astype(np.float32)
+        found["valid"] = np.ones((count, rows), dtype=bool)
+    else:
+        ahead = np.arange(count)[:, None] + np.arange(rows)
+        found["chunks"] = episode[ACTION].astype(np.float32)[np.minimum(ahead, count - 1)][:, None]
+        found["valid"] = ahead < count
+    things = found["chunks"].shape[1]
+    nothing = np.full((count, things), np.nan, np.float32)
+    away = episode.get(AWAY, np.repeat(nothing[..., None], len(AWAY_SCALE), axis=2))
+    found["away"] = np.clip(away / AWAY_SCALE, -3.0, 3.0).astype(np.float32)
+    found["phase"] = episode.get(PHASE, np.full((count, things), -1)).astype(np.int64)
+    blind = np.full((count, things, len(info.cameras), 2), np.nan)
+    found["pixels"] = episode.get(PIXELS, blind).astype(np.float32)
+    return found

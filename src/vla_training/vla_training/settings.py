@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of imitation, read strictly: every key is known, typed and bounded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from strict_yaml import StrictYamlError, read_yaml
+from vla_training.errors import TrainingError
+from vla_training.start import Size
+
+ALL, EXPERT = "all", "expert"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a number may be."""
+
+    least: float
+    most: float
+
+
+def _between(default: Any, least: float, most: float) -> Any:
+    return field(default=default, metadata={"bounds": Bounds(least, most)})
+
+
+@dataclass(frozen=True)
+class ImitationSettings:
+    """How to imitate.
+
+    Attributes:
+        seed: Of the weights and of everything that is drawn.
+        steps: Updates in all.
+        refer_steps: Of these, the first ones, which only teach the vision-language model to find
+            what is named, before there is an action expert to disturb it.
+        batch: Observations an update.
+        instructions: Things of each observation that are asked for, where the teacher has shown
+            more than one: the one that was carried out, and others by chance.
+        draws: Of noise and time for each of these.
+        learning_rate: Highest.
+        warmup_steps: In which it rises to that.
+        final_rate: Share of it that is left at the end, along half a cosine.
+        weight_decay: AdamW's.
+        clip_norm: Of the gradient.
+        ema: Decay of the averaged weights, which are what is saved.
+        refer_weight: Of the referring losses beside the flow's.
+        augmentation: 0: pictures as they are; 1: other colours, light, shadows, noise.
+        state_noise_rad: Standard deviation of what is added to the measured joints, rad.
+        train: `ALL` weights, or the `EXPERT` alone with the vision-language model frozen.
+        relative: Joints whose columns of the action are offsets from where the joint is.
+        chunk_rows: T, of an action, where the data has no chunks of its own.
+        flow_steps: From noise to action, where a model begins from nothing.
+        save_s: Between two saved states, s.
+        threads: Of the computation. Another number may change the last bits.
+        size: Of a model that begins from nothing.
+    """
+
+    seed: int = _between(0, 0, 2**31)
+    steps: int = _between(6000, 1, 10_000_000)
+    refer_steps: int = _between(600, 0, 10_000_000)
+    batch: int = _between(32, 1, 4096)
+    instructions: int = _between(2, 1, 64)
+    draws: int = _between(2, 1, 64)
+    learning_rate: float = _between(1e-3, 1e-9, 1.0)
+    warmup_steps: int = _between(100, 0, 1_000_000)
+    final_rate: float = _between(0.02, 0.0, 1.0)
+    weight_decay: float = _between(1e-3, 0.0, 1.0)
+    clip_norm: float = _between(1.0, 1e-6, 1e6)
+    ema: float = _between(0.999, 0.0, 0.999999)
+    refer_weight: float = _between(1.0, 0.0, 1e3)
+    augmentation: float = _between(1.0, 0.0, 2.0)
+    state_noise_rad: float = _between(0.003, 0.0, 0.5)
+    train: str = field(default=ALL, metadata={"choices": (ALL, EXPERT)})
+    relative: tuple[str, ...] = ()
+    chunk_rows: int = _between(12, 1, 1000)
+    flow_steps: int = _between(10, 1, 1000)
+    save_s: float = _between(180.0, 1.0, 86400.0)
+    threads: int = _between(2, 1, 1024)
+    size: Size = field(default_factory=Size)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it would be written."""
+        return {**asdict(self), "relative": list(self.relative)}
+
+
+def read_settings(path: Path) -> ImitationSettings:
+    """Read settings from a YAML file.
+
+    Raises:
+        TrainingError: A key is unknown, of another type or out of its bounds.
+    """
+    try:
+        document = read_yaml(path)
+    except StrictYamlError as error:
+        raise TrainingError(str(error)) from None
+    return parse_settings(document, str(path))
+
+
+def parse_settings(document: Any, source: str) -> ImitationSettings:
+    """Check settings.
+
+    Args:
+        document: What was read.
+        source: Of it, for messages.
+
+    Raises:
+        TrainingError: A key is unknown, of another type or out of its bounds.
+    """
+    if not isinstance(document, dict):
+        raise TrainingError(f"{source}: is no mapping of settings; write key: value lines")
+    known = {each.name: each for each in fields(ImitationSettings)}
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in known:
+            raise TrainingError(f"{source}: {key}: is unknown; known are {', '.join(known)}")
+        where = f"{source}: {key}"
+        if key == "size":
+            values[key] = _size(value, where)
+        elif key == "relative":
+            good = isinstance(value, list) and all(isinstance(name, str) for name in value)
+            if not good or len(set(value)) != len(value):
+                raise TrainingError(f"{where}: is {value!r}; write a list of joints, each once")
+            values[key] = tuple(value)
+        elif "choices" in known[key].metadata:
+            choices = known[key].metadata["choices"]
+            if value not in choices:
+                raise TrainingError(f"{where}: is {value!r}; write {' or '.join(choices)}")
+            values[key] = value
+        else:
+            whole = isinstance(known[key].default, int)
+            values[key] = number(value, known[key].metadata["bounds"], where, whole=whole)
+    settings = ImitationSettings(**values)
+    if settings.refer_steps > settings.steps:
+        raise TrainingError(
+            f"{source}: refer_steps: is {settings.refer_steps}, more than the {settings.steps} "
+            "steps in all"
+        )
+    return settings
+
+
+def number(value: Any, bounds: Bounds, where: str, *, whole: bool) -> Any:
+    """Return a number that is within its bounds.
+
+    Raises:
+        TrainingError: It is not, or is no number.
+    """
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise TrainingError(f"{where}: is {value!r}; write a {'whole ' if whole else ''}number")
+    if not bounds.least <= value <= bounds.most:
+        raise TrainingError(
+            f"{where}: is {value}; write {bounds.least:g} to {bounds.most:g}"
+        )
+    return value if whole else float(value)
+
+
+_SIZES = {
+    "image": Bounds(8, 1024), "patch": Bounds(1, 256), "shuffle": Bounds(1, 16),
+    "vision_hidden": Bounds(32, 4096), "vision_layers": Bounds(1, 64),
+    "text_hidden": Bounds(32, 4096), "text_layers": Bounds(2, 64),
+    "vocabulary": Bounds(270, 1_000_000), "text_length": Bounds(4, 512),
+}  # fmt: skip
+
+
+def _size(value: Any, where: str) -> Size:
+    if not isinstance(value, dict):
+        raise TrainingError(f"{where}: is no mapping; write key: value lines")
+    for key in value:
+        if key not in _SIZES:
+            raise TrainingError(f"{where}.{key}: is unknown; known are {', '.join(_SIZES)}")
+    size = Size(
+        **{key: number(n, _SIZES[key], f"{where}.{key}", whole=True) for key, n in value.items()}
+    )
+    if size.image % (size.patch * size.shuffle):
+        raise TrainingError(
+            f"{where}: image {size.image} is no multiple of patch x shuffle, "
+            f"{size.patch * size.shuffle}; change one of them"
+        )
+    for key in ("vision_hidden", "text_hidden"):
+        if getattr(size, key) % 64:
+            raise TrainingError(f"{where}.{key}: is {getattr(size, key)}; write a multiple of 64")
+    return size

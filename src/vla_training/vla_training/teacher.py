@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The teacher of the tabletop: puts one cube into the bin, knowing where everything is.
+
+What it does is a function of where the arm and the cubes are, and of nothing before. So it can be
+asked anywhere a student has come to, also where no teacher would have gone, and two answers to the
+same situation are the same. It shares its way of moving with the classical policy `color_pick`,
+which sees with a camera and remembers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_policies.color_pick.motion import Goal, pace, path
+from vla_policies.color_pick.policy import (
+    BESIDE_HEIGHT,
+    CARRY_HEIGHT,
+    DOWN,
+    GRASP_HEIGHT,
+    GRASP_POINT,
+    GRIPPER_CLOSED,
+    GRIPPER_OPEN,
+    RELEASE_HEIGHT,
+    TRAVEL_HEIGHT,
+)
+from vla_policies.kinematics import PAN_X, HandKinematics, link_poses
+
+Array = NDArray[np.float64]
+
+STEP_S = 1.0 / 30.0  # of the flow that is followed
+_MOVING = 100.0  # rad/s: the arm is under way, so a chunk does not ramp up
+
+_BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
+_OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
+_OVER_BIN = 0.035  # m, likewise
+_AROUND = (0.0055, 0.005, 0.10)  # m along the table, m of height, rad: the jaws may close
+_CLOSING = (0.012, 0.012, 0.30)  # within which jaws that are closing go on
+_HELD = 0.018  # m between the cube's centre and the grasp point, with a cube in the hand
+_HELD_OPENING = (0.10, 0.32)  # rad of jaws around a cube
+_OPEN_ENOUGH = 0.45  # rad
+_RELEASED = (0.012, 0.010)  # m along the table and of height from the place over the bin
+_ROLL_MOST = 1.4  # rad
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What does not move.
+
+    Attributes:
+        bin_centre: (2,) in base_link, m.
+        bin_side: Its inner side, m.
+        cube_side: m.
+        home: Where the arm and the gripper wait (6,), rad.
+    """
+
+    bin_centre: Array
+    bin_side: float
+    cube_side: float
+    home: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """Where everything is.
+
+    Attributes:
+        joints: Of the arm and the gripper (6,), rad.
+        cubes: Their centres (N, 3) in base_link, m.
+        rotations: Their rotations (N, 3, 3).
+        target: Which of them is to go into the bin.
+    """
+
+    joints: Array
+    cubes: Array
+    rotations: Array
+    target: int
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What the teacher would do, and why.
+
+    Attributes:
+        chunk: Targets (T, 6), rad; row i is for i * dt_s after the situation.
+        phase: Of ``fetch``, ``close``, ``carry``, ``release``, ``home``.
+        away: From the hand to the named cube (4,): rad of bearing, m of radius, m of height and
+            rad of roll until the jaws are around it.
+    """
+
+    chunk: Array
+    phase: str
+    away: Array
+
+
+PHASES = ("fetch", "close", "carry", "release", "home")
+
+
+class Teacher:
+    """Shows what to do in a situation."""
+
+    def __init__(self, table: Table, *, rows: int, dt_s: float) -> None:
+        """Know the table.
+
+        Args:
+            table: What does not move.
+            rows: T, of a chunk.
+            dt_s: Time between two rows, s: a multiple of `STEP_S`.
+        """
+        self._table = table
+        self._every = max(1, round(dt_s / STEP_S))
+        self._rows = rows
+        self._hand = HandKinematics(GRASP_POINT)
+        home = _place(self._hand.coordinates(table.home[:5]))
+        self._home = Goal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
+
+    def show(self, now: Situation) -> Lesson:
+        """Return what to do from here."""
+        joints, opening = now.joints[:5], float(now.joints[5])
+        here = self._hand.coordinates(joints)
+        cube = now.cubes[now.target]
+        around = self._around(cube, now.rotations[now.target], float(here[4]))
+        phase, goal, gripper = self._decide(now, here, opening, around)
+        if goal is None:
+            arm = np.repeat(joints[None], self._rows, axis=0)
+        else:
+            steps = self._rows * self._every
+            way = path(self._hand, joints, goal, steps + steps // 2, STEP_S)
+            arm = pace(way, STEP_S, _MOVING)[: steps : self._every]
+        chunk = np.column_stack([arm, np.full(self._rows, gripper)])
+        away = np.array(around.place) - here
+        away[0] = _wrap(away[0])
+        return Lesson(chunk, phase, away[[0, 1, 2, 4]])
+
+    def holds(self, now: Situation) -> bool:
+        """Whether the jaws are around the named cube."""
+        low, high = _HELD_OPENING
+        if not low < now.joints[5] < high:
+            return False
+        gripper = link_poses(now.joints[:5])[-1]
+        point = gripper[:3, :3] @ np.array(GRASP_POINT) + gripper[:3, 3]
+        return float(np.linalg.norm(now.cubes[now.target] - point)) < _HELD
+
+    def _decide(
+        self, now: Situation, here: Array, opening: float, around: Goal
+    ) -> tuple[str, Goal | None, float]:
+        """Return the phase, where to go (None: nowhere) and what the gripper is to do, rad."""
+        in_bin = self._in_bin(now.cubes[now.target])
+        if self.holds(now):
+            over_bin = self._over_bin(now)
+            along, up, _ = over_bin.distance(here)
+            if along < _RELEASED[0] and up < _RELEASED[1]:
+                return "release", over_bin, GRIPPER_OPEN
+            if not (in_bin and opening > _HELD_OPENING[1] - 0.06):
+                return "carry", over_bin, GRIPPER_CLOSED
+        if in_bin:
+            high = here[2] > CARRY_HEIGHT - 0.015
+            gripper = float(self._table.home[5]) if high else GRIPPER_OPEN
+            return "home", self._home, gripper
+        along, up, turn = around.distance(here)
+        closing = opening < GRIPPER_OPEN - 0.06 and opening > _HELD_OPENING[0]
+        near = _CLOSING if closing else _AROUND
+        ready = closing or opening > _OPEN_ENOUGH
+        if ready and along < near[0] and up < near[1] and turn < near[2]:
+            return "close", None, GRIPPER_CLOSED
+        low = along < _OVER_CUBE and here[2] < TRAVEL_HEIGHT - 0.005
+        if opening < _OPEN_ENOUGH and not (low and opening > 0.3):
+            waiting = (*around.place[:2], TRAVEL_HEIGHT, *around.place[3:])
+            return "fetch", Goal(_place(waiting), ((0.0, TRAVEL_HEIGHT),)), GRIPPER_OPEN
+        return "fetch", around, GRIPPER_OPEN
+
+    def _around(self, cube: Array, rotation: Array, rolled: float) -> Goal:
+        """Return the goal with the open jaws around a cube, rolled to fit its sides."""
+        bearing = math.atan2(cube[1], cube[0] - PAN_X)
+        radius = math.hypot(cube[0] - PAN_X, cube[1])
+        straight = (bearing, radius, GRASP_HEIGHT, DOWN, 0.0)
+        joints, _ = self._hand.joints(np.array(straight))
+        roll = _yaw(rotation) - float(self._hand.jaw_yaw(joints))
+        # A cube looks the same after a quarter turn: the one nearest to where the hand is rolled.
+        quarter = 0.5 * math.pi
+        near = max(-0.25 * math.pi, min(0.25 * math.pi, 0.5 * rolled))
+        roll = (roll - near + 0.5 * quarter) % quarter - 0.5 * quarter + near
+        roll = max(-_ROLL_MOST, min(_ROLL_MOST, roll))
+        beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
+        return Goal((*straight[:4], roll), ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
+
+    def _over_bin(self, now: Situation) -> Goal:
+        """Return the goal over the spot in the bin that is farthest from what lies there."""
+        table = self._table
+        others = [
+            cube[:2]
+            for index, cube in enumerate(now.cubes)
+            if index != now.target and self._in_bin(cube)
+        ]
+        x, y = (float(value) for value in table.bin_centre)
+        aside = 0.5 * table.bin_side - table.cube_side
+        spots = [(x, y), *((x + dx * aside, y + dy * aside) for dx in (-1, 1) for dy in (-1, 1))]
+        x, y = max(
+            spots, key=lambda spot: min((math.dist(spot, other) for other in others), default=0.0)
+        )
+        place = (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0)
+        return Goal(place, ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)))
+
+    def _in_bin(self, cube: Array) -> bool:
+        away = np.abs(cube[:2] - self._table.bin_centre)
+        low = float(cube[2]) < CARRY_HEIGHT - 0.5 * self._table.cube_side
+        return bool(np.max(away) < 0.5 * self._table.bin_side) and low
+
+
+def _yaw(rotation: Array) -> float:
+    """Return how a cube (3, 3) is turned about the vertical, rad, up to quarter turns."""
+    # Whichever side it lies on: of its axes, the most level one.
+    level = int(np.argmin(np.abs(rotation[2])))
+    return math.atan2(float(rotation[1, level]), float(rotation[0, level]))
+
+
+def _wrap(angle: float) -> float:
+    return (angle + math.pi) % (2.0 * math.pi) - math.pi
+
+
+def _place(values: object) -> tuple[float, float, float, float, float]:
+    bearing, radius, height, pitch, roll = (float(value) for value in np.asarray(values))
+    return bearing, radius, height, pitch, roll
