@@ -2,6 +2,7 @@
 #   make demo     set up, run the simulated robot, write out/demo/
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
+#   make train    set up, teach the policy of POLICY=smolvla_cubes (takes an hour or two), write out/train/
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
@@ -13,13 +14,14 @@ SEED ?= 0
 HOURS ?= 8
 JOBS ?= 2
 OUT ?= out/demo
+TRAIN ?= out/train
 # Torch without CUDA. Elsewhere PyPI's would bring gigabytes of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
-	vla_recording vla_policy_node so100_driver vla_bringup
+	vla_recording vla_policy_node so100_driver vla_training vla_bringup
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
@@ -29,18 +31,34 @@ TEST_JOBS ?= $(shell expr 1 + $$(nproc 2>/dev/null || echo 1))
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
-.PHONY: demo test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
+.PHONY: demo train test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
 
 help:
-	@sed -n '2,6p' Makefile
+	@sed -n '2,7p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)
 demo: $(POLICY_VENV)/smolvla_tiny/config.json
 endif
+ifneq ($(filter smolvla_cubes,$(POLICY)),)
+demo: $(POLICY_VENV)/.installed
+endif
 
 demo: setup
 	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output "$(OUT)"
+
+# Demonstrations, imitation, what the teacher says to the student's own mistakes, imitation again. What is interrupted
+# goes on where it was.
+TRAINER := $(POLICY_VENV)/bin/vla-train
+LESSONS := $(TRAIN)/demonstrations $(TRAIN)/situations
+train: setup $(POLICY_VENV)/.training
+	$(TRAINER) collect $(TRAIN)/demonstrations --episodes 400 --seed 100000 --processes $(JOBS)
+	$(TRAINER) collect $(TRAIN)/situations --situations 8000 --seed 500000 --processes $(JOBS)
+	$(TRAINER) imitate $(TRAIN)/first $(LESSONS) --settings config/training/so101_cubes.yaml
+	$(TRAINER) collect $(TRAIN)/corrections --episodes 200 --seed 200000 --student $(TRAIN)/first/checkpoint --processes $(JOBS)
+	$(TRAINER) imitate $(TRAIN)/second $(LESSONS) $(TRAIN)/corrections --start $(TRAIN)/first/checkpoint \
+		--settings config/training/so101_cubes_corrected.yaml
+	$(TRAINER) try $(TRAIN)/second/checkpoint --seeds 100 --processes $(JOBS) --csv $(TRAIN)/trials.csv
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first. A part is shown when it is over, and the end names those that failed.
@@ -71,7 +89,7 @@ part-jammy: PORT = 7455
 part-vla_recording: PORT = 7456
 
 # What needs torch is tested where torch is, in the part `policy`.
-POLICY_TESTS := src/smolvla/test
+POLICY_TESTS := src/smolvla/test src/vla_training/test
 $(OWN_PARTS:%=part-%): part-%:
 	@$(call tested,$(BIN)/python,src/$*/test)
 part-others:
@@ -87,7 +105,7 @@ part-policy: policy-tools
 	@if test -f $(POLICY_VENV)/.tools; then \
 		$(call tested,$(POLICY_VENV)/bin/python,$(POLICY_TESTS) $(POLICY_TESTS_TOO)); \
 	else \
-		echo "NOT TESTED: SmolVLA, for want of an environment with torch (TORCH_INDEX=$(TORCH_INDEX))" >>"$(REPORT)"; \
+		echo "NOT TESTED: SmolVLA and training, for want of an environment with torch (TORCH_INDEX=$(TORCH_INDEX))" >>"$(REPORT)"; \
 		test -z "$$CI"; \
 	fi
 
@@ -145,7 +163,7 @@ setup: $(VENV)/.installed
 
 # Two calls of make may run at once: one of them makes an environment, and the other waits, and then finds it made.
 LOCKED := $(shell command -v flock)
-POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
+POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.training $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
 ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) .venv-noble/.installed .venv-jammy/.installed
 ifndef ENVIRONMENT
 .PHONY: $(ENVIRONMENTS)
@@ -206,7 +224,19 @@ $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_po
 	rm -rf $(POLICY_VENV)/source
 	touch $@
 
-$(POLICY_VENV)/.tools: $(POLICY_VENV)/.installed
+# What trains it, besides: the simulated world.
+TRAINING := strict_yaml smooth_motion node_kit vla_contract vla_sim vla_policies smolvla vla_training
+$(POLICY_VENV)/.training: $(POLICY_VENV)/.installed constraints.txt $(filter $(TRAINING:%=src/%/%),$(SOURCES))
+	rm -rf $(POLICY_VENV)/source
+	mkdir $(POLICY_VENV)/source
+	cp -R $(TRAINING:%=src/%) $(POLICY_VENV)/source
+	rm -rf $(POLICY_VENV)/source/*/build $(POLICY_VENV)/source/*/*.egg-info
+	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
+		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source/vla_training[torch]' numba
+	rm -rf $(POLICY_VENV)/source
+	touch $@
+
+$(POLICY_VENV)/.tools: $(POLICY_VENV)/.training
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
 		--extra-index-url $(TORCH_INDEX) openvino nncf pytest pytest-timeout
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps openpi-client typing_extensions

@@ -107,9 +107,7 @@ class Stillness:
         return stamp_ns - self._since_ns >= self._for_s * 1e9
 
 
-def read_stillness(
-    options: Options, actions: JointUnits, states: JointUnits
-) -> Stillness | None:
+def read_stillness(options: Options, actions: JointUnits, states: JointUnits) -> Stillness | None:
     """Read the option ``done_when_still``, ``{within_rad: 0.03, for_s: 1.0}``.
 
     Raises:

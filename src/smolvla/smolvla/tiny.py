@@ -81,7 +81,9 @@ def make_tiny(folder: Path, *, cameras: Sequence[str] = CAMERAS, seed: int = 0) 
         raise PolicyError(f"{folder}: holds something already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     config = tiny_config(cameras, len(_MEAN))
-    tensors = {file_name(name): values for name, values in random_tensors(TINY_SHAPES, config, seed)}
+    tensors = {
+        file_name(name): values for name, values in random_tensors(TINY_SHAPES, config, seed)
+    }
     tensors[UNUSED] = np.zeros((TINY_SHAPES.vocabulary, TINY_SHAPES.text.hidden), np.float32)
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt", POSITIONS_KEY: EXACT})
     write_config(folder, config, dict.fromkeys(config.cameras, (480, 640)))

@@ -32,6 +32,7 @@ PACKAGES = [
     "vla_policy_node",
     "vla_recording",
     "vla_sim",
+    "vla_training",
 ]
 # Import name -> rosdep key, and -> name on PyPI. What is not here is called the same.
 ROSDEP = {

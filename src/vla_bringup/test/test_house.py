@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "smolvla": {"vla_policies"},
     "vla_contract": GROUND - {"vla_contract"},
     "so100_driver": set(),
+    "vla_training": {*GROUND, "smolvla", "vla_sim"},
     "node_kit": {"smooth_motion"},
     "vla_sim": {*GROUND, "node_kit", "vla_msgs"},
     "vla_policy_node": {*GROUND, "node_kit", "vla_msgs"},
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "vla_bringup": {*GROUND - {"vla_policies"}, "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
-WITHOUT_ROS = sorted({*GROUND, "smolvla", "so100_driver"})
+WITHOUT_ROS = sorted({*GROUND, "smolvla", "so100_driver", "vla_training"})
 
 
 def modules(folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ PACKAGES = [
     "vla_policy_node",
     "vla_recording",
     "vla_sim",
+    "vla_training",
 ]
 # What an extra brings, or another policy's own environment.
 OPTIONAL = {"lerobot", "nncf", "openvino", "safetensors", "tokenizers", "torch"}

@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from vla_training.cli import main  # noqa: E402
-from vla_training.collect import prepare, pushed, rows_of  # noqa: E402
-from vla_training.errors import TrainingError  # noqa: E402
-from vla_training.store import (  # noqa: E402
+from vla_training.cli import main
+from vla_training.collect import prepare, pushed, rows_of
+from vla_training.errors import TrainingError
+from vla_training.store import (
     CHUNK,
     PIXELS,
     episode_files,
@@ -21,8 +21,8 @@ from vla_training.store import (  # noqa: E402
     read_info,
     write_info,
 )
-from vla_training.trials import instruction, run_trial, wilson  # noqa: E402
-from vla_training.workers import Job, Worker, collect, describe, try_out  # noqa: E402
+from vla_training.trials import instruction, run_trial, wilson
+from vla_training.workers import Job, Worker, collect, describe, try_out
 
 TOP = Path(__file__).resolve().parents[3]
 CONFIG = TOP / "config"

@@ -62,9 +62,7 @@ def test_it_learns_what_is_shown(dataset, settings, tmp_path):
 
 
 def test_another_seed_gives_other_weights(dataset, settings, tmp_path):
-    runs = [
-        begin(tmp_path / str(seed), dataset, replace(settings, seed=seed)) for seed in (0, 1)
-    ]
+    runs = [begin(tmp_path / str(seed), dataset, replace(settings, seed=seed)) for seed in (0, 1)]
     assert not same(weights(runs[0]), weights(runs[1]))
 
 
@@ -72,7 +70,9 @@ def test_the_expert_alone_leaves_the_rest_as_it_was(dataset, settings, tmp_path)
     training = begin(tmp_path / "run", dataset, replace(settings, train="expert", refer_steps=0))
     before = weights(training)
     training.run()
-    changed = {name for name, each in weights(training).items() if not torch.equal(each, before[name])}
+    changed = {
+        name for name, each in weights(training).items() if not torch.equal(each, before[name])
+    }
     assert changed
     assert not {name for name in changed if name.startswith(("vision.", "text.", "connector."))}
 
@@ -86,8 +86,8 @@ def test_a_checkpoint_is_a_policy_that_says_what_was_learned(dataset, settings, 
     policy = load_policy(
         "smolvla",
         {
-            "checkpoint": str(folder), "dt_s": 0.1, "joints": dict.fromkeys(("pan", "lift", "gripper"), "rad"),
-            "relative": ["pan", "lift"], "dtype": "float32",
+            "checkpoint": str(folder), "dt_s": 0.1, "relative": ["pan", "lift"],
+            "joints": dict.fromkeys(("pan", "lift", "gripper"), "rad"), "dtype": "float32",
         },
     )  # fmt: skip
     row = 5
@@ -101,9 +101,8 @@ def test_a_checkpoint_is_a_policy_that_says_what_was_learned(dataset, settings, 
     said = policy.infer(observation, noise=noise).positions
 
     model, processing = training.model.eval(), training.checkpoint.processing
-    pictures = torch.stack(
-        [torch.from_numpy(lessons.images[name][row]) for name in training.checkpoint.config.cameras]
-    ).permute(0, 3, 1, 2).float() / 127.5 - 1.0  # fmt: skip
+    seen = [lessons.images[name][row] for name in training.checkpoint.config.cameras]
+    pictures = torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
     ids = torch.from_numpy(training.checkpoint.tokens("the green one"))[None]
     state = torch.from_numpy(processing.state.normalise(lessons.state[row]))[None]
     with torch.no_grad():
@@ -176,7 +175,9 @@ def test_a_full_disk_keeps_the_state_before(dataset, settings, tmp_path):
     assert begin(tmp_path / "run", dataset, settings).step == 2
 
 
-def test_a_checkpoint_that_does_not_fit_the_data_is_refused(dataset, settings, tmp_path, make_dataset):
+def test_a_checkpoint_that_does_not_fit_the_data_is_refused(
+    dataset, settings, tmp_path, make_dataset
+):
     training = begin(tmp_path / "run", dataset, settings)
     lessons = load_lessons([dataset], 4)
     training.run(until=1)

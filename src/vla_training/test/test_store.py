@@ -113,7 +113,9 @@ def test_a_description_of_nonsense_is_refused(dataset):
         read_info(dataset)
 
 
-def test_without_chunks_of_a_teacher_a_chunk_is_what_was_done_next(tmp_path, episode, make_dataset):
+def test_without_chunks_of_a_teacher_a_chunk_is_what_was_done_next(
+    tmp_path, episode, make_dataset
+):
     lessons = load_lessons([make_dataset(tmp_path / "plain", episodes=2, chunk_rows=0)], 5)
     done = episode(seed=1, chunk_rows=0)["action"]
     assert lessons.chunks.shape == (24, 1, 5, 3)

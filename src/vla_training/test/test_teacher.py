@@ -64,7 +64,7 @@ def test_it_closes_around_the_cube_and_not_beside_it(teacher):
     lesson = teacher.show(situation(joints))
     assert lesson.phase == "close"
     assert (lesson.chunk[:, 5] == GRIPPER_CLOSED).all()
-    moved = CUBES + [0.0, 0.02, 0.0]
+    moved = CUBES + np.array([0.0, 0.02, 0.0])
     assert teacher.show(situation(joints, moved)).phase == "fetch"
 
 

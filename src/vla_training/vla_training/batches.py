@@ -81,13 +81,15 @@ class Batches:
         things = self._things(rng, rows)
         column = np.minimum(things, lessons.chunks.shape[1] - 1)
         at = rows[:, None]
-        shift = rng.normal(0.0, settings.state_noise_rad, lessons.state[rows].shape)
-        shift = shift.astype(np.float32)
+        shift: NDArray[np.float32] = rng.normal(
+            0.0, settings.state_noise_rad, lessons.state[rows].shape
+        ).astype(np.float32)
         state = np.zeros((len(rows), self._config.max_state_size), np.float32)
         state[:, : self._config.state_size] = self._state.normalise(lessons.state[rows] + shift)
         text, text_valid = self._texts(rng, things)
         count = things.size * settings.draws
-        actions = self._actions(at, column, shift).reshape(things.size, -1, self._config.max_action_size)
+        actions = self._actions(at, column, shift)
+        actions = actions.reshape(things.size, -1, self._config.max_action_size)
         time = 0.001 + 0.999 * rng.beta(1.5, 1.0, count)
         return Batch(
             images=self._images(rows, generator),
@@ -95,9 +97,7 @@ class Batches:
             text=torch.from_numpy(text),
             text_valid=torch.from_numpy(text_valid),
             actions=torch.from_numpy(actions),
-            action_valid=torch.from_numpy(
-                np.repeat(lessons.valid[rows], things.shape[1], axis=0)
-            ),
+            action_valid=torch.from_numpy(np.repeat(lessons.valid[rows], things.shape[1], axis=0)),
             referred=Referred(
                 pixels=_flat(lessons.pixels[at, column]),
                 away=_flat(lessons.away[at, column]),

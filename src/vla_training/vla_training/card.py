@@ -7,12 +7,51 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from vla_training.imitate import Imitation, parameter_count
 from vla_training.lessons import Lessons
 from vla_training.metrics import CSV_FILE
-from vla_training.settings import ImitationSettings
+
+_CARD = """---
+library_name: lerobot
+pipeline_tag: robotics
+license: apache-2.0
+tags: [smolvla, robotics]
+---
+
+# {name}
+
+SmolVLA's architecture with {weights:.2f} million weights ({layers} layers of {hidden}), trained
+from {start} by `vla-train imitate`, in LeRobot's format.
+
+- Inputs: {inputs}, `observation.state` (rad), an instruction.
+- Output: {rows} rows, {dt_s:g} s apart, of {joints}, rad.
+- Columns that are offsets from the measured joint; the contract has to name them under
+  `relative`: {relative}.
+- Instructions that it was trained with: {known}, such as "{example}".
+
+## Trained with
+
+| dataset | rows |
+| --- | --- |
+{data}
+
+    {command}
+
+Step {step} of {steps}; the weights are averages over steps (decay {ema:g}). Settings:
+
+```yaml
+{settings}
+```
+
+Losses at the end: {figures}. They say nothing of success: `vla-train try` counts that.
+
+## Limits
+
+It knows the scenes, things and words of its data, and nothing else.
+"""
 
 
 def model_card(
@@ -26,55 +65,35 @@ def model_card(
         command: That repeats it.
         datasets: Folders of the data.
     """
-    settings, info = training.settings, lessons.info
-    relative = ", ".join(settings.relative) or "none"
-    text, figures = training.checkpoint.shapes.text, _figures(training.folder)
-    counts = [int(high - low) for low, high in zip(lessons.bounds, lessons.bounds[1:], strict=False)]
-    data = "\n".join(
-        f"| `{folder.name}` | {count} |" for folder, count in zip(datasets, counts, strict=True)
+    settings, info, config = training.settings, lessons.info, training.checkpoint.config
+    text = training.checkpoint.shapes.text
+    counts = np.diff(lessons.bounds).tolist()
+    start = "nothing" if training.base is None else str(training.base)
+    inputs = (f"`{name}` ({size[0]} x {size[1]})" for name, size in info.cameras.items())
+    return _CARD.format(
+        name=training.folder.resolve().name,
+        weights=parameter_count(training.model) / 1e6,
+        layers=text.layers,
+        hidden=text.hidden,
+        start=start,
+        inputs=", ".join(inputs),
+        rows=config.chunk_size,
+        dt_s=1.0 / info.fps,
+        joints=", ".join(info.joints),
+        relative=", ".join(settings.relative) or "none",
+        known=sum(map(len, info.instructions)),
+        example=info.instructions[0][0],
+        data="\n".join(
+            f"| `{folder.name}` | {count} |"
+            for folder, count in zip(datasets, counts, strict=True)
+        ),
+        command=command,
+        step=training.step,
+        steps=settings.steps,
+        ema=settings.ema,
+        settings=yaml.safe_dump(settings.document(), sort_keys=False).strip(),
+        figures=_figures(training.folder),
     )
-    return f"""---
-library_name: lerobot
-pipeline_tag: robotics
-license: apache-2.0
-tags: [smolvla, robotics]
----
-
-# {training.folder.resolve().name}
-
-SmolVLA's architecture at {parameter_count(training.model) / 1e6:.2f} million weights ({text.layers} layers of
-{text.hidden}), trained from {"nothing" if training.base is None else training.base} by `vla-train imitate`.
-LeRobot 0.4.4 reads it too.
-
-- Inputs: {", ".join(f"`{name}` ({size[0]} x {size[1]})" for name, size in info.cameras.items())}, `observation.state`, an instruction.
-- Output: {training.checkpoint.config.chunk_size} rows, {1.0 / info.fps:g} s apart, of {", ".join(info.joints)}, rad.
-- Columns that are offsets from the measured joint (set `relative` in the contract): {relative}.
-- Known instructions: {sum(map(len, info.instructions))}, such as "{info.instructions[0][0]}".
-
-## Trained with
-
-| dataset | rows |
-| --- | --- |
-{data}
-
-    {command}
-
-Step {training.step} of {settings.steps}; the weights are averages over steps (decay {settings.ema:g}). Settings:
-
-```yaml
-{yaml.safe_dump(_set(settings), sort_keys=False).strip()}
-```
-
-Losses at the end: {figures}. They say nothing of success: `vla-train try` counts that.
-
-## Limits
-
-It knows the scenes, things and words of its data, and nothing else. What it does elsewhere has not been looked at.
-"""
-
-
-def _set(settings: ImitationSettings) -> dict[str, object]:
-    return settings.document()
 
 
 def _figures(folder: Path) -> str:

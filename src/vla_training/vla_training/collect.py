@@ -7,6 +7,7 @@ The driver is the teacher itself, pushed off its way now and then so that it sho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_policies import STATE, Action
+from vla_policies.color_pick.policy import GRIPPER_CLOSED, GRIPPER_OPEN
 from vla_sim.world import CUBES
 from vla_sim.world.scene import BIN_CENTRE
 from vla_training.instructions import SPOKEN
 from vla_training.store import ACTION, AWAY, CHUNK, PHASE, PIXELS, TASK
 from vla_training.tabletop import COLOURS, Driver, Outcome, Row, Tabletop
-from vla_training.teacher import GRIPPER_CLOSED, GRIPPER_OPEN, PHASES
+from vla_training.teacher import PHASES
 
 Array = NDArray[np.float64]
 
@@ -65,7 +67,9 @@ def prepare(table: Tabletop, seed: int) -> tuple[Plan, np.random.Generator]:
     return Plan(target, task, level), rng
 
 
-def pushed(joint_names: tuple[str, ...], dt_s: float, level: float, rng: np.random.Generator) -> Driver:
+def pushed(
+    joint_names: tuple[str, ...], dt_s: float, level: float, rng: np.random.Generator
+) -> Driver:
     """Return the teacher as a driver who is pushed off its way now and then."""
 
     def drive(row: Row) -> Action:
@@ -82,7 +86,19 @@ def pushed(joint_names: tuple[str, ...], dt_s: float, level: float, rng: np.rand
 
 def rows_of(table: Tabletop, outcome: Outcome, plan: Plan) -> dict[str, NDArray[Any]]:
     """Return an episode as arrays of N rows, with what is right for each of K cubes."""
-    rows = outcome.rows
+    return rows_as_arrays(table, outcome.rows, [plan.target] * len(outcome.rows))
+
+
+def rows_as_arrays(
+    table: Tabletop, rows: Sequence[Row], targets: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    """Return rows as arrays, with what is right for each of K cubes.
+
+    Args:
+        table: Whose teacher is asked.
+        rows: N of them.
+        targets: What each was about.
+    """
     found: dict[str, NDArray[Any]] = {
         name: np.array([row.observation.images[name] for row in rows])
         for name in rows[0].observation.images
@@ -91,12 +107,12 @@ def rows_of(table: Tabletop, outcome: Outcome, plan: Plan) -> dict[str, NDArray[
         [table.teacher.show(replace(row.situation, target=k)) for k in range(len(CUBES))]
         for row in rows
     ]
-    chunks = np.array([[each.chunk for each in all_] for all_ in lessons], np.float32)
+    chunks = np.array([[each.chunk for each in shown] for shown in lessons], np.float32)
     found[STATE] = np.array([row.observation.state[STATE] for row in rows], np.float32)
-    found[ACTION] = chunks[:, plan.target, 0]
-    found[TASK] = np.full(len(rows), plan.target)
+    found[ACTION] = chunks[np.arange(len(rows)), targets, 0]
+    found[TASK] = np.array(targets)
     found[CHUNK] = chunks
-    found[AWAY] = np.array([[each.away for each in all_] for all_ in lessons], np.float32)
-    found[PHASE] = np.array([[PHASES.index(each.phase) for each in all_] for all_ in lessons])
+    found[AWAY] = np.array([[each.away for each in shown] for shown in lessons], np.float32)
+    found[PHASE] = np.array([[PHASES.index(each.phase) for each in shown] for shown in lessons])
     found[PIXELS] = np.array([row.pixels for row in rows], np.float32)
     return found

@@ -352,16 +352,12 @@ def repeated(prefix: Prefix, times: int) -> Prefix:
         prefix,
         keys=tuple(again(each) for each in prefix.keys),
         values=tuple(again(each) for each in prefix.values),
-        crossed=tuple(
-            pair and (again(pair[0]), again(pair[1])) for pair in prefix.crossed
-        ),
+        crossed=tuple(pair and (again(pair[0]), again(pair[1])) for pair in prefix.crossed),
         valid=again(prefix.valid),
     )
 
 
-def _check_model_fits(
-    checkpoint: Checkpoint, lessons: Lessons, rows: int, source: Path
-) -> None:
+def _check_model_fits(checkpoint: Checkpoint, lessons: Lessons, rows: int, source: Path) -> None:
     config, info = checkpoint.config, lessons.info
     for what, wanted, given in (
         ("cameras", sorted(config.cameras), sorted(info.cameras)),

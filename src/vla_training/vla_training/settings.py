@@ -150,9 +150,7 @@ def number(value: Any, bounds: Bounds, where: str, *, whole: bool) -> Any:
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TrainingError(f"{where}: is {value!r}; write a {'whole ' if whole else ''}number")
     if not bounds.least <= value <= bounds.most:
-        raise TrainingError(
-            f"{where}: is {value}; write {bounds.least:g} to {bounds.most:g}"
-        )
+        raise TrainingError(f"{where}: is {value}; write {bounds.least:g} to {bounds.most:g}")
     return value if whole else float(value)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A SmolVLA to train from nothing: any size, random weights, a tokenizer of its own instructions."""
+"""A SmolVLA to train from nothing: any size, random weights, a tokenizer of its own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def make_start(
 def _scale(name: str, shapes: Shapes) -> float:
     """Return by what to multiply a tensor so that all tokens enter the text model alike."""
     # The model multiplies tokens of pictures and words by the root of its width.
-    root = float(shapes.text.hidden) ** 0.5
+    root = math.sqrt(shapes.text.hidden)
     return {
         "connector.modality_projection.proj.weight": 1.0 / root,
         "text.embed_tokens.weight": 1.0 / (0.02 * root),

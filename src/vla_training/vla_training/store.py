@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes on disk: what was seen, what was done, what the teacher says.
 
-A dataset is a folder: ``meta/info.json`` says the features and their shapes, ``meta/instructions.json``
-how each thing may be asked for, and ``episodes/000000.npz`` and so on hold arrays of N rows. One
-file is one episode, written under another name first, so that what is there is whole.
+A dataset is a folder: ``meta/info.json`` says the features, their shapes and how each thing may be
+asked for; ``episodes/000000.npz`` and so on hold arrays of N rows. One file is one episode,
+written under another name first, so that what is there is whole.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def read_episode(path: Path, info: Info) -> dict[str, NDArray[Any]]:
             found = {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(
-            f"{path}: is damaged ({error}); delete it, and run vla-train collect again to replace it"
+            f"{path}: is damaged ({error}); delete it; vla-train collect replaces it"
         ) from None
     rows = len(found[STATE]) if STATE in found and found[STATE].ndim else 0
     if not 1 <= rows <= _MOST_ROWS:
@@ -187,7 +187,9 @@ def read_episode(path: Path, info: Info) -> dict[str, NDArray[Any]]:
         if name in found and not np.isfinite(found[name]).all():
             raise TrainingError(f"{path}: {name} has values that are not finite; delete it")
     things = found[TASK]
-    if things.dtype.kind not in "iu" or not np.all((things >= 0) & (things < len(info.instructions))):
+    if things.dtype.kind not in "iu" or not np.all(
+        (things >= 0) & (things < len(info.instructions))
+    ):
         raise TrainingError(f"{path}: {TASK} is of no instruction of the dataset; delete it")
     return found
 

@@ -7,7 +7,7 @@ and the executor of the policy node, which turns them into commands at 100 Hz.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many episodes in a few processes: each has a world, and what it writes is a function of a seed."""
+"""Many episodes in a few processes, each with a world; an episode is a function of its seed."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from vla_sim.world import RenderError, WorldError
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
 from vla_training.instructions import SPOKEN
+from vla_training.situations import BLOCK, block
 from vla_training.store import Info, episode_path, write_episode
 from vla_training.tabletop import COLOURS, Driver, Row, Tabletop
 from vla_training.trials import Trial, run_trial
@@ -41,6 +42,7 @@ class Job:
         student: Checkpoint of the policy that drives; None for the teacher.
         limit_s: Of an episode, s.
         folder: Of the dataset; None where nothing is kept.
+        related: Episodes; else blocks of situations, of which a seed is the first one's.
     """
 
     robot_file: Path
@@ -51,6 +53,7 @@ class Job:
     student: Path | None
     limit_s: float
     folder: Path | None
+    related: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,8 @@ def describe(job: Job) -> Info:
         joints=(*robot.limits.joint_names, robot.gripper.joint),
         cameras={source.feature: job.image_size for source in contract.images},
         chunk_rows=job.rows,
-        related=True,
-        instructions=tuple(
-            tuple(text.format(colour) for text in SPOKEN) for colour in COLOURS
-        ),
+        related=job.related,
+        instructions=tuple(tuple(text.format(colour) for text in SPOKEN) for colour in COLOURS),
     )
 
 
@@ -129,11 +130,19 @@ class Worker:
             write_episode(self._job.folder, index, rows_of(table, outcome, plan))
         return Report(seed, len(outcome.rows), outcome.success, outcome.duration_s)
 
+    def situations(self, first: int, index: int) -> Report:
+        """Keep a block of situations as number `index`."""
+        rows = block(self._table, range(first, first + BLOCK))
+        if self._job.folder is not None:
+            write_episode(self._job.folder, index, rows)
+        return Report(first, BLOCK, True, 0.0)
+
     def trial(self, seed: int, colour: str, said: str) -> Trial:
         """Let the student, or else the teacher, carry out one instruction."""
         table = self._table
         if self._policy is None:
-            driver = pushed(table.world.joint_names, self._job.look_s, 0.0, np.random.default_rng(0))
+            rng = np.random.default_rng(0)
+            driver = pushed(table.world.joint_names, self._job.look_s, 0.0, rng)
         else:
             driver = following(self._policy)
         return run_trial(table, driver, seed, colour, said, self._job.limit_s)
@@ -188,6 +197,11 @@ def _episode(seed: int, index: int) -> Report:
     return _WORKER.episode(seed, index)
 
 
+def _situations(first: int, index: int) -> Report:
+    assert _WORKER is not None
+    return _WORKER.situations(first, index)
+
+
 def _trial(seed: int, colour: str, said: str) -> Trial:
     assert _WORKER is not None
     return _WORKER.trial(seed, colour, said)
@@ -201,18 +215,18 @@ def collect(job: Job, seeds: Sequence[int], processes: int) -> Iterator[Report]:
     Raises:
         TrainingError: A world or a student cannot be had, or an episode cannot be written.
     """
-    folder = job.folder
     wanted = [
         (seed, index)
         for index, seed in enumerate(seeds)
-        if folder is None or not episode_path(folder, index).exists()
+        if job.folder is None or not episode_path(job.folder, index).exists()
     ]
+    call = _episode if job.related else _situations
     if processes == 1:
         worker = Worker(job)
         for seed, index in wanted:
-            yield worker.episode(seed, index)
+            yield (worker.episode if job.related else worker.situations)(seed, index)
         return
-    yield from _in_parallel(_episode, wanted, processes, job)
+    yield from _in_parallel(call, wanted, processes, job)
 
 
 def try_out(
@@ -263,4 +277,3 @@ def _in_parallel(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-

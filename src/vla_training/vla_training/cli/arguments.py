@@ -39,7 +39,10 @@ def seconds(text: str) -> float:
 def add_world(parser: argparse.ArgumentParser) -> None:
     """Declare which world it is."""
     parser.add_argument(
-        "--robot", default="so101", metavar="NAME", help="its folder in config/robots (%(default)s)"
+        "--robot",
+        default="so101",
+        metavar="NAME",
+        help="its folder in config/robots (%(default)s)",
     )
     parser.add_argument(
         "--contract", default="smolvla_cubes", metavar="NAME",
@@ -57,9 +60,10 @@ def add_world(parser: argparse.ArgumentParser) -> None:
 
 def robot_file(arguments: argparse.Namespace) -> Path:
     """Return the robot file that is meant."""
-    return Path(arguments.config) / "robots" / arguments.robot / "robot.yaml"
+    return Path(arguments.config, "robots", arguments.robot, "robot.yaml")
 
 
 def contract_file(arguments: argparse.Namespace) -> Path:
     """Return the contract that is meant."""
-    return Path(arguments.config) / "policies" / f"{arguments.robot}_{arguments.contract}.yaml"
+    name = f"{arguments.robot}_{arguments.contract}.yaml"
+    return Path(arguments.config, "policies", name)

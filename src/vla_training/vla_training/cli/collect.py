@@ -20,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--episodes", type=whole(1, 1_000_000), default=300, metavar="N", help="(%(default)s)"
     )
     parser.add_argument(
+        "--situations", type=whole(250, 10_000_000), metavar="N",
+        help="in place of episodes: rows that do not follow one another, the hand anywhere",
+    )  # fmt: skip
+    parser.add_argument(
         "--seed", type=whole(0, 2**31), default=100_000, metavar="N",
         help="of the first scene; the others follow it (%(default)s)",
     )  # fmt: skip
@@ -35,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect."""
+    from vla_training.errors import TrainingError
+    from vla_training.situations import BLOCK
     from vla_training.store import write_info
     from vla_training.workers import Job, collect, describe
 
@@ -47,27 +53,31 @@ def run(arguments: argparse.Namespace) -> int:
         student=arguments.student,
         limit_s=20.0,
         folder=arguments.dataset,
+        related=arguments.situations is None,
     )
+    if arguments.situations is not None and arguments.student is not None:
+        raise TrainingError("--situations: nobody acts in them; leave out --student")
     write_info(arguments.dataset, describe(job))
-    seeds = range(arguments.seed, arguments.seed + arguments.episodes)
+    count, step = arguments.episodes, 1
+    if arguments.situations is not None:
+        count, step = -(-arguments.situations // BLOCK), BLOCK
+    seeds = range(arguments.seed, arguments.seed + count * step, step)
     began = time.monotonic()
     done = rows = good = 0
     for report in collect(job, seeds, arguments.processes):
         done, rows, good = done + 1, rows + report.rows, good + report.success
-        line = (
-            f"{done} episodes, {rows} rows, {good} brought the cube into the bin, "
-            f"{(time.monotonic() - began) / done:.1f} s each"
-        )
+        line = f"{done} of {count}, {rows} rows, {(time.monotonic() - began) / done:.1f} s each"
+        if job.related:
+            line += f"; {good} brought the cube into the bin"
         if sys.stderr.isatty():
             print(f"\r{line}", end="", file=sys.stderr, flush=True)
         elif done % 20 == 0:
             print(line, flush=True)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    kept = len(seeds) - done
-    print(
-        f"{arguments.dataset}: {len(seeds)} episodes"
-        + (f", of which {kept} were there already" if kept else "")
-        + f"; {good} of {done} collected now brought the cube into the bin"
-    )
+    kept = f", of which {len(seeds) - done} were there already" if done < len(seeds) else ""
+    what = "episodes" if job.related else f"blocks of {BLOCK} situations"
+    print(f"{arguments.dataset}: {len(seeds)} {what}{kept}")
+    if job.related:
+        print(f"{good} of the {done} collected now brought the cube into the bin")
     return 0

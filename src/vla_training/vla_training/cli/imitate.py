@@ -48,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = arguments.settings
     settings = ImitationSettings() if given is None else read_settings(given)
     lessons = load_lessons(arguments.datasets, settings.chunk_rows)
-    print(
-        f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB", flush=True
-    )
+    print(f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB", flush=True)
     training = Imitation(arguments.run_folder, lessons, settings, arguments.start)
     if training.step:
         print(f"{arguments.run_folder}: goes on at step {training.step}", flush=True)

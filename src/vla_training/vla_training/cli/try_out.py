@@ -9,7 +9,14 @@ import sys
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from vla_training.cli.arguments import INSTALL, add_world, contract_file, robot_file, seconds, whole
+from vla_training.cli.arguments import (
+    INSTALL,
+    add_world,
+    contract_file,
+    robot_file,
+    seconds,
+    whole,
+)
 
 __all__ = ["INSTALL", "add_arguments", "run"]
 
@@ -34,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "by chance, or none (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--limit", type=seconds, default=20.0, metavar="S", help="of a trial, simulated (%(default)s)"
+        "--limit",
+        type=seconds,
+        default=20.0,
+        metavar="S",
+        help="of a trial, simulated (%(default)s)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each trial")
     add_world(parser)
@@ -49,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     for colour in arguments.colours:
         if colour not in COLOURS:
-            raise TrainingError(f"--colours: {colour!r} is unknown; known are {', '.join(COLOURS)}")
+            raise TrainingError(
+                f"--colours: {colour!r} is unknown; known are {', '.join(COLOURS)}"
+            )
     job = Job(
         robot_file=robot_file(arguments),
         contract_file=contract_file(arguments),

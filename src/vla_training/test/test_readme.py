@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import yaml
+
+from vla_training.settings import ImitationSettings, read_settings
+from vla_training.start import Size
+
+PACKAGE = Path(__file__).resolve().parents[1]
+TOP = PACKAGE.parents[1]
+
+
+def test_the_readme_lists_every_setting_with_its_default():
+    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    table = text.split("a test holds them to")[1]
+    told = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", table, flags=re.MULTILINE))
+    settings = ImitationSettings()
+    for each in fields(settings):
+        if each.name == "size":
+            assert all(f"`{part.name}`" in table for part in fields(Size))
+            continue
+        value = getattr(settings, each.name)
+        value = list(value) if isinstance(value, tuple) else value
+        assert yaml.safe_load(told[each.name]) == value, each.name
+
+
+def test_the_settings_that_make_train_uses_are_good():
+    for path in (TOP / "config" / "training").glob("*.yaml"):
+        assert read_settings(path).steps > 0
