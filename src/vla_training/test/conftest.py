@@ -6,18 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vla_training.settings import ImitationSettings
-from vla_training.start import Size
 from vla_training.store import Info, write_episode, write_info
 
 TOP = Path(__file__).resolve().parents[3]
 JOINTS = ("pan", "lift", "gripper")
 CAMERAS = {"observation.images.front": (32, 32), "observation.images.wrist": (32, 32)}
 COLOURS = ("red", "green", "blue")
-SMALL = Size(
-    image=32, patch=8, shuffle=2, vision_hidden=64, vision_layers=1, text_hidden=64,
-    text_layers=2, vocabulary=300, text_length=16,
-)  # fmt: skip
 
 
 def make_info(chunk_rows=4, **changes):
@@ -91,7 +85,15 @@ def dataset(tmp_path):
 
 @pytest.fixture
 def settings():
+    pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
+    from vla_training.settings import ImitationSettings
+    from vla_training.start import Size
+
+    small = Size(
+        image=32, patch=8, shuffle=2, vision_hidden=64, vision_layers=1, text_hidden=64,
+        text_layers=2, vocabulary=300, text_length=16,
+    )  # fmt: skip
     return ImitationSettings(
         steps=20, refer_steps=5, batch=4, learning_rate=3e-3, warmup_steps=2, threads=1,
-        relative=("pan", "lift"), size=SMALL,
+        relative=("pan", "lift"), size=small,
     )  # fmt: skip

@@ -137,6 +137,8 @@ def test_an_instruction_about_another_cube_is_no_success(table):
 
 
 def test_a_student_that_is_not_there_is_one_line(job, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: vla_training[torch]")
+    pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
     with pytest.raises(TrainingError, match="nowhere") as caught:
         Worker(replace(job, student=tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
@@ -170,6 +172,8 @@ def test_the_command_counts(capsys, monkeypatch, tmp_path):
     ],
 )
 def test_bad_arguments_are_one_line(words, says, capsys, monkeypatch, tmp_path):
+    if words[0] == "imitate":
+        pytest.importorskip("torch", reason="torch is not installed: vla_training[torch]")
     monkeypatch.chdir(tmp_path)
     try:
         code = main(words)

@@ -3,7 +3,11 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 import yaml
+
+pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
+pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
 
 from vla_training.settings import ImitationSettings, read_settings
 from vla_training.start import Size

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
+pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
+
 from vla_training.errors import TrainingError
 from vla_training.settings import ImitationSettings, parse_settings, read_settings
 

@@ -5,6 +5,9 @@ import os
 import numpy as np
 import pytest
 
+pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
+pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
+
 from vla_training.errors import TrainingError
 from vla_training.lessons import load_lessons
 from vla_training.store import (

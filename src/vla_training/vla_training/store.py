@@ -136,7 +136,7 @@ def write_episode(folder: Path, index: int, arrays: Arrays) -> None:
     spare = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     try:
         with writing(path):
-            np.savez(spare, allow_pickle=False, **dict(arrays))
+            np.savez(spare, **dict(arrays))
             spare.replace(path)
     finally:
         spare.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-INSTALL = "./src/vla_training"
+INSTALL = "./src/vla_training[torch]"
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
