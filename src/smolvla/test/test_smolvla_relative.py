@@ -111,7 +111,7 @@ def test_a_joint_that_the_state_lacks_cannot_be_relative(make):
 def test_a_policy_that_asks_for_no_motion_for_a_while_is_done():
     still = Stillness(0.03, 1.0, (0, 1))
     here = np.array([0.5, -0.5])
-    stay, move = np.tile(here + 0.02, (4, 1)), np.tile(here + [0.0, 0.05], (4, 1))
+    stay, move = np.tile(here + 0.02, (4, 1)), np.tile([0.5, -0.45], (4, 1))
     stamps = [round(0.3e9 * i) for i in range(20)]
     assert [still.lasts(stay, here, t) for t in stamps[:5]] == [False] * 4 + [True]
     assert not still.lasts(move, here, stamps[5])

@@ -136,7 +136,8 @@ def write_episode(folder: Path, index: int, arrays: Arrays) -> None:
     spare = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     try:
         with writing(path):
-            np.savez(spare, **dict(arrays))
+            named: dict[str, Any] = dict(arrays)
+            np.savez(spare, **named)
             spare.replace(path)
     finally:
         spare.unlink(missing_ok=True)
