@@ -33,6 +33,7 @@ def row(episode: int, index: int, features=FEATURES) -> dict:
         WRIST: pixels(64, 64, number % 40),
         "observation.state": np.array([number, 0.5 * number, 0.1]),
         "action": np.array([number + 1, 0.5 * number + 1, 0.2]),
+        "next.done": np.array([index == 2]),
     }
     return {name: whole[name] for name in features}
 

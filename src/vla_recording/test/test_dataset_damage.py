@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from dataset_scenes import FEATURES, FPS, FRONT, H264, PLAIN, WRIST, row, write
 
-from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, files, picture
+from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, files, picture, vector
 
 CRASHED = 9
 
@@ -311,7 +311,7 @@ def test_numbers_that_are_not_finite_or_off_their_place_are_problems(tmp_path):
 
 def test_a_dataset_of_another_writer_is_read_and_added_to(tmp_path):
     """As LeRobot packs it: all videos in one file, lists without a fixed length, plain columns."""
-    features = {WRIST: picture(64, 64), **PLAIN}
+    features = {WRIST: picture(64, 64), **PLAIN, "next.done": vector(["done"], "bool")}
     root = write(tmp_path / "set", lengths=(10,), tasks=("pick",), features=features)
     path = root / "data/chunk-000/file-000.parquet"
     table = pq.read_table(path)
@@ -339,6 +339,8 @@ def test_a_dataset_of_another_writer_is_read_and_added_to(tmp_path):
         }
         for index, (begin, end) in enumerate(((0, 4), (4, 10)))
     ]
+    for each in rows:
+        each["stats/next.done/max"] = [bool(each["stats/next.done/max"][0])]
     pq.write_table(pa.Table.from_pylist(rows), path)
     changed_info(root, total_episodes=2)
     dataset = Dataset(root)

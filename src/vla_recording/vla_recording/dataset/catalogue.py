@@ -24,7 +24,7 @@ from vla_recording.dataset.files import (
     VIDEO_PATH,
     read_json,
 )
-from vla_recording.dataset.statistics import Statistics
+from vla_recording.dataset.statistics import Statistics, to_json
 from vla_recording.dataset.tables import Rows, read_tasks, statistics_of_row
 
 VERSION = "v3.0"
@@ -232,3 +232,30 @@ def _episode(row: Mapping[str, Any], videos: list[str]) -> Episode:
 def own_features(features: Mapping[str, Feature]) -> dict[str, Feature]:
     """Return the features that a row brings: all but those that the writer fills in."""
     return {name: feature for name, feature in features.items() if name not in COUNTED}
+
+
+def place_of(path: Path) -> Place:
+    """Return the chunk and file number of a file's name."""
+    return int(path.parent.name.split("-")[-1]), int(path.stem.split("-")[-1])
+
+
+def episode_row(episode: Episode, place: Place) -> dict[str, Any]:
+    """Return the row of the table of episodes, which lies at a place of its own."""
+    row: dict[str, Any] = {
+        "episode_index": episode.index,
+        "tasks": list(episode.tasks),
+        "length": episode.length,
+        "data/chunk_index": episode.place[0],
+        "data/file_index": episode.place[1],
+        "dataset_from_index": episode.from_index,
+        "dataset_to_index": episode.to_index,
+        "meta/episodes/chunk_index": place[0],
+        "meta/episodes/file_index": place[1],
+    }
+    for name, part in episode.videos.items():
+        row[f"videos/{name}/chunk_index"], row[f"videos/{name}/file_index"] = part.place
+        row[f"videos/{name}/from_timestamp"] = part.from_s
+        row[f"videos/{name}/to_timestamp"] = part.to_s
+    for name, statistics in to_json(episode.statistics).items():
+        row |= {f"stats/{name}/{statistic}": value for statistic, value in statistics.items()}
+    return row

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_contract.images import ImageError, decompressed
-from vla_recording.dataset.errors import DatasetError
+from vla_recording.dataset.errors import DatasetError, VideoError
 from vla_recording.dataset.features import Feature
 from vla_recording.dataset.files import UNFINISHED, finish
 
@@ -123,11 +123,11 @@ class VideoWriter:
             codec: How it is encoded.
 
         Raises:
-            DatasetError: It cannot be written, or the codec does not take this size.
+            VideoError: It cannot be written, or the codec does not take this size.
         """
         height, width = feature.picture_size
         if codec.name == "libsvtav1" and min(height, width) < AV1_LEAST:
-            raise DatasetError(
+            raise VideoError(
                 f"{path}: {width} x {height} is too small for {codec.name}, which takes "
                 f"{AV1_LEAST} and more; use h264, or store PNG"
             )
@@ -148,7 +148,7 @@ class VideoWriter:
         """Encode a frame (H, W, 3), RGB.
 
         Raises:
-            DatasetError: The file cannot be written on, as on a full disk.
+            VideoError: The file cannot be written on, as on a full disk.
         """
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts = self._frames
@@ -163,7 +163,7 @@ class VideoWriter:
         """Finish the file, count its frames and give it its name.
 
         Raises:
-            DatasetError: It could not be finished, or a frame is not in it.
+            VideoError: It could not be finished, or a frame is not in it.
         """
         try:
             self._container.mux(self._stream.encode(None))
@@ -173,8 +173,11 @@ class VideoWriter:
         except (OSError, av.FFmpegError, ValueError) as error:
             raise self._failed(error) from error
         if count != self._frames:
-            raise DatasetError(f"{self._path}: has {count} of {self._frames} frames")
-        finish(self._unfinished, self._path)
+            raise VideoError(f"{self._path}: has {count} of {self._frames} frames")
+        try:
+            finish(self._unfinished, self._path)
+        except DatasetError as error:
+            raise VideoError(str(error)) from error
 
     def discard(self) -> None:
         """End without a file."""
@@ -183,9 +186,9 @@ class VideoWriter:
             self._container.close()
         self._unfinished.unlink(missing_ok=True)
 
-    def _failed(self, error: Exception) -> DatasetError:
+    def _failed(self, error: Exception) -> VideoError:
         why = getattr(error, "strerror", None) or str(error)
-        return DatasetError(f"{self._path}: cannot be written: {why}")
+        return VideoError(f"{self._path}: cannot be written: {why}")
 
 
 class VideoReader:

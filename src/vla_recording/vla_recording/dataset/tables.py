@@ -118,6 +118,29 @@ def statistics_of_row(row: Mapping[str, Any]) -> Statistics:
     return found
 
 
+def as_before(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
+    """Return rows with the columns of those that lie in a file already, from another writer.
+
+    LeRobot keeps the least and most of flags as flags, and may have columns that are not ours.
+
+    Raises:
+        DatasetError: A value is none of that column.
+    """
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        try:
+            columns.append(table.column(field.name).cast(field.type, safe=False))
+        except (ValueError, pa.ArrowException) as error:
+            why = str(error).split("\n", 1)[0]
+            raise DatasetError(
+                f"{path}: its column {field.name} takes no such value: {why}"
+            ) from None
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def packed(tables: Sequence[pa.Table]) -> bytes:
     """Return a parquet file with a row group for each table."""
     buffer = io.BytesIO()

@@ -16,24 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from vla_recording.dataset.catalogue import (
     MAX_FPS,
     Catalogue,
     Episode,
     Place,
-    VideoPart,
+    episode_row,
     load,
     new_info,
     own_features,
+    place_of,
 )
-from vla_recording.dataset.errors import DatasetError
+from vla_recording.dataset.errors import DatasetError, VideoError
 from vla_recording.dataset.features import (
-    IMAGE,
-    STRING,
     TEXTUAL,
     VIDEO,
     Feature,
@@ -48,15 +45,14 @@ from vla_recording.dataset.files import (
     episodes_path,
     following,
     told_in_one_line,
-    video_path,
     write_json,
     write_whole,
 )
-from vla_recording.dataset.pictures import Codec, VideoWriter, to_png
+from vla_recording.dataset.held import HeldEpisode
+from vla_recording.dataset.pictures import Codec
 from vla_recording.dataset.reader import Dataset
 from vla_recording.dataset.settle import settle
 from vla_recording.dataset.statistics import (
-    PictureTally,
     Statistics,
     of_episode,
     to_json,
@@ -65,6 +61,7 @@ from vla_recording.dataset.statistics import (
 )
 from vla_recording.dataset.tables import (
     Rows,
+    as_before,
     episode_schema,
     packed,
     row_table,
@@ -74,9 +71,6 @@ from vla_recording.dataset.tables import (
 # A file of rows takes another episode until it has this size: it is written anew each time.
 PACKED_BYTES = 4 << 20
 EPISODES_A_FILE = 100
-# What is held in memory until the episode is saved.
-MAX_ROWS = 1_000_000
-MAX_HELD_BYTES = 1 << 30
 MAX_TASK_LETTERS = 10_000
 
 
@@ -101,7 +95,7 @@ class DatasetWriter:
 
         Args:
             root: Its folder; made where there is none.
-            features: What a row has. `vector`, `picture` and `Rows` make them.
+            features: What a row has. `vector`, `picture` and `ContractRows` make them.
             fps: Rows a second.
             robot_type: Which robot, for those who read it.
             resume: Add to the dataset that is there.
@@ -137,9 +131,8 @@ class DatasetWriter:
         except DatasetError:
             os.close(self._lock)
             raise
-        self._own = own_features(self._catalogue.features)
         self._closed = False
-        self._clear()
+        self._held = self._nothing_held()
 
     def __enter__(self) -> DatasetWriter:
         """Return itself."""
@@ -157,7 +150,7 @@ class DatasetWriter:
     @property
     def rows_held(self) -> int:
         """Rows of the episode under way."""
-        return self._rows
+        return self._held.rows
 
     def add_frame(self, row: Mapping[str, Any]) -> None:
         """Add a row to the episode under way.
@@ -171,26 +164,11 @@ class DatasetWriter:
                 and the episode under way is dropped.
         """
         self._require_open()
-        where = f"{self._root}: row {self._rows}"
-        lacks = [name for name in self._own if name not in row]
-        extra = [name for name in row if name not in self._own]
-        if lacks or extra:
-            parts = [f"lacks {', '.join(lacks)}"] if lacks else []
-            parts += [f"has {', '.join(map(str, extra))}, which is no feature"] if extra else []
-            raise DatasetError(f"{where}: {'; '.join(parts)}")
         try:
-            values = {n: feature.checked(n, row[n]) for n, feature in self._own.items()}
-        except DatasetError as error:
-            raise DatasetError(f"{where}: {error}") from None
-        if self._rows >= MAX_ROWS or self._held_bytes > MAX_HELD_BYTES:
-            raise DatasetError(f"{where}: the episode is too long to be held; save it")
-        try:
-            for name, feature in self._own.items():
-                self._hold(name, feature, values[name])
-        except DatasetError as error:
+            self._held.add(row)
+        except VideoError as error:
             self.discard_episode()
             raise DatasetError(f"{error}; the episode under way is dropped") from error
-        self._rows += 1
 
     def save_episode(self, task: str) -> Episode:
         """Write the episode under way into the dataset.
@@ -202,11 +180,12 @@ class DatasetWriter:
             The episode.
 
         Raises:
-            DatasetError: There are no rows, or it cannot be written: then nothing is lost, and
-                it may be called again.
+            DatasetError: There are no rows, or it cannot be written: then its rows are still held,
+                and it may be called again; but for a video that cannot be finished, which costs
+                the episode.
         """
         self._require_open()
-        if self._rows == 0:
+        if self._held.rows == 0:
             raise DatasetError(f"{self._root}: there are no rows to save; add some")
         if not isinstance(task, str) or not task.strip() or len(task) > MAX_TASK_LETTERS:
             raise DatasetError(
@@ -214,17 +193,22 @@ class DatasetWriter:
             )
         catalogue = self._catalogue
         tasks = catalogue.tasks if task in catalogue.tasks else (*catalogue.tasks, task)
-        columns = self._columns(tasks.index(task))
-        statistics = of_episode(catalogue.features, columns, self._tallies)
-        videos = self._finished_videos()
+        number, first = len(catalogue.episodes), catalogue.rows
+        columns = self._held.columns(number, first, tasks.index(task))
+        statistics = of_episode(catalogue.features, columns, self._held.tallies)
+        try:
+            videos = self._held.finished_videos()
+        except VideoError as error:
+            self.discard_episode()
+            raise DatasetError(f"{error}; the episode under way is dropped") from error
         if tasks != catalogue.tasks:
             write_tasks(self._root / TASKS, tasks)
         place = self._write_rows(row_table(catalogue.features, columns))
         episode = Episode(
-            index=len(catalogue.episodes),
+            index=number,
             tasks=(task,),
-            from_index=catalogue.rows,
-            to_index=catalogue.rows + self._rows,
+            from_index=first,
+            to_index=first + self._held.rows,
             place=place,
             videos=videos,
             statistics=statistics,
@@ -237,7 +221,7 @@ class DatasetWriter:
         self._statistics = together(
             [self._statistics, statistics] if self._statistics else [statistics]
         )
-        self._clear()
+        self._held = self._nothing_held()
         try:
             self._renew_info()
         except DatasetError as error:
@@ -246,11 +230,8 @@ class DatasetWriter:
 
     def discard_episode(self) -> None:
         """Drop the episode under way."""
-        for writer in self._videos.values():
-            writer.discard()
-        for name, part in self._written_videos.items():
-            (self._root / video_path(name, part.place)).unlink(missing_ok=True)
-        self._clear()
+        self._held.discard()
+        self._held = self._nothing_held()
 
     def delete_last_episode(self) -> None:
         """Take the newest saved episode out of the dataset, for good.
@@ -259,7 +240,7 @@ class DatasetWriter:
             DatasetError: There is none, or a file cannot be written.
         """
         self._require_open()
-        if self._rows:
+        if self._held.rows:
             raise DatasetError(
                 f"{self._root}: an episode is under way; save or discard it before one is deleted"
             )
@@ -276,6 +257,7 @@ class DatasetWriter:
             with told_in_one_line(path, "removed"):
                 path.unlink()
         self._catalogue = settle(load(self._root))
+        self._held = self._nothing_held()
         self._statistics = _all_statistics(self._catalogue)
         self._renew_info()
 
@@ -327,63 +309,16 @@ class DatasetWriter:
             raise DatasetError(f"{self._root}: is of {found.robot_type}, not of {robot_type}")
         return found
 
-    def _clear(self) -> None:
-        self._rows = 0
-        self._held_bytes = 0
-        self._held: dict[str, list[Any]] = {name: [] for name in self._own}
-        cameras = [name for name, feature in self._own.items() if feature.is_picture]
-        self._tallies = {name: PictureTally() for name in cameras}
-        self._videos: dict[str, VideoWriter] = {}
-        self._written_videos: dict[str, VideoPart] = {}
-
-    def _hold(self, name: str, feature: Feature, value: Any) -> None:
-        if feature.is_picture:
-            self._tallies[name].add(value)
-        if feature.dtype == VIDEO:
-            if name in self._written_videos:
-                raise DatasetError(f"{self._root}: {name}: its video is done; save the episode")
-            if name not in self._videos:
-                path = self._root / video_path(name, self._video_place(name))
-                self._videos[name] = VideoWriter(path, feature, self._catalogue.fps, self._codec)
-            self._videos[name].add(value)
-            return
-        if feature.dtype == IMAGE:
-            value = to_png(value)
-            self._held_bytes += len(value)
-        elif isinstance(value, np.ndarray):
-            self._held_bytes += value.nbytes
-        self._held[name].append(value)
-
-    def _video_place(self, name: str) -> Place:
-        episodes = self._catalogue.episodes
-        return following(episodes[-1].videos[name].place) if episodes else (0, 0)
-
-    def _finished_videos(self) -> dict[str, VideoPart]:
-        length_s = self._rows / self._catalogue.fps
-        for name in list(self._videos):
-            self._videos[name].close()
-            part = VideoPart(self._video_place(name), 0.0, length_s)
-            self._written_videos[name] = part
-            del self._videos[name]
-        return dict(self._written_videos)
-
-    def _columns(self, task_index: int) -> dict[str, Any]:
-        count, first = self._rows, self._catalogue.rows
-        frames = np.arange(count, dtype=np.int64)
-        counted: dict[str, NDArray[Any]] = {
-            "timestamp": (frames / self._catalogue.fps).astype(np.float32),
-            "frame_index": frames,
-            "episode_index": np.full(count, len(self._catalogue.episodes), dtype=np.int64),
-            "index": frames + first,
-            "task_index": np.full(count, task_index, dtype=np.int64),
+    def _nothing_held(self) -> HeldEpisode:
+        found = self._catalogue
+        last = found.episodes[-1] if found.episodes else None
+        places = {
+            name: following(last.videos[name].place) if last else (0, 0)
+            for name, feature in found.features.items()
+            if feature.dtype == VIDEO
         }
-        columns: dict[str, Any] = {name: values[:, None] for name, values in counted.items()}
-        for name, feature in self._own.items():
-            if feature.dtype in (IMAGE, STRING):
-                columns[name] = self._held[name]
-            elif feature.dtype != VIDEO:
-                columns[name] = np.stack(self._held[name])
-        return columns
+        own = own_features(found.features)
+        return HeldEpisode(self._root, own, found.fps, self._codec, places)
 
     def _write_rows(self, table: pa.Table) -> Place:
         """Write the rows of an episode, behind others or into a file of their own."""
@@ -395,7 +330,7 @@ class DatasetWriter:
             path = self._root / data_path(place)
             rows = Rows(path)
             # A dataset from elsewhere may hold the same values in other columns of Arrow's.
-            table = _as_before(table, rows.schema, path)
+            table = as_before(table, rows.schema, path)
             with told_in_one_line(path, "read"):
                 size = path.stat().st_size
             if size + table.nbytes <= PACKED_BYTES:
@@ -414,14 +349,14 @@ class DatasetWriter:
         if files:
             rows = Rows(files[-1])
             schema = rows.schema
-            place = _place_of(files[-1])
+            place = place_of(files[-1])
             if rows.count < EPISODES_A_FILE:
                 before = [rows.read(0, rows.count)]
             else:
                 place = following(place)
-        row = _episode_row(episode, place)
-        table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema)
         path = self._root / episodes_path(place)
+        ours = episode_schema(self._catalogue.features)
+        table = as_before(pa.Table.from_pylist([episode_row(episode, place)], ours), schema, path)
         write_whole(path, packed([pa.concat_tables([*before, table]).combine_chunks()]))
         if path not in files:
             self._catalogue = replace(self._catalogue, episode_files=(*files, path))
@@ -463,38 +398,3 @@ def _locked(root: Path) -> int:
 def _all_statistics(catalogue: Catalogue) -> Statistics:
     parts = [episode.statistics for episode in catalogue.episodes]
     return together(parts) if parts and all(parts) else {}
-
-
-def _place_of(path: Path) -> Place:
-    """Return the chunk and file number of a file's name."""
-    return int(path.parent.name.split("-")[-1]), int(path.stem.split("-")[-1])
-
-
-def _episode_row(episode: Episode, place: Place) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "episode_index": episode.index,
-        "tasks": list(episode.tasks),
-        "length": episode.length,
-        "data/chunk_index": episode.place[0],
-        "data/file_index": episode.place[1],
-        "dataset_from_index": episode.from_index,
-        "dataset_to_index": episode.to_index,
-        "meta/episodes/chunk_index": place[0],
-        "meta/episodes/file_index": place[1],
-    }
-    for name, part in episode.videos.items():
-        row[f"videos/{name}/chunk_index"], row[f"videos/{name}/file_index"] = part.place
-        row[f"videos/{name}/from_timestamp"] = part.from_s
-        row[f"videos/{name}/to_timestamp"] = part.to_s
-    for name, statistics in to_json(episode.statistics).items():
-        row |= {f"stats/{name}/{statistic}": value for statistic, value in statistics.items()}
-    return row
-
-
-def _as_before(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
-    """Return rows with the columns of those that lie in a file already."""
-    try:
-        return table.select(schema.names).cast(schema)
-    except (KeyError, ValueError, pa.ArrowException) as error:
-        why = str(error).split("\n", 1)[0]
-        raise DatasetError(f"{path}: its columns take no rows of these features: {why}") from None
