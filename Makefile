@@ -122,7 +122,7 @@ UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion vla
 	$(addprefix src/vla_policies/test/test_,adversary.py color_pick.py policy_protocol.py policy_server.py wire_codec.py) \
 	$(addprefix src/vla_policy_node/test/test_,planner.py policy_node_process.py) \
 	$(addprefix src/vla_sim/test/test_,jtc_controller.py world_render.py vla_sim_node.py) \
-	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py house.py recording.py)
+	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py architecture.py recording.py)
 
 # Every `make test` runs this part of them: each module is imported, and the cores of motion, gate, wire and planner.
 UBUNTU_PART := src/vla_bringup/test/test_imports.py src/smoothness_monitor/test/test_gate.py \

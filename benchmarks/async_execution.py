@@ -31,11 +31,11 @@ from pathlib import Path
 import numpy as np
 
 from smooth_motion import Chunk
-from vla_policies import STATE, Action, Kind, Observation
+from vla_policies import STATE, Action, FeatureKind, Observation
 from vla_policies.own_process import Launch, OwnProcessPolicy
 from vla_policies.rtc import Committed
 from vla_policy_node.core.chunk_blending import committed, ensemble
-from vla_policy_node.core.latency import Measured
+from vla_policy_node.core.latency import DurationPercentile
 
 SECOND_NS = 1_000_000_000
 WAYS = ("continue", "replace", "ensemble", "LeRobot")
@@ -66,13 +66,13 @@ def execute(client: Late, way: str, chunks: int, seed: int) -> dict[str, list[fl
     images = {
         f.name: random.integers(0, 255, (120, 160, 3), dtype=np.uint8)
         for f in client.spec.observation
-        if f.kind is Kind.IMAGE
+        if f.kind is FeatureKind.IMAGE
     }
     dt_ns = round(client.spec.dt_s * SECOND_NS)
     found: dict[str, list[float]] = {"jump": [], "match": [], "delay": [], "told": []}
     running: Chunk | None = None
     older: list[Chunk] = []
-    delay = Measured()
+    delay = DurationPercentile()
     now_ns = 0
     client.reset()
     for number in range(chunks):

@@ -23,9 +23,9 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from executors import EXECUTORS, Delay, color_pick, reach, replay
+from executors import EXECUTORS, ChunkDelay, color_pick, reach, replay
 from executors.fci import FER, FR3
-from executors.outcome import Outcome
+from executors.outcome import ExecutorOutcome
 from pages import DOCS, fill, machine, table
 
 JITTER_S, LOSS = 0.03, 0.02
@@ -45,10 +45,10 @@ COLOURS = {
     "Ruckig": "#e08030",
     "this suite": "#1f5fa8",
 }
-Results = dict[tuple[str, int], Outcome]
+Results = dict[tuple[str, int], ExecutorOutcome]
 
 
-def together(outcomes: Iterable[Outcome]) -> Outcome:
+def together(outcomes: Iterable[ExecutorOutcome]) -> ExecutorOutcome:
     """Return the figures of several runs as those of one."""
     runs = list(outcomes)
     seconds = np.array([run.seconds for run in runs])
@@ -72,7 +72,7 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
     )
 
 
-class Record:
+class OutcomeFile:
     """Outcomes that are there already, and a file in which they stay."""
 
     def __init__(
@@ -98,15 +98,17 @@ class Record:
         """Computing time of all outcomes."""
         return float(sum(line["took_s"] for line in self._lines))
 
-    def find(self, scenario: str, steps: int, name: str) -> Outcome | None:
+    def find(self, scenario: str, steps: int, name: str) -> ExecutorOutcome | None:
         """Return an outcome of as many seeds, if there is one."""
         wanted = (scenario, steps, name, self._seeds)
         for line in self._lines:
             if (line["scenario"], line["delay"], line["executor"], line["seeds"]) == wanted:
-                return Outcome(**line["outcome"])
+                return ExecutorOutcome(**line["outcome"])
         return None
 
-    def add(self, scenario: str, steps: int, name: str, outcome: Outcome, took_s: float) -> None:
+    def add(
+        self, scenario: str, steps: int, name: str, outcome: ExecutorOutcome, took_s: float
+    ) -> None:
         """Keep an outcome."""
         self._lines.append(
             {
@@ -124,7 +126,10 @@ class Record:
 
 
 def every(
-    delays: list[int], run: Callable[[str, Delay], Outcome], scenario: str, record: Record
+    delays: list[int],
+    run: Callable[[str, ChunkDelay], ExecutorOutcome],
+    scenario: str,
+    record: OutcomeFile,
 ) -> Results:
     """Run every executor at every delay, but for what is recorded.
 
@@ -141,7 +146,7 @@ def every(
                 continue
             if known is None:
                 began = time.monotonic()
-                known = run(name, Delay(steps, JITTER_S, LOSS))
+                known = run(name, ChunkDelay(steps, JITTER_S, LOSS))
                 took_s = time.monotonic() - began
                 record.add(scenario, steps, name, known, took_s)
                 print(f"{scenario}, {steps} steps, {name}: {took_s:.1f} s, {known}", flush=True)
@@ -149,7 +154,7 @@ def every(
     return results
 
 
-def run(delays: list[int], seeds: int, record: Record) -> dict[str, Results]:
+def run(delays: list[int], seeds: int, record: OutcomeFile) -> dict[str, Results]:
     """Run the scenarios."""
     results = {
         "replay": every(
@@ -185,7 +190,9 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
-def rows(results: Results, delays: list[int], cells: Callable[[Outcome], list]) -> list[list]:
+def rows(
+    results: Results, delays: list[int], cells: Callable[[ExecutorOutcome], list]
+) -> list[list]:
     """Return a row for each delay shown and each executor."""
     shown = [steps for steps in SHOWN if steps in delays]
     return [
@@ -201,7 +208,7 @@ def tables(results: dict[str, Results], delays: list[int]) -> dict[str, str]:
     jerk = ["RMS jerk, rad/s³", "peak jerk, rad/s³"]
     task = ["tasks done", "mean duration, s"]
 
-    def minutes(outcome: Outcome, key: str) -> str:
+    def minutes(outcome: ExecutorOutcome, key: str) -> str:
         assert outcome.aborts is not None
         return number(outcome.aborts[key] / outcome.seconds * 60.0)
 
@@ -305,7 +312,7 @@ def draw(results: dict[str, Results], delays: list[int], path: Path) -> None:
         axis.grid(axis="y", color="#eeeeee")
         axis.set_axisbelow(True)
 
-    def per_minute(outcome: Outcome) -> float:
+    def per_minute(outcome: ExecutorOutcome) -> float:
         assert outcome.aborts is not None
         return outcome.aborts["as sent"] / outcome.seconds * 60.0
 
@@ -345,7 +352,7 @@ def main() -> None:
     seeds = 2 if given.quick else 10
     if (given.anew or given.recorded) and not given.results:
         parser.error("--anew and --recorded need --results")
-    record = Record(given.results, seeds, given.anew, complete=given.recorded)
+    record = OutcomeFile(given.results, seeds, given.anew, complete=given.recorded)
     results = run(delays, seeds, record)
     blocks = tables(results, delays)
     blocks["run"] = (

@@ -39,7 +39,7 @@ LEAD_S, AFTER_S = 2.0, 1.0  # of a fault
 
 
 @dataclass(frozen=True)
-class Kind:
+class EstimatorKind:
     """An estimator and what theory says of it."""
 
     name: str
@@ -62,17 +62,17 @@ class Raw(CommandJerk):
         self.delay_s, self.jerk_gain = 1.5 * dt, 1.0
 
 
-def raw(rate: int) -> Kind:
+def raw(rate: int) -> EstimatorKind:
     dt = 1.0 / rate
-    return Kind(
+    return EstimatorKind(
         "third difference", rate, lambda n: Raw(n, dt), np.sqrt(20.0) * SIGMA / dt**3, 1.5 * dt
     )
 
 
-def golay(rate: int, n: int) -> Kind:
+def golay(rate: int, n: int) -> EstimatorKind:
     dt = 1.0 / rate
     squares = n * (n**2 - 1) * (n**2 - 4) * (n**2 - 9) / 2800.0
-    return Kind(
+    return EstimatorKind(
         f"Savitzky-Golay, N = {n}",
         rate,
         lambda names: SavitzkyGolayJerk(names, n, dt, TICKS),
@@ -81,11 +81,11 @@ def golay(rate: int, n: int) -> Kind:
     )
 
 
-def kalman(rate: int, density: float) -> Kind:
+def kalman(rate: int, density: float) -> EstimatorKind:
     dt = 1.0 / rate
     r = SIGMA**2 * dt
     w = (density / np.sqrt(r)) ** 0.25
-    return Kind(
+    return EstimatorKind(
         f"Kalman, q = {density:g}",
         rate,
         lambda names: KalmanJerk(names, density, dt, TICKS),
@@ -125,7 +125,7 @@ def nominal(minutes: float) -> np.ndarray:
     return np.vstack(parts)
 
 
-def estimates(kind: Kind, positions: np.ndarray) -> np.ndarray:
+def estimates(kind: EstimatorKind, positions: np.ndarray) -> np.ndarray:
     """Return the estimates (N, joints) at every sample; NaN where there is none."""
     estimator = kind.build(positions.shape[1])
     step = SECOND // kind.rate
@@ -204,7 +204,7 @@ def _cubic(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.asarray(CubicSpline(x, y)(at))
 
 
-def detection(kind: Kind, traces: np.ndarray, threshold: float) -> str:
+def detection(kind: EstimatorKind, traces: np.ndarray, threshold: float) -> str:
     """Return the median and the 95th percentile of the delay in ms, and the share found."""
     every = 1000 // kind.rate
     values = estimates(kind, rounded(traces[::every]))

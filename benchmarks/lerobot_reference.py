@@ -126,7 +126,7 @@ def as_trained(policy: Any, dtype: str) -> None:
             layer.self_attn.v_proj.to(torch.float32)
 
 
-class Reference:
+class LerobotPolicy:
     """LeRobot's policy with its processors."""
 
     def __init__(self, folder: Path, dtype: str) -> None:

@@ -131,7 +131,7 @@ def _transient(depth=1):
     return _reliable(depth, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class Stream:
+class CycleMessages:
     """The two messages of a control cycle, full as the real ones are."""
 
     def __init__(self, node):
@@ -180,7 +180,7 @@ class Stream:
         return first_ns, second_ns
 
 
-class Plant:
+class IdealController:
     """A controller that holds at home, or follows the trajectory that it received last."""
 
     def __init__(self):
@@ -219,7 +219,7 @@ def plant(options):
     from vla_msgs.msg import MonitorStatus
 
     rclpy, node, executor = _node("plant")
-    stream, arm = Stream(node), Plant()
+    stream, arm = CycleMessages(node), IdealController()
     states, plans, sent = queue.SimpleQueue(), [], []
 
     def follow(message):
@@ -238,7 +238,7 @@ def plant(options):
     reset = node.create_client(Trigger, "smoothness_monitor/reset")
     threading.Thread(target=executor.spin, daemon=True).start()
 
-    trips = Trips(reset) if options.trips else None
+    trips = TripSchedule(reset) if options.trips else None
     state, cause, begun_s = MonitorStatus.STARTUP, "", time.monotonic()
     next_ns, late = time.time_ns() // PERIOD_NS * PERIOD_NS, 0
     while time.monotonic() < begun_s + options.seconds:
@@ -279,7 +279,7 @@ def plant(options):
     rclpy.try_shutdown()
 
 
-class Trips:
+class TripSchedule:
     """When a limit is broken, what came of it, and the reset after it."""
 
     def __init__(self, reset):
@@ -356,9 +356,7 @@ def policy(options):
             )
         publisher.publish(message)
 
-    publisher = node.create_publisher(
-        JointTrajectory, "smoothness_monitor/joint_trajectory_in", _reliable(1)
-    )
+    publisher = node.create_publisher(JointTrajectory, "arm/plan", _reliable(1))
     status = node.create_publisher(PolicyStatus, "~/status", _transient())
     node.create_subscription(
         JointTrajectory, "arm_controller/joint_trajectory", follow, _reliable(1)
@@ -399,7 +397,7 @@ def listener(options):
 def source(options):
     """Publish the plant's messages and nothing else, for the floor."""
     rclpy, node, _ = _node("plant")
-    stream, arm = Stream(node), Plant()
+    stream, arm = CycleMessages(node), IdealController()
     end_s = time.monotonic() + options.seconds
     next_ns = time.time_ns() // PERIOD_NS * PERIOD_NS
     while time.monotonic() < end_s:

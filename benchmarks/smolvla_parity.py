@@ -79,7 +79,7 @@ def compare(work: Path, arguments: argparse.Namespace, cameras: int) -> list[dic
         folder = work / f"{arguments.size}_{dtype}_{cameras}"
         if not folder.exists():
             lerobot.make_checkpoint(folder, arguments.size, dtype, cameras)
-        reference = lerobot.Reference(folder, dtype)
+        reference = lerobot.LerobotPolicy(folder, dtype)
         theirs[dtype] = [reference(*scene) for scene in scenes]
         del reference
         ours[dtype] = answers(folder, dtype, scenes)
@@ -163,7 +163,7 @@ def write_golden(path: Path) -> None:
         here = Path.cwd()
         os.chdir(folder)
         try:
-            reference = lerobot.Reference(folder, "float32")
+            reference = lerobot.LerobotPolicy(folder, "float32")
         finally:
             os.chdir(here)
         chunk = reference(sample.images, sample.state, noise, sample.task)

@@ -92,7 +92,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     import torch
 
     from smolvla.cli import main as smolvla
-    from smolvla.samples import Sample, write_sample
+    from smolvla.samples import CheckpointSample, write_sample
 
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         random = np.random.default_rng(100)
         for index in range(arguments.calibration):
             images, state = random_scene(random, 3)
-            sample = Sample(images, state.astype(np.float64), TASK)
+            sample = CheckpointSample(images, state.astype(np.float64), TASK)
             write_sample(observations / f"{index:03}.npz", sample)
     for precision in ("bfloat16", "mixed", "int8"):
         if not (arguments.work / precision).exists():
@@ -121,14 +121,14 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 def race(arguments: argparse.Namespace) -> dict[str, Any]:
     """Let all answer in turns and return the figures: by contender, then by number of cameras."""
-    exact = Worker("LeRobot float32", arguments)
+    exact = ContenderProcess("LeRobot float32", arguments)
     wanted = {
         (count, turn): np.array(exact.ask(cameras=count, scene=turn, same=False)["chunk"])
         for count in arguments.cameras
         for turn in range(min(arguments.errors, arguments.rounds + 1))
     }
     exact.close()
-    workers = {name: Worker(name, arguments) for name in contenders(arguments)}
+    workers = {name: ContenderProcess(name, arguments) for name in contenders(arguments)}
     found: dict[str, Any] = {name: {} for name in workers}
     for count in arguments.cameras:
         times: dict[str, dict[str, list]] = {name: {NEW: [], SAME: []} for name in workers}
@@ -198,7 +198,7 @@ def processor() -> str:
     return f"{len(names)} x {names[0]}"
 
 
-class Worker:
+class ContenderProcess:
     """A contender in its own process."""
 
     def __init__(self, name: str, arguments: argparse.Namespace) -> None:
@@ -280,7 +280,7 @@ def contender(arguments: argparse.Namespace) -> Any:
         lerobot.import_lerobot()
         lerobot.exact_patch_positions()
         folder = arguments.work / f"{arguments.size}_bfloat16_3"
-        return lerobot.Reference(folder, "float32" if chosen is None else "bfloat16")
+        return lerobot.LerobotPolicy(folder, "float32" if chosen is None else "bfloat16")
 
     from smolvla.policy import make
 

@@ -84,10 +84,9 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[{name: text(name) for name in files}],
         remappings=[
             (
-                "~/joint_trajectory_in",
-                through_faults("vla_policy_node/joint_trajectory", "faults/plans"),
+                "arm/plan",
+                through_faults("arm/plan", "faults/plans"),
             ),
-            ("~/gripper_trajectory_in", "vla_policy_node/gripper_trajectory"),
             ("joint_states", through_faults(MEASURED, "faults/joint_states")),
             (
                 "arm_controller/controller_state",

@@ -77,7 +77,6 @@ def generate_launch_description() -> LaunchDescription:
         condition=given("faults"),
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
         remappings=[
-            ("~/plans_in", "vla_policy_node/joint_trajectory"),
             ("joint_states", LaunchConfiguration("measured_topic")),
         ],
     )

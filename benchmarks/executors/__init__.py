@@ -14,10 +14,10 @@ from executors.alternatives import (
     Online,
     UpsampledPoints,
 )
-from executors.base import Executor, Rows, Setup
+from executors.base import ChunkRows, Executor, Setup
 from executors.baselines import Ensemble, LeRobot, LeRobotHeld, Naive
 from executors.controllers import LinearPoints, Smooth
-from executors.link import Delay, Link
+from executors.link import ChunkDelay, DelayedLink
 
 EXECUTORS: dict[str, Callable[[Setup], Executor]] = {
     "naive replacement": Naive,
@@ -37,17 +37,17 @@ __all__ = [
     "EXECUTORS",
     "AccelerationLimited",
     "Butterworth",
+    "ChunkDelay",
+    "ChunkRows",
     "ContinuedPoints",
-    "Delay",
+    "DelayedLink",
     "Ensemble",
     "Executor",
     "LeRobot",
     "LeRobotHeld",
     "LinearPoints",
-    "Link",
     "Naive",
     "Online",
-    "Rows",
     "Setup",
     "Smooth",
     "UpsampledPoints",

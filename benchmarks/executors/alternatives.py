@@ -11,10 +11,10 @@ import numpy as np
 from ruckig import InputParameter, OutputParameter, Result, Ruckig
 from scipy.interpolate import CubicSpline
 
-from executors.base import Array, Rows, Setup
+from executors.base import Array, ChunkRows, Setup
 from executors.baselines import Naive
-from executors.controllers import Controller
-from vla_sim.core.trajectory import Point
+from executors.controllers import EmulatedController
+from vla_sim.core.trajectory import TrajectoryPoint
 
 BUTTERWORTH = 1.5  # the filter's coefficient, as MoveIt Servo has it
 # What Ruckig is given of the limits: of the very limit, rounding would make aborts of Franka's
@@ -31,7 +31,7 @@ class _Filtered:
         self._joints = setup.joints
         self._period_s = setup.period_ns * 1e-9
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         self._target.accept(rows, now_ns)
 
     def command(self, now_ns: int) -> Array:
@@ -140,9 +140,9 @@ class UpsampledPoints:
     def __init__(self, setup: Setup) -> None:
         self.refused = 0
         names = tuple(f"joint{i}" for i in range(setup.position.size))
-        self._controller = Controller(names, setup.position, setup.period_ns)
+        self._controller = EmulatedController(names, setup.position, setup.period_ns)
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         times = rows.stamp_ns + rows.dt_ns * np.arange(len(rows.positions))
         ahead = times > now_ns
         if not ahead.any():
@@ -156,7 +156,8 @@ class UpsampledPoints:
             seconds = times * 1e-9
             velocities = CubicSpline(seconds, positions, bc_type=ends)(seconds, 1)
         points = [
-            Point(int(t), p, v) for t, p, v in zip(times, positions, velocities, strict=True)
+            TrajectoryPoint(int(t), p, v)
+            for t, p, v in zip(times, positions, velocities, strict=True)
         ]
         self._controller.send(now_ns, points, now_ns)
 

@@ -16,7 +16,7 @@ MS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ChunkRows:
     """A chunk: row i (T, N) is for `stamp_ns + i * dt_ns`, the stamp being the observation's."""
 
     stamp_ns: int
@@ -67,7 +67,7 @@ class Executor(Protocol):
 
     refused: int
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         """Take a chunk that arrives now."""
 
     def command(self, now_ns: int) -> Array:

@@ -12,7 +12,7 @@ from collections import deque
 
 import numpy as np
 
-from executors.base import Array, Rows, Setup
+from executors.base import Array, ChunkRows, Setup
 
 STEP_NS = 33_333_333
 OLD, NEW = 0.3, 0.7
@@ -25,9 +25,9 @@ class Naive:
 
     def __init__(self, setup: Setup) -> None:
         self.refused = 0
-        self._rows = Rows(setup.start_ns, STEP_NS, setup.position[None])
+        self._rows = ChunkRows(setup.start_ns, STEP_NS, setup.position[None])
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         self._rows = rows
 
     def command(self, now_ns: int) -> Array:
@@ -78,7 +78,7 @@ class LeRobot(_Stepped):
         # When each action was carried out, to number the observations.
         self._times: list[int] = []
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         first = max(bisect.bisect_right(self._times, rows.stamp_ns) - 1, 0)
         queue: dict[int, Array] = {}
         for number, row in enumerate(rows.positions, start=first):
@@ -114,9 +114,9 @@ class Ensemble(_Stepped):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self._chunks: deque[Rows] = deque(maxlen=CHUNKS_KEPT)
+        self._chunks: deque[ChunkRows] = deque(maxlen=CHUNKS_KEPT)
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         self._chunks.append(rows)
 
     def target(self, now_ns: int) -> Array | None:

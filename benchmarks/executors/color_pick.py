@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 import vla_sim.evaluate as evaluation
-from executors.base import Array, Executor, Rows, Setup
-from executors.link import Delay, Link
-from executors.outcome import Outcome, jerk, rms
+from executors.base import Array, ChunkRows, Executor, Setup
+from executors.link import ChunkDelay, DelayedLink
+from executors.outcome import ExecutorOutcome, jerk, rms
 from strict_yaml import read_yaml
 from vla_contract.robot import Robot, load_robot
 from vla_policies import Action, Policy, load_policy
@@ -26,14 +26,14 @@ COLOURS = ("red", "green", "blue")
 class _Adapter:
     """Puts the link in between, and notes where the arm really is."""
 
-    def __init__(self, link: Link, world: World) -> None:
+    def __init__(self, link: DelayedLink, world: World) -> None:
         self._link, self._world = link, world
         self.arm: list[Array] = []
 
     def accept(self, action: Action, stamp_ns: int, now_ns: int) -> None:
         del now_ns
         dt_ns = round(action.dt_s * 1e9)
-        self._link.send(Rows(EPOCH_NS + stamp_ns, dt_ns, action.positions))
+        self._link.send(ChunkRows(EPOCH_NS + stamp_ns, dt_ns, action.positions))
 
     def command(self, now_ns: int) -> Array:
         self.arm.append(self._world.joint_truth()[0])
@@ -66,7 +66,9 @@ def table() -> Iterator[Table]:
         built.close()
 
 
-def run(built: Table, make: Callable[[Setup], Executor], delay: Delay, *, seeds: range) -> Outcome:
+def run(
+    built: Table, make: Callable[[Setup], Executor], delay: ChunkDelay, *, seeds: range
+) -> ExecutorOutcome:
     """Run one executor over scenes and colours. All delay is the link's."""
     evaluation.LATENCY_S = (0.0, 0.0)
     commanded, moved, refused, seconds = [], [], 0, 0.0
@@ -77,7 +79,7 @@ def run(built: Table, make: Callable[[Setup], Executor], delay: Delay, *, seeds:
             executor = make(
                 Setup(built.robot.limits, built.robot.gripper, built.world.home, EPOCH_NS)
             )
-            adapter = _Adapter(Link(executor, delay, seed), built.world)
+            adapter = _Adapter(DelayedLink(executor, delay, seed), built.world)
             episode = evaluation.run_episode(
                 built.world, built.renderer, built.policy, adapter, seed=seed, colour=colour
             )
@@ -90,7 +92,7 @@ def run(built: Table, make: Callable[[Setup], Executor], delay: Delay, *, seeds:
             if episode.success:
                 durations.append(episode.duration_s)
     found = np.vstack(commanded)
-    return Outcome(
+    return ExecutorOutcome(
         rms(found),
         float(np.abs(found).max()),
         seconds,

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from executors.base import MS, Array, Rows, Setup
+from executors.base import MS, Array, ChunkRows, Setup
 from smooth_motion import (
     Chunk,
     GripperPlan,
+    NoPlanError,
     Plan,
-    TrackingError,
     check,
     overlap,
     splice_ns,
     track,
     track_gripper,
 )
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
 
 # As the policy node does it: where a plan leaves the running one, and how old its first knot is.
@@ -25,7 +25,7 @@ SPLICE_NS = 120 * MS
 BACK_NS = 20 * MS
 
 
-class Controller:
+class EmulatedController:
     """An emulated joint_trajectory_controller under ideal joints.
 
     Attributes:
@@ -39,7 +39,7 @@ class Controller:
         self._names, self._period_ns, self._position = names, period_ns, position
         self.velocity = np.zeros_like(position)
 
-    def send(self, stamp_ns: int, points: list[Point], now_ns: int) -> None:
+    def send(self, stamp_ns: int, points: list[TrajectoryPoint], now_ns: int) -> None:
         rejection = self._controller.receive(
             JointTrajectory(stamp_ns, self._names, tuple(points)), now_ns
         )
@@ -62,16 +62,16 @@ class LinearPoints:
     def __init__(self, setup: Setup) -> None:
         self.refused = 0
         names = tuple(f"joint{i}" for i in range(setup.position.size))
-        self._controller = Controller(names, setup.position, setup.period_ns)
+        self._controller = EmulatedController(names, setup.position, setup.period_ns)
         self._now_ns = setup.start_ns
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         times = rows.stamp_ns + rows.dt_ns * np.arange(len(rows.positions))
         ahead = np.flatnonzero(times > now_ns)
         if ahead.size == 0:
             self.refused += 1
             return
-        points = [Point(int(times[i]) - now_ns, rows.positions[i]) for i in ahead]
+        points = [TrajectoryPoint(int(times[i]) - now_ns, rows.positions[i]) for i in ahead]
         self._controller.send(now_ns, points, now_ns)
 
     def command(self, now_ns: int) -> Array:
@@ -86,13 +86,13 @@ class Smooth:
         self._setup, self._limits = setup, setup.limits
         names, joints = setup.limits.joint_names, setup.joints
         self._plan = Plan.hold(names, setup.position[:joints], setup.start_ns)
-        self._controller = Controller(names, setup.position[:joints], setup.period_ns)
+        self._controller = EmulatedController(names, setup.position[:joints], setup.period_ns)
         if setup.gripper is not None:
             self._gripper = GripperPlan.hold(
                 setup.gripper.joint, float(setup.position[joints]), setup.start_ns
             )
 
-    def accept(self, rows: Rows, now_ns: int) -> None:
+    def accept(self, rows: ChunkRows, now_ns: int) -> None:
         joints = self._setup.joints
         chunk = Chunk(
             self._limits.joint_names, rows.stamp_ns, rows.dt_ns, rows.positions[:, :joints]
@@ -100,7 +100,7 @@ class Smooth:
         splice = splice_ns(self._plan, now_ns + SPLICE_NS)
         try:
             tail = track(chunk, self._plan.state(splice), self._limits, start_ns=splice)
-        except TrackingError:
+        except NoPlanError:
             self.refused += 1
             return
         plan = overlap(self._plan, tail, cut_ns=now_ns - BACK_NS)
@@ -108,7 +108,10 @@ class Smooth:
             self.refused += 1
             return
         self._plan = plan
-        points = [Point(t, np.array(p), np.array(v), np.array(a)) for t, p, v, a in plan.points()]
+        points = [
+            TrajectoryPoint(t, np.array(p), np.array(v), np.array(a))
+            for t, p, v, a in plan.points()
+        ]
         self._controller.send(plan.start_ns, points, now_ns)
         if self._setup.gripper is not None:
             self._gripper = track_gripper(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from executors.base import MS, Array, Executor, Rows
+from executors.base import MS, Array, ChunkRows, Executor
 
 STEP_NS = 33_333_333
 
 
 @dataclass(frozen=True)
-class Delay:
+class ChunkDelay:
     """How chunks are late.
 
     Attributes:
@@ -28,21 +28,21 @@ class Delay:
     loss: float = 0.0
 
 
-class Link:
+class DelayedLink:
     """Hands chunks on when they arrive. One that is overtaken by a newer one is dropped.
 
     Each chunk's fate depends on the seed and its number alone, not on who receives it.
     """
 
-    def __init__(self, executor: Executor, delay: Delay, seed: int) -> None:
+    def __init__(self, executor: Executor, delay: ChunkDelay, seed: int) -> None:
         self.executor = executor
         self._delay, self._seed = delay, seed
         self._count = self.arrived = 0
-        self._on_the_way: list[tuple[int, int, Rows]] = []
+        self._on_the_way: list[tuple[int, int, ChunkRows]] = []
         self._newest_ns = -1
         self.arrivals_ns: list[int] = []
 
-    def send(self, rows: Rows) -> None:
+    def send(self, rows: ChunkRows) -> None:
         """Take a chunk that was inferred from the observation of its stamp."""
         rng = np.random.default_rng([self._seed, self._count])
         self._count += 1

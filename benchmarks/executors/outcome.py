@@ -15,7 +15,7 @@ JERK_RATE = 100
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExecutorOutcome:
     """Figures of one executor at one delay; None where the scenario has no such thing.
 
     Attributes:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from executors.base import MS, Array, Executor, Rows, Setup
+from executors.base import MS, Array, ChunkRows, Executor, Setup
 from executors.fci import FER, FR3, HOME, aborts
-from executors.link import STEP_NS, Delay, Link
-from executors.outcome import JERK_RATE, Outcome, jerk, rms
+from executors.link import STEP_NS, ChunkDelay, DelayedLink
+from executors.outcome import JERK_RATE, ExecutorOutcome, jerk, rms
 from smooth_motion import Limits
 
 START_NS = 1_000_000 * MS
@@ -53,11 +53,11 @@ def _infer(position: Array, origin: Array, target: Array, rng: np.random.Generat
 
 
 def run(
-    make: Callable[[Setup], Executor], delay: Delay, *, seed: int, limits: Limits = FER
-) -> Outcome:
+    make: Callable[[Setup], Executor], delay: ChunkDelay, *, seed: int, limits: Limits = FER
+) -> ExecutorOutcome:
     """Run one executor through all targets; a target that is not reached in time ends the run."""
     executor = make(Setup(limits, None, HOME, START_NS, MS))
-    link = Link(executor, delay, seed)
+    link = DelayedLink(executor, delay, seed)
     targets = _targets(seed)
     origin, position, commands = HOME, HOME, []
     count, reached, began, inside_since = 0, 0, START_NS, None
@@ -66,7 +66,7 @@ def run(
         target = targets[min(reached, TARGETS - 1)]
         if now >= START_NS + count * OBSERVE_NS:
             rng = np.random.default_rng([seed, count, 1])
-            link.send(Rows(now, STEP_NS, _infer(position, origin, target, rng)))
+            link.send(ChunkRows(now, STEP_NS, _infer(position, origin, target, rng)))
             count += 1
         position = link.command(now)
         commands.append(position)
@@ -88,7 +88,7 @@ def run(
     stream = np.array(commands)
     found = jerk(stream[:: 1000 // JERK_RATE])
     success = reached == TARGETS
-    return Outcome(
+    return ExecutorOutcome(
         rms(found),
         float(np.abs(found).max()),
         len(stream) * 1e-3,

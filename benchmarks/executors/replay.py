@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from executors.base import MS, Array, Executor, Rows, Setup
-from executors.link import STEP_NS, Delay, Link
-from executors.outcome import Outcome, jerk, rms
+from executors.base import MS, Array, ChunkRows, Executor, Setup
+from executors.link import STEP_NS, ChunkDelay, DelayedLink
+from executors.outcome import ExecutorOutcome, jerk, rms
 from smooth_motion import Limits
 
 SECOND = 1000 * MS
@@ -48,11 +48,13 @@ class Moves:
         return np.asarray(self._places[i] + s * (self._places[i + 1] - self._places[i]))
 
 
-def run(make: Callable[[Setup], Executor], delay: Delay, *, seed: int, seconds: float) -> Outcome:
+def run(
+    make: Callable[[Setup], Executor], delay: ChunkDelay, *, seed: int, seconds: float
+) -> ExecutorOutcome:
     """Run one executor."""
     truth = Moves(seed, seconds + 4.0)
     executor = make(Setup(LIMITS, None, np.zeros(5), START_NS))
-    link = Link(executor, delay, seed)
+    link = DelayedLink(executor, delay, seed)
     ticks = START_NS + 10 * MS * np.arange(round(seconds * 100))
     commands, count = np.empty((ticks.size, 5)), 0
     for k, now in enumerate(ticks.tolist()):
@@ -60,7 +62,7 @@ def run(make: Callable[[Setup], Executor], delay: Delay, *, seed: int, seconds: 
             rng = np.random.default_rng([seed, count, 1])
             rows = truth(now + STEP_NS * np.arange(ROWS))
             rows += rng.normal(0.0, ROW_NOISE, rows.shape) + OFFSET * rng.uniform(-1.0, 1.0, 5)
-            link.send(Rows(now, STEP_NS, rows))
+            link.send(ChunkRows(now, STEP_NS, rows))
             count += 1
         commands[k] = link.command(now)
     settled = ticks >= START_NS + 3 * SECOND
@@ -68,7 +70,7 @@ def run(make: Callable[[Setup], Executor], delay: Delay, *, seed: int, seconds: 
     errors = [rms(commands[settled] - truth(ticks[settled] - lag)) for lag in lags]
     best = int(np.argmin(errors))
     found = jerk(commands)
-    return Outcome(
+    return ExecutorOutcome(
         rms(found),
         float(np.abs(found).max()),
         seconds,

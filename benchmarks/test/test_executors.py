@@ -4,7 +4,7 @@
 import compare_executors
 import numpy as np
 import pytest
-from executors import EXECUTORS, Delay, Link, Rows, Setup, reach, replay
+from executors import EXECUTORS, ChunkDelay, ChunkRows, DelayedLink, Setup, reach, replay
 from executors.alternatives import (
     AccelerationLimited,
     Butterworth,
@@ -15,7 +15,7 @@ from executors.alternatives import (
 from executors.baselines import Ensemble, LeRobot, LeRobotHeld, Naive
 from executors.controllers import LinearPoints, Smooth
 from executors.fci import FER, HOME, aborts
-from executors.outcome import Outcome
+from executors.outcome import ExecutorOutcome
 
 MS = 1_000_000
 STEP = 33_333_333
@@ -28,7 +28,7 @@ def setup():
 
 
 def level(value, stamp_ns, rows=30):
-    return Rows(stamp_ns, STEP, np.full((rows, 5), value))
+    return ChunkRows(stamp_ns, STEP, np.full((rows, 5), value))
 
 
 def commands(executor, from_ns, to_ns):
@@ -37,7 +37,7 @@ def commands(executor, from_ns, to_ns):
 
 def test_naive_replacement_jumps_to_the_newest_chunks_row_for_now():
     executor = Naive(setup())
-    ramp = Rows(T0, STEP, np.arange(30.0)[:, None] * np.ones(5))
+    ramp = ChunkRows(T0, STEP, np.arange(30.0)[:, None] * np.ones(5))
     executor.accept(ramp, T0 + 5 * STEP)
     assert executor.command(T0 + 5 * STEP)[0] == pytest.approx(5.0)
     assert executor.command(T0 + 5 * STEP + STEP // 2)[0] == pytest.approx(5.5)
@@ -69,10 +69,10 @@ def test_lerobots_queue_blends_old_and_new_by_3_to_7_and_appends_the_rest():
 def test_lerobots_client_does_not_repeat_what_it_has_carried_out():
     executor = LeRobotHeld(setup())
     numbered = np.arange(10.0)[:, None] * np.ones(5)
-    executor.accept(Rows(T0, STEP, numbered), T0)
+    executor.accept(ChunkRows(T0, STEP, numbered), T0)
     first = commands(executor, T0, T0 + 5 * STEP)
     # The same rows again, of an observation made at the start: rows 0 to 4 are done.
-    executor.accept(Rows(T0, STEP, numbered + 100.0), T0 + 5 * STEP)
+    executor.accept(ChunkRows(T0, STEP, numbered + 100.0), T0 + 5 * STEP)
     after = commands(executor, T0 + 5 * STEP, T0 + 6 * STEP)
     assert first[-1] == 4.0
     assert after[0] == pytest.approx(0.3 * 5.0 + 0.7 * 105.0)
@@ -81,7 +81,7 @@ def test_lerobots_client_does_not_repeat_what_it_has_carried_out():
 def test_lines_arrive_where_the_held_targets_are_one_step_later():
     held, lines = LeRobotHeld(setup()), LeRobot(setup())
     rng = np.random.default_rng(0)
-    rows = Rows(T0, STEP, rng.normal(size=(20, 5)))
+    rows = ChunkRows(T0, STEP, rng.normal(size=(20, 5)))
     for executor in (held, lines):
         executor.accept(rows, T0)
     for step in range(1, 15):
@@ -112,7 +112,7 @@ def test_servos_low_pass_passes_what_stands_and_weakens_what_swings():
     standing, swinging = Butterworth(setup()), Butterworth(setup())
     standing.accept(level(0.2, T0), T0)
     assert commands(standing, T0, T0 + 500 * MS)[-1] == pytest.approx(0.2)
-    swing = Rows(T0, 10 * MS, 0.2 * (-1.0) ** np.arange(60)[:, None] * np.ones(5))
+    swing = ChunkRows(T0, 10 * MS, 0.2 * (-1.0) ** np.arange(60)[:, None] * np.ones(5))
     swinging.accept(swing, T0)
     assert abs(commands(swinging, T0, T0 + 500 * MS)[-1]) < 1e-6
 
@@ -125,14 +125,14 @@ def test_servos_other_smoothing_keeps_the_accelerations_limit_and_follows_what_d
     assert np.abs(acceleration).max() <= LIMITS.acceleration[0] * (1.0 + 1e-9)
     assert np.abs(acceleration).max() > 0.99 * LIMITS.acceleration[0]
     wave = 0.2 * (1.0 - np.cos(4.0 * 0.01 * np.arange(300.0)))
-    swung.accept(Rows(T0, 10 * MS, wave[:, None] * np.ones(5)), T0)
+    swung.accept(ChunkRows(T0, 10 * MS, wave[:, None] * np.ones(5)), T0)
     np.testing.assert_allclose(commands(swung, T0, T0 + 3000 * MS), wave, atol=1e-9)
 
 
 def test_ruckig_keeps_every_limit_and_catches_up_with_the_row_for_now():
     executor = Online(setup())
     ramp = 0.2 * STEP * 1e-9 * np.arange(120.0)[:, None] * np.ones(5)
-    executor.accept(Rows(T0, STEP, ramp), T0)
+    executor.accept(ChunkRows(T0, STEP, ramp), T0)
     values = commands(executor, T0, T0 + 6000 * MS)
     jerks = np.diff(np.concatenate((np.zeros(3), values)), n=3) / 0.01**3
     assert 0.9 * LIMITS.jerk[0] < np.abs(jerks).max() <= LIMITS.jerk[0]
@@ -145,7 +145,7 @@ def test_a_spline_goes_through_the_rows_without_a_step_in_velocity(make):
     executor = make(setup())
     times = 0.03 * np.arange(30.0)
     wave = 0.1 * np.sin(4.0 * times)
-    executor.accept(Rows(T0, 30 * MS, wave[:, None] * np.ones(5)), T0)
+    executor.accept(ChunkRows(T0, 30 * MS, wave[:, None] * np.ones(5)), T0)
     values = commands(executor, T0, T0 + 900 * MS)
     np.testing.assert_allclose(values[3::3][:28], wave[1:29], atol=1e-6)
     # Past the first point, at which one of them rests, as in between two rows.
@@ -157,9 +157,9 @@ def test_a_continued_spline_does_not_stop_where_the_chunks_meet():
     for make in (UpsampledPoints, ContinuedPoints):
         executor = make(setup())
         ramp = 0.3 * 0.03 * np.arange(60.0)[:, None] * np.ones(5)
-        executor.accept(Rows(T0, 30 * MS, ramp), T0)
+        executor.accept(ChunkRows(T0, 30 * MS, ramp), T0)
         commands(executor, T0, T0 + 600 * MS)
-        executor.accept(Rows(T0, 30 * MS, ramp), T0 + 600 * MS)
+        executor.accept(ChunkRows(T0, 30 * MS, ramp), T0 + 600 * MS)
         values = commands(executor, T0 + 600 * MS, T0 + 680 * MS)
         # The controller gives the last command once more, and makes up for it until the next row.
         slowest[make] = np.diff(values[3:]).min() / 0.01
@@ -175,7 +175,7 @@ def test_without_a_chunk_every_executor_stays(name):
 
 def test_a_chunks_fate_depends_on_its_number_alone():
     def arrivals(executor):
-        link = Link(executor, Delay(3, 0.03, 0.3), seed=5)
+        link = DelayedLink(executor, ChunkDelay(3, 0.03, 0.3), seed=5)
         for k in range(100):
             link.send(level(0.0, T0 + k * 300 * MS))
             for t in range(T0 + k * 300 * MS, T0 + (k + 1) * 300 * MS, 10 * MS):
@@ -191,7 +191,7 @@ def test_a_chunks_fate_depends_on_its_number_alone():
 
 
 def test_a_chunk_overtaken_by_a_newer_one_is_dropped():
-    link = Link(Naive(setup()), Delay(1, 2.0), seed=0)
+    link = DelayedLink(Naive(setup()), ChunkDelay(1, 2.0), seed=0)
     for k in range(20):
         link.send(level(float(k), T0 + k * 10 * MS))
     seen = [link.command(t)[0] for t in range(T0, T0 + 5000 * MS, 10 * MS)]
@@ -228,7 +228,7 @@ def test_aborts_are_counted_anew_after_ten_milliseconds_of_soundness():
 
 
 def test_franka_never_aborts_this_suite_and_soon_the_others():
-    delay = Delay(6, 0.03, 0.02)
+    delay = ChunkDelay(6, 0.03, 0.02)
     ours = reach.run(Smooth, delay, seed=0)
     theirs = reach.run(LeRobot, delay, seed=0)
     assert ours.aborts["as sent"] == ours.aborts["filtered"] == ours.refused == 0
@@ -239,7 +239,7 @@ def test_franka_never_aborts_this_suite_and_soon_the_others():
 
 
 def test_on_the_very_same_chunks_this_suite_keeps_its_limit():
-    outcome = replay.run(Smooth, Delay(10, 0.03, 0.02), seed=1, seconds=20.0)
+    outcome = replay.run(Smooth, ChunkDelay(10, 0.03, 0.02), seed=1, seconds=20.0)
     assert outcome.peak <= 100.001
     assert outcome.refused == 0
     assert outcome.error < 0.05
@@ -250,17 +250,17 @@ def test_a_recorded_outcome_is_not_run_again_unless_asked_for(tmp_path):
 
     def run(name, delay):
         ran.append((name, delay.steps))
-        return Outcome(rms=1.5, peak=2.0, seconds=3.0, aborts={"as sent": 0})
+        return ExecutorOutcome(rms=1.5, peak=2.0, seconds=3.0, aborts={"as sent": 0})
 
     def results(anew=(), seeds=2):
-        record = compare_executors.Record(path, seeds, anew)
+        record = compare_executors.OutcomeFile(path, seeds, anew)
         return compare_executors.every([4], run, "FER", record)
 
     first = results()
     assert len(ran) == len(EXECUTORS)
     assert results() == first
     assert len(ran) == len(EXECUTORS)
-    complete = compare_executors.Record(path, 3, (), complete=True)
+    complete = compare_executors.OutcomeFile(path, 3, (), complete=True)
     assert compare_executors.every([4], run, "FER", complete) == {}
     results(anew=["cubes"])
     assert len(ran) == len(EXECUTORS)

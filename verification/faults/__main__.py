@@ -19,8 +19,8 @@ from pathlib import Path
 
 from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
 from verification.faults import page
-from verification.faults.campaign import Hours, Outcome, run_fault, run_nominal
-from verification.faults.kinds import KINDS, Kind
+from verification.faults.campaign import FaultOutcome, Hours, run_fault, run_nominal
+from verification.faults.kinds import KINDS, FaultKind
 from vla_contract.robot import Robot, RobotConfigError, load_robot
 
 NOMINAL_S = 1800.0
@@ -47,7 +47,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _one(files: tuple[Path, Path], job: tuple[str, int]) -> Outcome:
+def _one(files: tuple[Path, Path], job: tuple[str, int]) -> FaultOutcome:
     robot, config = _load(files)
     name, seed = job
     return run_fault(robot, config, NAMES[name], seed)
@@ -85,13 +85,13 @@ def _load(files: tuple[Path, Path]) -> tuple[Robot, MonitorConfig]:
     return load_robot(files[0]), load_config(files[1])
 
 
-def _finding(kind: Kind) -> str:
+def _finding(kind: FaultKind) -> str:
     if kind.slows:
         return f"must slow down for {kind.slows}"
     return ", ".join(kind.found_by) or "must not trip"
 
 
-def _line(outcome: Outcome, kind: Kind) -> str:
+def _line(outcome: FaultOutcome, kind: FaultKind) -> str:
     text = f"{kind.name:32} {outcome.seed:3} {outcome.cause or 'no trip':24}"
     if kind.slows:
         text += f" slowed after {outcome.slowed_ms:5.0f} ms, for {outcome.slow_s:4.1f} s,"
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     kinds = [NAMES[name] for name in arguments.kinds]
     jobs = [(kind.name, seed) for kind in kinds for seed in range(arguments.seeds)]
     began_s = time.monotonic()
-    outcomes: list[Outcome] = []
+    outcomes: list[FaultOutcome] = []
     with ProcessPoolExecutor(arguments.jobs) as pool:
         for outcome in pool.map(partial(_one, files), jobs, chunksize=4):
             outcomes.append(outcome)

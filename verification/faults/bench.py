@@ -29,13 +29,13 @@ from smooth_motion.clocks import Now
 from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import (
-    Answer,
     Call,
+    CallRequest,
+    CallResult,
     FloatArray,
-    Outputs,
-    Request,
+    MonitorOutputs,
     ResetVerdict,
-    State,
+    StopState,
 )
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import Robot
@@ -123,7 +123,7 @@ class Bench:
         }
         self.monitor_stalled_until_ns = 0
         self.clock_off_ns = 0
-        self.answers: dict[Request, tuple[bool, int] | None] = {}
+        self.answers: dict[CallRequest, tuple[bool, int] | None] = {}
         # The policy.
         self.policy_on = False
         self.insistent = False
@@ -135,11 +135,11 @@ class Bench:
         # What happened.
         self.sent: list[tuple[int, Trajectory]] = []
         self.gripper_sent: list[tuple[int, Trajectory]] = []
-        self.calls: list[tuple[int, Request]] = []
+        self.calls: list[tuple[int, CallRequest]] = []
         self.reset_verdicts: list[ResetVerdict] = []
         self.references: list[tuple[int, FloatArray]] = []
         self.joints: list[tuple[int, FloatArray]] = []
-        self.transitions: list[tuple[int, State]] = []
+        self.transitions: list[tuple[int, StopState]] = []
         self.slowed: list[tuple[int, float]] = []
         self.log: list[str] = []
         for controller in (robot.arm_controller, robot.gripper.controller):
@@ -276,7 +276,7 @@ class Bench:
         if self.now_ns >= self.monitor_stalled_until_ns:
             self.take(self.monitor.tick(self.now))
 
-    def take(self, outputs: Outputs) -> None:
+    def take(self, outputs: MonitorOutputs) -> None:
         """Carry out what the monitor wants."""
         for trajectory in outputs.arm:
             self.sent.append((self.now_ns, trajectory))
@@ -305,17 +305,17 @@ class Bench:
 
         def carry_out() -> None:
             accepted = done
-            if done and call.request is Request.BRAKE_AS_GOAL:
+            if done and call.request is CallRequest.BRAKE_AS_GOAL:
                 assert call.trajectory is not None
                 accepted = self.plant.goal(call.trajectory, self.now_ns)
-            elif done and call.request is Request.DEACTIVATE:
+            elif done and call.request is CallRequest.DEACTIVATE:
                 self.plant.deactivate()
-            elif done and call.request is Request.ACTIVATE:
+            elif done and call.request is CallRequest.ACTIVATE:
                 self.plant.activate(self.now_ns)
-            elif done and call.request is Request.DRIVER_HOLD:
+            elif done and call.request is CallRequest.DRIVER_HOLD:
                 self.plant.hold()
             detail = "done" if accepted else "nobody serves it"
-            self.take(self.monitor.on_answer(Answer(call.request, accepted, detail), self.now))
+            self.take(self.monitor.on_answer(CallResult(call.request, accepted, detail), self.now))
 
         if delay_ns:
             self.after(delay_ns, carry_out)
@@ -327,7 +327,7 @@ class Bench:
     def _policy_observes(self, message: ControllerState) -> None:
         position, velocity = np.array(message.position), np.array(message.velocity)
         start_ns = message.stamp_ns - message.time_from_start_ns
-        rests = self.monitor.state is not State.READY and not velocity.any()
+        rests = self.monitor.state is not StopState.READY and not velocity.any()
         if self.policy_running is None or rests:
             self.policy_running = RunningPlan(Plan.hold(self.names, position, start_ns))
         self.policy_verdict = self.policy_running.observe(
@@ -406,7 +406,7 @@ class Bench:
     # -- findings --------------------------------------------------------------------------------
 
     @property
-    def state(self) -> State:
+    def state(self) -> StopState:
         """The monitor's state."""
         return self.monitor.state
 
@@ -415,11 +415,11 @@ class Bench:
         """Name of the detector that tripped first, empty when none did."""
         return self.monitor.snapshot().first_cause
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[CallRequest]:
         """Return the calls of the stop ladder so far."""
         return [request for _, request in self.calls]
 
-    def entered(self, state: State) -> int:
+    def entered(self, state: StopState) -> int:
         """Return when a state was first entered."""
         return next(t for t, s in self.transitions if s is state)
 
@@ -448,7 +448,7 @@ class Bench:
 
     def get_ready(self) -> None:
         """Run until plans are forwarded."""
-        ready = self.run_until(lambda: self.state is State.READY, 3.0)
+        ready = self.run_until(lambda: self.state is StopState.READY, 3.0)
         assert ready, self.monitor.waiting_for()
 
     def get_moving(self, speed: float = 0.6) -> None:
@@ -464,7 +464,7 @@ class Bench:
             return float(np.max(np.abs(now - before))) > speed * PERIOD_NS * 1e-9
 
         assert self.run_until(moves, 10.0), "the arm did not get moving"
-        assert self.state is State.READY, self.first_cause
+        assert self.state is StopState.READY, self.first_cause
 
 
 def _stamped(message: ControllerState, stamp_ns: int) -> ControllerState:

@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 
 from smooth_motion.messages import JointStates
-from smoothness_monitor.core.types import FloatArray, Request, Rung, State
+from smoothness_monitor.core.types import CallRequest, FloatArray, Rung, StopState
 from smoothness_monitor.params import MonitorConfig
 from verification.faults.bench import EPOCH_NS, MS, PERIOD_NS, Bench, S
-from verification.faults.kinds import Kind, Scene
+from verification.faults.kinds import FaultKind, FaultScene
 from verification.faults.plant import EmulatedPlant
 from vla_contract.robot import Robot
 
@@ -30,7 +30,7 @@ JERK_RATIO = 1.001
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultOutcome:
     """What came of one fault.
 
     Attributes:
@@ -59,7 +59,7 @@ class Outcome:
     planned_ms: float
     jerk_ratio: float
     rung: Rung
-    state: State
+    state: StopState
     moved_rad: float
     problems: tuple[str, ...]
     slowed_ms: float = float("nan")
@@ -67,20 +67,22 @@ class Outcome:
     deviation_rad: float = float("nan")
 
 
-def make_scene(robot: Robot, config: MonitorConfig, *, seed: int, jitter: bool = True) -> Scene:
+def make_scene(
+    robot: Robot, config: MonitorConfig, *, seed: int, jitter: bool = True
+) -> FaultScene:
     """Return a bench at rest, whose ladder has all its rungs."""
     plant = EmulatedPlant(robot, EPOCH_NS)
     bench = Bench(robot, config, plant, seed=seed, jitter=jitter)
     bench.answers = {
-        Request.BRAKE_AS_GOAL: (True, 3 * MS),
-        Request.DEACTIVATE: (True, 12 * MS),
-        Request.ACTIVATE: (True, 12 * MS),
-        Request.DRIVER_HOLD: (True, 5 * MS),
+        CallRequest.BRAKE_AS_GOAL: (True, 3 * MS),
+        CallRequest.DEACTIVATE: (True, 12 * MS),
+        CallRequest.ACTIVATE: (True, 12 * MS),
+        CallRequest.DRIVER_HOLD: (True, 5 * MS),
     }
-    return Scene(bench, plant)
+    return FaultScene(bench, plant)
 
 
-def attach_driver(scene: Scene) -> None:
+def attach_driver(scene: FaultScene) -> None:
     """Let the driver tell of itself; `scene.driver` and `scene.servos` say what."""
     bench = scene.bench
 
@@ -98,7 +100,7 @@ def attach_driver(scene: Scene) -> None:
     bench.every(500 * MS, 20 * MS, tell)
 
 
-def run_fault(robot: Robot, config: MonitorConfig, kind: Kind, seed: int) -> Outcome:
+def run_fault(robot: Robot, config: MonitorConfig, kind: FaultKind, seed: int) -> FaultOutcome:
     """Let one fault happen to a moving arm and return what came of it."""
     changed = replace(config, **kind.config)
     scene = make_scene(robot, changed, seed=seed, jitter=kind.jitter)
@@ -125,7 +127,7 @@ def _speed(bench: Bench) -> float:
     return float(np.max(np.abs(now - before))) / (PERIOD_NS * 1e-9)
 
 
-def _benign(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
+def _benign(bench: Bench, kind: FaultKind, seed: int, onset_ns: int) -> FaultOutcome:
     bench.insistent = False
     if kind.slows:
         _wait_for_speed(bench)
@@ -147,7 +149,7 @@ def _benign(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
             problems.append(f"slowed down for {', '.join(counted.by_reason) or 'nothing'}")
         if snapshot.speed_scaling != 1.0:
             problems.append("not at full speed again")
-    return Outcome(
+    return FaultOutcome(
         kind.name,
         seed,
         snapshot.first_cause,
@@ -172,16 +174,16 @@ def _wait_for_speed(bench: Bench) -> None:
     bench.run(2.0)
 
 
-def _stopped(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
+def _stopped(bench: Bench, kind: FaultKind, seed: int, onset_ns: int) -> FaultOutcome:
     tripped = bench.run_until(lambda: bench.first_cause != "", kind.within_s + 1.0)
     snapshot = bench.monitor.snapshot()
     nan = float("nan")
     if not tripped:
         problem = f"nothing tripped within {kind.within_s + 1.0:.2f} s"
         none = (nan, nan, nan, nan, Rung.NONE, snapshot.state, nan, (problem,))
-        return Outcome(kind.name, seed, "", *none)
+        return FaultOutcome(kind.name, seed, "", *none)
     trip_ns = snapshot.trip_ns - bench.clock_off_ns
-    bench.run_until(lambda: bench.state is not State.STOPPING, 6.0)
+    bench.run_until(lambda: bench.state is not StopState.STOPPING, 6.0)
     # A brake that was driven off was made anew, so the last one counts.
     brakes = [
         t.stamp_ns + t.points[-1].time_from_start_ns for at, t in bench.sent if at >= trip_ns
@@ -194,7 +196,7 @@ def _stopped(bench: Bench, kind: Kind, seed: int, onset_ns: int) -> Outcome:
     if kind.rung is Rung.POWER_CUT:
         rows = bench.references
     rest_ns = _last_motion(rows, trip_ns, bench.now_ns - round(AFTERWARDS_S * S))
-    outcome = Outcome(
+    outcome = FaultOutcome(
         kind.name,
         seed,
         snapshot.first_cause,
@@ -226,7 +228,7 @@ def _travel(rows: Rows, since_ns: int) -> float:
     return float(np.max(np.ptp([p for t, p in rows if t >= since_ns], axis=0)))
 
 
-def _problems(outcome: Outcome, kind: Kind, config: MonitorConfig) -> Iterator[str]:
+def _problems(outcome: FaultOutcome, kind: FaultKind, config: MonitorConfig) -> Iterator[str]:
     if outcome.cause not in kind.found_by:
         yield f"found by {outcome.cause}, not by {' or '.join(kind.found_by)}"
     if not (outcome.found_ms <= kind.within_s * 1e3):

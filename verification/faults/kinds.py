@@ -11,13 +11,13 @@ import numpy as np
 
 from smooth_motion import Point
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core.types import Request, Rung, ServoStatus, State
+from smoothness_monitor.core.types import CallRequest, Rung, ServoStatus, StopState
 from verification.faults.bench import MS, Bench, S
 from verification.faults.plant import EmulatedPlant
 from vla_sim.faults import operations as op
 
 
-class Scene:
+class FaultScene:
     """A bench with a moving arm, at the moment at which something goes wrong."""
 
     def __init__(self, bench: Bench, plant: EmulatedPlant) -> None:
@@ -57,11 +57,11 @@ class Scene:
         return Trajectory(bench.now_ns if stamped else 0, bench.names, (point,))
 
 
-Inject = Callable[[Scene], None]
+Inject = Callable[[FaultScene], None]
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """One kind of fault.
 
     Attributes:
@@ -91,15 +91,15 @@ class Kind:
     unbounded: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     jitter: bool = True
-    without: tuple[Request, ...] = ()
+    without: tuple[CallRequest, ...] = ()
     slows: str = ""
 
     @property
-    def ends(self) -> State:
+    def ends(self) -> StopState:
         """The state that it must end in."""
         if self.benign:
-            return State.READY
-        return State.FAULT if self.rung is Rung.POWER_CUT else State.STOPPED_LATCHED
+            return StopState.READY
+        return StopState.FAULT if self.rung is Rung.POWER_CUT else StopState.STOPPED_LATCHED
 
     @property
     def benign(self) -> bool:
@@ -107,7 +107,7 @@ class Kind:
         return not self.found_by
 
 
-def _to(link: str, make: Callable[[Scene], op.Operation]) -> Inject:
+def _to(link: str, make: Callable[[FaultScene], op.Operation]) -> Inject:
     return lambda scene: scene.on(link, make(scene))
 
 
@@ -121,12 +121,14 @@ FAULT_STEPS = "the fault itself steps the command"
 LADDER_STEPS = "the controller does not listen; deactivating it ends the motion at once"
 
 
-def _joint_states() -> list[Kind]:
-    def to(make: Callable[[Scene], op.Operation]) -> Inject:
+def _joint_states() -> list[FaultKind]:
+    def to(make: Callable[[FaultScene], op.Operation]) -> Inject:
         return _to("joint_states", make)
 
-    def kind(name: str, doc: str, make: Callable[[Scene], op.Operation], **more: Any) -> Kind:
-        return Kind(f"joint_states_{name}", doc, to(make), **more)
+    def kind(
+        name: str, doc: str, make: Callable[[FaultScene], op.Operation], **more: Any
+    ) -> FaultKind:
+        return FaultKind(f"joint_states_{name}", doc, to(make), **more)
 
     wrong = ("measured_jerk", "tracking_error")
     # The arm stops, but nobody sees its joints stand: that is FAULT, by definition.
@@ -300,12 +302,14 @@ def _joint_states() -> list[Kind]:
     ]
 
 
-def _controller_state() -> list[Kind]:
-    def to(make: Callable[[Scene], op.Operation]) -> Inject:
+def _controller_state() -> list[FaultKind]:
+    def to(make: Callable[[FaultScene], op.Operation]) -> Inject:
         return _to("controller_state", make)
 
-    def kind(name: str, doc: str, make: Callable[[Scene], op.Operation], **more: Any) -> Kind:
-        return Kind(f"controller_state_{name}", doc, to(make), **more)
+    def kind(
+        name: str, doc: str, make: Callable[[FaultScene], op.Operation], **more: Any
+    ) -> FaultKind:
+        return FaultKind(f"controller_state_{name}", doc, to(make), **more)
 
     blind = {"rung": Rung.CONTROLLER_OFF}
     return [
@@ -407,25 +411,25 @@ def _controller_state() -> list[Kind]:
     ]
 
 
-def _commands() -> list[Kind]:
+def _commands() -> list[FaultKind]:
     """Between the monitor and the controller."""
 
-    def stop_with(make: Callable[[Scene], op.Operation]) -> Inject:
-        def inject(scene: Scene) -> None:
+    def stop_with(make: Callable[[FaultScene], op.Operation]) -> Inject:
+        def inject(scene: FaultScene) -> None:
             scene.on("commands", make(scene))
             scene.bench.stop("a person asks")
 
         return inject
 
     return [
-        Kind(
+        FaultKind(
             "brake_lost",
             "the brake's first copy is lost",
             stop_with(lambda s: _LoseFirst()),
             found_by=("operator",),
             within_s=MESSAGE,
         ),
-        Kind(
+        FaultKind(
             "commands_lost",
             "the topic loses everything while a person stops the arm",
             stop_with(lambda s: op.Drop(1.0)),
@@ -433,7 +437,7 @@ def _commands() -> list[Kind]:
             within_s=MESSAGE,
             rung=Rung.BRAKE_AS_GOAL,
         ),
-        Kind(
+        FaultKind(
             "commands_and_goals_lost",
             "the controller takes nothing while a person stops the arm",
             _deafen,
@@ -442,7 +446,7 @@ def _commands() -> list[Kind]:
             rung=Rung.CONTROLLER_OFF,
             unbounded=LADDER_STEPS,
         ),
-        Kind(
+        FaultKind(
             "commands_goals_and_manager_lost",
             "nor does the controller manager answer",
             _deafen,
@@ -450,9 +454,9 @@ def _commands() -> list[Kind]:
             within_s=MESSAGE,
             rung=Rung.DRIVER_HOLD,
             unbounded=LADDER_STEPS,
-            without=(Request.DEACTIVATE,),
+            without=(CallRequest.DEACTIVATE,),
         ),
-        Kind(
+        FaultKind(
             "commands_late",
             "trajectories reach the controller 0.35 s late",
             _to("commands", lambda s: op.Delay(0.35, 0.0)),
@@ -467,7 +471,7 @@ def _commands() -> list[Kind]:
             rung=Rung.CONTROLLER_OFF,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "commands_repeated",
             "each trajectory comes once more 0.5 s later",
             _to("commands", lambda s: op.Duplicate(2, 0.5)),
@@ -476,12 +480,12 @@ def _commands() -> list[Kind]:
             rung=Rung.CONTROLLER_OFF,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "commands_thinned",
             "every fourth trajectory to the controller is lost",
             _to("commands", lambda s: _LoseEvery(4)),
         ),
-        Kind(
+        FaultKind(
             "commands_held_back",
             "trajectories are held back for 5 s and then arrive at once",
             _to("commands", lambda s: op.Hold(5.0)),
@@ -489,7 +493,7 @@ def _commands() -> list[Kind]:
             within_s=2.0,
             rung=Rung.BRAKE_AS_GOAL,
         ),
-        Kind(
+        FaultKind(
             "commands_slow",
             "trajectories reach the controller 0.1 s late",
             _to("commands", lambda s: op.Delay(0.1, 0.0)),
@@ -528,39 +532,39 @@ class _LoseFirst(op.Operation):
         return [(0, message)] if lost else []
 
 
-def _deafen(scene: Scene) -> None:
+def _deafen(scene: FaultScene) -> None:
     scene.plant.deaf = True
     scene.bench.stop("a person asks")
 
 
-def _controller() -> list[Kind]:
+def _controller() -> list[FaultKind]:
     """The controller, and others who command it."""
 
-    def foreign_once(scene: Scene) -> None:
+    def foreign_once(scene: FaultScene) -> None:
         scene.send_past_the_gate(scene.elsewhere(1.0))
 
-    def foreign_stream(scene: Scene) -> None:
+    def foreign_stream(scene: FaultScene) -> None:
         def again() -> None:
             scene.send_past_the_gate(scene.elsewhere(0.5, stamped=True))
             scene.bench.after(33 * MS, again)
 
         again()
 
-    def foreign_goal(scene: Scene) -> None:
+    def foreign_goal(scene: FaultScene) -> None:
         scene.plant.goal(scene.elsewhere(1.0), scene.bench.now_ns)
 
-    def scaled(scene: Scene) -> None:
+    def scaled(scene: FaultScene) -> None:
         scene.plant.speed = 0.5
 
-    def deactivated(scene: Scene) -> None:
+    def deactivated(scene: FaultScene) -> None:
         bench = scene.bench
         scene.plant.deactivate()
         bench.after(5 * MS, lambda: bench.take(bench.monitor.on_activity("inactive", bench.now)))
 
-    def silently_deactivated(scene: Scene) -> None:
+    def silently_deactivated(scene: FaultScene) -> None:
         scene.plant.deactivate()
 
-    def publisher(scene: Scene) -> None:
+    def publisher(scene: FaultScene) -> None:
         bench = scene.bench
         others = ("/teleop publishes on /arm_controller/joint_trajectory",)
 
@@ -579,7 +583,7 @@ def _controller() -> list[Kind]:
         "command_position",
     )
     return [
-        Kind(
+        FaultKind(
             "foreign_trajectory",
             "another node sends the controller one trajectory",
             foreign_once,
@@ -587,7 +591,7 @@ def _controller() -> list[Kind]:
             within_s=MESSAGE,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "foreign_stream",
             "another node sends the controller 30 a second",
             foreign_stream,
@@ -596,7 +600,7 @@ def _controller() -> list[Kind]:
             rung=Rung.CONTROLLER_OFF,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "foreign_goal",
             "another node sends the controller an action goal",
             foreign_goal,
@@ -604,14 +608,14 @@ def _controller() -> list[Kind]:
             within_s=MESSAGE,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "foreign_publisher",
             "another node announces a publisher on the controller's topic",
             publisher,
             found_by=("foreign_publisher",),
             within_s=1.05,
         ),
-        Kind(
+        FaultKind(
             "speed_scaled",
             "the controller runs at half speed",
             scaled,
@@ -620,7 +624,7 @@ def _controller() -> list[Kind]:
             rung=Rung.CONTROLLER_OFF,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "controller_deactivated",
             "somebody deactivates the controller in motion",
             deactivated,
@@ -629,7 +633,7 @@ def _controller() -> list[Kind]:
             rung=Rung.CONTROLLER_OFF,
             unbounded=FAULT_STEPS,
         ),
-        Kind(
+        FaultKind(
             "controller_dead",
             "the controller runs no more, and nobody tells",
             silently_deactivated,
@@ -641,19 +645,21 @@ def _controller() -> list[Kind]:
     ]
 
 
-def _plans() -> list[Kind]:
+def _plans() -> list[FaultKind]:
     """From the policy node to the monitor. A plan comes every 0.2 s."""
 
-    def to(make: Callable[[Scene], op.Operation]) -> Inject:
+    def to(make: Callable[[FaultScene], op.Operation]) -> Inject:
         return _to("plans", make)
 
     next_plan = 0.2 + MESSAGE
 
-    def kind(name: str, doc: str, make: Callable[[Scene], op.Operation], cause: str) -> Kind:
+    def kind(
+        name: str, doc: str, make: Callable[[FaultScene], op.Operation], cause: str
+    ) -> FaultKind:
         found_by, within_s = ((cause,), next_plan) if cause else ((), 0.0)
-        return Kind(f"plan_{name}", doc, to(make), found_by, within_s)
+        return FaultKind(f"plan_{name}", doc, to(make), found_by, within_s)
 
-    def first(scene: Scene) -> str:
+    def first(scene: FaultScene) -> str:
         return scene.bench.names[0]
 
     rejected = "plan_rejected"
@@ -690,14 +696,14 @@ def _plans() -> list[Kind]:
 DRIVEN = {"driver_states_topic": "driver/joint_states", "servo_status": "servo bus"}
 
 
-def _driver() -> list[Kind]:
+def _driver() -> list[FaultKind]:
     """The driver and its bus, where it tells of itself."""
 
     def change(name: str, value: Any) -> Inject:
         return lambda scene: setattr(scene, name, value)
 
     return [
-        Kind(
+        FaultKind(
             "driver_silent",
             "a bus error: the driver says nothing, joint_states go on",
             change("driver", lambda message: None),
@@ -705,7 +711,7 @@ def _driver() -> list[Kind]:
             within_s=STALE,
             config=DRIVEN,
         ),
-        Kind(
+        FaultKind(
             "driver_frozen",
             "the driver repeats itself, joint_states go on",
             change("driver", _repeat()),
@@ -713,7 +719,7 @@ def _driver() -> list[Kind]:
             within_s=0.6,
             config=DRIVEN,
         ),
-        Kind(
+        FaultKind(
             "driver_nan",
             "NaN from the driver",
             change(
@@ -724,7 +730,7 @@ def _driver() -> list[Kind]:
             within_s=MESSAGE,
             config=DRIVEN,
         ),
-        Kind(
+        FaultKind(
             "servo_overheated",
             "a servo reports an error",
             change("servos", (ServoStatus("servo bus: 3", 2, "overheated: 74 degC"),)),
@@ -732,7 +738,7 @@ def _driver() -> list[Kind]:
             within_s=0.55,
             config=DRIVEN,
         ),
-        Kind(
+        FaultKind(
             "servos_silent",
             "nobody tells the servos' health any more",
             change("servos", ()),
@@ -755,19 +761,19 @@ def _repeat() -> Callable[[Any], Any]:
     return driver
 
 
-def _host() -> list[Kind]:
+def _host() -> list[FaultKind]:
     """The monitor's own host, and people."""
 
     def set_clock(seconds: float) -> Inject:
-        def inject(scene: Scene) -> None:
+        def inject(scene: FaultScene) -> None:
             scene.bench.clock_off_ns = round(seconds * S)
 
         return inject
 
-    def stall_once(scene: Scene) -> None:
+    def stall_once(scene: FaultScene) -> None:
         scene.bench.monitor_stalled_until_ns = scene.bench.now_ns + 300 * MS
 
-    def stall_often(scene: Scene) -> None:
+    def stall_often(scene: FaultScene) -> None:
         bench = scene.bench
 
         def again() -> None:
@@ -777,39 +783,39 @@ def _host() -> list[Kind]:
         again()
 
     return [
-        Kind(
+        FaultKind(
             "operator",
             "a person calls ~/stop",
             lambda s: s.bench.stop("a person asks"),
             found_by=("operator",),
             within_s=MESSAGE,
         ),
-        Kind(
+        FaultKind(
             "clock_set_ahead",
             "the monitor's ROS clock jumps an hour ahead",
             set_clock(3600.0),
             found_by=("clock_step", "clock_skew"),
             within_s=MESSAGE,
         ),
-        Kind(
+        FaultKind(
             "clock_set_back",
             "the monitor's ROS clock jumps an hour back",
             set_clock(-3600.0),
             found_by=("clock_step", "clock_skew"),
             within_s=MESSAGE,
         ),
-        Kind(
+        FaultKind(
             "monitor_overloaded",
             "the monitor stalls 0.15 s again and again",
             stall_often,
             found_by=("overrun",),
             within_s=2.0,
         ),
-        Kind("monitor_stalls", "the monitor stalls 0.3 s once", stall_once),
+        FaultKind("monitor_stalls", "the monitor stalls 0.3 s once", stall_once),
     ]
 
 
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[FaultKind, ...] = (
     *_joint_states(),
     *_controller_state(),
     *_commands(),

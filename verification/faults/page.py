@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from smoothness_monitor.core.types import Rung
-from verification.faults.campaign import Hours, Outcome
-from verification.faults.kinds import Kind
+from verification.faults.campaign import FaultOutcome, Hours
+from verification.faults.kinds import FaultKind
 from vla_sim.faults.operations import OPERATIONS, parameters
 
 COLUMNS = (
@@ -33,7 +33,7 @@ COLUMNS = (
 )
 
 
-def write_runs(path: Path, outcomes: Iterable[Outcome]) -> None:
+def write_runs(path: Path, outcomes: Iterable[FaultOutcome]) -> None:
     """Write one line a run, as CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -97,7 +97,7 @@ def read_nominal(path: Path) -> dict[tuple[int, float], Hours]:
         }
 
 
-def stopping(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
+def stopping(kinds: Sequence[FaultKind], outcomes: Sequence[FaultOutcome]) -> str:
     """Return the table of the faults that must stop the arm."""
     head = (
         "fault",
@@ -131,7 +131,7 @@ def stopping(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
     return _table(head, rows)
 
 
-def bearable(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
+def bearable(kinds: Sequence[FaultKind], outcomes: Sequence[FaultOutcome]) -> str:
     """Return the table of the faults that must not stop the arm."""
     rows = []
     for kind in kinds:
@@ -144,7 +144,7 @@ def bearable(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
     return _table(("fault", "what goes wrong", "trips", "peak jerk ratio"), rows)
 
 
-def slowing(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
+def slowing(kinds: Sequence[FaultKind], outcomes: Sequence[FaultOutcome]) -> str:
     """Return the table of the faults for which the arm must become slower and not stop."""
     rows = []
     for kind in kinds:
@@ -177,7 +177,7 @@ def slowing(kinds: Sequence[Kind], outcomes: Sequence[Outcome]) -> str:
     return _table(head, rows)
 
 
-def summary(kinds: Sequence[Kind], outcomes: Sequence[Outcome], seconds: float) -> str:
+def summary(kinds: Sequence[FaultKind], outcomes: Sequence[FaultOutcome], seconds: float) -> str:
     """Return the result in a few lines."""
     names = {kind.name: kind for kind in kinds}
     must = [o for o in outcomes if not names[o.kind].benign]
@@ -202,7 +202,7 @@ def summary(kinds: Sequence[Kind], outcomes: Sequence[Outcome], seconds: float) 
     return "\n".join(lines)
 
 
-def _in_budget(outcome: Outcome, kinds: Mapping[str, Kind]) -> bool:
+def _in_budget(outcome: FaultOutcome, kinds: Mapping[str, FaultKind]) -> bool:
     return outcome.found_ms <= kinds[outcome.kind].within_s * 1e3
 
 

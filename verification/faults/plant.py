@@ -11,7 +11,7 @@ from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.core.types import FloatArray
 from verification.faults.bench import PERIOD_NS, SERVO_LAG_NS
 from vla_contract.robot import Robot
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import (
     ControllerConfig,
     Goal,
@@ -119,7 +119,7 @@ def _message(trajectory: Trajectory) -> JointTrajectory:
         trajectory.stamp_ns,
         trajectory.joint_names,
         tuple(
-            Point(
+            TrajectoryPoint(
                 point.time_from_start_ns,
                 np.array(point.positions),
                 np.array(point.velocities),

@@ -56,7 +56,7 @@ from smooth_motion import (
 from smooth_motion.clocks import Now
 from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import Answer, Call, Outputs, Request, State
+from smoothness_monitor.core.types import Call, CallRequest, CallResult, MonitorOutputs, StopState
 from smoothness_monitor.params import load_config
 from verification.fuzz import runs as runs_file
 from verification.fuzz.planner import EPOCH, MS, RATIO, ROBOTS, SECOND, SHARES, altered
@@ -102,7 +102,7 @@ class Result:
         return self
 
 
-class Controller:
+class FuzzedController:
     """An emulated controller, what it was sent, and its references."""
 
     def __init__(self, names: tuple[str, ...], home: np.ndarray, period_ns: int, config: Any):
@@ -124,7 +124,9 @@ class Controller:
     def receive(self, trajectory: Trajectory, now_ns: int, as_goal: bool) -> bool:
         """Take a trajectory from the topic, or as an action goal; return whether it is taken."""
         points = tuple(
-            jtc.Point(p.time_from_start_ns, *(np.array(values, float) for values in p[1:]))
+            jtc.TrajectoryPoint(
+                p.time_from_start_ns, *(np.array(values, float) for values in p[1:])
+            )
             for p in trajectory.points
         )
         message = jtc.JointTrajectory(trajectory.stamp_ns, trajectory.joint_names, points)
@@ -158,7 +160,7 @@ class Controller:
         )
 
 
-class Episode:
+class GateEpisode:
     """One robot, one history."""
 
     def __init__(self, seed: int, number: int) -> None:
@@ -204,8 +206,8 @@ class Episode:
         for controller in ("arm_controller", "gripper_controller"):
             self.monitor.on_controller_parameters(controller, "")
         options = {"interpolate_from_desired_state": bool(rng.random() < 0.5)}
-        self.arm = Controller(names, home, self.period_ns, options)
-        self.gripper = Controller(("finger",), np.array([0.5]), self.period_ns, options)
+        self.arm = FuzzedController(names, home, self.period_ns, options)
+        self.gripper = FuzzedController(("finger",), np.array([0.5]), self.period_ns, options)
         self.now = EPOCH + int(rng.integers(10**9))
         self.began = self.cycle_ns = self.now
         # Cycles of a controller that stalls: it runs them later, all at once, by their own time.
@@ -300,7 +302,7 @@ class Episode:
             "joints",
         )
 
-    def take(self, outputs: Outputs) -> None:
+    def take(self, outputs: MonitorOutputs) -> None:
         """Carry out what the monitor wants."""
         for trajectory in outputs.arm:
             self.result.counts["forwarded"] += 1
@@ -311,7 +313,7 @@ class Episode:
         for call in outputs.calls:
             self.later(int(self.rng.integers(1, 30)) * MS, partial(self.carry_out, call))
 
-    def command(self, controller: Controller, trajectory: Trajectory, way: str) -> None:
+    def command(self, controller: FuzzedController, trajectory: Trajectory, way: str) -> None:
         rng, sent_ns = self.rng, self.now
         delay = int(rng.gamma(1.5, 3.0) * MS)
         if self.way == "commands":
@@ -335,18 +337,18 @@ class Episode:
 
     def carry_out(self, call: Call) -> None:
         done = True
-        if call.request is Request.BRAKE_AS_GOAL:
+        if call.request is CallRequest.BRAKE_AS_GOAL:
             assert call.trajectory is not None
             self.result.counts["brakes as goals"] += 1
             done = self.arm.receive(call.trajectory, self.now, True)
-        elif call.request is Request.DEACTIVATE:
+        elif call.request is CallRequest.DEACTIVATE:
             # At rest after a stop; in motion where no brake arrives, which ends it at once.
             self.arm.active = False
-        elif call.request is Request.ACTIVATE:
+        elif call.request is CallRequest.ACTIVATE:
             self.arm.begin()
         else:
             done = False
-        self.take(self.monitor.on_answer(Answer(call.request, done, "fuzz"), self.clocks))
+        self.take(self.monitor.on_answer(CallResult(call.request, done, "fuzz"), self.clocks))
 
     # -- the attack ------------------------------------------------------------------------------
 
@@ -363,15 +365,15 @@ class Episode:
         rng, monitor = self.rng, self.monitor
         state = monitor.state
         self.result.counts["slowed down"] += monitor.snapshot().speed_scaling < 1.0
-        if state is State.READY and rng.random() < 0.004:
+        if state is StopState.READY and rng.random() < 0.004:
             self.result.counts["stops"] += 1
             self.take(monitor.request_stop("fuzz", self.clocks)[2])
-        if state is State.STOPPED_LATCHED:
+        if state is StopState.STOPPED_LATCHED:
             self.finish_stop()
-        elif state is State.FAULT:
+        elif state is StopState.FAULT:
             self.result.counts["given up"] += 1
             self.renew()
-        elif state is not State.READY:
+        elif state is not StopState.READY:
             self.run_until(self.now + 50 * MS)
             if rng.random() < 0.9:
                 return
@@ -412,7 +414,7 @@ class Episode:
             if self.monitor.request_reset(self.clocks)[0] is not None:
                 break
         # The answer's calls are in the outputs that were thrown away: ask for them anew.
-        if self.monitor.state is not State.READY:
+        if self.monitor.state is not StopState.READY:
             self.renew()
 
     def note_causes(self, causes: set[str]) -> None:
@@ -425,10 +427,10 @@ class Episode:
 
     def fresh(self) -> Plan | None:
         """Return a plan that continues what may run, as a correct policy would make it."""
-        rng, account = self.rng, self.monitor.account
-        if account.running is None:
+        rng, tracker = self.rng, self.monitor.tracker
+        if tracker.running is None:
             return None
-        choices = [account.may_run[-1]] * 6 + account.may_run + list(self.bases)
+        choices = [tracker.may_run[-1]] * 6 + tracker.may_run + list(self.bases)
         running = choices[rng.integers(len(choices))]
         spare = int(rng.choice([-60, 0, 1, 5, 30, 120], p=[0.05, 0.05, 0.1, 0.2, 0.4, 0.2])) * MS
         earliest = self.now + self.overlap_ns + spare
@@ -445,7 +447,7 @@ class Episode:
                 q = np.linspace(state.position, np.clip(goal, low, high), rows)
                 chunk = Chunk(self.limits.joint_names, splice, 50 * MS, q)
                 tail = track(chunk, state, self.limits, start_ns=splice)
-            cycle = account.cycle
+            cycle = tracker.cycle
             assert cycle is not None
             back = int(rng.choice([0, 5, 20, 50, 200])) * MS
             cut = self.now - back
@@ -463,8 +465,8 @@ class Episode:
     def give_gripper(self) -> None:
         """Send the gripper something like what it runs, or not."""
         rng, counts = self.rng, self.result.counts
-        account, limits = self.monitor.gripper, self.robot.gripper
-        may_run = account.may_run
+        tracker, limits = self.monitor.gripper, self.robot.gripper
+        may_run = tracker.may_run
         if not may_run:
             return
         running = may_run[rng.integers(len(may_run))]
@@ -498,10 +500,10 @@ class Episode:
     def renew(self) -> None:
         """Begin anew after a stop that does not end here: the record so far is judged."""
         self.judge()
-        fresh = Episode.__new__(Episode)
+        fresh = GateEpisode.__new__(GateEpisode)
         fresh.__dict__.update(self.__dict__)
         seed = int(self.rng.integers(2**31))
-        other = Episode(seed, 0)
+        other = GateEpisode(seed, 0)
         kept = (self.result, self.rng)
         self.__dict__.update(other.__dict__)
         self.result, self.rng = kept
@@ -509,7 +511,7 @@ class Episode:
 
     def judge(self) -> None:
         limits, h = self.monitor._limits, self.period_ns * 1e-9
-        if self.monitor.state is not State.READY:
+        if self.monitor.state is not StopState.READY:
             self.note_causes(set(self.monitor.snapshot().causes))
         span = limits.position_upper - limits.position_lower
         centre = (limits.position_upper + limits.position_lower) / 2.0
@@ -548,15 +550,15 @@ def _shifted(trajectory: Trajectory, stamp_ns: int, absolute: bool) -> Trajector
     return replace(trajectory, stamp_ns=stamp_ns, points=points)
 
 
-def sound(one: Episode, base: Plan | None) -> Trajectory | None:
+def sound(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     return None if base is None else Trajectory.of(base)
 
 
-def nearly_sound(one: Episode, base: Plan | None) -> Trajectory | None:
+def nearly_sound(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     return None if base is None else Trajectory.of(altered(one.rng, base))
 
 
-def another_stamp(one: Episode, base: Plan | None) -> Trajectory | None:
+def another_stamp(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """0, hardly more, negative, far away, or a little off."""
     if base is None:
         return None
@@ -567,7 +569,7 @@ def another_stamp(one: Episode, base: Plan | None) -> Trajectory | None:
     return _shifted(Trajectory.of(base), stamp, bool(rng.random() < 0.6))
 
 
-def start_of_another(one: Episode, base: Plan | None) -> Trajectory | None:
+def start_of_another(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """Under the stamp of a plan before, to some milliseconds."""
     if base is None or not one.bases:
         return None
@@ -577,12 +579,12 @@ def start_of_another(one: Episode, base: Plan | None) -> Trajectory | None:
     return _shifted(Trajectory.of(base), other.start_ns + off, absolute)
 
 
-def replayed(one: Episode, base: Plan | None) -> Trajectory | None:
+def replayed(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """Something that was sent before."""
     return one.sent[one.rng.integers(len(one.sent))] if one.sent else None
 
 
-def more_knots(one: Episode, base: Plan | None) -> Trajectory | None:
+def more_knots(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """The same motion, with knots added at random: not the same curve to the last bit."""
     if base is None:
         return None
@@ -595,7 +597,7 @@ def more_knots(one: Episode, base: Plan | None) -> Trajectory | None:
     return Trajectory.of(Knots(base.joint_names, base.start_ns, times, *sample[:3]))
 
 
-def longer(one: Episode, base: Plan | None) -> Trajectory | None:
+def longer(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """At rest for minutes, hours or years after its end."""
     if base is None:
         return None
@@ -606,7 +608,7 @@ def longer(one: Episode, base: Plan | None) -> Trajectory | None:
     return replace(trajectory, points=(*trajectory.points, end))
 
 
-def faster(one: Episode, base: Plan | None) -> Trajectory | None:
+def faster(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """The same path in a little less time, or a lot."""
     if base is None:
         return None
@@ -626,7 +628,7 @@ def faster(one: Episode, base: Plan | None) -> Trajectory | None:
     )
 
 
-def elsewhere(one: Episode, base: Plan | None) -> Trajectory | None:
+def elsewhere(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """The whole plan moved away: a step."""
     if base is None:
         return None
@@ -635,7 +637,7 @@ def elsewhere(one: Episode, base: Plan | None) -> Trajectory | None:
     return Trajectory.of(Knots(base.joint_names, base.start_ns, *fields))
 
 
-def malformed(one: Episode, base: Plan | None) -> Trajectory | None:
+def malformed(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """Counts, lengths and names that are wrong."""
     if base is None:
         return None
@@ -664,7 +666,7 @@ def malformed(one: Episode, base: Plan | None) -> Trajectory | None:
     return replace(whole, joint_names=names, points=points)
 
 
-def huge_numbers(one: Episode, base: Plan | None) -> Trajectory | None:
+def huge_numbers(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     if base is None:
         return None
     rng = one.rng
@@ -676,13 +678,13 @@ def huge_numbers(one: Episode, base: Plan | None) -> Trajectory | None:
     return Trajectory.of(Knots(base.joint_names, base.start_ns, base.times_ns, *values))
 
 
-def short_hold(one: Episode, base: Plan | None) -> Trajectory | None:
+def short_hold(one: GateEpisode, base: Plan | None) -> Trajectory | None:
     """One knot at rest, or two: where the reference is, or was, or will be."""
-    account = one.monitor.account
-    if account.running is None:
+    tracker = one.monitor.tracker
+    if tracker.running is None:
         return None
     rng = one.rng
-    plan = account.may_run[rng.integers(len(account.may_run))]
+    plan = tracker.may_run[rng.integers(len(tracker.may_run))]
     at = plan.sample(one.now + int(rng.integers(-200, 400)) * MS).position
     hold = Trajectory.of(Plan.hold(one.limits.joint_names, at, one.now - 10 * MS))
     if rng.random() < 0.7:
@@ -712,7 +714,7 @@ ATTACKS = (
 
 def episode(seed: int, number: int, count: int) -> Result:
     """Run one episode; every exception is a failure."""
-    one = Episode(seed, number)
+    one = GateEpisode(seed, number)
     try:
         with np.errstate(all="ignore"):
             result = one.run(count)

@@ -59,12 +59,12 @@ from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
 from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import gate, gripper
-from smoothness_monitor.core.account import Account
-from smoothness_monitor.core.gripper import GripperAccount
-from smoothness_monitor.core.types import NOTHING, Outputs
+from smoothness_monitor.core.controller_tracker import ControllerTracker
+from smoothness_monitor.core.gripper import GripperTracker
+from smoothness_monitor.core.types import NOTHING, MonitorOutputs
 from smoothness_monitor.params import load_config
-from verification.fuzz.gate import ATTACKS, Episode, Result, code
-from verification.fuzz.gate_verdict import OWN, Command, Leg, Record, judge, same
+from verification.fuzz.gate import ATTACKS, GateEpisode, Result, code
+from verification.fuzz.gate_verdict import OWN, Command, Leg, LegRecord, judge, same
 from verification.live_faults import end, launcher
 from verification.stop_trials.trial import LAUNCH, TrialError, _child, _prefer
 from vla_contract.robot import Robot, load_robot
@@ -84,15 +84,15 @@ def flat(stamp: Any) -> int:
     return int(stamp.sec) * SECOND + int(stamp.nanosec)
 
 
-class Graph(Node):
+class LiveGraph(Node):
     """Ears and hands in the running graph."""
 
     def __init__(self, robot: Robot) -> None:
         super().__init__("fuzz_gate_live")
-        self.record = Record()
+        self.record = LegRecord()
         self.robot = robot
-        self.account = Account(robot.limits.joint_names, 200 * MS)
-        self.gripper = GripperAccount(robot.gripper.joint)
+        self.tracker = ControllerTracker(robot.limits.joint_names, 200 * MS)
+        self.gripper = GripperTracker(robot.gripper.joint)
         self.safety = MonitorStatus(state=MonitorStatus.STARTUP)
         self.heard = 0
         self.by_stamp: dict[int, str] = {}
@@ -105,12 +105,8 @@ class Graph(Node):
             MonitorStatus, "smoothness_monitor/state", self._on_safety, latched
         )
         deep = QoSProfile(depth=10)
-        self.plans = self.create_publisher(
-            JointTrajectory, "vla_policy_node/joint_trajectory", deep
-        )
-        self.gripper_plans = self.create_publisher(
-            JointTrajectory, "vla_policy_node/gripper_trajectory", deep
-        )
+        self.plans = self.create_publisher(JointTrajectory, "arm/plan", deep)
+        self.gripper_plans = self.create_publisher(JointTrajectory, "gripper/plan", deep)
         self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
         self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
 
@@ -137,7 +133,7 @@ class Graph(Node):
     def _on_safety(self, msg: MonitorStatus) -> None:
         if msg.state == MonitorStatus.READY and self.safety.state != MonitorStatus.READY:
             # A controller that was activated begins with a hold of its own.
-            self.account.forget()
+            self.tracker.forget()
         if msg.plans_rejected != self.safety.plans_rejected:
             self.counts[f"rejected: {msg.last_rejection.partition(':')[0]}"] += 1
         self.safety, self.heard = msg, self.heard + 1
@@ -166,7 +162,7 @@ class Graph(Node):
             self.gripper.observe(state, self.now_ns())
         elif np.isfinite(position).all():
             reference = np.stack((position, velocity, acceleration))
-            self.account.observe(state, reference, self.now_ns())
+            self.tracker.observe(state, reference, self.now_ns())
 
     def _on_command(self, topic: str, msg: JointTrajectory, published_ns: int) -> None:
         trajectory = trajectory_from(msg)
@@ -177,8 +173,8 @@ class Graph(Node):
             plan: Any = (arm_plan := gate.plan_of(trajectory))
             # A brake is sent twice.
             with suppress(MotionError):
-                if self.account.running is not None:
-                    self.account.sent(arm_plan, now_ns, now_ns)
+                if self.tracker.running is not None:
+                    self.tracker.sent(arm_plan, now_ns, now_ns)
         else:
             finger_plan, _ = gripper.plan_of(trajectory, self.robot.gripper.joint)
             assert finger_plan is not None
@@ -188,18 +184,18 @@ class Graph(Node):
             commands.append(Command(plan, published_ns, name))
 
 
-class Live(Episode):
+class Live(GateEpisode):
     """The attacker of `fuzz_gate`, with a graph in place of an emulation."""
 
     def __init__(
-        self, graph: Graph, executor: SingleThreadedExecutor, seed: int, *, lenient: bool
+        self, graph: LiveGraph, executor: SingleThreadedExecutor, seed: int, *, lenient: bool
     ) -> None:
         # None of the emulation's own state: only what the attacks look at.
         self.graph, self.executor, self.lenient = graph, executor, lenient
         self.rng = np.random.default_rng([seed, 77])
         self.robot, self.limits = graph.robot, graph.robot.limits
         self.monitor = SimpleNamespace(  # type: ignore[assignment]
-            account=graph.account, gripper=graph.gripper, on_gripper=self._give_gripper
+            tracker=graph.tracker, gripper=graph.gripper, on_gripper=self._give_gripper
         )
         config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
         # What comes too late for its way through a real graph says nothing about anything else.
@@ -210,7 +206,7 @@ class Live(Episode):
         self.result.counts = graph.counts
         self.now = graph.now_ns()
 
-    def take(self, outputs: Outputs) -> None:
+    def take(self, outputs: MonitorOutputs) -> None:
         """Nothing comes back: the graph carries it out."""
 
     @property
@@ -258,17 +254,17 @@ class Live(Episode):
         self.graph.by_stamp[trajectory.stamp_ns] = name
         self.graph.plans.publish(message)
 
-    def _give_gripper(self, trajectory: Trajectory, _: Now) -> Outputs:
+    def _give_gripper(self, trajectory: Trajectory, _: Now) -> MonitorOutputs:
         with suppress(AssertionError, ValueError, OverflowError):
             self.graph.gripper_plans.publish(trajectory_to(trajectory))
         return NOTHING
 
     def policy(self) -> Plan | None:
         """Return what a sound policy sends: it continues the newest plan it heard of."""
-        rng, account = self.rng, self.graph.account
-        if account.running is None:
+        rng, tracker = self.rng, self.graph.tracker
+        if tracker.running is None:
             return None
-        running = account.may_run[-1]
+        running = tracker.may_run[-1]
         spare = int(rng.choice(SPARES_MS)) * MS
         splice = splice_ns(running, self.now + self.overlap_ns + spare)
         try:
@@ -432,7 +428,7 @@ def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:
     config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
     simulated = [] if real() else ["--ros-args", "-p", "use_sim_time:=true", "-r", "/clock:=clock"]
     rclpy.init(args=simulated)
-    graph = Graph(robot)
+    graph = LiveGraph(robot)
     executor = SingleThreadedExecutor()
     executor.add_node(graph)
     live = Live(graph, executor, seed, lenient=lenient)

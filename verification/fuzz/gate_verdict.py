@@ -70,7 +70,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @dataclass
-class Record:
+class LegRecord:
     """What was heard in a leg. Cycles: stamp, time from start, positions, velocities."""
 
     cycles: dict[str, list[tuple[int, int, np.ndarray, np.ndarray]]] = field(
@@ -210,7 +210,7 @@ def why(
     return "hole", "; ".join(words)
 
 
-def judge(record: Record, robot: Robot, config: Any, leg: Leg) -> None:
+def judge(record: LegRecord, robot: Robot, config: Any, leg: Leg) -> None:
     """Judge everything that was heard."""
     limits = robot.limits
     bounds = (limits.velocity, limits.acceleration, limits.jerk)
@@ -289,7 +289,7 @@ def events_of(found: list[tuple[int, str, float]], stamps: np.ndarray) -> list[t
     return events
 
 
-def trips_of(record: Record) -> list[tuple[int, str]]:
+def trips_of(record: LegRecord) -> list[tuple[int, str]]:
     """Return each new cause: when it was told, and in which words."""
     found: list[tuple[int, str]] = []
     before: tuple[str, ...] = ()
@@ -300,12 +300,12 @@ def trips_of(record: Record) -> list[tuple[int, str]]:
     return found
 
 
-def rung_at(record: Record, stamp: int) -> int:
+def rung_at(record: LegRecord, stamp: int) -> int:
     """Return the highest rung within a second after a time."""
     return max((r for t, _, _, _, r in record.states if 0 <= t - stamp <= SECOND), default=0)
 
 
-def judge_trips(record: Record, leg: Leg, steps: list[int]) -> None:
+def judge_trips(record: LegRecord, leg: Leg, steps: list[int]) -> None:
     """Count first causes; the command's own detectors must trip for nothing but a step."""
     firsts: Counter[str] = Counter()
     besides: Counter[str] = Counter()

@@ -9,7 +9,7 @@ within the overlap, and run by an emulated joint_trajectory_controller at 100 Hz
 ticks the plan is altered on its way, from the last bit to a NaN; what the gate lets through is run
 too. The reference's position and its divided differences over trajectory time must keep every
 limit: the largest ratio allowed is 1.001. Every plan of the planner must pass the gate. Nothing
-may raise but MotionError and TrackingError, and those where documented.
+may raise but MotionError and NoPlanError, and those where documented.
 
 A long run is made of runs of 100,000 ticks with the seeds S, S + 1 and so on. With `--results`
 each adds a line to the file, and those that the file has are passed over: a run that was
@@ -44,10 +44,10 @@ from smooth_motion import (
     Knots,
     Limits,
     MotionError,
+    NoPlanError,
     Plan,
     Retimed,
     TrackerConfig,
-    TrackingError,
     brake,
     check,
     limit_violations,
@@ -60,7 +60,7 @@ from smooth_motion import (
 )
 from verification.fuzz import runs as runs_file
 from verification.fuzz.sampled_controller import SampledController
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
 from vla_sim.core.validation import Reason, Rejection
 
@@ -221,11 +221,11 @@ def altered(rng: np.random.Generator, knots: Knots) -> Knots:
 def message(plan: Plan) -> JointTrajectory:
     """Return the plan as the controller receives it."""
     rows = (plan.times_ns.tolist(), plan.positions, plan.velocities, plan.accelerations)
-    points = tuple(Point(*row) for row in zip(*rows, strict=True))
+    points = tuple(TrajectoryPoint(*row) for row in zip(*rows, strict=True))
     return JointTrajectory(plan.start_ns, plan.joint_names, points)
 
 
-class Episode:
+class PlannerEpisode:
     """One robot, one history."""
 
     def __init__(self, seed: int, number: int) -> None:
@@ -298,7 +298,7 @@ class Episode:
                     start_ns=splice,
                     config=self.tracker,
                 )
-            except TrackingError:
+            except NoPlanError:
                 tail = None
                 counts["chunks without a plan"] += 1
             except MotionError:
@@ -356,7 +356,7 @@ class Episode:
                     change_ns=int(rng.integers(100, 1500)) * MS,
                     deviation=10.0 ** rng.uniform(-6, -1),
                 )
-        except TrackingError:
+        except NoPlanError:
             counts["changes of rate without a plan"] += 1
             return
         except MotionError:
@@ -460,7 +460,7 @@ class Episode:
 
 def episode(seed: int, number: int, ticks: int) -> Result:
     """Run one episode; every exception is a failure."""
-    one = Episode(seed, number)
+    one = PlannerEpisode(seed, number)
     try:
         # Numbers as large as they get are part of it; what overflows must be refused all the same.
         with np.errstate(all="ignore"):

@@ -31,14 +31,17 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from vla_policies import STATE, Action, FeatureSpec, Kind, PolicySpec
-from vla_policies.wire.codec import DTYPES, Limits, Picture, decode, encode
+from vla_policies import STATE, Action, FeatureKind, FeatureSpec, PolicySpec
+from vla_policies.wire.codec import DTYPES, MessageLimits, Picture, decode, encode
 
 FRONT = "observation.images.front"
 SHAPE = (48, 64, 3)
 SPEC = PolicySpec(
     "echo 1",
-    (FeatureSpec(FRONT, Kind.IMAGE, SHAPE), FeatureSpec(STATE, Kind.STATE, (6,), "rad")),
+    (
+        FeatureSpec(FRONT, FeatureKind.IMAGE, SHAPE),
+        FeatureSpec(STATE, FeatureKind.STATE, (6,), "rad"),
+    ),
     tuple("abcdef"),
     "rad",
     0.1,
@@ -72,7 +75,7 @@ def serve() -> int:
 
     # The fuzzer sends more small messages a second than a client may; floods are tried apart.
     guard.SMALL_PER_S = 20_000.0
-    config = ServerConfig(port=0, limits=Limits(message_bytes=LIMIT))
+    config = ServerConfig(port=0, limits=MessageLimits(message_bytes=LIMIT))
     return run(Echo, config, lambda server, port: print(port, flush=True))
 
 
@@ -314,12 +317,12 @@ def run(messages: int, seed: int, *, to_page: bool = False) -> int:
             if not answer or "Error" in answer.split(":")[0]:
                 problems.append(f"message {number}: {answer[:100]!r}")
         else:
-            found = decode(answer, Limits())
+            found = decode(answer, MessageLimits())
             kinds = {"actions": "chunk", "error": "refused", "overtaken": "overtaken"}
             counts[next(kinds[key] for key in kinds if key in found)] += 1
         if number % 500 == 0:
             one.send(fuzzer.seeds[0])
-            rows = decode(one.recv(10.0), Limits())["actions"].array()
+            rows = decode(one.recv(10.0), MessageLimits())["actions"].array()
             if not np.array_equal(rows, np.tile(fuzzer.state, (10, 1))):
                 problems.append(f"after message {number} a good one was answered wrongly")
         if number % max(1, messages // 10) == 0 or number == messages - 1:

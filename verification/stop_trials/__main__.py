@@ -17,7 +17,7 @@ from pathlib import Path
 
 from verification.stop_trials.cases import CASES
 from verification.stop_trials.page import put
-from verification.stop_trials.trial import Measured, Trial, TrialError, shortcomings
+from verification.stop_trials.trial import Trial, TrialError, TrialResult, shortcomings
 
 RATES_HZ = (100, 1000)
 HARDWARE = ("mock", "topic_based")
@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="ladder_trial_"))
     known = _known(arguments.results)
-    trials: list[Measured] = []
+    trials: list[TrialResult] = []
     failed = False
     for hardware in arguments.hardware or HARDWARE:
         for rate_hz in arguments.rate or RATES_HZ:
@@ -70,12 +70,12 @@ def main(words: Sequence[str] | None = None) -> int:
     return int(failed)
 
 
-def _known(results: Path | None) -> dict[tuple[str, str, int], Measured]:
+def _known(results: Path | None) -> dict[tuple[str, str, int], TrialResult]:
     """Return the trials of a file by case, hardware and rate."""
     if results is None or not results.exists():
         return {}
     lines = results.read_text().splitlines()
-    trials = [Measured(**json.loads(line)) for line in lines]
+    trials = [TrialResult(**json.loads(line)) for line in lines]
     return {(trial.case, trial.hardware, trial.rate_hz): trial for trial in trials}
 
 

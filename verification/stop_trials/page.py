@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verification.stop_trials.cases import CASES, INTRUDER
-from verification.stop_trials.trial import Measured
+from verification.stop_trials.trial import TrialResult
 
 BEGIN, END = "<!-- table: trials -->", "<!-- end: trials -->"
 HEAD = (
@@ -24,13 +24,13 @@ HEAD = (
 )
 
 
-def table(trials: Sequence[Measured]) -> str:
+def table(trials: Sequence[TrialResult]) -> str:
     """Return the trials as a Markdown table."""
     rows = [HEAD, ("---",) * len(HEAD), *(_row(trial) for trial in trials)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _row(trial: Measured) -> tuple[str, ...]:
+def _row(trial: TrialResult) -> tuple[str, ...]:
     return (
         CASES[trial.case].what,
         trial.hardware,
@@ -54,7 +54,7 @@ def _rungs(log: Sequence[str]) -> str:
     return ", ".join(f"{rung}: {seconds}" for rung, seconds in sorted(times.items()))
 
 
-def put(page: Path, trials: Sequence[Measured]) -> None:
+def put(page: Path, trials: Sequence[TrialResult]) -> None:
     """Renew the table of a page.
 
     Raises:

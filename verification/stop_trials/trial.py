@@ -73,7 +73,7 @@ SAME_START_NS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrialResult:
     """What came of a trial. Times are seconds after the first cause.
 
     Attributes:
@@ -116,7 +116,7 @@ class Measured:
 JERK_RATIO = 1.001
 
 
-def shortcomings(measured: Measured, case: Case) -> list[str]:
+def shortcomings(measured: TrialResult, case: Case) -> list[str]:
     """Return in which ways a trial did not go as it should."""
     found = []
     rung = case.rung[measured.hardware]
@@ -178,9 +178,7 @@ class Observer(Node):
         self.create_subscription(
             MonitorStatus, "smoothness_monitor/state", self._on_safety, latched
         )
-        self._plans = self.create_publisher(
-            JointTrajectory, "vla_policy_node/joint_trajectory", QoSProfile(depth=1)
-        )
+        self._plans = self.create_publisher(JointTrajectory, "arm/plan", QoSProfile(depth=1))
         self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
         self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
         self.run_away = self.create_client(Trigger, "trial_driver/run_away")
@@ -338,7 +336,7 @@ class Trial:
             (folder / "faults.yaml").write_text(case.faults)
             self.arguments["faults"] = folder / "faults.yaml"
 
-    def run(self) -> Measured:
+    def run(self) -> TrialResult:
         """Carry it out.
 
         Raises:
@@ -407,7 +405,7 @@ class Trial:
 
         self._until(lasts, 15.0, "the end of the stop")
 
-    def _measure(self, observer: Observer, launch_pid: int) -> Measured:
+    def _measure(self, observer: Observer, launch_pid: int) -> TrialResult:
         case = self.case
         self._until(lambda: observer.safety.permit, BRING_UP_S, "a permit")
         self._until(lambda: bool(observer.references and observer.joints), 10.0, "states")
@@ -437,7 +435,7 @@ class Trial:
         times, positions, velocities = self._references(observer, begin, end)
         trip_ns = _ns(stopped.trip_stamp)
         stands_s, travel = _standstill(observer.joints, trip_ns)
-        measured = Measured(
+        measured = TrialResult(
             case=case.name,
             hardware=self.hardware,
             rate_hz=self.rate_hz,

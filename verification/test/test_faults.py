@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from smooth_motion.messages import ControllerState, JointStates, Trajectory
-from smoothness_monitor.core.types import Rung, State
+from smoothness_monitor.core.types import Rung, StopState
 from verification.faults import __main__ as command
 from verification.faults import page
 from verification.faults.__main__ import main
@@ -175,9 +175,7 @@ def test_only_processes_of_the_same_launch_are_found():
     command = [sys.executable, "-c", "import time; time.sleep(600)", "-r"]
     child = subprocess.Popen([*command, "__node:=somebody"])
     try:
-        code = (
-            "from vla_sim.faults.processes import siblings; print(siblings('somebody'))"
-        )
+        code = "from vla_sim.faults.processes import siblings; print(siblings('somebody'))"
         sibling = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
@@ -340,4 +338,4 @@ def test_the_published_runs_hold_no_problem():
     assert len(lines) - 1 >= 10 * len(NAMES)
     assert all(line.endswith(",") for line in lines[1:]), "the last column tells of problems"
     assert {Rung.BRAKE.value, Rung.POWER_CUT.value} == {1, 5}
-    assert State.STOPPED_LATCHED.name in lines[1] or State.FAULT.name in lines[1]
+    assert StopState.STOPPED_LATCHED.name in lines[1] or StopState.FAULT.name in lines[1]

@@ -4,7 +4,7 @@
 import pytest
 
 from smoothness_monitor.core import gate, gripper
-from smoothness_monitor.core.account import Account
+from smoothness_monitor.core.controller_tracker import ControllerTracker
 from verification.fuzz import gate as fuzz_gate
 from verification.fuzz import runs as runs_file
 
@@ -33,14 +33,14 @@ def test_an_exception_is_a_failure_that_names_the_episode(monkeypatch):
     def broken(self):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Account, "known", property(broken))
+    monkeypatch.setattr(ControllerTracker, "known", property(broken))
     (failure,) = fuzz_gate.episode(3, 7, 50).failures
     assert "--seed 3 --episode 7" in failure
     assert "ZeroDivisionError" in failure
 
 
 def test_a_trip_of_what_watches_the_command_is_a_failure(monkeypatch):
-    one = fuzz_gate.Episode(0, 0)
+    one = fuzz_gate.GateEpisode(0, 0)
     one.note_causes({"operator"})
     assert one.result.failures == []
     one.note_causes({"operator", "command_jerk"})
@@ -49,7 +49,7 @@ def test_a_trip_of_what_watches_the_command_is_a_failure(monkeypatch):
 
 @pytest.mark.parametrize("attack", dict.fromkeys(fuzz_gate.ATTACKS), ids=lambda a: a.__name__)
 def test_every_attack_makes_a_trajectory(attack):
-    one = fuzz_gate.Episode(0, 2)
+    one = fuzz_gate.GateEpisode(0, 2)
     one.run(10)
     made = [attack(one, one.fresh()) for _ in range(40)]
     assert any(made)

@@ -17,7 +17,7 @@ from verification.fuzz.gate_verdict import (
     SECOND,
     Command,
     Leg,
-    Record,
+    LegRecord,
     judge,
     put_on_plans,
 )
@@ -55,7 +55,7 @@ def history(robot, *, adopted_ms):
     first = moving(robot, hold, START + 500 * MS, np.full(len(names), 0.3))
     second = moving(robot, first, START + 800 * MS, np.full(len(names), -0.3))
     leaves = part_ns(second, first)
-    record = Record()
+    record = LegRecord()
     for plan in (first, second):
         command = Command(plan, part_ns(plan, hold) - 200 * MS, "policy")
         record.commands["arm"].append(command)

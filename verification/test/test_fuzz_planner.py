@@ -57,7 +57,7 @@ def test_an_episode_can_be_run_again():
 
 @pytest.mark.parametrize("kind", sorted(set(fuzz_planner.CHUNKS)))
 def test_every_kind_of_chunk_is_made(kind, monkeypatch):
-    one = fuzz_planner.Episode(0, 0)
+    one = fuzz_planner.PlannerEpisode(0, 0)
     rng = np.random.default_rng(0)
     monkeypatch.setattr(fuzz_planner, "CHUNKS", (kind,))
     made = fuzz_planner.chunks(rng, one.limits, one.plan, one.now)
@@ -78,7 +78,7 @@ def test_a_controller_that_is_not_the_emulation_is_noticed(monkeypatch):
 def test_a_first_knot_ahead_is_approached_as_the_emulation_does():
     """By the quintic from the state last commanded, or from the resting joints."""
     for from_desired in (False, True):
-        one = fuzz_planner.Episode(1, 0)
+        one = fuzz_planner.PlannerEpisode(1, 0)
         home, period = np.zeros(1), 1_000_000
         config = fuzz_planner.ControllerConfig(
             ("joint",), period, interpolate_from_desired_state=from_desired
@@ -105,7 +105,7 @@ def test_a_first_knot_ahead_is_approached_as_the_emulation_does():
 def test_a_change_of_rate_that_leaves_the_plan_too_early_is_noticed(monkeypatch):
     """The rate changes often and gently, so that every tick finds a plan to slow down."""
     monkeypatch.setattr(fuzz_planner, "altered", lambda rng, knots: knots)
-    one = fuzz_planner.Episode(0, 1)
+    one = fuzz_planner.PlannerEpisode(0, 1)
     for _ in range(30):
         one.tick()
         one.change_rate(one.running, fuzz_planner.splice_ns(one.plan, one.now + 130_000_000), None)

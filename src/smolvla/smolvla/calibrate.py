@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from smolvla.backend import Array32
 from smolvla.bundle import STAGES, Bundle
-from smolvla.loading import Loaded
+from smolvla.loading import LoadedModel
 from smolvla.openvino_backend import OpenVinoBackend
 from smolvla.parity import answers
-from smolvla.samples import Sample
+from smolvla.samples import CheckpointSample
 
 # Of a sample's flow steps; its other inputs are the same in all of them.
 EVERY_STEP = 3
@@ -36,12 +36,12 @@ class _Recorder(OpenVinoBackend):
 
 
 def record(
-    bundle: Bundle, samples: Sequence[Sample], threads: int = 0
+    bundle: Bundle, samples: Sequence[CheckpointSample], threads: int = 0
 ) -> dict[str, list[list[Array32]]]:
     """Return the inputs of each stage while a bundle answers samples."""
     backend = _Recorder(bundle, threads)
     answers(
-        Loaded(
+        LoadedModel(
             bundle.folder.name, bundle.folder, bundle.config, bundle.shapes, bundle.processing,
             bundle.tokens, backend,
         ),

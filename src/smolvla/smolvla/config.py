@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from smolvla.files import Table, read_json
+from smolvla.files import JsonObject, read_json
 from vla_policies.protocol import IMAGES, STATE
 
 CONFIG_FILE = "config.json"
@@ -127,7 +127,7 @@ def read_config(folder: Path) -> SmolVLAConfig:
     )
 
 
-def _refuse_what_is_unsupported(table: Table) -> None:
+def _refuse_what_is_unsupported(table: JsonObject) -> None:
     table.fixed("n_obs_steps", 1, otherwise="only one observation a step is supported")
     table.fixed("use_peft", False, otherwise="merge the adapter into the weights first")
     table.fixed("adapt_to_pi_aloha", False, otherwise="only false is supported")
@@ -141,7 +141,7 @@ def _refuse_what_is_unsupported(table: Table) -> None:
         )
 
 
-def _vector(table: Table, group: str) -> int:
+def _vector(table: JsonObject, group: str) -> int:
     """Return the size of the one vector feature of a group, and refuse any other."""
     wanted, kind = (STATE, "STATE") if group == "input_features" else (ACTION, "ACTION")
     features = table.table(group)
@@ -163,7 +163,7 @@ def _vector(table: Table, group: str) -> int:
     return size
 
 
-def _cameras(table: Table) -> tuple[str, ...]:
+def _cameras(table: JsonObject) -> tuple[str, ...]:
     features = table.table("input_features")
     # The model masks empty cameras out, so leaving them out gives the same result.
     cameras = tuple(
@@ -179,7 +179,7 @@ def _cameras(table: Table) -> tuple[str, ...]:
     return cameras
 
 
-def _normalisation(table: Table) -> dict[str, str]:
+def _normalisation(table: JsonObject) -> dict[str, str]:
     mapping = table.table("normalization_mapping")
     mapping.fixed("VISUAL", "IDENTITY", otherwise="only IDENTITY is supported for images")
     found = {}
@@ -191,7 +191,7 @@ def _normalisation(table: Table) -> dict[str, str]:
     return found
 
 
-def _image_size(table: Table) -> int:
+def _image_size(table: JsonObject) -> int:
     size = table.take("resize_imgs_with_padding")
     square = isinstance(size, list) and len(size) == 2 and size[0] == size[1]
     if not square or not isinstance(size[0], int) or size[0] < 1:

@@ -13,7 +13,7 @@ from vla_policies.protocol import PolicyError
 
 
 @dataclass(frozen=True)
-class Table:
+class JsonObject:
     """An object of a JSON file, with its place for messages.
 
     Attributes:
@@ -41,7 +41,7 @@ class Table:
             raise self.error(key, "is missing; add it")
         return self.values[key]
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> JsonObject:
         """Return an object inside this one.
 
         Raises:
@@ -50,7 +50,7 @@ class Table:
         value = self.take(key)
         if not isinstance(value, dict):
             raise self.error(key, f"is {value!r}; it must be an object")
-        return Table(self.path, f"{self.key}.{key}" if self.key else key, value)
+        return JsonObject(self.path, f"{self.key}.{key}" if self.key else key, value)
 
     def whole(self, key: str, *, least: int = 1, most: int = 1_000_000) -> int:
         """Return an integer from `least` to `most`.
@@ -97,7 +97,7 @@ class Table:
             raise self.error(key, f"is {self.values[key]!r}; {otherwise}")
 
 
-def read_json(path: Path) -> Table:
+def read_json(path: Path) -> JsonObject:
     """Read a file that holds one JSON object.
 
     Raises:
@@ -113,7 +113,7 @@ def read_json(path: Path) -> Table:
         raise PolicyError(f"{path}: is not JSON ({error}); copy the checkpoint again") from None
     if not isinstance(document, dict):
         raise PolicyError(f"{path}: holds no JSON object; copy the checkpoint again")
-    return Table(path, "", document)
+    return JsonObject(path, "", document)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Guide(Protocol):
+class VelocityGuide(Protocol):
     """Corrects a velocity on the way."""
 
     def __call__(self, x: Any, velocity: Any, t: float) -> Any:
@@ -39,7 +39,7 @@ def time_embedding(
 
 
 def integrate(
-    velocity: Callable[[Any, int], Any], noise: Any, steps: int, guide: Guide | None = None
+    velocity: Callable[[Any, int], Any], noise: Any, steps: int, guide: VelocityGuide | None = None
 ) -> Any:
     """Integrate by Euler's method.
 

@@ -21,7 +21,7 @@ INSTALL_OPENVINO = "pip install './src/smolvla[openvino]'"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model that is ready.
 
     Attributes:
@@ -51,7 +51,7 @@ def load(
     threads: int = 0,
     statistics: Path | None = None,
     patch_positions: str | None = None,
-) -> Loaded:
+) -> LoadedModel:
     """Load a checkpoint (in torch) or a bundle that was converted from one (in OpenVINO).
 
     Args:
@@ -80,7 +80,7 @@ def load(
 
 def load_checkpoint(
     checkpoint: Checkpoint, dtype: str = "auto", device: str = "cpu", threads: int = 0
-) -> Loaded:
+) -> LoadedModel:
     """Load a checkpoint that has been read, in torch.
 
     Raises:
@@ -95,13 +95,13 @@ def load_checkpoint(
     if threads:
         torch.set_num_threads(threads)
     backend = TorchBackend(checkpoint, dtype, device)
-    return Loaded(
+    return LoadedModel(
         checkpoint_name(checkpoint.folder), checkpoint.folder, checkpoint.config,
         checkpoint.shapes, checkpoint.processing, checkpoint.tokens, backend,
     )  # fmt: skip
 
 
-def load_bundle(folder: Path, *, threads: int = 0, statistics: Path | None = None) -> Loaded:
+def load_bundle(folder: Path, *, threads: int = 0, statistics: Path | None = None) -> LoadedModel:
     """Load a bundle, in OpenVINO.
 
     Raises:
@@ -113,7 +113,7 @@ def load_bundle(folder: Path, *, threads: int = 0, statistics: Path | None = Non
         raise PolicyError(f"smolvla: {error}; run: {INSTALL_OPENVINO}") from None
     bundle = read_bundle(folder, statistics)
     backend = OpenVinoBackend(bundle, threads)
-    return Loaded(
+    return LoadedModel(
         checkpoint_name(folder), folder, bundle.config, bundle.shapes, bundle.processing,
         bundle.tokens, backend,
     )  # fmt: skip

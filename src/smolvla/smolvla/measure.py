@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from smolvla.images import fit
-from smolvla.loading import Loaded, load
+from smolvla.loading import LoadedModel, load
 from smolvla.samples import random_samples
 
 
 @dataclass(frozen=True)
-class Timing:
+class StageTiming:
     """Medians of a stage, ms."""
 
     wall_ms: float
@@ -47,15 +47,15 @@ class Figures:
     """
 
     cameras: int
-    fit: Timing
-    vision: Timing
-    prefix: Timing
-    state: Timing
-    steps: dict[int, Timing]
+    fit: StageTiming
+    vision: StageTiming
+    prefix: StageTiming
+    state: StageTiming
+    steps: dict[int, StageTiming]
 
 
 def measure(
-    loaded: Loaded, cameras: Sequence[int], rows: Sequence[int], repeats: int
+    loaded: LoadedModel, cameras: Sequence[int], rows: Sequence[int], repeats: int
 ) -> list[Figures]:
     """Time every stage.
 
@@ -96,7 +96,7 @@ def measure(
     return found
 
 
-def _time(function: Callable[[], Any], repeats: int) -> Timing:
+def _time(function: Callable[[], Any], repeats: int) -> StageTiming:
     function()
     wall, cpu = [], []
     for _ in range(repeats):
@@ -104,7 +104,7 @@ def _time(function: Callable[[], Any], repeats: int) -> Timing:
         function()
         wall.append(time.perf_counter() - wall_0)
         cpu.append(time.process_time() - cpu_0)
-    return Timing(float(np.median(wall)) * 1e3, float(np.median(cpu)) * 1e3)
+    return StageTiming(float(np.median(wall)) * 1e3, float(np.median(cpu)) * 1e3)
 
 
 def resident_mb() -> float:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smolvla.loading import Loaded
-from smolvla.policy import FRESH, Sampling, SmolVLAPolicy
-from smolvla.samples import Sample
+from smolvla.loading import LoadedModel
+from smolvla.policy import FRESH, FlowSampling, SmolVLAPolicy
+from smolvla.samples import CheckpointSample
 from vla_policies.protocol import Array, Observation
 from vla_policies.units import JointUnits
 
 
-def plain_policy(loaded: Loaded, rows: int | None = None) -> SmolVLAPolicy:
+def plain_policy(loaded: LoadedModel, rows: int | None = None) -> SmolVLAPolicy:
     """Return a policy that speaks the checkpoint's own units."""
     config = loaded.config
 
@@ -28,11 +28,13 @@ def plain_policy(loaded: Loaded, rows: int | None = None) -> SmolVLAPolicy:
     return SmolVLAPolicy(
         loaded, dt_s=1.0, action_units=units(config.action_size),
         state_units=units(config.state_size),
-        sampling=Sampling(rows or config.chunk_size, config.flow_steps, 0, FRESH),
+        sampling=FlowSampling(rows or config.chunk_size, config.flow_steps, 0, FRESH),
     )  # fmt: skip
 
 
-def answers(loaded: Loaded, samples: Sequence[Sample], seed: int = 0) -> list[Array]:
+def answers(
+    loaded: LoadedModel, samples: Sequence[CheckpointSample], seed: int = 0
+) -> list[Array]:
     """Return a chunk (T, J) in the checkpoint's units for each sample, from the same noise."""
     policy = plain_policy(loaded)
     back = {new: old for old, new in loaded.processing.rename.items()}

@@ -14,7 +14,7 @@ from smolvla.backend import Array32, Backend
 from smolvla.config import ACTION, SmolVLAConfig
 from smolvla.flow import integrate, times
 from smolvla.images import fit
-from smolvla.loading import Loaded, load
+from smolvla.loading import LoadedModel, load
 from smolvla.relative import (
     ActionFrame,
     Stillness,
@@ -26,9 +26,9 @@ from vla_policies.checkpoint_folder import content_files, content_id
 from vla_policies.protocol import (
     STATE,
     Action,
+    FeatureKind,
     FeatureSpec,
     Image,
-    Kind,
     Observation,
     Options,
     PolicyError,
@@ -46,7 +46,7 @@ WITHOUT_EFFECT = frozenset(("checkpoint", "statistics", "device", "threads", "dt
 
 
 @dataclass(frozen=True)
-class Sampling:
+class FlowSampling:
     """How a chunk is drawn.
 
     Attributes:
@@ -81,12 +81,12 @@ class SmolVLAPolicy:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedModel,
         *,
         dt_s: float,
         action_units: JointUnits,
         state_units: JointUnits,
-        sampling: Sampling,
+        sampling: FlowSampling,
         cameras: Sequence[str] | None = None,
         content: str = "",
         frame: ActionFrame | None = None,
@@ -129,7 +129,9 @@ class SmolVLAPolicy:
                     )
             self._features = {k: v for k, v in self._features.items() if k in cameras}
         self._state_name = known.get(STATE, STATE)
-        images = [FeatureSpec(name, Kind.IMAGE, (*image_size, 3)) for name in self._features]
+        images = [
+            FeatureSpec(name, FeatureKind.IMAGE, (*image_size, 3)) for name in self._features
+        ]
         processing = loaded.processing
         self._still = {
             name: units.still(processing.known[name], processing.normalisation[kind])
@@ -138,7 +140,7 @@ class SmolVLAPolicy:
             )
         }  # fmt: skip
         state = FeatureSpec(
-            self._state_name, Kind.STATE, (config.state_size,), "rad", state_units.names,
+            self._state_name, FeatureKind.STATE, (config.state_size,), "rad", state_units.names,
             state_units.span(processing.known[STATE]),
         )  # fmt: skip
         self._spec = PolicySpec(
@@ -355,7 +357,7 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
             dt_s=given.number("dt_s", positive=True),
             action_units=actions,
             state_units=states,
-            sampling=Sampling(
+            sampling=FlowSampling(
                 rows=count("rows", config.chunk_size, most=config.chunk_size),
                 steps=count("flow_steps", config.flow_steps),
                 seed=count("seed", 0, least=0),

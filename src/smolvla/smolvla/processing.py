@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from smolvla.config import ACTION, SmolVLAConfig
-from smolvla.files import Table, read_json
+from smolvla.files import JsonObject, read_json
 from smolvla.weights import WeightsHeader
 from vla_policies.protocol import STATE, PolicyError
 
@@ -177,14 +177,14 @@ def read_statistics(path: Path) -> Statistics:
     return found
 
 
-def _steps(path: Path, known: frozenset[str]) -> dict[str, Table]:
+def _steps(path: Path, known: frozenset[str]) -> dict[str, JsonObject]:
     document = read_json(path)
     listed = document.take("steps")
     if not isinstance(listed, list) or not all(isinstance(step, dict) for step in listed):
         raise document.error("steps", "must be a list of objects")
-    found: dict[str, Table] = {}
+    found: dict[str, JsonObject] = {}
     for index, values in enumerate(listed):
-        step = Table(path, f"steps[{index}]", values)
+        step = JsonObject(path, f"steps[{index}]", values)
         name = values.get("registry_name")
         if name is None:
             class_name = step.text("class").rpartition(".")[2]
@@ -200,12 +200,12 @@ def _steps(path: Path, known: frozenset[str]) -> dict[str, Table]:
     return found
 
 
-def _rename(step: Table) -> dict[str, str]:
+def _rename(step: JsonObject) -> dict[str, str]:
     mapping = step.table("config").table("rename_map")
     return {name: mapping.text(name) for name in mapping.values}
 
 
-def _tokenizer(step: Table, config: SmolVLAConfig) -> tuple[int, str]:
+def _tokenizer(step: JsonObject, config: SmolVLAConfig) -> tuple[int, str]:
     settings = step.table("config")
     settings.fixed("task_key", "task", otherwise="only task is supported")
     settings.fixed("truncation", True, otherwise="only true is supported")
@@ -214,7 +214,7 @@ def _tokenizer(step: Table, config: SmolVLAConfig) -> tuple[int, str]:
 
 
 def _normaliser(
-    path: Path, steps: dict[str, Table], name: str, kind: str, configured: str
+    path: Path, steps: dict[str, JsonObject], name: str, kind: str, configured: str
 ) -> tuple[str, Statistics]:
     """Return how a step normalises a kind of feature, and its statistics."""
     if name not in steps:

@@ -21,12 +21,12 @@ from smolvla.bundle import read_bundle
 from smolvla.calibrate import record
 from smolvla.checkpoint import Checkpoint
 from smolvla.export import note, trace
-from smolvla.loading import Loaded, load_bundle
+from smolvla.loading import LoadedModel, load_bundle
 from smolvla.model import SmolVLA
 from smolvla.openvino_import import openvino
 from smolvla.parity import answers, compare
 from smolvla.rounding import round_weights
-from smolvla.samples import Sample
+from smolvla.samples import CheckpointSample
 from smolvla.torch_backend import TorchBackend
 from vla_policies.protocol import Array
 
@@ -78,7 +78,7 @@ PARTS = (
 def quantise(
     checkpoint: Checkpoint,
     folder: Path,
-    samples: Sequence[Sample],
+    samples: Sequence[CheckpointSample],
     *,
     allowed: float | None,
     threads: int = 0,
@@ -101,7 +101,7 @@ def quantise(
     nncf.set_log_level(logging.ERROR)
     inputs = record(read_bundle(folder), samples, threads)
     backend = TorchBackend(checkpoint, "float32", "cpu")
-    exact = Loaded(
+    exact = LoadedModel(
         folder.name, folder, checkpoint.config, checkpoint.shapes, checkpoint.processing,
         checkpoint.tokens, backend,
     )  # fmt: skip
@@ -141,7 +141,7 @@ def quantise(
 
 
 def _error(
-    folder: Path, samples: Sequence[Sample], wanted: Sequence[Array], threads: int
+    folder: Path, samples: Sequence[CheckpointSample], wanted: Sequence[Array], threads: int
 ) -> float:
     fast = load_bundle(folder, threads=threads)
     error = compare(wanted, answers(fast, samples)).worst

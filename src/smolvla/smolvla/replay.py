@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 WARM_UP = 3
 
 
-class Replay(Generic[Result]):
+class ReplayedFunction(Generic[Result]):
     """A function of tensors whose shapes stay the same."""
 
     def __init__(

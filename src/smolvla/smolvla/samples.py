@@ -15,7 +15,7 @@ from vla_policies.protocol import STATE, Image, PolicyError
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class CheckpointSample:
     """One observation, under the checkpoint's own names and in its own units.
 
     Attributes:
@@ -29,7 +29,7 @@ class Sample:
     task: str
 
 
-def read_samples(folder: Path, config: SmolVLAConfig) -> list[Sample]:
+def read_samples(folder: Path, config: SmolVLAConfig) -> list[CheckpointSample]:
     """Read the .npz files of a folder, in the order of their names.
 
     Each holds ``observation.state`` in the checkpoint's units, ``task``, and one array for each
@@ -44,14 +44,14 @@ def read_samples(folder: Path, config: SmolVLAConfig) -> list[Sample]:
     return [_read(path, config) for path in paths]
 
 
-def write_sample(path: Path, sample: Sample) -> None:
+def write_sample(path: Path, sample: CheckpointSample) -> None:
     """Write an observation as `read_samples` reads it."""
     np.savez_compressed(path, task=sample.task, **{STATE: sample.state}, **sample.images)  # type: ignore[arg-type]
 
 
 def random_samples(
     config: SmolVLAConfig, processing: Processing, count: int, seed: int = 0
-) -> list[Sample]:
+) -> list[CheckpointSample]:
     """Make observations for where there are none: noise at two scales, a likely state."""
     random = np.random.default_rng(seed)
     samples = []
@@ -64,11 +64,11 @@ def random_samples(
             images[name] = np.asarray(big // 4 * 3 + fine, dtype=np.uint8)
         state = processing.state.unnormalise(random.standard_normal(config.state_size))
         task = "pick up the red cube and put it in the box"
-        samples.append(Sample(images, state.astype(np.float64), task))
+        samples.append(CheckpointSample(images, state.astype(np.float64), task))
     return samples
 
 
-def pattern_sample(config: SmolVLAConfig, processing: Processing) -> Sample:
+def pattern_sample(config: SmolVLAConfig, processing: Processing) -> CheckpointSample:
     """Make an observation that is the same everywhere: stripes, and a state near the mean."""
     y, x, channel = np.indices((480, 640, 3))
     images = {
@@ -76,7 +76,7 @@ def pattern_sample(config: SmolVLAConfig, processing: Processing) -> Sample:
         for camera, name in enumerate(config.cameras)
     }
     state = processing.state.unnormalise(np.linspace(-1.0, 1.0, config.state_size))
-    return Sample(images, state.astype(np.float64), "pick up the red cube")
+    return CheckpointSample(images, state.astype(np.float64), "pick up the red cube")
 
 
 def pattern_noise(config: SmolVLAConfig) -> NDArray[np.float32]:
@@ -86,7 +86,7 @@ def pattern_noise(config: SmolVLAConfig) -> NDArray[np.float32]:
     return random.standard_normal(shape).astype(np.float32)
 
 
-def _read(path: Path, config: SmolVLAConfig) -> Sample:
+def _read(path: Path, config: SmolVLAConfig) -> CheckpointSample:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
@@ -102,4 +102,4 @@ def _read(path: Path, config: SmolVLAConfig) -> Sample:
     state = np.asarray(arrays[STATE], dtype=np.float64)
     if state.shape != (config.state_size,) or not np.all(np.isfinite(state)):
         raise PolicyError(f"{path}: {STATE}: must be {config.state_size} finite numbers")
-    return Sample(images, state, str(arrays["task"]))
+    return CheckpointSample(images, state, str(arrays["task"]))

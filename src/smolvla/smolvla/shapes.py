@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smolvla.config import SmolVLAConfig
-from smolvla.files import Table, read_json
+from smolvla.files import JsonObject, read_json
 from vla_policies.protocol import PolicyError
 
 VLM_FOLDER = "vlm"
@@ -127,7 +127,7 @@ def expert_mlp(width: int) -> int:
     return -(-4 * int(2 * width / 3) // 256) * 256
 
 
-def _read(table: Table) -> tuple[VisionShape, int, TextShape, int]:
+def _read(table: JsonObject) -> tuple[VisionShape, int, TextShape, int]:
     table.fixed("model_type", "smolvlm", otherwise="only smolvlm is supported")
     vision, text = table.table("vision_config"), table.table("text_config")
     gelu = "gelu_pytorch_tanh"

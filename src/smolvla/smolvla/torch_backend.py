@@ -16,7 +16,7 @@ from smolvla.backend import Array32
 from smolvla.checkpoint import Checkpoint
 from smolvla.hardware import give_back, has_bfloat16
 from smolvla.model import Prefix, SmolVLA
-from smolvla.replay import Replay
+from smolvla.replay import ReplayedFunction
 from smolvla.weights import file_name
 from vla_policies.protocol import PolicyError
 
@@ -93,7 +93,7 @@ class TorchBackend:
         self.name = f"{name} on {self._device}"
         self._record = self._device.type == "cuda"
         self._replay = self._record if replay is None else replay
-        self._image: Replay[Tensor] | None = None
+        self._image: ReplayedFunction[Tensor] | None = None
         self._steps: dict[tuple[int, int], _Step] = {}
         self._times: dict[float, Tensor] = {}
 
@@ -104,7 +104,7 @@ class TorchBackend:
         if not self._replay:
             return self.model.encode_image(image)
         if self._image is None:
-            self._image = Replay(self.model.encode_image, [image.clone()], self._record)
+            self._image = ReplayedFunction(self.model.encode_image, [image.clone()], self._record)
         # A copy, since the tokens of an unchanged camera are used again.
         return self._image(image).clone()
 
@@ -159,7 +159,7 @@ class _Step:
     ) -> None:
         self._prefix = here = prefix.clone()
         self._of: Prefix | None = None
-        self._run = Replay(
+        self._run = ReplayedFunction(
             lambda x, time: model.velocity(here, x, time), [x.clone(), time.clone()], record
         )
 

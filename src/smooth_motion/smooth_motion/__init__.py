@@ -15,7 +15,7 @@ from smooth_motion.check import (
     check,
     limit_violations,
 )
-from smooth_motion.errors import MotionError, TrackingError
+from smooth_motion.errors import MotionError, NoPlanError
 from smooth_motion.estimators import CommandJerk, KalmanJerk, SavitzkyGolayJerk, command_jerk
 from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
 from smooth_motion.limits import Limits, State
@@ -38,7 +38,7 @@ from smooth_motion.metrics import (
     sparc,
 )
 from smooth_motion.overlap import overlap, part_ns, splice_ns
-from smooth_motion.plan import Knots, Plan, Point, Sample
+from smooth_motion.plan import Knots, Plan, PlanSample, Point
 from smooth_motion.retime import Retimed, retime, stretch, within_from_ns
 from smooth_motion.tracker import Chunk, TrackerConfig, track
 
@@ -61,17 +61,17 @@ __all__ = [
     "MotionError",
     "Movement",
     "MovementMeter",
+    "NoPlanError",
     "Plan",
+    "PlanSample",
     "Point",
     "RecentJerk",
     "Retimed",
     "RunningPlan",
-    "Sample",
     "SavitzkyGolayJerk",
     "Segmentation",
     "State",
     "TrackerConfig",
-    "TrackingError",
     "Violation",
     "ViolationKind",
     "boundary_jerk",

@@ -95,7 +95,7 @@ class Acknowledgement(NamedTuple):
 
 
 class RunningPlan:
-    """Keeps account of the plans sent and of the one that the controller runs.
+    """Keeps track of the plans sent and of the one that the controller runs.
 
     Attributes:
         plan: The plan that runs, by the last observation. Until one is acknowledged it is a hold

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smooth_motion.errors import TrackingError
+from smooth_motion.errors import NoPlanError
 from smooth_motion.limits import Limits, State
 from smooth_motion.plan import Plan
 
@@ -65,7 +65,7 @@ def brake(state: State, limits: Limits, *, start_ns: int) -> Plan:
         A plan whose knots are those of all joints' phases together.
 
     Raises:
-        TrackingError: No stop was found (the state is not one that a plan can be in).
+        NoPlanError: No stop was found (the state is not one that a plan can be in).
     """
     stops = []
     for j, joint in enumerate(limits.joint_names):
@@ -191,7 +191,7 @@ def _change_velocity(
     exactly where they should.
 
     Raises:
-        TrackingError: Not with the jerk allowed.
+        NoPlanError: Not with the jerk allowed.
     """
     if motion.v == target and motion.a == 0.0:
         return []
@@ -218,7 +218,7 @@ def _change_velocity(
         if abs(j1) <= jerk and abs(j3) <= jerk and abs(peak) <= ceiling:
             phases = [_Phase(first, sign * j1), _Phase(middle, 0.0), _Phase(last, sign * j3)]
             return [phase for phase in phases if phase.duration_ns]
-    raise TrackingError(
+    raise NoPlanError(
         f"no change from {motion.v} rad/s, {motion.a} rad/s^2 to {target} rad/s "
         f"within {acceleration} rad/s^2, {jerk} rad/s^3"
     )

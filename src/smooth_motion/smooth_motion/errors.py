@@ -6,5 +6,5 @@ class MotionError(ValueError):
     """An input cannot describe a motion (shape, finiteness, time order, joints)."""
 
 
-class TrackingError(MotionError):
+class NoPlanError(MotionError):
     """No plan within the limits exists from this state, so none is returned."""

@@ -39,7 +39,7 @@ class Point(NamedTuple):
     accelerations: list[float]
 
 
-class Sample(NamedTuple):
+class PlanSample(NamedTuple):
     """A plan at one time, each (J,), or at N times, each (N, J)."""
 
     position: FloatArray
@@ -233,7 +233,7 @@ class Plan(Knots):
         zero = np.zeros_like(row)
         return cls(tuple(joint_names), start_ns, np.zeros(1, dtype=np.int64), row, zero, zero)
 
-    def sample(self, t_ns: npt.ArrayLike) -> Sample:
+    def sample(self, t_ns: npt.ArrayLike) -> PlanSample:
         """Evaluate the plan, exactly, from the knot on the left of each time.
 
         Before the start the first knot's position is held at rest, after the end the last one's.
@@ -254,7 +254,9 @@ class Plan(Knots):
         p, j = self.positions[left], np.where(inside, self._jerk[left], 0.0)
         v = np.where(inside, self.velocities[left], 0.0)
         a = np.where(inside, self.accelerations[left], 0.0)
-        return Sample(cubic_position(p, v, a, j, dt), cubic_velocity(v, a, j, dt), a + dt * j, j)
+        return PlanSample(
+            cubic_position(p, v, a, j, dt), cubic_velocity(v, a, j, dt), a + dt * j, j
+        )
 
     def position_at(self, t_ns: int) -> FloatArray:
         """Return `sample(t_ns).position`, (J,) rad, bit by bit, at a fifth of its price."""

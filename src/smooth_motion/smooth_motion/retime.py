@@ -19,7 +19,7 @@ import numpy.typing as npt
 import piqp
 
 from smooth_motion.check import LIMIT_TOLERANCE, limit_violations
-from smooth_motion.errors import MotionError, TrackingError
+from smooth_motion.errors import MotionError, NoPlanError
 from smooth_motion.limits import FloatArray, Limits, State
 from smooth_motion.overlap import overlap
 from smooth_motion.plan import Plan, cubic_position, cubic_velocity
@@ -135,7 +135,7 @@ def retime(
 
     Raises:
         MotionError: An argument is out of its range.
-        TrackingError: No motion within the limits was found. Later on the path there may be one.
+        NoPlanError: No motion within the limits was found. Later on the path there may be one.
     """
     if not (0.0 < scale <= 1.0):
         raise MotionError(f"scale must be above 0 and at most 1, but is {scale}")
@@ -174,7 +174,7 @@ def retime(
             break
     if best is not None:
         return best
-    raise TrackingError(
+    raise NoPlanError(
         f"no change of the rate from {rate:g} to {scale:g} within the limits was found at "
         f"{splice_ns} ns; try later"
     )
@@ -193,7 +193,7 @@ def stretch(plan: Plan, scale: float, limits: Limits, *, from_ns: int) -> Retime
 
     Raises:
         MotionError: The plan moves then, or the scale is out of its range.
-        TrackingError: No motion within the limits was found.
+        NoPlanError: No motion within the limits was found.
     """
     if not (0.0 < scale <= 1.0):
         raise MotionError(f"scale must be above 0 and at most 1, but is {scale}")
@@ -209,7 +209,7 @@ def stretch(plan: Plan, scale: float, limits: Limits, *, from_ns: int) -> Retime
     times = np.concatenate(([0], ends))
     tail = None if rows is None else Plan(plan.joint_names, from_ns, times, *rows)
     if tail is None or limit_violations(tail, limits.widened_to(state.position)):
-        raise TrackingError(f"no motion at the rate {scale:g} was found from {from_ns} ns")
+        raise NoPlanError(f"no motion at the rate {scale:g} was found from {from_ns} ns")
     whole = overlap(plan, tail, cut_ns=plan.start_ns)
     return Retimed(whole, plan, scale, from_ns, from_ns, from_ns, from_ns, scale, 0.0)
 

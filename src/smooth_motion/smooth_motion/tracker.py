@@ -33,7 +33,7 @@ from scipy import sparse
 
 from smooth_motion.brake import brake
 from smooth_motion.check import LIMIT_TOLERANCE, limit_violations
-from smooth_motion.errors import MotionError, TrackingError
+from smooth_motion.errors import MotionError, NoPlanError
 from smooth_motion.limits import FloatArray, IntArray, Limits, State, frozen_array, frozen_names
 from smooth_motion.overlap import overlap
 from smooth_motion.plan import Plan
@@ -150,7 +150,7 @@ def track(
 
     Raises:
         MotionError: The chunk or the state has other joints than the limits.
-        TrackingError: No plan within the limits exists from this state.
+        NoPlanError: No plan within the limits exists from this state.
     """
     config = config or TrackerConfig()
     if chunk.joint_names != limits.joint_names:
@@ -170,7 +170,7 @@ def track(
     stop = brake(state, allowed, start_ns=start_ns)
     broken = limit_violations(stop, allowed, tolerance=_TOLERANCE)
     if broken:
-        raise TrackingError(f"the arm cannot even stop within its limits: {broken[0].detail}")
+        raise NoPlanError(f"the arm cannot even stop within its limits: {broken[0].detail}")
     rest = stop.state(stop.end_ns)
     plan = _follow(chunk, rest, limits, allowed, stop.end_ns, config, _RESERVE)
     return stop if plan is None else overlap(stop, plan, cut_ns=start_ns)

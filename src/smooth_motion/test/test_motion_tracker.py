@@ -7,10 +7,10 @@ import pytest
 from smooth_motion import (
     Chunk,
     MotionError,
+    NoPlanError,
     Plan,
     State,
     TrackerConfig,
-    TrackingError,
     check,
     limit_violations,
     overlap,
@@ -188,7 +188,7 @@ def test_a_state_from_which_no_plan_keeps_the_limits_gives_none(arms):
         (State(home, 2.0 * limits.velocity, np.zeros(5)), "velocity of pan"),
         (State(home, np.zeros(5), 1.1 * limits.acceleration), "acceleration of pan"),
     ):
-        with pytest.raises(TrackingError, match=what):
+        with pytest.raises(NoPlanError, match=what):
             track(chunk, state, limits, start_ns=arms.epoch)
 
 

@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from vla_msgs.msg import MonitorStatus
 
 from node_kit.messages import to_time
-from smoothness_monitor.core.types import DetectorReport, ServoStatus, Snapshot, State
+from smoothness_monitor.core.types import DetectorReport, MonitorSnapshot, ServoStatus, StopState
 
 # Of a diagnostic message: statuses, and letters of each of their texts.
 MOST_STATUSES = 1024
@@ -43,7 +43,7 @@ def activity_from(msg: Any, controller: str) -> str | None:
     return None
 
 
-def state_to(snapshot: Snapshot, stamp_ns: int) -> MonitorStatus:
+def state_to(snapshot: MonitorSnapshot, stamp_ns: int) -> MonitorStatus:
     """Return the state message."""
     msg = MonitorStatus(
         state=int(snapshot.state),
@@ -76,7 +76,7 @@ def state_to(snapshot: Snapshot, stamp_ns: int) -> MonitorStatus:
 
 def diagnostics_to(
     node: str,
-    snapshot: Snapshot,
+    snapshot: MonitorSnapshot,
     reports: Sequence[DetectorReport],
     *more: DiagnosticStatus,
     hardware_id: str,
@@ -92,7 +92,7 @@ def diagnostics_to(
         hardware_id: The robot, as no other on the topic is called.
         stamp_ns: Time of it.
     """
-    levels = {State.READY: DiagnosticStatus.OK, State.STARTUP: DiagnosticStatus.WARN}
+    levels = {StopState.READY: DiagnosticStatus.OK, StopState.STARTUP: DiagnosticStatus.WARN}
     summary = DiagnosticStatus(
         level=levels.get(snapshot.state, DiagnosticStatus.ERROR),
         name=f"{node}: stop",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The instrument's messages. Nothing is judged here."""
+"""The messages of ~/smoothness. Nothing is judged here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vla_msgs.msg import Smoothness as SmoothnessMsg
 
 from node_kit.messages import to_time
 from smooth_motion import JerkStatistics
-from smoothness_monitor.core.instrument import Smoothness
+from smoothness_monitor.core.smoothness_meter import Smoothness
 
 
 def smoothness_to(found: Smoothness, window_s: float, stamp_ns: int) -> SmoothnessMsg:

@@ -144,7 +144,7 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H7",
         "Something else commands the controller, or the controller does not do what it was sent.",
-        "The controller's own account of what it runs is compared with what was forwarded "
+        "The controller's own report of what it runs is compared with what was forwarded "
         "(`foreign_plan`); so are the publishers on its topics (`foreign_publisher`).",
         (
             "test_a_trajectory_that_was_never_forwarded_trips",

@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 
 from node_kit.messages import trajectory_to
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core.types import Answer, Call, Request
+from smoothness_monitor.core.types import Call, CallRequest, CallResult
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import Robot
 
@@ -36,7 +36,7 @@ class LadderCalls:
         node: Node,
         robot: Robot,
         config: MonitorConfig,
-        report: Callable[[Answer], None],
+        report: Callable[[CallResult], None],
     ) -> None:
         """Create the clients, so that they are connected when they are needed.
 
@@ -60,18 +60,18 @@ class LadderCalls:
 
     def make(self, call: Call) -> None:
         """Carry out a call. Its answer is reported, now or later."""
-        if call.request is Request.BRAKE_AS_GOAL:
+        if call.request is CallRequest.BRAKE_AS_GOAL:
             assert call.trajectory is not None
             self._send_goal(call.trajectory)
-        elif call.request is Request.DRIVER_HOLD:
+        elif call.request is CallRequest.DRIVER_HOLD:
             self._ask(call.request, self._hold, Trigger.Request(), "success")
         else:
             self._ask(call.request, self._switch, self._switching(call.request), "ok")
 
     def _send_goal(self, trajectory: Trajectory) -> None:
-        request = Request.BRAKE_AS_GOAL
+        request = CallRequest.BRAKE_AS_GOAL
         if not self._goal.server_is_ready():
-            self._report(Answer(request, False, f"nobody serves {self._goal_name}"))
+            self._report(CallResult(request, False, f"nobody serves {self._goal_name}"))
             return
         goal = FollowJointTrajectory.Goal(trajectory=trajectory_to(trajectory))
 
@@ -81,10 +81,10 @@ class LadderCalls:
 
         self._when_done(request, self._goal.send_goal_async(goal), read)
 
-    def _switching(self, request: Request) -> SwitchController.Request:
+    def _switching(self, request: CallRequest) -> SwitchController.Request:
         switch = SwitchController.Request(strictness=SwitchController.Request.BEST_EFFORT)
         switch.timeout.sec = SWITCH_TIMEOUT_S
-        if request is Request.ACTIVATE:
+        if request is CallRequest.ACTIVATE:
             switch.activate_controllers = [self._controller]
             switch.strictness = SwitchController.Request.STRICT
         else:
@@ -92,12 +92,12 @@ class LadderCalls:
             switch.deactivate_controllers = [self._controller]
         return switch
 
-    def _ask(self, request: Request, client: Any, message: Any, verdict: str) -> None:
+    def _ask(self, request: CallRequest, client: Any, message: Any, verdict: str) -> None:
         if client is None:
-            self._report(Answer(request, False, "none is configured"))
+            self._report(CallResult(request, False, "none is configured"))
             return
         if not client.service_is_ready():
-            self._report(Answer(request, False, f"nobody serves {client.srv_name}"))
+            self._report(CallResult(request, False, f"nobody serves {client.srv_name}"))
             return
 
         def read(response: Any) -> tuple[bool, str]:
@@ -109,7 +109,7 @@ class LadderCalls:
         self._when_done(request, client.call_async(message), read)
 
     def _when_done(
-        self, request: Request, future: Any, read: Callable[[Any], tuple[bool, str]]
+        self, request: CallRequest, future: Any, read: Callable[[Any], tuple[bool, str]]
     ) -> None:
         """Report what comes of a call, whatever comes."""
 
@@ -118,6 +118,6 @@ class LadderCalls:
                 accepted, detail = read(future.result())
             except Exception as error:
                 accepted, detail = False, f"{type(error).__name__}: {str(error)[:MOST_TEXT]}"
-            self._report(Answer(request, accepted, detail))
+            self._report(CallResult(request, accepted, detail))
 
         future.add_done_callback(done)

@@ -31,7 +31,7 @@ from node_kit.run import run
 from smoothness_monitor import convert, graph, qos
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import NOTHING, Answer, Outputs
+from smoothness_monitor.core.types import NOTHING, CallResult, MonitorOutputs
 from smoothness_monitor.declare import declare_params, show_config
 from smoothness_monitor.guard import Guard
 from smoothness_monitor.ladder_calls import LadderCalls
@@ -125,8 +125,8 @@ class SmoothnessMonitor(Node):
         plans = partial(
             bounded.subscribe, JointTrajectory, profile=qos.TRAJECTORY, most_bytes=most
         )
-        plans("~/joint_trajectory_in", self._on_plan, refused=self._on_unread_plan)
-        plans("~/gripper_trajectory_in", self._on_gripper)
+        plans("arm/plan", self._on_plan, refused=self._on_unread_plan)
+        plans("gripper/plan", self._on_gripper)
         state = partial(bounded.subscribe, most_bytes=STATE_BYTES)
         arms = partial(state, profile=qos.INPUT, at_once=True)
         cycle = JointTrajectoryControllerState
@@ -186,7 +186,7 @@ class SmoothnessMonitor(Node):
     def _on_parameters(self, controller: str, problem: str) -> None:
         self._send(self._monitor.on_controller_parameters(controller, problem))
 
-    def _on_answer(self, answer: Answer) -> None:
+    def _on_answer(self, answer: CallResult) -> None:
         self._send(self._monitor.on_answer(answer, self._now()))
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -240,7 +240,7 @@ class SmoothnessMonitor(Node):
 
     # -- outputs ---------------------------------------------------------------------------------
 
-    def _send(self, outputs: Outputs) -> None:
+    def _send(self, outputs: MonitorOutputs) -> None:
         if outputs is NOTHING:
             return
         self._outgoing.send(outputs)

@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 from node_kit.messages import trajectory_to
 from smooth_motion.clocks import Now
 from smoothness_monitor import qos
-from smoothness_monitor.core.types import Call, Level, LogLine, Outputs
+from smoothness_monitor.core.types import Call, LogLevel, LogLine, MonitorOutputs
 from smoothness_monitor.guard import Guard
 from vla_contract.robot import Robot
 
@@ -33,7 +33,7 @@ class Outgoing:
         guard: Guard,
         robot: Robot,
         make_call: Callable[[Call], None],
-        held_up: Callable[[Outputs, Now], Outputs | None],
+        held_up: Callable[[MonitorOutputs, Now], MonitorOutputs | None],
         now: Callable[[], Now],
     ) -> None:
         """Create the publishers.
@@ -62,18 +62,18 @@ class Outgoing:
         self._sent = 0
         self._log = guard.telling(self._to_log)
 
-    def send(self, outputs: Outputs) -> None:
+    def send(self, outputs: MonitorOutputs) -> None:
         """Send everything: what stops the arm first, words last."""
         self._send_trajectories(outputs, _TRIES)
         self._send_rest(outputs)
 
-    def _send_rest(self, outputs: Outputs) -> None:
+    def _send_rest(self, outputs: MonitorOutputs) -> None:
         for call in outputs.calls:
             self._call(call)
         for line in outputs.log:
             self._log(line)
 
-    def _send_trajectories(self, outputs: Outputs, tries: int) -> None:
+    def _send_trajectories(self, outputs: MonitorOutputs, tries: int) -> None:
         # A long message takes its time to make, so the clock is looked at after that.
         messages = [(self._arm, each) for each in map(self._make, outputs.arm)]
         messages += [(self._gripper, each) for each in map(self._make, outputs.gripper)]
@@ -99,9 +99,9 @@ class Outgoing:
     def _to_log(self, line: LogLine) -> None:
         # One call site a level, as rclpy demands.
         logger = self._node.get_logger()
-        if line.level is Level.ERROR:
+        if line.level is LogLevel.ERROR:
             logger.error(line.text)
-        elif line.level is Level.WARN:
+        elif line.level is LogLevel.WARN:
             logger.warning(line.text)
         else:
             logger.info(line.text)

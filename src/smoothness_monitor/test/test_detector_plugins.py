@@ -13,7 +13,7 @@ import pytest
 from smoothness_monitor.core.detectors import Detector
 from smoothness_monitor.core.detectors.base import Cycle
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import StopState
 from smoothness_monitor.params import ConfigError
 from smoothness_monitor.plugins import GROUP, load_detectors
 
@@ -75,7 +75,7 @@ def test_a_detector_of_another_package_is_asked_at_every_event(added):
         "driver": 0,
         "tick": 200,
     }
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_what_it_finds_stops_the_arm_and_blocks_the_reset(added):
@@ -84,7 +84,7 @@ def test_what_it_finds_stops_the_arm_and_blocks_the_reset(added):
     bench.policy_on = False
     detector.fence_rad = 0.0
     assert bench.run_until(lambda: bench.first_cause == "too_far_out", 0.1)
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 3.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 3.0)
     assert bench.peak_jerk_ratio() <= 1.000001
     bench.run(0.3)
     assert "too_far_out: it is out" in bench.reset()[1]

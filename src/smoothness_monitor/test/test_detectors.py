@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smoothness_monitor.core.detectors import DETECTORS
-from smoothness_monitor.core.types import ServoStatus, State
+from smoothness_monitor.core.types import ServoStatus, StopState
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -63,7 +63,7 @@ def test_messages_of_other_joints_are_neither_judged_nor_taken_for_fresh(bench):
     bench.get_ready()
     bench.on_joints_message = lambda m: replace(m, joint_names=("wheel",), position=(math.nan,))
     bench.run(0.1)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     bench.run(0.4)
     assert not bench.monitor.permit
     assert bench.monitor.waiting_for()[0].startswith("stale_joint_states: ")
@@ -242,7 +242,7 @@ def test_joint_states_that_repeat_at_rest_do_not_trip(bench):
     first = bench.robot.home_position.tolist()
     bench.on_joints_message = lambda m: replace(m, position=(*first, 0.1))
     bench.run(3.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 @pytest.mark.parametrize("jitter", [False, True])
@@ -253,7 +253,7 @@ def test_silent_joint_states_trip(make_bench, jitter):
     bench.get_ready()
     bench.policy_on = True
     bench.run(0.3)
-    if bench.state is State.READY:
+    if bench.state is StopState.READY:
         bench.on_joints_message = lambda message: None
         assert expect(bench, "stale_joint_states", 1.0) <= 0.07 + 0.02
     else:
@@ -281,7 +281,7 @@ def test_a_silent_controller_trips_and_the_brake_is_sent_all_the_same(bench):
     expect(bench, "stale_controller_state", 1.0)
     assert len(bench.sent) == sent + 1
     bench.run(2.0)
-    assert bench.state is State.FAULT
+    assert bench.state is StopState.FAULT
     assert bench.peak_jerk_ratio(at_ns - S) <= 1.000001
     assert bench.travel(bench.now_ns - 500 * MS) == 0.0
 
@@ -302,8 +302,8 @@ def test_a_clock_that_is_set_trips_and_the_stop_keeps_the_limits(make_bench, sec
     bench.get_moving()
     bench.clock_off_ns = seconds * S
     assert expect(bench, "clock_step", 1.0) <= 0.08
-    assert bench.run_until(lambda: bench.state is not State.STOPPING, 2.0)
-    assert bench.state is State.STOPPED_LATCHED
+    assert bench.run_until(lambda: bench.state is not StopState.STOPPING, 2.0)
+    assert bench.state is StopState.STOPPED_LATCHED
     bench.run(2.0)
     assert bench.peak_jerk_ratio() <= 1.000001
     assert bench.travel(bench.now_ns - 2 * S) == 0.0
@@ -331,7 +331,7 @@ def test_a_call_to_stop_trips(bench):
     bench.get_moving()
     bench.stop()
     assert bench.first_cause == "operator"
-    assert bench.state is State.STOPPING
+    assert bench.state is StopState.STOPPING
 
 
 def test_a_stall_of_the_monitor_does_not_make_its_inputs_look_old(bench):
@@ -340,7 +340,7 @@ def test_a_stall_of_the_monitor_does_not_make_its_inputs_look_old(bench):
     bench.policy_on = False
     bench.monitor_stalled_until_ns = bench.now_ns + 800 * MS
     bench.run(3.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 @pytest.fixture
@@ -378,7 +378,7 @@ def test_a_sound_driver_and_healthy_servos_trip_nothing(driven):
     """H14."""
     driven.get_moving()
     driven.run(5.0)
-    assert driven.state is State.READY
+    assert driven.state is StopState.READY
 
 
 def test_a_silent_driver_trips_though_joint_states_go_on(driven):
@@ -387,7 +387,7 @@ def test_a_silent_driver_trips_though_joint_states_go_on(driven):
     driven.driver_message = lambda message: None
     assert expect(driven, "stale_driver_states", 1.0) <= 0.45
     driven.run(1.0)
-    assert driven.state is State.STOPPED_LATCHED
+    assert driven.state is StopState.STOPPED_LATCHED
 
 
 def test_a_driver_that_repeats_itself_trips_though_joint_states_move(driven):
@@ -448,7 +448,7 @@ def test_startup_waits_for_an_inactive_controller_and_names_it(make_bench):
     bench = make_bench()
     bench.take(bench.monitor.on_activity("inactive", bench.now))
     bench.run(1.0)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     assert any("arm_controller is inactive" in line for line in bench.monitor.waiting_for())
     bench.take(bench.monitor.on_activity("active", bench.now))
     bench.get_ready()
@@ -459,7 +459,7 @@ def test_a_lost_policy_is_reported_and_trips_nothing(bench):
     bench.get_moving()
     bench.monitor.on_policy(bench.now.ros_ns, bench.now)
     bench.run(2.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     report = next(item for item in bench.monitor.reports() if item.name == "lost_policy")
     assert "old" in report.present
     assert not report.tripped
@@ -480,7 +480,7 @@ def test_a_host_that_stalls_again_and_again_trips(make_bench):
     bench.monitor_stalled_until_ns = 0
     bench.policy_on = False
     bench.run(3.0)
-    assert bench.state is State.STOPPED_LATCHED
+    assert bench.state is StopState.STOPPED_LATCHED
     assert bench.reset()[0]
 
 

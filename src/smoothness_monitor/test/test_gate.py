@@ -9,7 +9,7 @@ from smooth_motion import Plan, Point, ViolationKind
 from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.core.gate import REACTIONS, Refusal
 from smoothness_monitor.core.monitor import Monitor
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import StopState
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -51,7 +51,7 @@ def test_a_sound_plan_is_forwarded_unchanged_and_at_once(ready):
 
 def test_nothing_is_forwarded_before_all_inputs_are_there(bench):
     bench.run(0.05)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     bench.give(bench.plan())
     assert bench.sent == []
     assert bench.monitor.snapshot().last_rejection.startswith("not_ready")
@@ -76,7 +76,7 @@ def test_a_plan_beyond_a_limit_is_not_forwarded_and_trips(ready):
     snapshot = ready.monitor.snapshot()
     assert snapshot.first_cause == "plan_rejected"
     assert snapshot.plans_forwarded == 0
-    assert snapshot.state is State.STOPPING
+    assert snapshot.state is StopState.STOPPING
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_plan_that_comes_too_late_is_refused_without_a_trip(bench):
     assert snapshot.plans_forwarded == forwarded
     assert snapshot.last_rejection.startswith(ViolationKind.SPLICE_TOO_EARLY.value)
     bench.run(3.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.peak_jerk_ratio() <= 1.000001
     assert bench.travel(bench.now_ns - 300 * MS) == 0.0
 
@@ -136,14 +136,14 @@ def test_a_plan_that_has_already_ended_is_refused_without_a_trip(ready):
     plan = ready.plan()
     ready.run(5.0)
     ready.give(plan)
-    assert ready.state is State.READY
+    assert ready.state is StopState.READY
     assert ready.sent == []
 
 
 def test_a_plan_from_a_clock_that_is_ahead_is_refused_without_a_trip(ready):
     plan = ready.plan()
     ready.give(replace(plan, stamp_ns=ready.now_ns + 50 * MS))
-    assert ready.state is State.READY
+    assert ready.state is StopState.READY
     assert ready.monitor.snapshot().last_rejection.startswith("starts_later")
 
 
@@ -157,7 +157,7 @@ def test_a_plan_that_continues_the_plan_before_the_running_one_is_refused_withou
     forwarded = bench.monitor.snapshot().plans_forwarded
     bench.give(stale)
     assert bench.monitor.snapshot().plans_forwarded == forwarded
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_a_plan_that_continues_a_plan_not_yet_acknowledged_waits_for_the_controller(make_bench):
@@ -173,12 +173,12 @@ def test_a_plan_that_continues_a_plan_not_yet_acknowledged_waits_for_the_control
     bench.policy_running.plan = bench.policy_sends
     bench.give(bench.plan(spare_ns=180 * MS))
     assert bench.monitor.snapshot().plans_forwarded == forwarded
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     bench.on_controller_message = lambda message: message
     bench.run(0.03)
     assert bench.monitor.snapshot().plans_forwarded == forwarded + 1
     bench.run(4.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.peak_jerk_ratio() <= 1.000001
 
 
@@ -190,7 +190,7 @@ def test_two_plans_of_nearly_one_stamp_are_not_both_forwarded(ready):
     ready.give(replace(plan, stamp_ns=plan.stamp_ns))
     assert ready.monitor.snapshot().plans_forwarded == 1
     assert ready.monitor.snapshot().last_rejection.startswith("not_distinct")
-    assert ready.state is State.READY
+    assert ready.state is StopState.READY
     assert again.stamp_ns != plan.stamp_ns
 
 
@@ -220,7 +220,7 @@ def test_a_plan_that_begins_where_the_controller_was_not_heard_to_be_waits_for_i
     bench.run(0.1)
     bench.give(bench.plan())
     assert bench.monitor.snapshot().plans_forwarded == 0
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     bench.on_controller_message = lambda message: message
     bench.run(0.02)
     assert bench.monitor.snapshot().plans_forwarded == 1
@@ -288,8 +288,8 @@ def test_a_plan_with_the_start_of_an_older_one_is_not_forwarded(bench):
     bench.give(bench.plan())
     bench.run(0.05)
     forwarded = bench.monitor.snapshot().plans_forwarded
-    account = bench.monitor.account
-    again = account.running.plan
+    tracker = bench.monitor.tracker
+    again = tracker.running.plan
     shift = again.start_ns - first.stamp_ns
     assert shift > 0
     # What runs, under the older stamp: it begins as that did and goes on as what runs does.
@@ -314,7 +314,7 @@ def test_a_motion_under_a_plans_stamp_is_not_taken_for_that_plan(make_bench):
     bench.get_moving()
     bench.policy_on = False
     bench.run(3.0)
-    plan = bench.monitor.account.running.plan
+    plan = bench.monitor.tracker.running.plan
     target = plan.positions[-1] + 0.005
     begins_ns = bench.now_ns
 
@@ -340,11 +340,11 @@ def test_a_plan_must_continue_every_plan_that_may_run(make_bench):
     bench.run(0.04)
     bench.give(bench.plan(spare_ns=60 * MS))
     bench.run(0.02)
-    assert [plan.start_ns for plan in bench.monitor.account.may_run][1:] == [
+    assert [plan.start_ns for plan in bench.monitor.tracker.may_run][1:] == [
         second.start_ns,
         bench.policy_sends.start_ns,
     ]
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_nothing_is_forwarded_while_a_controllers_parameters_are_wrong(bench):
@@ -353,7 +353,7 @@ def test_nothing_is_forwarded_while_a_controllers_parameters_are_wrong(bench):
     wrong = "allow_trajectory_replacement is true"
     bench.take(bench.monitor.on_controller_parameters(arm, wrong))
     bench.run(3.0)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     assert f"{arm}: {wrong}" in bench.monitor.snapshot().waiting_for
     bench.take(bench.monitor.on_controller_parameters(arm, ""))
     bench.get_ready()
@@ -365,7 +365,7 @@ def test_nothing_is_forwarded_while_a_controllers_parameters_are_wrong(bench):
     assert f"{arm}: {wrong}" in bench.monitor.snapshot().waiting_for
     bench.run(4.0)
     assert len(bench.sent) == sent
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.peak_jerk_ratio() <= 1.000001
     bench.take(bench.monitor.on_controller_parameters(arm, ""))
     assert bench.monitor.snapshot().permit
@@ -427,7 +427,7 @@ def test_a_gripper_trajectory_beyond_range_or_rate_is_refused_without_a_trip(
     give_gripper(ready, gripper(ready, *positions, step_ns=step_ns))
     assert ready.gripper_sent == []
     assert word in ready.monitor.snapshot().last_rejection
-    assert ready.state is State.READY
+    assert ready.state is StopState.READY
 
 
 def test_a_gripper_trajectory_that_has_ended_is_refused(ready):
@@ -452,7 +452,7 @@ def test_the_first_gripper_trajectory_must_start_where_the_gripper_is(ready):
     give_gripper(ready, gripper(ready, 1.5, 1.6))
     assert ready.gripper_sent == []
     assert "would step" in ready.monitor.snapshot().last_rejection
-    assert ready.state is State.READY
+    assert ready.state is StopState.READY
 
 
 def test_a_gripper_trajectory_that_leaves_what_runs_at_once_is_refused(ready):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from smoothness_monitor.core.types import Latch, Request, State
+from smoothness_monitor.core.types import CallRequest, Latch, StopState
 from smoothness_monitor.latch_file import Found, LatchFile, file_of
 from smoothness_monitor.params import ConfigError
 
@@ -165,7 +165,7 @@ def test_a_restored_latch_waits_for_a_person_and_says_so(bench):
     restore(bench)
     bench.policy_on = bench.insistent = True
     bench.run(3.0)
-    assert bench.state is State.STOPPED_LATCHED
+    assert bench.state is StopState.STOPPED_LATCHED
     snapshot = bench.monitor.snapshot()
     assert snapshot.causes == ("restarted",)
     assert snapshot.waiting_for == ("a person: it was latched by x; call ~/reset",)
@@ -177,26 +177,26 @@ def test_a_restored_latch_waits_for_a_person_and_says_so(bench):
 
 def test_a_controller_that_was_locked_out_before_the_restart_is_activated_by_a_reset(bench):
     """H27."""
-    bench.answers[Request.ACTIVATE] = (True, 2 * MS)
+    bench.answers[CallRequest.ACTIVATE] = (True, 2 * MS)
     bench.plant.deactivate()
     restore(bench, locked_out=True)
     bench.run(1.0)
     assert bench.monitor.snapshot().locked_out
     assert bench.reset()[0] is None
     bench.run(0.5)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_a_controller_that_is_found_inactive_after_a_restart_counts_as_locked_out(bench):
     """H27."""
-    bench.answers[Request.ACTIVATE] = (True, 2 * MS)
+    bench.answers[CallRequest.ACTIVATE] = (True, 2 * MS)
     bench.plant.deactivate()
     restore(bench)
     bench.take(bench.monitor.on_activity("inactive", bench.now))
     bench.run(1.0)
     assert bench.reset()[0] is None
     bench.run(0.5)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_what_moves_on_after_a_restart_is_braked_unless_it_ends_by_itself(bench):
@@ -216,4 +216,4 @@ def test_what_moves_on_after_a_restart_is_braked_unless_it_ends_by_itself(bench)
     bench.run(3.0)
     assert len(bench.sent) >= 1
     assert bench.travel(bench.now_ns - S) == 0.0
-    assert bench.state is State.STOPPED_LATCHED
+    assert bench.state is StopState.STOPPED_LATCHED

@@ -3,8 +3,8 @@
 
 import pytest
 
-from smoothness_monitor.core.link import LONGEST_LEAD_NS, MARGIN_NS, WINDOW_NS, Link
-from smoothness_monitor.core.types import Rung, State
+from smoothness_monitor.core.link_delay import LONGEST_LEAD_NS, MARGIN_NS, WINDOW_NS, LinkDelay
+from smoothness_monitor.core.types import Rung, StopState
 from vla_sim.faults.operations import Link as Way
 from vla_sim.faults.operations import Passed
 
@@ -60,11 +60,11 @@ def test_a_stop_over_a_slow_link_does_not_step(make_bench, way_ms, back_ms, seed
     bench = moving(make_bench, way_ms=way_ms, back_ms=back_ms, seed=seed)
     stopped_ns = bench.now_ns
     bench.stop()
-    assert bench.run_until(lambda: bench.state is not State.STOPPING, 3.0)
+    assert bench.run_until(lambda: bench.state is not StopState.STOPPING, 3.0)
     took_ns = bench.now_ns - stopped_ns
     bench.run(1.0)
     assert bench.peak_jerk_ratio() <= 1.000001
-    assert bench.state is State.STOPPED_LATCHED, bench.log
+    assert bench.state is StopState.STOPPED_LATCHED, bench.log
     assert bench.monitor.snapshot().rung is Rung.BRAKE, bench.monitor.snapshot().rung_log
     assert took_ns <= 2 * S
     assert bench.travel(bench.now_ns - S) == 0.0
@@ -77,10 +77,10 @@ def test_a_stop_while_a_plan_is_on_a_slow_way_does_not_step(make_bench, after_ms
     give(bench, 450 * MS)
     bench.run(after_ms * 1e-3)
     bench.stop()
-    assert bench.run_until(lambda: bench.state is not State.STOPPING, 3.0)
+    assert bench.run_until(lambda: bench.state is not StopState.STOPPING, 3.0)
     bench.run(1.0)
     assert bench.peak_jerk_ratio() <= 1.000001
-    assert bench.state is State.STOPPED_LATCHED, bench.log
+    assert bench.state is StopState.STOPPED_LATCHED, bench.log
 
 
 def test_a_plan_that_leaves_what_runs_before_it_can_arrive_is_refused_in_words(make_bench):
@@ -96,7 +96,7 @@ def test_a_plan_that_leaves_what_runs_before_it_can_arrive_is_refused_in_words(m
     assert "261.0 ms are needed; the link to the controller is seen to take 0.20 s" in (
         told.last_rejection
     )
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     bench.give(bench.plan(spare_ns=350 * MS))
     bench.run(0.3)
     assert bench.monitor.snapshot().plans_forwarded == 1, bench.log
@@ -118,13 +118,13 @@ def test_a_link_that_was_slow_for_a_moment_counts_for_two_seconds(make_bench):
 
 
 def test_a_controller_whose_clock_is_ahead_gets_nothing_that_it_would_carry_out_too_early():
-    link = Link()
+    link = LinkDelay()
     link.heard(stamp_ns=S + 200 * MS, ros_ns=S, own_ns=0)
     assert link.lead_ns(150 * MS, 0) == 200 * MS + MARGIN_NS
 
 
 def test_the_link_is_what_was_worst_in_the_last_seconds_and_silence_improves_nothing():
-    link = Link()
+    link = LinkDelay()
     assert link.delay_ns(0) == 0
     for own_ns, age_ns in ((0, 300 * MS), (100 * MS, 5 * MS), (200 * MS, 80 * MS)):
         link.heard(stamp_ns=S, ros_ns=S + age_ns, own_ns=own_ns)
@@ -145,7 +145,7 @@ def test_a_brake_waits_no_longer_than_half_a_second_for_a_link(make_bench):
     bench.links["controller_state"] = Slow(290 * MS)
     bench.run(0.4)
     bench.monitor._link.heard(bench.now_ns - 5 * S, bench.now_ns, bench.monitor._clock.now_ns)
-    assert bench.monitor._sight(bench.now).lead_ns == LONGEST_LEAD_NS
+    assert bench.monitor._stop_inputs(bench.now).lead_ns == LONGEST_LEAD_NS
 
 
 def held_up(bench, outputs, seconds):
@@ -179,7 +179,7 @@ def test_a_plan_that_this_process_could_not_send_in_time_is_refused_and_another_
     bench.policy_on = True
     bench.run(1.0)
     assert bench.monitor.snapshot().plans_forwarded > forwarded
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert bench.peak_jerk_ratio() <= 1.000001
 
 
@@ -190,7 +190,7 @@ def test_a_plan_that_goes_out_a_little_later_goes_out(make_bench):
     outputs = bench.monitor.on_plan(bench.plan(spare_ns=10 * MS), bench.now)
     assert held_up(bench, outputs, 0.05) is None
     bench.run(2.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert bench.peak_jerk_ratio() <= 1.000001
 
 
@@ -208,7 +208,7 @@ def test_a_brake_that_this_process_could_not_send_in_time_is_made_anew(make_benc
     others = held_up(bench, outputs, seconds)
     assert others is not None
     assert len(others.arm) == 1
-    assert bench.run_until(lambda: bench.state is not State.STOPPING, 3.0)
+    assert bench.run_until(lambda: bench.state is not StopState.STOPPING, 3.0)
     bench.run(1.0)
     assert bench.peak_jerk_ratio() <= 1.000001
-    assert bench.state is State.STOPPED_LATCHED, bench.log
+    assert bench.state is StopState.STOPPED_LATCHED, bench.log

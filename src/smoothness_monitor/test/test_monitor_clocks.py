@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smooth_motion.clocks import Now
-from smoothness_monitor.core.types import Rung, State
+from smoothness_monitor.core.types import Rung, StopState
 from verification.faults.bench import EPOCH_NS, MS, Bench, S
 from verification.faults.plant import EmulatedPlant
 
@@ -87,8 +87,8 @@ def test_the_whole_hosts_clock_is_set_in_motion_and_the_step_is_named(make_host,
     cause, after_s = trip(host, 1.0)
     assert cause == "clock_step", host.log
     assert after_s <= 0.1
-    assert host.run_until(lambda: host.state is not State.STOPPING, 4.0)
-    assert host.state is State.STOPPED_LATCHED, host.log
+    assert host.run_until(lambda: host.state is not StopState.STOPPING, 4.0)
+    assert host.state is StopState.STOPPED_LATCHED, host.log
     host.run(1.0)
     assert host.travel(host.now_ns - S) == 0.0
 
@@ -102,7 +102,7 @@ def test_after_a_small_step_of_the_whole_hosts_clock_the_brake_keeps_limits(make
     host.set_ns = round(seconds * S)
     stepped_ns = host.now_ns
     trip(host, 1.0)
-    assert host.run_until(lambda: host.state is State.STOPPED_LATCHED, 4.0)
+    assert host.run_until(lambda: host.state is StopState.STOPPED_LATCHED, 4.0)
     assert host.monitor.snapshot().rung is Rung.BRAKE, host.log
     # The controller stepped by itself in the first cycle; four cycles later no difference sees it.
     assert host.peak_jerk_ratio(stepped_ns + 50 * MS) <= 1.001
@@ -119,7 +119,7 @@ def test_a_clock_that_is_slewed_trips_nothing(make_host):
 
     slew()
     host.run(2.0)
-    assert host.state is State.READY, host.log
+    assert host.state is StopState.READY, host.log
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -136,7 +136,7 @@ def test_a_monitor_that_was_held_up_for_two_seconds_says_so_and_brakes_for_now(m
     brake = host.sent[-1][1]
     ends_ns = brake.stamp_ns + brake.points[-1].time_from_start_ns
     assert ends_ns > host.now_ns, "a trajectory of the past"
-    assert host.run_until(lambda: host.state is State.STOPPED_LATCHED, 3.0), host.log
+    assert host.run_until(lambda: host.state is StopState.STOPPED_LATCHED, 3.0), host.log
     seen = host.monitor.snapshot()
     assert seen.rung is Rung.BRAKE, seen.rung_log
     assert seen.causes == ("overrun",)
@@ -155,7 +155,7 @@ def test_a_stop_after_a_short_stall_climbs_no_rung_for_messages_that_wait(
     host.run(stall_ms * 1e-3)
     host.run_until(lambda: host.monitor._clock.catching_up, 0.1)
     host.stop()
-    assert host.run_until(lambda: host.state is State.STOPPED_LATCHED, 3.0), host.log
+    assert host.run_until(lambda: host.state is StopState.STOPPED_LATCHED, 3.0), host.log
     assert host.monitor.snapshot().rung is Rung.BRAKE, host.monitor.snapshot().rung_log
     assert host.peak_jerk_ratio() <= 1.001
 
@@ -165,7 +165,7 @@ def test_joint_states_that_cannot_be_compared_give_no_permit_and_it_says_why(ben
     """H13."""
     bench.on_joints_message = lambda m: replace(m, stamp_ns=m.stamp_ns + round(ahead_s * S))
     bench.run(3.0)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     waiting = "; ".join(bench.monitor.waiting_for())
     assert "joint_states" in waiting
     assert "clock" in waiting or "cannot be compared" in waiting
@@ -198,7 +198,7 @@ def test_joint_states_that_are_stamped_late_are_compared_with_the_plan_of_then(b
     bench.on_joints_message = through
     bench.get_moving()
     bench.run(5.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     # And an error shows all the same.
     bench.measured_offset = lambda t_ns, position: position + np.array([0.5, 0, 0, 0, 0])
     bench.run(1.0)
@@ -214,7 +214,7 @@ def test_a_robot_whose_clock_is_half_a_second_off_gets_no_permit_and_the_clock_i
     bench.on_joints_message = lambda m: replace(m, stamp_ns=m.stamp_ns + off_ns)
     bench.on_controller_message = lambda m: replace(m, stamp_ns=m.stamp_ns + off_ns)
     bench.run(3.0)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     assert any("clock" in line for line in bench.monitor.waiting_for())
 
 
@@ -239,10 +239,10 @@ def test_time_that_stands_makes_nothing_old_and_trips_nothing(bench):
     stood = bench.now
     for _ in range(1000):
         bench.take(bench.monitor.tick(stood))
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.monitor.permit
     bench.run(1.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert bench.peak_jerk_ratio() <= 1.001
 
 
@@ -253,6 +253,6 @@ def test_a_simulation_that_died_is_named_and_trips_nothing(bench):
     bench.take(bench.monitor.on_silent_clock(7.0))
     assert bench.monitor.waiting_for()[0].startswith("stale_clock: nothing on /clock for 7 s")
     assert any("nothing on /clock" in line for line in bench.log)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     bench.take(bench.monitor.on_silent_clock(0.1))
     assert bench.monitor.waiting_for() == ()

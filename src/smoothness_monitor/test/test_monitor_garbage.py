@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smoothness_monitor.core.inputs import MAX_JOINTS, Order, Standstill
-from smoothness_monitor.core.types import Answer, Request, ServoStatus, State
+from smoothness_monitor.core.types import CallRequest, CallResult, ServoStatus, StopState
 from verification.faults.garbage import Garbler
 
 MS = 1_000_000
@@ -48,7 +48,7 @@ def test_a_controller_state_that_no_controller_sends_trips_and_the_monitor_stays
     bench.get_moving()
     bench.policy_on = False
     bench.on_controller_message = once(change)
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 3.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 3.0)
     assert bench.first_cause == "non_finite"
     assert bench.peak_jerk_ratio() <= 1.000001
     bench.run(0.3)
@@ -71,7 +71,7 @@ def test_joint_states_that_no_driver_sends_trip_and_the_monitor_stays(bench, cha
     bench.get_moving()
     bench.policy_on = False
     bench.on_joints_message = once(change)
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 3.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 3.0)
     assert bench.first_cause == "non_finite"
     assert bench.peak_jerk_ratio() <= 1.000001
 
@@ -135,7 +135,7 @@ def test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on(bench)
     outputs = bench.monitor.on_internal_error("_on_plan: ValueError: x", bench.now)
     assert outputs.arm
     bench.take(outputs)
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 3.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 3.0)
     assert bench.first_cause == "internal_error"
     assert "ValueError: x" in bench.monitor.snapshot().first_cause_detail
     assert bench.peak_jerk_ratio() <= 1.000001
@@ -146,11 +146,11 @@ def test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on(bench)
 def test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none(bench):
     """H26."""
     bench.get_moving()
-    bench.monitor._stop._account = Broken()
+    bench.monitor._stop._tracker = Broken()
     bench.stop()
-    assert bench.state is State.FAULT
-    assert Request.DEACTIVATE in bench.requests()
-    assert Request.DRIVER_HOLD in bench.requests()
+    assert bench.state is StopState.FAULT
+    assert CallRequest.DEACTIVATE in bench.requests()
+    assert CallRequest.DRIVER_HOLD in bench.requests()
     assert not bench.monitor.permit
 
 
@@ -158,10 +158,13 @@ def test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit(bench):
     """H26."""
     bench.get_moving()
     monitor = bench.monitor
-    monitor.account = monitor._stop._account = monitor._joints = Broken()
+    monitor.tracker = monitor._stop._tracker = monitor._joints = Broken()
     outputs = monitor.on_internal_error("tick: ZeroDivisionError", bench.now)
-    assert [call.request for call in outputs.calls] == [Request.DEACTIVATE, Request.DRIVER_HOLD]
-    assert monitor.state is State.FAULT
+    assert [call.request for call in outputs.calls] == [
+        CallRequest.DEACTIVATE,
+        CallRequest.DRIVER_HOLD,
+    ]
+    assert monitor.state is StopState.FAULT
     assert not monitor.permit
 
 
@@ -170,19 +173,19 @@ def test_exceptions_that_go_on_while_the_arm_is_stopped_end_in_what_needs_no_pla
     bench.get_moving()
     for _ in range(20):
         bench.take(bench.monitor.on_internal_error("tick: IndexError", bench.now))
-    assert bench.state is State.FAULT
-    assert Request.DEACTIVATE in bench.requests()
+    assert bench.state is StopState.FAULT
+    assert CallRequest.DEACTIVATE in bench.requests()
 
 
 def test_meters_that_raise_take_nothing_down_with_them(bench):
     """H26."""
     bench.get_moving()
-    instrument = bench.monitor._instrument
-    instrument._movements = instrument._boundaries = Broken()
+    meter = bench.monitor._meter
+    meter._movements = meter._boundaries = Broken()
     bench.run(5.0)
-    assert bench.state is State.READY
-    assert "ZeroDivisionError" in instrument.problem
-    instrument._command = Broken()
+    assert bench.state is StopState.READY
+    assert "ZeroDivisionError" in meter.problem
+    meter._command = Broken()
     assert bench.monitor.smoothness().command is None
     assert bench.monitor.smoothness().joint_names == bench.names
 
@@ -216,7 +219,9 @@ def hurt(bench, seed, seconds):
             label = garbler.garble("active") if random.random() < 0.2 else "active"
             bench.take(monitor.on_activity(label, now))
         elif kind == 2:
-            answer = Answer(random.choice(list(Request)), bool(random.random() < 0.5), "\0")
+            answer = CallResult(
+                random.choice(list(CallRequest)), bool(random.random() < 0.5), "\0"
+            )
             bench.take(monitor.on_answer(answer, now))
         elif kind == 3:
             bench.take(monitor.request_stop("\ud800" * 1000, now)[2])

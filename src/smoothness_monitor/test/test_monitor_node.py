@@ -89,9 +89,7 @@ class Surroundings(Node):
             JointTrajectoryControllerState, "arm_controller/controller_state", states
         )
         self._joint_states = self.create_publisher(JointState, "joint_states", states)
-        self.plans = self.create_publisher(
-            JointTrajectory, "smoothness_monitor/joint_trajectory_in", qos.TRAJECTORY
-        )
+        self.plans = self.create_publisher(JointTrajectory, "arm/plan", qos.TRAJECTORY)
         self.create_subscription(
             JointTrajectory, "arm_controller/joint_trajectory", self._on_plan, qos.TRAJECTORY
         )
@@ -582,8 +580,8 @@ def test_a_flood_of_huge_trajectories_leaves_the_stop_its_time(graph):
         "node = rclpy.create_node('flood')\n"
         "point = JointTrajectoryPoint(positions=[0.0] * 5, velocities=[0.0] * 5)\n"
         "msg = JointTrajectory(joint_names=['a'] * 5, points=[point] * 60000)\n"
-        "names = ('joint_trajectory_in', 'gripper_trajectory_in')\n"
-        "out = [node.create_publisher(JointTrajectory, f'smoothness_monitor/{n}', 1)"
+        "names = ('arm/plan', 'gripper/plan')\n"
+        "out = [node.create_publisher(JointTrajectory, n, 1)"
         " for n in names]\n"
         "while True:\n"
         "    for each in out:\n"

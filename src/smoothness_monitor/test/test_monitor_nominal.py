@@ -3,7 +3,7 @@ import itertools
 
 import pytest
 
-from smoothness_monitor.core.types import Request, State
+from smoothness_monitor.core.types import CallRequest, StopState
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -15,7 +15,7 @@ def test_a_minute_of_random_plans_trips_nothing(make_bench, seed):
     bench.policy_on = True
     bench.run(60.0)
     snapshot = bench.monitor.snapshot()
-    assert snapshot.state is State.READY
+    assert snapshot.state is StopState.READY
     assert snapshot.causes == ()
     assert snapshot.plans_forwarded >= 280
     assert bench.peak_jerk_ratio() <= 1.000001
@@ -45,7 +45,7 @@ def test_stalls_of_the_monitor_trip_nothing(make_bench, stall_ms):
         bench.run(1.0)
         bench.monitor_stalled_until_ns = bench.now_ns + stall_ms * 1_000_000
     bench.run(2.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.monitor.snapshot().causes == ()
     assert bench.peak_jerk_ratio() <= 1.000001
 
@@ -58,7 +58,7 @@ def test_lost_messages_trip_nothing(make_bench):
     bench.on_controller_message = bench.on_joints_message = keep
     bench.policy_on = True
     bench.run(20.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.monitor.snapshot().plans_forwarded > 50
 
 
@@ -70,7 +70,7 @@ def test_lost_plans_trip_nothing_and_keep_the_limits(make_bench):
     bench.deliver_to_controller = lambda trajectory: next(sent) % 4 != 0
     bench.policy_on = True
     bench.run(30.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.peak_jerk_ratio() <= 1.000001
     assert any("does not run the plan" in line for line in bench.log)
 
@@ -79,8 +79,8 @@ def test_plans_that_are_held_back_on_their_way_stop_the_arm(make_bench):
     """H31. What waits somewhere would step the arm on its arrival."""
     bench = make_bench(seed=10)
     bench.answers = {
-        Request.BRAKE_AS_GOAL: (True, 5_000_000),
-        Request.DEACTIVATE: (True, 5_000_000),
+        CallRequest.BRAKE_AS_GOAL: (True, 5_000_000),
+        CallRequest.DEACTIVATE: (True, 5_000_000),
     }
     bench.get_moving()
     bench.run(1.0)
@@ -89,7 +89,7 @@ def test_plans_that_are_held_back_on_their_way_stop_the_arm(make_bench):
     assert bench.run_until(lambda: bench.first_cause != "", 2.0)
     assert bench.first_cause == "plan_not_adopted"
     bench.run(2.0)
-    assert bench.state is State.STOPPED_LATCHED
+    assert bench.state is StopState.STOPPED_LATCHED
     # When they are let go, nobody listens any more.
     assert len(held) >= 2
     for trajectory in held:
@@ -109,6 +109,6 @@ def test_a_hundred_late_plans_trip_nothing_and_keep_the_limits(make_bench):
     bench.policy_on = True
     bench.run(30.0)
     snapshot = bench.monitor.snapshot()
-    assert snapshot.state is State.READY
+    assert snapshot.state is StopState.READY
     assert snapshot.plans_rejected > 50
     assert bench.peak_jerk_ratio() <= 1.000001

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import StopState
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -12,7 +12,7 @@ S = 1_000_000_000
 def latched(bench):
     bench.get_moving()
     bench.stop()
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 2.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 2.0)
     bench.policy_on = False
     bench.run(0.3)
     return bench
@@ -22,7 +22,7 @@ def test_a_reset_at_rest_gives_the_permit_back_and_does_not_move_the_arm(latched
     """H6."""
     before_ns, sent = latched.now_ns, len(latched.sent)
     assert latched.reset() == (True, "READY")
-    assert latched.state is State.READY
+    assert latched.state is StopState.READY
     assert latched.monitor.permit
     latched.run(2.0)
     assert len(latched.sent) == sent
@@ -38,7 +38,7 @@ def test_after_a_reset_the_policy_plans_on_and_the_limits_hold(latched):
     latched.reset()
     latched.policy_on = True
     latched.run(5.0)
-    assert latched.state is State.READY
+    assert latched.state is StopState.READY
     assert latched.monitor.snapshot().plans_forwarded > 20
     assert latched.peak_jerk_ratio() <= 1.000001
 
@@ -49,7 +49,7 @@ def test_a_plan_from_before_the_stop_is_refused_after_a_reset(bench):
     bench.policy_on = False
     old = bench.plan()
     bench.stop()
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 2.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 2.0)
     bench.run(0.2)
     assert bench.reset()[0]
     sent = len(bench.sent)
@@ -104,7 +104,7 @@ def test_a_reset_is_refused_when_there_is_nothing_to_reset(bench):
     assert not bench.reset()[0]
     bench.get_ready()
     assert not bench.reset()[0]
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_a_latch_from_before_startup_needs_all_inputs_to_be_reset(make_bench):
@@ -115,7 +115,7 @@ def test_a_latch_from_before_startup_needs_all_inputs_to_be_reset(make_bench):
     assert not accepted
     assert "stale_controller_state" in message
     bench.run(1.0)
-    assert bench.state is State.STOPPED_LATCHED
+    assert bench.state is StopState.STOPPED_LATCHED
     assert bench.reset()[0]
 
 
@@ -129,7 +129,7 @@ def test_an_arm_that_woke_up_outside_its_range_may_return_and_go_no_further_out(
     bench.get_ready()
     bench.policy_on = True
     bench.run(4.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.monitor.snapshot().plans_forwarded > 10
     lowest = min(position[1] for _, position in bench.references)
     assert lowest >= outside[1] - 1e-6
@@ -140,7 +140,7 @@ def test_startup_waits_for_a_controller_that_moves_and_names_it(make_bench):
     own = bench.motion
     bench.motion = type(own)(own.start_ns, lambda t: (own.at(t)[0], np.full(5, 0.01), np.zeros(5)))
     bench.run(1.0)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     assert any("reference moves" in line for line in bench.monitor.waiting_for())
     bench.motion = own
     bench.get_ready()
@@ -153,7 +153,7 @@ def test_startup_waits_for_a_controller_of_another_clock_and_says_so(make_bench)
 
     bench.on_controller_message = lambda m: replace(m, stamp_ns=m.stamp_ns - 3600 * S)
     bench.run(1.0)
-    assert bench.state is State.STARTUP
+    assert bench.state is StopState.STARTUP
     assert any("use_sim_time" in line for line in bench.monitor.waiting_for())
 
 

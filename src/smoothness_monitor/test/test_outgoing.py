@@ -10,7 +10,7 @@ import pytest
 
 from smooth_motion import Plan
 from smooth_motion.clocks import Now
-from smoothness_monitor.core.types import Outputs
+from smoothness_monitor.core.types import MonitorOutputs
 from vla_contract.robot import load_robot
 
 rclpy = pytest.importorskip("rclpy")
@@ -27,10 +27,10 @@ DOMAIN = 101 + os.getpid() % 100
 S = 1_000_000_000
 
 
-def outputs(start_s: int) -> Outputs:
+def outputs(start_s: int) -> MonitorOutputs:
     names = ROBOT.limits.joint_names
     hold = Plan.hold(names, np.zeros(len(names)), start_s * S)
-    return Outputs(arm=(Trajectory.of(hold),), made_ns=start_s * S)
+    return MonitorOutputs(arm=(Trajectory.of(hold),), made_ns=start_s * S)
 
 
 def test_a_plan_whose_last_look_fails_does_not_follow_the_brake_that_is_sent_for_it():
@@ -46,7 +46,7 @@ def test_a_plan_whose_last_look_fails_does_not_follow_the_brake_that_is_sent_for
         10,
     )
 
-    def look(what: Outputs, _: Now) -> None:
+    def look(what: MonitorOutputs, _: Now) -> None:
         if what.arm[0].stamp_ns == 1 * S:
             raise ZeroDivisionError
 

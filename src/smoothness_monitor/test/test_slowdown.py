@@ -9,7 +9,7 @@ import pytest
 from smooth_motion import Plan, within_from_ns
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.slowdown import Roughness
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import StopState
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -70,7 +70,7 @@ def test_a_rough_joint_slows_the_motion_down_along_its_path_and_a_smooth_one_let
     began_ns = rattle(bench, for_s=1.6)
     until_slow(bench)
     snapshot = bench.monitor.snapshot()
-    assert snapshot.state is State.READY
+    assert snapshot.state is StopState.READY
     assert snapshot.speed_scaling == bench.config.slow_scale
     assert snapshot.slow_reason.startswith("measured_jerk: shoulder_pan")
     bench.run(9.0)
@@ -108,7 +108,7 @@ def test_a_joint_that_lags_behind_slows_the_motion_down_and_one_that_is_held_sto
     assert bench.monitor.snapshot().slow_reason.startswith("tracking_error: elbow_flex: 0.2")
     bench.run(0.9)
     assert scaling(bench) < 1.0
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     # It does not come closer, so it is held by something.
     bench.run(0.4)
     assert bench.first_cause == "tracking_error"
@@ -167,7 +167,7 @@ def test_a_policy_that_knows_nothing_is_slowed_down_too_and_trips_nothing(bench)
     assert 0.05 < speed.max() <= bench.config.slow_scale * bench.robot.limits.velocity[0] * 1.001
     assert bench.monitor.snapshot().plans_rejected > 3
     bench.run(8.0)
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
     assert bench.monitor.snapshot().causes == ()
     assert scaling(bench) == 1.0
     assert bench.peak_jerk_ratio(began_ns) <= 1.001
@@ -195,7 +195,7 @@ def test_a_faster_plan_is_forwarded_more_slowly_under_its_own_stamp(bench):
     # A node that believes in its own plan is refused, not stopped, as often as it tries.
     for _ in range(12):
         bench.run(0.1)
-        if bench.monitor.account.running.plan.end_ns - bench.now_ns < S:
+        if bench.monitor.tracker.running.plan.end_ns - bench.now_ns < S:
             break
         bench.take(bench.monitor.on_plan(Trajectory.of(bench.next_plan()), bench.now))
     assert bench.monitor.snapshot().last_rejection.startswith("slowed")
@@ -239,7 +239,7 @@ def test_a_stop_in_the_middle_of_a_slowdown_keeps_the_limits(sweeping, after_ms)
     bench.run(after_ms * 1e-3)
     began_ns = bench.now_ns
     bench.stop()
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 2.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 2.0)
     assert bench.peak_jerk_ratio(began_ns - 50 * MS) <= 1.001
     assert bench.monitor.snapshot().rung == 1
 
@@ -282,7 +282,7 @@ def test_a_slowed_plan_that_the_topic_loses_is_sent_again(sweeping):
     until_slow(bench)
     bench.run(1.2)
     assert len(lost) >= 2
-    assert bench.monitor.account.running.plan.start_ns == lost[-1].stamp_ns
+    assert bench.monitor.tracker.running.plan.start_ns == lost[-1].stamp_ns
     assert bench.monitor.snapshot().causes == ()
     assert bench.peak_jerk_ratio() <= 1.001
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from smoothness_monitor.core.types import Request, State
+from smoothness_monitor.core.types import CallRequest, StopState
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -18,9 +18,9 @@ def faulty(bench):
     bench.policy_on = False
     bench.deliver_to_controller = lambda trajectory: False
     bench.stop()
-    assert bench.run_until(lambda: bench.state is State.FAULT, 5.0)
+    assert bench.run_until(lambda: bench.state is StopState.FAULT, 5.0)
     bench.run(6.0)
-    assert bench.state is State.FAULT
+    assert bench.state is StopState.FAULT
     return bench
 
 
@@ -46,8 +46,8 @@ def test_a_stop_in_fault_says_what_it_cannot_do_and_tries_everything(faulty):
     faulty.run(5.0)
     assert len(faulty.sent) > sent
     tried = {request for _, request in faulty.calls[calls:]}
-    assert tried == {Request.BRAKE_AS_GOAL, Request.DEACTIVATE, Request.DRIVER_HOLD}
-    assert faulty.state is State.FAULT
+    assert tried == {CallRequest.BRAKE_AS_GOAL, CallRequest.DEACTIVATE, CallRequest.DRIVER_HOLD}
+    assert faulty.state is StopState.FAULT
 
 
 def test_a_foreign_motion_in_fault_is_braked(faulty):
@@ -56,7 +56,7 @@ def test_a_foreign_motion_in_fault_is_braked(faulty):
     creep(faulty)
     faulty.run(4.0)
     assert faulty.travel(faulty.now_ns - S) == 0.0
-    assert faulty.state is State.FAULT
+    assert faulty.state is StopState.FAULT
 
 
 def test_a_person_leaves_fault_in_two_steps_once_the_arm_is_seen_at_rest(faulty):
@@ -65,14 +65,14 @@ def test_a_person_leaves_fault_in_two_steps_once_the_arm_is_seen_at_rest(faulty)
     accepted, message = faulty.reset()
     assert accepted
     assert message.startswith("STOPPED_LATCHED: out of FAULT")
-    assert faulty.state is State.STOPPED_LATCHED
+    assert faulty.state is StopState.STOPPED_LATCHED
     assert not faulty.monitor.permit
     faulty.run(0.5)
-    assert faulty.state is State.STOPPED_LATCHED
+    assert faulty.state is StopState.STOPPED_LATCHED
     assert faulty.reset() == (True, "READY")
     faulty.policy_on = True
     faulty.run(3.0)
-    assert faulty.state is State.READY
+    assert faulty.state is StopState.READY
     assert faulty.monitor.snapshot().plans_forwarded > 5
 
 
@@ -89,7 +89,7 @@ def test_fault_is_not_left_while_something_is_missing_or_moves(faulty):
     creep(faulty)
     faulty.run(0.05)
     assert not faulty.reset()[0]
-    assert faulty.state is State.FAULT
+    assert faulty.state is StopState.FAULT
     assert any("moves" in line for line in faulty.monitor.waiting_for())
 
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from smoothness_monitor.core.types import Request, Rung, State
+from smoothness_monitor.core.types import CallRequest, Rung, StopState
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -20,7 +20,7 @@ def stop_a_deaf_controller(bench):
 
 
 def settle(bench, within_s=3.0):
-    assert bench.run_until(lambda: bench.state is not State.STOPPING, within_s)
+    assert bench.run_until(lambda: bench.state is not StopState.STOPPING, within_s)
     return bench.monitor.snapshot()
 
 
@@ -33,12 +33,12 @@ def test_an_obeyed_brake_climbs_no_rung(bench):
     bench.get_moving()
     bench.stop()
     snapshot = settle(bench)
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.BRAKE
     assert lines(snapshot) == ["1 brake on the topic: sent"]
     # Only the lock-out was asked for, and only at rest.
-    assert bench.requests() == [Request.DEACTIVATE]
-    assert bench.calls[0][0] == bench.entered(State.STOPPED_LATCHED)
+    assert bench.requests() == [CallRequest.DEACTIVATE]
+    assert bench.calls[0][0] == bench.entered(StopState.STOPPED_LATCHED)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -47,14 +47,14 @@ def test_a_brake_that_the_topic_loses_arrives_as_an_action_goal_and_keeps_the_li
 ):
     """H12."""
     bench = make_bench(seed=seed)
-    bench.answers[Request.BRAKE_AS_GOAL] = (True, 2 * MS)
+    bench.answers[CallRequest.BRAKE_AS_GOAL] = (True, 2 * MS)
     stopped_ns = stop_a_deaf_controller(bench)
     snapshot = settle(bench)
     at_ns, request = bench.calls[0]
-    assert request is Request.BRAKE_AS_GOAL
+    assert request is CallRequest.BRAKE_AS_GOAL
     # The monitor's own clock moves on in ticks of 10 ms.
     assert 70 * MS <= at_ns - stopped_ns <= 91 * MS
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.BRAKE_AS_GOAL
     assert "2 brake as an action goal: done" in lines(snapshot)
     bench.run(0.5)
@@ -63,14 +63,14 @@ def test_a_brake_that_the_topic_loses_arrives_as_an_action_goal_and_keeps_the_li
 
 def test_a_controller_that_refuses_the_goal_too_is_deactivated(bench):
     """H12."""
-    bench.answers[Request.DEACTIVATE] = (True, 10 * MS)
+    bench.answers[CallRequest.DEACTIVATE] = (True, 10 * MS)
     stopped_ns = stop_a_deaf_controller(bench)
     brake = bench.sent[-1][1]
     end_ns = brake.stamp_ns + brake.points[-1].time_from_start_ns
     snapshot = settle(bench)
-    assert bench.requests() == [Request.BRAKE_AS_GOAL, Request.DEACTIVATE]
+    assert bench.requests() == [CallRequest.BRAKE_AS_GOAL, CallRequest.DEACTIVATE]
     assert 0 <= bench.calls[1][0] - (end_ns + 200 * MS) <= 30 * MS
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.CONTROLLER_OFF
     assert snapshot.locked_out
     assert bench.now_ns - stopped_ns < 1.2 * S
@@ -79,14 +79,14 @@ def test_a_controller_that_refuses_the_goal_too_is_deactivated(bench):
 
 def test_where_no_controller_manager_is_the_driver_holds(bench):
     """H12."""
-    bench.answers[Request.DRIVER_HOLD] = (True, 10 * MS)
+    bench.answers[CallRequest.DRIVER_HOLD] = (True, 10 * MS)
     stop_a_deaf_controller(bench)
     snapshot = settle(bench)
-    expected = [Request.BRAKE_AS_GOAL, Request.DEACTIVATE, Request.DRIVER_HOLD]
+    expected = [CallRequest.BRAKE_AS_GOAL, CallRequest.DEACTIVATE, CallRequest.DRIVER_HOLD]
     assert bench.requests() == expected
     # Nothing was waited for: the manager's absence is known at once.
     assert bench.calls[2][0] == bench.calls[1][0]
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.DRIVER_HOLD
     assert not snapshot.locked_out
     assert "3 deactivate the controller: not done: nobody serves it" in lines(snapshot)
@@ -95,27 +95,27 @@ def test_where_no_controller_manager_is_the_driver_holds(bench):
 
 def test_a_controller_manager_that_never_answers_does_not_hold_the_ladder_up(bench):
     """H12."""
-    bench.answers[Request.DEACTIVATE] = None
-    bench.answers[Request.DRIVER_HOLD] = (True, 10 * MS)
+    bench.answers[CallRequest.DEACTIVATE] = None
+    bench.answers[CallRequest.DRIVER_HOLD] = (True, 10 * MS)
     stop_a_deaf_controller(bench)
     snapshot = settle(bench)
     asked = [at_ns for at_ns, _ in bench.calls]
     assert 300 * MS <= asked[2] - asked[1] <= 330 * MS
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.DRIVER_HOLD
 
 
 def test_a_deactivation_that_does_not_stop_the_joints_leads_to_the_drivers_hold(bench):
     """H12."""
-    bench.answers[Request.DEACTIVATE] = (True, 10 * MS)
-    bench.answers[Request.DRIVER_HOLD] = (True, 10 * MS)
+    bench.answers[CallRequest.DEACTIVATE] = (True, 10 * MS)
+    bench.answers[CallRequest.DRIVER_HOLD] = (True, 10 * MS)
     stop_a_deaf_controller(bench)
     at_ns = bench.now_ns
     bench.measured_offset = lambda t, p: (
         p + (0.0 if bench.plant.held_at is not None else 0.3 * max(0, t - at_ns) * 1e-9)
     )
     snapshot = settle(bench)
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.DRIVER_HOLD
 
 
@@ -123,7 +123,7 @@ def test_when_no_rung_helps_a_person_is_called_for_and_nothing_is_switched_off(b
     """H12."""
     stop_a_deaf_controller(bench)
     snapshot = settle(bench)
-    assert snapshot.state is State.FAULT
+    assert snapshot.state is StopState.FAULT
     assert snapshot.rung is Rung.POWER_CUT
     assert any("Cut the power" in line for line in bench.log)
     # While the reference moves it goes on trying; at rest nothing is asked for any more.
@@ -132,13 +132,17 @@ def test_when_no_rung_helps_a_person_is_called_for_and_nothing_is_switched_off(b
     assert bench.travel(bench.now_ns - S) == 0.0
     bench.run(5.0)
     assert bench.requests() == calls
-    assert bench.state is State.FAULT
-    assert set(calls) == {Request.BRAKE_AS_GOAL, Request.DEACTIVATE, Request.DRIVER_HOLD}
+    assert bench.state is StopState.FAULT
+    assert set(calls) == {
+        CallRequest.BRAKE_AS_GOAL,
+        CallRequest.DEACTIVATE,
+        CallRequest.DRIVER_HOLD,
+    }
 
 
 def test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once(bench):
     """H7."""
-    bench.answers[Request.DEACTIVATE] = (True, 5 * MS)
+    bench.answers[CallRequest.DEACTIVATE] = (True, 5 * MS)
     bench.get_moving()
     bench.policy_on = False
 
@@ -154,7 +158,7 @@ def test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once(benc
 
     began_ns = bench.now_ns
     intrude()
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 2.0)
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 2.0)
     assert bench.now_ns - began_ns < 0.6 * S
     snapshot = bench.monitor.snapshot()
     assert snapshot.rung is Rung.CONTROLLER_OFF
@@ -164,11 +168,11 @@ def test_a_controller_that_is_driven_off_every_brake_is_deactivated_at_once(benc
     # What it was last seen to do says nothing about what it does once it is activated.
     assert {"foreign_plan", "command_acceleration"} <= set(snapshot.causes)
     bench.run(2.0)
-    bench.answers[Request.ACTIVATE] = (True, 10 * MS)
+    bench.answers[CallRequest.ACTIVATE] = (True, 10 * MS)
     assert bench.reset()[0] is None
     bench.run(0.5)
     assert [verdict.accepted for verdict in bench.reset_verdicts] == [True]
-    assert bench.state is State.READY
+    assert bench.state is StopState.READY
 
 
 def test_a_stall_of_the_monitor_climbs_no_rung(bench):
@@ -177,13 +181,13 @@ def test_a_stall_of_the_monitor_climbs_no_rung(bench):
     bench.stop()
     bench.monitor_stalled_until_ns = bench.now_ns + 900 * MS
     snapshot = settle(bench)
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.rung is Rung.BRAKE
 
 
 @pytest.fixture
 def locked(bench):
-    bench.answers[Request.DEACTIVATE] = bench.answers[Request.ACTIVATE] = (True, 10 * MS)
+    bench.answers[CallRequest.DEACTIVATE] = bench.answers[CallRequest.ACTIVATE] = (True, 10 * MS)
     bench.get_moving()
     bench.policy_on = False
     bench.stop()
@@ -195,7 +199,7 @@ def test_a_controller_that_is_locked_out_may_be_silent(locked):
     """H6."""
     locked.run(5.0)
     snapshot = locked.monitor.snapshot()
-    assert snapshot.state is State.STOPPED_LATCHED
+    assert snapshot.state is StopState.STOPPED_LATCHED
     assert snapshot.causes == ("operator",)
     assert snapshot.waiting_for == ()
 
@@ -207,18 +211,18 @@ def test_a_reset_activates_the_controller_and_moves_nothing(locked):
     accepted, message = locked.reset()
     assert accepted is None
     assert "activated" in message
-    assert locked.state is State.STOPPED_LATCHED
+    assert locked.state is StopState.STOPPED_LATCHED
     assert locked.reset()[0] is False
     locked.run(0.5)
     assert [verdict.accepted for verdict in locked.reset_verdicts] == [True]
-    assert locked.state is State.READY
+    assert locked.state is StopState.READY
     assert locked.monitor.snapshot().causes == ()
     assert not locked.monitor.snapshot().locked_out
     assert len(locked.sent) == sent
     assert locked.travel(since_ns) == 0.0
     locked.policy_on = True
     locked.run(3.0)
-    assert locked.state is State.READY
+    assert locked.state is StopState.READY
     assert locked.monitor.snapshot().plans_forwarded > 10
     assert locked.peak_jerk_ratio() <= 1.000001
 
@@ -231,25 +235,25 @@ def test_nothing_but_a_reset_activates_the_controller(locked):
         locked.run(0.2)
     locked.stop()
     locked.run(2.0)
-    assert Request.ACTIVATE not in locked.requests()
-    assert locked.state is State.STOPPED_LATCHED
+    assert CallRequest.ACTIVATE not in locked.requests()
+    assert locked.state is StopState.STOPPED_LATCHED
 
 
 @pytest.mark.parametrize("reply", [(False, 10 * MS), None])
 def test_a_reset_whose_activation_fails_says_so_and_locks_again(locked, reply):
     """H6."""
-    locked.answers[Request.ACTIVATE] = reply
+    locked.answers[CallRequest.ACTIVATE] = reply
     locked.reset()
     locked.run(4.0)
     verdict = locked.reset_verdicts[-1]
     assert not verdict.accepted
     assert "activated" in verdict.message or "answer" in verdict.message
-    assert locked.state is State.STOPPED_LATCHED
+    assert locked.state is StopState.STOPPED_LATCHED
     assert locked.monitor.snapshot().locked_out
-    locked.answers[Request.ACTIVATE] = (True, 10 * MS)
+    locked.answers[CallRequest.ACTIVATE] = (True, 10 * MS)
     locked.reset()
     locked.run(1.0)
-    assert locked.state is State.READY
+    assert locked.state is StopState.READY
 
 
 def test_a_reset_after_which_the_controller_stays_silent_fails_and_locks_again(locked):
@@ -260,8 +264,8 @@ def test_a_reset_after_which_the_controller_stays_silent_fails_and_locks_again(l
     verdict = locked.reset_verdicts[-1]
     assert not verdict.accepted
     assert "controller_state" in verdict.message
-    assert locked.state is State.STOPPED_LATCHED
-    assert locked.requests()[-2:] == [Request.ACTIVATE, Request.DEACTIVATE]
+    assert locked.state is StopState.STOPPED_LATCHED
+    assert locked.requests()[-2:] == [CallRequest.ACTIVATE, CallRequest.DEACTIVATE]
 
 
 def test_a_controller_that_somebody_else_activates_is_locked_out_again(locked):
@@ -272,4 +276,4 @@ def test_a_controller_that_somebody_else_activates_is_locked_out_again(locked):
     locked.run(0.5)
     assert not locked.plant.active
     assert locked.monitor.snapshot().locked_out
-    assert locked.state is State.STOPPED_LATCHED
+    assert locked.state is StopState.STOPPED_LATCHED

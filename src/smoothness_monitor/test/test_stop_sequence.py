@@ -6,7 +6,7 @@ import pytest
 
 from smooth_motion import GripperPlan, Plan, State, part_ns
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core.types import State as Stop
+from smoothness_monitor.core.types import StopState as Stop
 
 MS = 1_000_000
 S = 1_000_000_000

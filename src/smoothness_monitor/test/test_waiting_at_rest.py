@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from smoothness_monitor.core.types import Rung, State
+from smoothness_monitor.core.types import Rung, StopState
 from verification.faults.bench import MS, S
 from vla_sim.faults.operations import Link
 
@@ -50,7 +50,7 @@ def test_inputs_heard_late_at_rest_make_plans_wait_and_stop_nothing(busy):
     hear_late(busy, 0.55)
     assert busy.run_until(lambda: not busy.monitor.permit, 2.0)
     busy.run(2.0)
-    assert busy.state is State.READY, busy.log
+    assert busy.state is StopState.READY, busy.log
     assert busy.monitor.snapshot().causes == ()
     (why,) = busy.monitor.waiting_for()
     assert why.startswith("clock_skew: ")
@@ -60,7 +60,7 @@ def test_inputs_heard_late_at_rest_make_plans_wait_and_stop_nothing(busy):
     assert busy.monitor.waiting_for() == ()
     busy.get_moving()
     busy.run(1.0)
-    assert busy.state is State.READY, busy.log
+    assert busy.state is StopState.READY, busy.log
 
 
 def test_a_monitor_held_up_at_rest_makes_plans_wait_and_stops_nothing(bench):
@@ -68,7 +68,7 @@ def test_a_monitor_held_up_at_rest_makes_plans_wait_and_stops_nothing(bench):
     bench.get_ready()
     bench.monitor_stalled_until_ns = bench.now_ns + 2 * S
     bench.run(2.1)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert not bench.monitor.permit
     assert "held up" in bench.monitor.waiting_for()[0]
     assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.log
@@ -109,7 +109,7 @@ def test_what_begins_to_move_while_plans_wait_is_stopped(busy):
     foreign = busy.plan()
     busy.plant.receive(foreign, busy.now_ns)
     assert busy.run_until(lambda: busy.first_cause != "", 2.0)
-    assert busy.state is not State.READY
+    assert busy.state is not StopState.READY
 
 
 @pytest.mark.parametrize("late_s", [0.4, 0.55, 0.8])
@@ -124,7 +124,7 @@ def test_inputs_heard_late_in_motion_stop_the_arm_by_a_brake_for_now(make_busy, 
     assert seen.first_cause in ("clock_skew", "stale_controller_state", "stale_joint_states")
     brake = bench.sent[-1][1]
     assert brake.stamp_ns + brake.points[-1].time_from_start_ns > bench.now_ns + 50 * MS
-    assert bench.run_until(lambda: bench.state is State.STOPPED_LATCHED, 5.0), bench.log
+    assert bench.run_until(lambda: bench.state is StopState.STOPPED_LATCHED, 5.0), bench.log
     assert bench.monitor.snapshot().rung <= Rung.BRAKE_AS_GOAL, bench.monitor.snapshot().rung_log
     assert bench.peak_jerk_ratio() <= 1.001
 
@@ -147,7 +147,7 @@ def test_joint_states_that_stop_at_rest_make_plans_wait_and_stop_nothing(bench):
     bench.on_joints_message = lambda message: None
     assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
     bench.run(3.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert bench.monitor.snapshot().causes == ()
     assert not bench.monitor.permit
     (why,) = bench.monitor.waiting_for()
@@ -158,7 +158,7 @@ def test_joint_states_that_stop_at_rest_make_plans_wait_and_stop_nothing(bench):
     assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.monitor.waiting_for()
     bench.get_moving()
     bench.run(1.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
 
 
 def test_joint_states_that_stop_in_motion_stop_the_arm(bench):
@@ -184,7 +184,7 @@ def test_a_controller_that_falls_silent_at_rest_makes_plans_wait_and_stops_nothi
     bench.on_controller_message = lambda message: None
     assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
     bench.run(3.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert bench.monitor.snapshot().causes == ()
     assert not bench.monitor.permit
     assert any(why.startswith("stale_controller_state: ") for why in bench.monitor.waiting_for())
@@ -194,7 +194,7 @@ def test_a_controller_that_falls_silent_at_rest_makes_plans_wait_and_stops_nothi
     assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.monitor.waiting_for()
     bench.get_moving()
     bench.run(1.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
 
 
 def test_a_robot_that_falls_silent_altogether_at_rest_makes_plans_wait(bench):
@@ -203,7 +203,7 @@ def test_a_robot_that_falls_silent_altogether_at_rest_makes_plans_wait(bench):
     bench.on_controller_message = bench.on_joints_message = lambda message: None
     assert bench.run_until(lambda: bench.monitor.waiting_for() != (), 2.0)
     bench.run(3.0)
-    assert bench.state is State.READY, bench.log
+    assert bench.state is StopState.READY, bench.log
     assert not bench.monitor.permit
     bench.on_controller_message = bench.on_joints_message = lambda message: message
     assert bench.run_until(lambda: bench.monitor.permit, 3.0), bench.monitor.waiting_for()

@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from vla_bringup.recording import ChunkArrival, Episode, Recording
+from vla_bringup.recording import ChunkArrival, DemoEpisode, GraphRecording
 from vla_bringup.report import write_report
 from vla_bringup.video import EpisodeVideo
 
 TICK_NS = 10_000_000
 
 
-def cubic_recording(jerk: float, limit: float = 100.0) -> Recording:
-    recording = Recording(("a", "b"), np.array([limit, limit]))
+def cubic_recording(jerk: float, limit: float = 100.0) -> GraphRecording:
+    recording = GraphRecording(("a", "b"), np.array([limit, limit]))
     for tick in range(200):
         time = tick * TICK_NS * 1e-9
         recording.add_reference(tick * TICK_NS, np.array([jerk * time**3 / 6, 0.0]))
@@ -33,14 +33,16 @@ def test_a_larger_peak_seen_by_the_monitor_counts():
 
 
 def test_no_samples_is_not_a_peak_of_zero():
-    recording = Recording(("a",), np.array([100.0]))
+    recording = GraphRecording(("a",), np.array([100.0]))
     assert np.isnan(recording.peak_command_jerk_ratio())
 
 
 def test_the_summary_counts_episodes_and_writes_percentiles_in_ms(tmp_path):
     recording = cubic_recording(50.0)
-    recording.episodes.append(Episode("put the red cube in the bin", 0, True, 10.0, "DONE", ""))
-    recording.episodes.append(Episode("put the blue cube in the bin", 1, False, 45.0, "", "x"))
+    recording.episodes.append(
+        DemoEpisode("put the red cube in the bin", 0, True, 10.0, "DONE", "")
+    )
+    recording.episodes.append(DemoEpisode("put the blue cube in the bin", 1, False, 45.0, "", "x"))
     recording.chunks += [ChunkArrival(0, 0, 1.0, 0.004), ChunkArrival(1, 0, 1.0, 0.006)]
     recording.plan_time_s.append(0.003)
     recording.write_summary(tmp_path / "summary.json", wall_s=1.0)

@@ -133,9 +133,9 @@ def test_its_chunks_become_plans_that_the_gate_forwards(robot):
             config=CheckConfig(),
         )
 
-    assert judged(motion.arm).verdict is gate.Verdict.FORWARD
+    assert judged(motion.arm).verdict is gate.GateVerdict.FORWARD
     renamed = Plan.hold(("pan", *JOINTS[1:]), HOME, NOW)
-    assert judged(renamed).verdict is gate.Verdict.REJECT
+    assert judged(renamed).verdict is gate.GateVerdict.REJECT
 
 
 def test_its_monitor_waits_for_its_controllers(robot, folder):

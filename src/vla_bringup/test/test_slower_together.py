@@ -9,19 +9,19 @@ import pytest
 
 from smooth_motion import Plan
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core.types import State
+from smoothness_monitor.core.types import StopState
 from smoothness_monitor.params import load_config
 from verification.faults.bench import EPOCH_NS, MS, Bench, S
 from verification.faults.plant import EmulatedPlant
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
-from vla_policies import Action, FeatureSpec, Kind, PolicySpec
+from vla_policies import Action, FeatureKind, FeatureSpec, PolicySpec
 from vla_policy_node.core.chunk_executor import ChunkExecutor
-from vla_policy_node.core.inference import Answer
+from vla_policy_node.core.inference import InferenceResult
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 from vla_sim.faults import operations as op
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -46,7 +46,7 @@ class SweepPolicy:
     def __init__(self, robot):
         joints = (*robot.limits.joint_names, robot.gripper.joint)
         self.home = np.append(robot.home_position, 0.2)
-        feature = FeatureSpec("observation.state", Kind.STATE, (len(joints),), "rad")
+        feature = FeatureSpec("observation.state", FeatureKind.STATE, (len(joints),), "rad")
         self.spec = PolicySpec("sweep 1", (feature,), joints, "rad", 1 / 30, 50)
         self.sign = 1.0
 
@@ -93,7 +93,7 @@ class Asked:
             return None
         (observation, submitted_ns), self.asked = self.asked, None
         action = self.policy.infer(observation)
-        return Answer(observation.stamp_ns, submitted_ns, steady_ns, action, "", False)
+        return InferenceResult(observation.stamp_ns, submitted_ns, steady_ns, action, "", False)
 
 
 class Loop(Bench):
@@ -112,7 +112,9 @@ class Loop(Bench):
         contract = load_contract(path, self.names, robot.gripper.joint)
         policy = SweepPolicy(robot)
         # Blended chunks would hide how fast each of them is.
-        settings = Parameters(robot_file="r", contract_file="c", overlap_s=0.2, chunks="replace")
+        settings = PolicyNodeParameters(
+            robot_file="r", contract_file="c", overlap_s=0.2, chunks="replace"
+        )
         asked = Asked(policy)
         self.obeys = self.listens = True
         joints = contract.action_joints
@@ -211,7 +213,7 @@ def test_a_policy_node_that_is_told_goes_on_smoothly_and_slowly_and_then_at_full
     loop.run(8.0)
     assert loop.monitor.snapshot().speed_scaling == 1.0
     assert loop.fastest(loop.now_ns - 3 * S, loop.now_ns) > 0.9 * before
-    assert loop.state is State.READY
+    assert loop.state is StopState.READY
     assert loop.peak_jerk_ratio(began_ns) <= 1.001
     assert loop.ended == []
     assert not any("not sent from here" in line for line in loop.node_log)
@@ -231,7 +233,7 @@ def test_a_node_that_is_not_told_is_slowed_down_all_the_same_and_nothing_trips(l
     assert not listens or slow > 0.2 * before
     loop.run(9.0)
     assert not listens or loop.fastest(loop.now_ns - 3 * S, loop.now_ns) > 0.9 * before
-    assert loop.state is State.READY
+    assert loop.state is StopState.READY
     assert loop.monitor.snapshot().causes == ()
     assert loop.peak_jerk_ratio(began_ns) <= 1.001
 
@@ -242,7 +244,7 @@ def test_a_stop_at_any_time_of_a_slowdown_keeps_the_limits(loop, after_s):
     until_slow(loop, settle_s=after_s)
     stopped_ns = loop.now_ns
     loop.stop()
-    assert loop.run_until(lambda: loop.state is State.STOPPED_LATCHED, 3.0)
+    assert loop.run_until(lambda: loop.state is StopState.STOPPED_LATCHED, 3.0)
     assert loop.peak_jerk_ratio(stopped_ns - 100 * MS) <= 1.001
     loop.run(5.0)
     assert loop.reset()[0]
@@ -251,5 +253,5 @@ def test_a_stop_at_any_time_of_a_slowdown_keeps_the_limits(loop, after_s):
     loop.runner.begin("sweep", math.inf, loop.now_ns)
     loop.run(3.0)
     assert loop.fastest(loop.now_ns - S, loop.now_ns) > 0.7
-    assert loop.state is State.READY
+    assert loop.state is StopState.READY
     assert loop.peak_jerk_ratio(stopped_ns) <= 1.001

@@ -32,7 +32,7 @@ from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus, TaskState
 from vla_msgs.srv import ResetScene
 
 from vla_bringup.clock import Spectator
-from vla_bringup.recording import ChunkArrival, Episode, Recording
+from vla_bringup.recording import ChunkArrival, DemoEpisode, GraphRecording
 from vla_bringup.video import EpisodeVideo
 from vla_contract.robot import RobotConfigError, load_robot
 
@@ -89,7 +89,7 @@ class EpisodeRunner(Node):
         self.output = Path(self._text("output_dir"))
         self.output.mkdir(parents=True, exist_ok=True)
         self.arm_joints = tuple(robot.limits.joint_names)
-        self.recording = Recording(self.arm_joints, robot.limits.jerk)
+        self.recording = GraphRecording(self.arm_joints, robot.limits.jerk)
         self.video = EpisodeVideo(self.output / "episode.mp4")
         self.safety = MonitorStatus()
         self.status = PolicyStatus()
@@ -242,7 +242,7 @@ class EpisodeRunner(Node):
         done = all(episode.success for episode in self.recording.episodes)
         return Exit.OK if done else Exit.EPISODE_FAILED
 
-    def _episode(self, instruction: str, colour: str, seed: int) -> Episode:
+    def _episode(self, instruction: str, colour: str, seed: int) -> DemoEpisode:
         self._until(self._at_rest, 10.0, "rest before the episode")
         reply = self._result(self.reset_scene.call_async(ResetScene.Request(seed=seed)), 10.0)
         if not reply.success:
@@ -253,7 +253,7 @@ class EpisodeRunner(Node):
         duration = (self._now_ns() - started_ns) * 1e-9
         self._until(self._at_rest, 10.0, "rest after the episode")
         success = _only_in_bin(self.task, f"{colour}_cube")
-        return Episode(
+        return DemoEpisode(
             instruction,
             seed,
             success,

@@ -16,7 +16,7 @@ from smooth_motion import CommandJerk
 
 
 @dataclass(frozen=True)
-class Episode:
+class DemoEpisode:
     """One instruction carried out, or not."""
 
     instruction: str
@@ -45,7 +45,7 @@ class ChunkArrival:
 
 
 @dataclass
-class Recording:
+class GraphRecording:
     """Everything seen on the graph, in order of arrival.
 
     Args:
@@ -66,7 +66,7 @@ class Recording:
     measured_jerk: list[np.ndarray] = field(default_factory=list)
     chunks: list[ChunkArrival] = field(default_factory=list)
     plan_time_s: list[float] = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
+    episodes: list[DemoEpisode] = field(default_factory=list)
     phases: list[tuple[int, str]] = field(default_factory=list)
     trips: list[str] = field(default_factory=list)
     monitor_peak: float = 0.0

@@ -12,13 +12,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vla_bringup.recording import Recording
+from vla_bringup.recording import GraphRecording
 
 STATE_NAMES = ("STARTUP", "READY", "STOPPING", "STOPPED_LATCHED", "FAULT")
 STATE_COLOURS = ("#c9ccd1", "#8fce9f", "#f2b84b", "#e2685c", "#8e2a5e")
 
 
-def write_report(recording: Recording, path: Path, title: str) -> None:
+def write_report(recording: GraphRecording, path: Path, title: str) -> None:
     """Write the picture of a run.
 
     Args:
@@ -54,7 +54,7 @@ def _seconds(stamps_ns: list[int], origin: int) -> np.ndarray:
     return (np.asarray(stamps_ns, dtype=np.int64) - origin) * 1e-9
 
 
-def _draw_positions(axis: plt.Axes, recording: Recording, origin: int) -> None:
+def _draw_positions(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
     time = _seconds(recording.reference_ns, origin)
     reference = np.stack(recording.reference)
     for index, name in enumerate(recording.joint_names):
@@ -80,7 +80,7 @@ def _draw_positions(axis: plt.Axes, recording: Recording, origin: int) -> None:
     axis.legend(loc="upper right", ncols=5, fontsize=8, frameon=False)
 
 
-def _draw_jerk(axis: plt.Axes, recording: Recording, origin: int) -> None:
+def _draw_jerk(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
     if recording.measured_jerk:
         ratio = np.max(np.abs(np.stack(recording.measured_jerk)) / recording.jerk_limit, axis=1)
         axis.plot(
@@ -105,7 +105,7 @@ def _draw_jerk(axis: plt.Axes, recording: Recording, origin: int) -> None:
     axis.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
 
 
-def _draw_chunks(axis: plt.Axes, recording: Recording, origin: int) -> None:
+def _draw_chunks(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
     for row, chunk in enumerate(recording.chunks):
         start = (chunk.observed_ns - origin) * 1e-9
         lane = row % 6
@@ -115,7 +115,7 @@ def _draw_chunks(axis: plt.Axes, recording: Recording, origin: int) -> None:
     axis.set_ylabel("chunks\n(dot: arrival)")
 
 
-def _draw_monitor(axis: plt.Axes, recording: Recording, origin: int) -> None:
+def _draw_monitor(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
     time = _seconds(recording.monitor_ns, origin)
     states = np.asarray(recording.monitor_state, dtype=int)
     for value in sorted(set(states.tolist())):

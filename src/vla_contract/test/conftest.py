@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vla_contract.contract import load_contract
-from vla_policies import FeatureSpec, Kind, PolicySpec
+from vla_policies import FeatureKind, FeatureSpec, PolicySpec
 
 ARM = ("pan", "lift", "elbow")
 CONTRACT = (Path(__file__).with_name("three_joints") / "contract.yaml").read_text(encoding="utf-8")
@@ -36,8 +36,8 @@ def spec() -> PolicySpec:
     return PolicySpec(
         policy_id="noise 1",
         observation=(
-            FeatureSpec("observation.images.front", Kind.IMAGE, (None, None, 3)),
-            FeatureSpec("observation.state", Kind.STATE, (4,), "rad"),
+            FeatureSpec("observation.images.front", FeatureKind.IMAGE, (None, None, 3)),
+            FeatureSpec("observation.state", FeatureKind.STATE, (4,), "rad"),
         ),
         joint_names=(*ARM, "gripper"),
         units="rad",

@@ -8,7 +8,7 @@ import pytest
 
 from vla_contract.contract import ContractError, load_contract
 from vla_contract.units import UNITS
-from vla_policies import FeatureSpec, Kind
+from vla_policies import FeatureKind, FeatureSpec
 
 ARM = ("pan", "lift", "elbow")
 
@@ -164,7 +164,7 @@ def test_a_feature_that_the_policy_does_not_need_is_left_out(contract, spec):
 
 
 def _wrist(spec):
-    wrist = FeatureSpec("observation.images.wrist", Kind.IMAGE, (None, None, 3))
+    wrist = FeatureSpec("observation.images.wrist", FeatureKind.IMAGE, (None, None, 3))
     return replace(spec, observation=(*spec.observation, wrist))
 
 
@@ -179,7 +179,7 @@ SPECS = [
         lambda spec: replace(
             spec,
             observation=(
-                FeatureSpec("observation.images.top", Kind.IMAGE, (None, None, 3)),
+                FeatureSpec("observation.images.top", FeatureKind.IMAGE, (None, None, 3)),
                 spec.observation[1],
             ),
         ),
@@ -187,7 +187,7 @@ SPECS = [
         "if observation.images.front shows the same, write observation.images.top in its place",
     ),
     (
-        lambda spec: _with_state(spec, kind=Kind.IMAGE),
+        lambda spec: _with_state(spec, kind=FeatureKind.IMAGE),
         "observation.observation.state.type",
         "needs kind image",
     ),

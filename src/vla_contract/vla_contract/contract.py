@@ -13,7 +13,7 @@ from typing import Any
 from strict_yaml import StrictYamlError, read_yaml
 from vla_contract.images import ENCODINGS, READ_AS
 from vla_contract.units import UNITS, Unit
-from vla_policies import FeatureSpec, Kind, PolicySpec
+from vla_policies import FeatureKind, FeatureSpec, PolicySpec
 from vla_policies.training import plain_name
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -133,10 +133,10 @@ class Contract:
             if source is None:
                 raise self.error(key, self._missing(feature, spec))
             if isinstance(source, ImageSource):
-                self._require_kind(key, feature, Kind.IMAGE, STATE_TYPE)
+                self._require_kind(key, feature, FeatureKind.IMAGE, STATE_TYPE)
                 images.append(source)
             else:
-                self._require_kind(key, feature, Kind.STATE, IMAGE_TYPE)
+                self._require_kind(key, feature, FeatureKind.STATE, IMAGE_TYPE)
                 self._require_state(key, feature, source)
                 states.append(source)
         self._require_columns(spec)
@@ -147,7 +147,7 @@ class Contract:
         problem = f"{spec.policy_id} needs it, the contract has "
         problem += ", ".join(source.feature for source in self.sources) or "none"
         needed = {each.name for each in spec.observation}
-        kind = ImageSource if feature.kind is Kind.IMAGE else StateSource
+        kind = ImageSource if feature.kind is FeatureKind.IMAGE else StateSource
         spare = [
             each.feature
             for each in self.sources
@@ -160,7 +160,7 @@ class Contract:
             "place: the key is the policy's name for it, the topic may have any"
         )
 
-    def _require_kind(self, key: str, feature: FeatureSpec, kind: Kind, other: str) -> None:
+    def _require_kind(self, key: str, feature: FeatureSpec, kind: FeatureKind, other: str) -> None:
         if feature.kind is not kind:
             raise self.error(
                 f"{key}.type", f"the policy needs kind {feature.kind.value} here; write {other}"

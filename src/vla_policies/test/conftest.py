@@ -12,15 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vla_policies import STATE, Action, FeatureSpec, Kind, Observation, PolicyError, PolicySpec
+from vla_policies import (
+    STATE,
+    Action,
+    FeatureKind,
+    FeatureSpec,
+    Observation,
+    PolicyError,
+    PolicySpec,
+)
 from vla_policies.wire.server import PolicyServer, ServerConfig
 
 FRONT = "observation.images.front"
 SPEC = PolicySpec(
     "counter 1",
     (
-        FeatureSpec(FRONT, Kind.IMAGE, (8, 8, 3)),
-        FeatureSpec(STATE, Kind.STATE, (2,), "rad"),
+        FeatureSpec(FRONT, FeatureKind.IMAGE, (8, 8, 3)),
+        FeatureSpec(STATE, FeatureKind.STATE, (2,), "rad"),
     ),
     ("a", "b"),
     "rad",

@@ -116,7 +116,7 @@ def test_a_cube_that_is_half_hidden_is_known_to_be():
 
 def test_a_way_starts_where_the_arm_is_and_ends_at_the_goal_through_the_funnel():
     hand = HandKinematics((0.0096, 0.0, -0.092))
-    goal = motion.Goal(
+    goal = motion.HandGoal(
         (0.5, 0.2, 0.0145, np.pi / 2, 0.2), ((0.003, 0.0145), (0.005, 0.04), (0.03, 0.065))
     )
     way = motion.path(hand, np.array(HOME[:5]), goal, 150, 1 / 30)
@@ -131,7 +131,7 @@ def test_a_way_starts_where_the_arm_is_and_ends_at_the_goal_through_the_funnel()
 
 def test_a_paced_way_keeps_the_joint_speed_and_starts_gently():
     hand = HandKinematics((0.0096, 0.0, -0.092))
-    goal = motion.Goal((-1.2, 0.24, 0.06, np.pi / 2, 0.0), ((0.01, 0.06), (0.03, 0.085)))
+    goal = motion.HandGoal((-1.2, 0.24, 0.06, np.pi / 2, 0.0), ((0.01, 0.06), (0.03, 0.085)))
     way = motion.pace(motion.path(hand, np.array(HOME[:5]), goal, 60, 1 / 30), 1 / 30, 0.0)
     speed = np.max(np.abs(np.diff(way, axis=0)), axis=1) * 30
     assert np.max(speed) <= motion.JOINT_SPEED + 1e-9

@@ -18,9 +18,10 @@ POLICY = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from vla_policies import STATE, Action, FeatureSpec, Kind, PolicySpec, PolicyError
+from vla_policies import STATE, Action, FeatureKind, FeatureSpec, PolicySpec, PolicyError
 
-SPEC = PolicySpec("pid 1", (FeatureSpec(STATE, Kind.STATE, (1,), "rad"),), ("a",), "rad", 0.1, 1)
+STATE_OF_ONE = FeatureSpec(STATE, FeatureKind.STATE, (1,), "rad")
+SPEC = PolicySpec("pid 1", (STATE_OF_ONE,), ("a",), "rad", 0.1, 1)
 
 class Pid:
     spec = SPEC

@@ -7,8 +7,8 @@ import pytest
 from vla_policies import (
     STATE,
     Action,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     Options,
     PolicyError,
@@ -21,9 +21,9 @@ FRONT = "observation.images.front"
 SPEC = PolicySpec(
     policy_id="test 1",
     observation=(
-        FeatureSpec(FRONT, Kind.IMAGE, (4, 6, 3)),
-        FeatureSpec("observation.images.any", Kind.IMAGE, (None, None, 3)),
-        FeatureSpec(STATE, Kind.STATE, (2,), "rad"),
+        FeatureSpec(FRONT, FeatureKind.IMAGE, (4, 6, 3)),
+        FeatureSpec("observation.images.any", FeatureKind.IMAGE, (None, None, 3)),
+        FeatureSpec(STATE, FeatureKind.STATE, (2,), "rad"),
     ),
     joint_names=("a", "b"),
     units="rad",

@@ -15,8 +15,8 @@ import pytest
 
 import vla_policies
 from vla_policies import (
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Policy,
     PolicyError,
     PolicySpec,
@@ -26,8 +26,8 @@ from vla_policies import (
     registry,
 )
 
-STATE = FeatureSpec("observation.state", Kind.STATE, (2,), "rad", ("a", "b"))
-IMAGE = FeatureSpec("observation.images.front", Kind.IMAGE, (None, None, 3))
+STATE = FeatureSpec("observation.state", FeatureKind.STATE, (2,), "rad", ("a", "b"))
+IMAGE = FeatureSpec("observation.images.front", FeatureKind.IMAGE, (None, None, 3))
 SPEC = PolicySpec("still 1", (STATE, IMAGE), ("a", "b"), "rad", 0.1, 10)
 
 
@@ -219,7 +219,10 @@ SPAN = TrainingSpan((0.0,), (1.0,), (0.0,), (1.0,), (1.0,), (0.0,), "action.unit
         ({"observation": (replace(STATE, shape=2),)}, r"shape is 2; give \(N,\)"),
         ({"observation": (replace(STATE, shape=(0,)),)}, r"shape is \(0,\); give"),
         ({"observation": (replace(IMAGE, shape=(3,)),)}, r"give \(H, W, 3\)"),
-        ({"observation": (replace(STATE, kind="state"),)}, "kind is 'state'; write Kind.IMAGE"),
+        (
+            {"observation": (replace(STATE, kind="state"),)},
+            "kind is 'state'; write FeatureKind.IMAGE",
+        ),
         ({"observation": (replace(STATE, name=None),)}, "name is None; give a text"),
         ({"observation": (replace(STATE, names=("a",)),)}, "1 names for 2 elements"),
         ({"observation": (replace(STATE, span=SPAN),)}, "give a finite number for each element"),

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from vla_policies import STATE, PolicyError, PolicyUnavailableError, load_policy
 from vla_policies.rtc import Committed, continuing
 from vla_policies.wire.address import check_bind, read_token, server_tls
-from vla_policies.wire.codec import Limits, decode, encode
+from vla_policies.wire.codec import MessageLimits, decode, encode
 
 FRONT = "observation.images.front"
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -37,7 +37,7 @@ def raw(running, **headers):
 def ask(socket, **message):
     socket.send(encode(message))
     found = socket.recv(60.0)
-    return found if isinstance(found, str) else decode(found, Limits())
+    return found if isinstance(found, str) else decode(found, MessageLimits())
 
 
 def remote(running, **options):
@@ -117,7 +117,7 @@ def test_what_the_policy_raises_is_told_and_the_connection_stays(start, observe)
 
 def test_an_observation_of_openpi_is_answered_in_its_words(start):
     with raw(start()) as socket:
-        assert decode(socket.recv(), Limits())["policy_id"] == "counter 1"
+        assert decode(socket.recv(), MessageLimits())["policy_id"] == "counter 1"
         message = {FRONT: IMAGE, STATE: np.zeros(2, np.float32), "prompt": "do it"}
         answer = ask(socket, **message)
         assert answer["actions"].array().shape == (3, 2)
@@ -161,7 +161,7 @@ def test_a_text_and_a_map_without_features_are_refused(start):
 
 
 def test_a_message_beyond_the_limit_ends_the_connection_with_a_reason(start):
-    running = start(limits=Limits(message_bytes=1000))
+    running = start(limits=MessageLimits(message_bytes=1000))
     with raw(running) as socket:
         socket.recv()
         socket.send(bytes(2000))
@@ -259,12 +259,12 @@ def test_of_several_observations_only_the_newest_is_answered(start, policy):
             socket.send(encode({**own, "id": number, "reset": number == 1}))
             if number == 0:
                 assert policy.entered.wait(60.0)
-        overtaken = [decode(socket.recv(60.0), Limits()) for _ in range(3)]
+        overtaken = [decode(socket.recv(60.0), MessageLimits()) for _ in range(3)]
         assert [message["id"] for message in overtaken] == [1, 2, 3]
         assert all(message["overtaken"] for message in overtaken)
         for _ in range(2):
             policy.gate.release()
-        answers = [decode(socket.recv(60.0), Limits()) for _ in range(2)]
+        answers = [decode(socket.recv(60.0), MessageLimits()) for _ in range(2)]
         assert [message["id"] for message in answers] == [0, 4]
         assert answers[1]["phase"] == "count 1", "the reset of an overtaken one must not be lost"
 

@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.sync.client import connect
 
-from vla_policies import STATE, FeatureSpec, Kind, PolicyError, load_policy
+from vla_policies import STATE, FeatureKind, FeatureSpec, PolicyError, load_policy
 from vla_policies.wire import guard
-from vla_policies.wire.codec import Limits, Picture, WireError, brief, decode, encode
+from vla_policies.wire.codec import MessageLimits, Picture, WireError, brief, decode, encode
 from vla_policies.wire.guard import SMALL_BURST, SMALL_PER_S, FrameBudget
 from vla_policies.wire.jpeg import MAX_SEGMENTS, jpeg_problem
 from vla_policies.wire.messages import Description, read_request
@@ -59,7 +59,7 @@ def progressive(scans):
 def test_a_message_of_many_empty_maps_is_refused_after_the_first_few(empty):
     message = msgpack.packb([[empty] * 256] * 256)
     with pytest.raises(WireError, match="more than 512 lists and maps"):
-        decode(message, Limits())
+        decode(message, MessageLimits())
 
 
 def test_the_work_of_unpacking_ends_where_the_limit_is(monkeypatch):
@@ -68,13 +68,13 @@ def test_the_work_of_unpacking_ends_where_the_limit_is(monkeypatch):
     seen = []
     monkeypatch.setattr(codec, "_unpack", lambda found: seen.append(1) or found)
     with pytest.raises(WireError):
-        decode(msgpack.packb([[{}] * 256] * 256), Limits(containers=100))
+        decode(msgpack.packb([[{}] * 256] * 256), MessageLimits(containers=100))
     assert len(seen) <= 100
 
 
 def test_as_many_features_as_a_message_may_have_fit():
     message = {f"feature {i}": np.zeros(2) for i in range(250)}
-    assert len(decode(encode(message), Limits())) == 250
+    assert len(decode(encode(message), MessageLimits())) == 250
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_a_reason_does_not_repeat_what_was_sent(value):
 )
 def test_a_refusal_is_short_however_large_the_wrong_value_is(spec, key):
     own = {"version": 1, "id": 1, "stamp_ns": 1, "reset": False}
-    message = decode(encode({**GOOD, **own, key: np.zeros(1 << 20)}), Limits())
+    message = decode(encode({**GOOD, **own, key: np.zeros(1 << 20)}), MessageLimits())
     with pytest.raises(WireError) as refused:
-        read_request(message, Description(spec, continues=True), Limits())
+        read_request(message, Description(spec, continues=True), MessageLimits())
     assert len(str(refused.value)) < 300
 
 
@@ -154,15 +154,15 @@ def test_what_encoders_write_by_default_is_decoded(restart, sampling):
     "shape", [(1, 1 << 24, 3), (1 << 16, 1 << 16, 3), (1 << 31, 1 << 31, 3), (3000, 3000, 3)]
 )
 def test_an_image_of_too_many_pixels_is_refused_however_it_is_packed(spec, shape):
-    feature = FeatureSpec(FRONT, Kind.IMAGE, (None, None, 3))
+    feature = FeatureSpec(FRONT, FeatureKind.IMAGE, (None, None, 3))
     description = Description(
         replace(spec, observation=(feature, spec.observation[1])), continues=False
     )
-    small = Limits(image_pixels=1 << 10)
-    message = {**decode(encode(GOOD), Limits()), FRONT: Picture(shape, b"")}
+    small = MessageLimits(image_pixels=1 << 10)
+    message = {**decode(encode(GOOD), MessageLimits()), FRONT: Picture(shape, b"")}
     with pytest.raises(WireError, match="pixels; at most 8388608"):
-        read_request(message, description, Limits())
-    message = decode(encode({**GOOD, FRONT: np.zeros((2, 1000, 3), np.uint8)}), Limits())
+        read_request(message, description, MessageLimits())
+    message = decode(encode({**GOOD, FRONT: np.zeros((2, 1000, 3), np.uint8)}), MessageLimits())
     with pytest.raises(WireError, match="2000 pixels; at most 1024"):
         read_request(message, description, small)
 
@@ -293,7 +293,7 @@ def test_the_reset_of_an_observation_that_cannot_be_decoded_is_not_lost(start, p
 
         def ask(**changes):
             client.send(encode({**own, **changes}))
-            return decode(client.recv(60.0), Limits())
+            return decode(client.recv(60.0), MessageLimits())
 
         assert ask(id=1, reset=True)["phase"] == "count 1"
         assert ask(id=2, reset=False)["phase"] == "count 2"

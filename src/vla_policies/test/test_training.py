@@ -15,7 +15,7 @@ from vla_policies.training import (
     plain_name,
     training_span,
 )
-from vla_policies.wire.codec import Limits, decode, encode
+from vla_policies.wire.codec import MessageLimits, decode, encode
 from vla_policies.wire.messages import Description, describe, read_description
 
 DEG = math.pi / 180.0
@@ -128,7 +128,7 @@ def test_a_span_names_and_notes_travel_to_the_client(spec):
         span=span,
         notes=("mind the wrist",),
     )
-    message = decode(encode(describe(Description(told, continues=False))), Limits())
+    message = decode(encode(describe(Description(told, continues=False))), MessageLimits())
     assert read_description(message).spec == told
     for key in ("span", "notes"):
         del message[key]

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import yaml
 
-from vla_policies import STATE, FeatureSpec, Kind, check_observation, load_policy
+from vla_policies import STATE, FeatureKind, FeatureSpec, check_observation, load_policy
 from vla_policies.warm_up import trial, warm_up
 
 
 def test_a_trial_fits_any_policy(spec):
     check_observation(trial(spec), spec)
-    image = FeatureSpec("observation.images.any", Kind.IMAGE, (None, None, 3))
-    anywhere = replace(spec, observation=(image, FeatureSpec(STATE, Kind.STATE, (14,), "rad")))
+    image = FeatureSpec("observation.images.any", FeatureKind.IMAGE, (None, None, 3))
+    anywhere = replace(
+        spec, observation=(image, FeatureSpec(STATE, FeatureKind.STATE, (14,), "rad"))
+    )
     check_observation(trial(anywhere), anywhere)
 
 

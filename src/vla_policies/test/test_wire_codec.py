@@ -9,7 +9,7 @@ import pytest
 
 from vla_policies.wire.codec import (
     DTYPES,
-    Limits,
+    MessageLimits,
     Packed,
     Picture,
     WireError,
@@ -18,7 +18,7 @@ from vla_policies.wire.codec import (
 )
 from vla_policies.wire.jpeg import jpeg_size
 
-LIMITS = Limits()
+LIMITS = MessageLimits()
 
 
 def array_map(**changes: object) -> bytes:
@@ -114,7 +114,7 @@ def test_what_is_not_allowed_is_refused_with_a_reason(message, reason):
 
 def test_a_message_that_is_too_long_is_not_read_at_all():
     with pytest.raises(WireError, match="at most 10 are allowed"):
-        decode(bytes(11), Limits(message_bytes=10))
+        decode(bytes(11), MessageLimits(message_bytes=10))
 
 
 def test_a_picture_survives_but_for_what_jpeg_loses():

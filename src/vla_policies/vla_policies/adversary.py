@@ -20,8 +20,8 @@ from vla_policies.kinematics import JOINTS, UPPER
 from vla_policies.protocol import (
     STATE,
     Action,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     Options,
     PolicySpec,
@@ -71,7 +71,7 @@ class Adversary:
         self._chunks = 0
         self._spec = PolicySpec(
             policy_id="adversary 0.1.0",
-            observation=(FeatureSpec(STATE, Kind.STATE, (len(NAMES),), "rad"),),
+            observation=(FeatureSpec(STATE, FeatureKind.STATE, (len(NAMES),), "rad"),),
             joint_names=NAMES,
             units="rad",
             dt_s=DT_S,

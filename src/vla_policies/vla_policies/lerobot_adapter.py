@@ -26,8 +26,8 @@ from vla_policies.checkpoint_folder import (
 )
 from vla_policies.protocol import (
     Action,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     Options,
     PolicyError,
@@ -356,9 +356,9 @@ def _features(config: Any) -> Iterator[FeatureSpec]:
             if channels != 3:
                 raise PolicyError(f"{NAME}: {name} has {channels} channels; only RGB is supported")
             shape = (None, None, 3) if any_size else (height, width, 3)
-            yield FeatureSpec(name, Kind.IMAGE, shape)
+            yield FeatureSpec(name, FeatureKind.IMAGE, shape)
         else:
-            yield FeatureSpec(name, Kind.STATE, (feature.shape[0],), "rad")
+            yield FeatureSpec(name, FeatureKind.STATE, (feature.shape[0],), "rad")
 
 
 def _rows(config: Any) -> int:

@@ -16,8 +16,8 @@ import numpy as np
 from vla_policies.protocol import (
     Action,
     Array,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     Options,
     PolicyError,
@@ -36,7 +36,7 @@ MAX_ROWS = 4096
 
 
 @dataclass(frozen=True)
-class Field:
+class OpenPiField:
     """How one of our features is sent.
 
     Attributes:
@@ -83,7 +83,7 @@ class OpenPi:
     """
 
     spec: PolicySpec
-    fields: tuple[Field, ...]
+    fields: tuple[OpenPiField, ...]
     prompt: Keys
     answer: Keys
     columns: tuple[int, ...] | None
@@ -212,20 +212,24 @@ def read_openpi(given: Options) -> OpenPi:
     return found
 
 
-def _feature(name: str, each: Options) -> tuple[FeatureSpec, Field]:
+def _feature(name: str, each: Options) -> tuple[FeatureSpec, OpenPiField]:
     path = _path(each, "key", None)
     if "size" not in each.values:
         layout = each.text("layout") if "layout" in each.values else HWC
         if layout not in (HWC, CHW):
             raise each.error("layout", f"is {layout!r}; write {HWC} or {CHW}")
         each.end()
-        return FeatureSpec(name, Kind.IMAGE, (None, None, 3)), Field(name, path, layout)
+        return FeatureSpec(name, FeatureKind.IMAGE, (None, None, 3)), OpenPiField(
+            name, path, layout
+        )
     size = each.whole("size")
     units = read_units(each, "units", size) if _is_map(each, "units") else None
     unit = _unit(each) if units is None else "rad"
     each.end()
     names = () if units is None else units.names
-    return FeatureSpec(name, Kind.STATE, (size,), unit, names), Field(name, path, units=units)
+    return FeatureSpec(name, FeatureKind.STATE, (size,), unit, names), OpenPiField(
+        name, path, units=units
+    )
 
 
 def _is_map(given: Options, key: str) -> bool:
@@ -262,7 +266,7 @@ def _columns(given: Options, joints: int) -> tuple[int, ...] | None:
 
 
 def _moving(
-    given: Options, spec: PolicySpec, fields: list[Field], units: JointUnits | None
+    given: Options, spec: PolicySpec, fields: list[OpenPiField], units: JointUnits | None
 ) -> Moving:
     """Read what the numbers mean. There is no default: taken for another, they move the arm."""
     joints, value = spec.joint_names, given.take("actions")
@@ -281,7 +285,7 @@ def _moving(
             raise given.error(
                 f"joints.{joint}", f"is a {kind}, so 0 must be 0; write points such as [-1, 1]"
             )
-    states = [f for f in spec.observation if f.kind is Kind.STATE]
+    states = [f for f in spec.observation if f.kind is FeatureKind.STATE]
     feature, elements = _where(given, states, fields, joints)
     units_there = {f.name: f.units for f in states}[feature]
     if units_there != spec.units:
@@ -290,7 +294,7 @@ def _moving(
 
 
 def _where(
-    given: Options, states: list[FeatureSpec], fields: list[Field], joints: tuple[str, ...]
+    given: Options, states: list[FeatureSpec], fields: list[OpenPiField], joints: tuple[str, ...]
 ) -> tuple[str, tuple[int, ...]]:
     """Find the state that says where the joints are, to which the answer is relative."""
     names = {f.name: f.units.names for f in fields if f.units is not None}

@@ -29,7 +29,7 @@ class PolicyUnavailableError(PolicyError):
     """A policy cannot answer now, but may later: what carries it is away. Ask again."""
 
 
-class Kind(str, Enum):
+class FeatureKind(str, Enum):
     """What sort of feature it is."""
 
     IMAGE = "image"
@@ -75,7 +75,7 @@ class FeatureSpec:
     """
 
     name: str
-    kind: Kind
+    kind: FeatureKind
     shape: tuple[int | None, ...]
     units: str = ""
     names: tuple[str, ...] = ()
@@ -174,7 +174,7 @@ def check_observation(observation: Observation, spec: PolicySpec) -> None:
         PolicyError: A feature is missing, of the wrong shape or type, or not finite.
     """
     for feature in spec.observation:
-        if feature.kind is Kind.IMAGE:
+        if feature.kind is FeatureKind.IMAGE:
             image = observation.images.get(feature.name)
             if image is None:
                 raise PolicyError(_missing(feature.name, observation.images))

@@ -38,7 +38,7 @@ MAX_YAML_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class MotionRecording:
     """A recorded motion.
 
     Attributes:
@@ -52,7 +52,7 @@ class Recording:
     positions: Array
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path) -> MotionRecording:
     """Read a recording, strictly.
 
     Raises:
@@ -78,7 +78,9 @@ def read_recording(path: Path) -> Recording:
             raise PolicyError(f"{path}: {key}: must be numbers, in rows of one length") from None
     if numbers["dt_s"].ndim != 0:
         raise PolicyError(f"{path}: dt_s: must be one number of seconds")
-    recording = Recording(tuple(names.tolist()), float(numbers["dt_s"]), numbers["positions"])
+    recording = MotionRecording(
+        tuple(names.tolist()), float(numbers["dt_s"]), numbers["positions"]
+    )
     try:
         check_action(_action(recording, recording.positions), _spec(recording, "recording", 1))
     except PolicyError as error:
@@ -89,7 +91,7 @@ def read_recording(path: Path) -> Recording:
 class Replay:
     """Plays a recording from the first observation on, then holds its end, done."""
 
-    def __init__(self, recording: Recording, name: str, rows: int) -> None:
+    def __init__(self, recording: MotionRecording, name: str, rows: int) -> None:
         """Play `recording` in chunks of `rows` rows."""
         self._recording = recording
         self._rows = rows
@@ -158,9 +160,11 @@ def _content(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _spec(recording: Recording, policy_id: str, rows: int) -> PolicySpec:
+def _spec(recording: MotionRecording, policy_id: str, rows: int) -> PolicySpec:
     return PolicySpec(policy_id, (), recording.joint_names, "rad", recording.dt_s, rows)
 
 
-def _action(recording: Recording, positions: Array, phase: str = "", done: bool = False) -> Action:
+def _action(
+    recording: MotionRecording, positions: Array, phase: str = "", done: bool = False
+) -> Action:
     return Action(positions, recording.dt_s, recording.joint_names, phase, done)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from vla_policies.protocol import FeatureSpec, Kind, PolicyError, PolicySpec, TrainingSpan
+from vla_policies.protocol import FeatureKind, FeatureSpec, PolicyError, PolicySpec, TrainingSpan
 from vla_policies.wire.messages import MAX_ROWS, UNITS
 
 # s; rows that are further apart are no motion.
@@ -72,17 +72,19 @@ def _feature_problem(feature: object) -> str:
     if problem:
         return problem
     at = f"feature {feature.name!r:.60}"
-    if not isinstance(feature.kind, Kind):
-        return f"{at}: kind is {_shown(feature.kind)}; write Kind.IMAGE or Kind.STATE"
-    shape, sizes = feature.shape, 3 if feature.kind is Kind.IMAGE else 1
+    if not isinstance(feature.kind, FeatureKind):
+        return (
+            f"{at}: kind is {_shown(feature.kind)}; write FeatureKind.IMAGE or FeatureKind.STATE"
+        )
+    shape, sizes = feature.shape, 3 if feature.kind is FeatureKind.IMAGE else 1
     sound = isinstance(shape, tuple) and all(
         size is None or (isinstance(size, Integral) and not isinstance(size, bool) and size >= 1)
         for size in shape
     )
     if not sound or len(shape) != sizes:
-        wanted = "(H, W, 3)" if feature.kind is Kind.IMAGE else "(N,)"
+        wanted = "(H, W, 3)" if feature.kind is FeatureKind.IMAGE else "(N,)"
         return f"{at}: shape is {_shown(shape)}; give {wanted}, None where any size will do"
-    if feature.kind is Kind.IMAGE:
+    if feature.kind is FeatureKind.IMAGE:
         return ""
     problem = _unit("units", feature.units) or _names("names", feature.names)
     if problem:

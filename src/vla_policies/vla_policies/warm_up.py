@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vla_policies.protocol import Kind, Observation, Policy, PolicySpec
+from vla_policies.protocol import FeatureKind, Observation, Policy, PolicySpec
 
 TASK = "warm up"
 SIDES = (480, 640)
@@ -20,7 +20,7 @@ def trial(spec: PolicySpec) -> Observation:
     """Return an observation that fits a policy: grey images, and all joints at 0."""
     images, state = {}, {}
     for feature in spec.observation:
-        if feature.kind is Kind.IMAGE:
+        if feature.kind is FeatureKind.IMAGE:
             height, width = (
                 default if side is None else side
                 for side, default in zip(feature.shape[:2], SIDES, strict=True)

@@ -14,22 +14,22 @@ from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
 from vla_policies import (
     Action,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     PolicySpec,
     PolicyUnavailableError,
 )
 from vla_policies.rtc import Committed, continuing
 from vla_policy_node.core.chunk_executor import ChunkExecutor
-from vla_policy_node.core.inference import Answer
-from vla_policy_node.core.outputs import Outputs
+from vla_policy_node.core.inference import InferenceResult
+from vla_policy_node.core.outputs import StepOutputs
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import Ended
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 
 MS = 1_000_000
 ARM = ("pan", "lift", "elbow")
@@ -44,8 +44,8 @@ CONTRACT = (FILES / "contract.yaml").read_text(encoding="utf-8")
 SPEC = PolicySpec(
     policy_id="noise 1",
     observation=(
-        FeatureSpec("observation.images.front", Kind.IMAGE, (None, None, 3)),
-        FeatureSpec("observation.state", Kind.STATE, (4,), "rad"),
+        FeatureSpec("observation.images.front", FeatureKind.IMAGE, (None, None, 3)),
+        FeatureSpec("observation.state", FeatureKind.STATE, (4,), "rad"),
     ),
     joint_names=JOINTS,
     units="rad",
@@ -114,7 +114,7 @@ class DelayedInference:
         due_ns = steady_ns + self.latency_ns()
         self._under_way = (self.generation, steady_ns, due_ns, observation, result)
 
-    def poll(self, steady_ns: int) -> Answer | None:
+    def poll(self, steady_ns: int) -> InferenceResult | None:
         if self._under_way is None or steady_ns < self._under_way[2]:
             return None
         generation, submitted_ns, _, observation, result = self._under_way
@@ -124,7 +124,9 @@ class DelayedInference:
         action = None if isinstance(result, Exception) else result
         failure = str(result) if action is None else ""
         away = isinstance(result, PolicyUnavailableError)
-        return Answer(observation.stamp_ns, submitted_ns, steady_ns, action, failure, away)
+        return InferenceResult(
+            observation.stamp_ns, submitted_ns, steady_ns, action, failure, away
+        )
 
 
 @dataclass
@@ -167,7 +169,7 @@ class World:
     ended: list[Ended] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     chunks: int = 0
-    _queue: list[tuple[int, Outputs]] = field(default_factory=list)
+    _queue: list[tuple[int, StepOutputs]] = field(default_factory=list)
     _random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
     def run(self, seconds: float) -> None:
@@ -260,7 +262,7 @@ def make_world(robot, contract) -> Callable[..., World]:
         latency = latency_ms if callable(latency_ms) else lambda: latency_ms
         continues = continuing(policy) is not None
         inference = DelayedInference(policy, lambda: latency() * MS, continues)
-        settings = Parameters(robot_file="r", contract_file="c", **parameters)
+        settings = PolicyNodeParameters(robot_file="r", contract_file="c", **parameters)
         executor = ChunkExecutor(robot, contract.action_joints, settings, lambda: 0)
         runner = PolicyRunner(executor, robot, contract, policy.spec, inference, settings)
         world = World(executor, runner, inference)

@@ -9,7 +9,7 @@ import pytest
 from vla_policy_node.core.arm_lease import REPEAT_NS
 from vla_policy_node.core.permit import MonitorState
 from vla_policy_node.core.received_chunk import ReceivedChunk
-from vla_policy_node.core.session import State, Termination
+from vla_policy_node.core.session import RunState, Termination
 
 MS = 1_000_000
 ARM = ("pan", "lift", "elbow")
@@ -61,7 +61,7 @@ def test_the_policy_is_taken_over_from_in_motion_and_comes_back_without_a_jump(m
     refused = ask(world)
     assert refused.lease is None
     assert (refused.holder, refused.message[:18]) == ("noise 1", "noise 1 holds the ")
-    assert world.runner.status(world.now_ns).state is State.RUNNING
+    assert world.runner.status(world.now_ns).state is RunState.RUNNING
     lease = ask(world, take_over=True).lease.number
     send(world, lease, 2.5)
     ended = world.ended[0]
@@ -75,7 +75,7 @@ def test_the_policy_is_taken_over_from_in_motion_and_comes_back_without_a_jump(m
     plans = len(world.plans)
     world.run(2.0)
     assert len(world.plans) > plans + 3
-    assert world.runner.status(world.now_ns).state is State.RUNNING
+    assert world.runner.status(world.now_ns).state is RunState.RUNNING
     assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
 
 
@@ -113,7 +113,7 @@ def test_an_instruction_repeated_through_a_take_over_does_not_begin_again_by_its
         world.runner.instruct("pick", world.now_ns)
         world.run(0.2)
     assert len(world.inference.asked) == asked
-    assert world.runner.status(world.now_ns).state is State.IDLE
+    assert world.runner.status(world.now_ns).state is RunState.IDLE
 
 
 def test_chunks_of_whoever_does_not_hold_the_arm_are_counted_and_said_once(make_world):

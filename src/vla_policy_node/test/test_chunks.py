@@ -14,7 +14,7 @@ from vla_policy_node.core.chunk_blending import (
     effective,
     ensemble,
 )
-from vla_policy_node.core.latency import Measured
+from vla_policy_node.core.latency import DurationPercentile
 from vla_policy_node.core.planner import Event
 
 MS = 1_000_000
@@ -91,7 +91,7 @@ def test_nothing_is_committed_to_a_policy_that_does_not_take_it_or_is_too_slow(s
 
 
 def test_the_first_answer_counts_until_there_is_a_second():
-    latency = Measured()
+    latency = DurationPercentile()
     assert latency.p99_ns == 0
     latency.add(5000)
     assert latency.p99_ns == 5000

@@ -10,7 +10,7 @@ from smooth_motion import Plan, limit_violations
 from vla_contract.units import UNITS
 from vla_policies import Action, PolicyUnavailableError
 from vla_policy_node.core.permit import MonitorState
-from vla_policy_node.core.session import State, Termination
+from vla_policy_node.core.session import RunState, Termination
 
 MS = 1_000_000
 JERK = np.array([100.0, 100.0, 60.0])
@@ -283,7 +283,7 @@ def test_without_a_monitor_nothing_is_planned(make_world):
     world.runner.begin("anything", 60.0, world.now_ns)
     world.run(2.0)
     status = world.runner.status(world.now_ns)
-    assert status.state is State.NO_PERMIT
+    assert status.state is RunState.NO_PERMIT
     assert "smoothness_monitor/state: stale" in status.waiting_for[0]
     assert world.plans == []
     assert world.inference.asked == []
@@ -302,7 +302,7 @@ def test_a_permit_that_is_lost_ends_the_run_and_a_permit_that_returns_does_not_r
     sent = len(world.plans)
     world.run(1.0)
     assert len(world.plans) == sent
-    assert world.runner.status(world.now_ns).state is State.IDLE
+    assert world.runner.status(world.now_ns).state is RunState.IDLE
 
 
 def test_a_run_may_begin_before_the_monitor_is_ready(make_world):
@@ -335,7 +335,7 @@ def test_a_camera_that_falls_silent_stops_the_chunks_and_then_the_run(make_world
     world.run(0.5)
     asked = len(world.inference.asked)
     status = world.runner.status(world.now_ns)
-    assert status.state is State.WAITING
+    assert status.state is RunState.WAITING
     assert status.waiting_for[0].startswith("observation.images.front (front_camera/image_raw)")
     world.run(1.5)
     assert len(world.inference.asked) == asked
@@ -351,7 +351,7 @@ def test_a_controller_that_falls_silent_stops_the_chunks_and_then_the_run(make_w
     world.run(0.5)
     asked, sent = len(world.inference.asked), len(world.plans)
     status = world.runner.status(world.now_ns)
-    assert status.state is State.WAITING
+    assert status.state is RunState.WAITING
     assert status.waiting_for[0].startswith("arm_controller/controller_state: stale")
     assert status.waiting_for[1].startswith("gripper_controller/controller_state: stale")
     world.run(1.0)
@@ -628,13 +628,13 @@ def test_a_policy_that_is_away_lets_the_arm_rest_and_resumes_without_a_jump(
         policy.away, sent = True, len(world.plans)
         world.run(0.5)
         status = world.runner.status(world.now_ns)
-        assert (status.state, status.waiting_for) == (State.WAITING, ("no server",))
+        assert (status.state, status.waiting_for) == (RunState.WAITING, ("no server",))
         world.run(4.0)
         assert len(world.plans) <= sent + 1
         assert (world.commands[-1] == world.commands[-50]).all(), "the plan ends at rest"
         policy.away, moved = False, len(world.plans)
         world.run(2.0)
-        assert world.runner.status(world.now_ns).state is State.RUNNING
+        assert world.runner.status(world.now_ns).state is RunState.RUNNING
         assert len(world.plans) > moved + 3
     ratio = np.abs(world.jerk()) / JERK
     assert ratio.max() <= 1.000001

@@ -12,7 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from vla_policy_node.overlap_check import OverlapCheck, overlap_problem
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def graph():
 def test_the_default_fits_the_monitor_file_of_this_repository():
     file = Path(__file__).resolve().parents[3] / "config/robots/so101/monitor.yaml"
     monitor = yaml.safe_load(file.read_text())
-    assert overlap_problem(Parameters("r", "c").overlap_s, monitor["plan_overlap_s"]) == ""
+    assert (
+        overlap_problem(PolicyNodeParameters("r", "c").overlap_s, monitor["plan_overlap_s"]) == ""
+    )
 
 
 @pytest.mark.parametrize("overlap_s", [0.1, 0.15, float("nan")])

@@ -9,7 +9,7 @@ import pytest
 
 from vla_contract.contract import ContractError, load_contract
 from vla_contract.robot import load_robot
-from vla_policies import Action, FeatureSpec, Kind, PolicySpec
+from vla_policies import Action, FeatureKind, FeatureSpec, PolicySpec
 from vla_policies.training import training_span
 from vla_policy_node.core.session import Termination
 from vla_policy_node.core.training_check import check_training
@@ -102,7 +102,7 @@ def spec_of(joints, action, state=None, factor=RAD, zero=0.0, state_factor=None)
         "x 1",
         (
             FeatureSpec(
-                STATE, Kind.STATE, (size,), "rad",
+                STATE, FeatureKind.STATE, (size,), "rad",
                 span=span(state, factor if state_factor is None else state_factor,
                           "policy.options.state_joints"),
             ),

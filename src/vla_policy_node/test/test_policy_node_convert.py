@@ -23,7 +23,7 @@ from vla_policy_node import convert
 from vla_policy_node.core.outputs import Status
 from vla_policy_node.core.permit import MonitorState
 from vla_policy_node.core.received_chunk import ReceivedChunk
-from vla_policy_node.core.session import Ended, State, Statistics, Termination
+from vla_policy_node.core.session import Ended, RunState, RunStatistics, Termination
 
 NAMES = ("pan", "lift", "elbow")
 RED, GREEN, BLUE = (250, 10, 20), (1, 240, 2), (3, 4, 230)
@@ -129,7 +129,7 @@ def test_a_monitor_state_that_is_not_known_counts_as_a_fault():
 
 
 def test_the_constants_are_those_of_the_messages():
-    for state in State:
+    for state in RunState:
         assert getattr(PolicyStatus, state.name) == state
     for termination in Termination:
         assert getattr(RunPolicy.Result, termination.name) == termination
@@ -227,15 +227,15 @@ def test_a_chunk_that_is_no_table_is_not_copied_and_says_why(changes, problem):
 
 
 def test_figures_that_do_not_exist_yet_are_nan():
-    status = Status(State.IDLE, "", "noise 1", "", (), Statistics(), 0.0)
+    status = Status(RunState.IDLE, "", "noise 1", "", (), RunStatistics(), 0.0)
     assert np.isnan(convert.from_status(status, 0).inference_latency)
-    result = convert.from_ended(Ended(1, Termination.CANCELED, "why", 2.0, Statistics()))
+    result = convert.from_ended(Ended(1, Termination.CANCELED, "why", 2.0, RunStatistics()))
     assert np.isnan(result.plan_time_p99)
     assert (result.termination_reason, result.message) == (RunPolicy.Result.CANCELED, "why")
 
 
 def test_percentiles_reach_the_client():
-    statistics = Statistics(chunks=3, plans=2, plans_acknowledged=1)
+    statistics = RunStatistics(chunks=3, plans=2, plans_acknowledged=1)
     statistics.latencies_s.extend([0.1, 0.3, 0.2])
     statistics.plan_times_s.extend([0.004, 0.006])
     result = convert.from_ended(Ended(1, Termination.DONE, "", 2.0, statistics))

@@ -8,7 +8,7 @@ import pytest
 
 from node_kit.parameters import ParameterError, check
 from node_kit.tables import renew
-from vla_policy_node.params import TABLES, Parameters, parse_options
+from vla_policy_node.params import TABLES, PolicyNodeParameters, parse_options
 
 GIVEN = {"robot_file": "robot.yaml", "contract_file": "contract.yaml"}
 
@@ -19,16 +19,16 @@ def test_the_table_in_the_readme_is_current():
 
 
 def test_defaults_are_within_their_own_bounds():
-    assert check(Parameters, GIVEN) == Parameters(**GIVEN)
+    assert check(PolicyNodeParameters, GIVEN) == PolicyNodeParameters(**GIVEN)
 
 
 @pytest.mark.parametrize("name", sorted(GIVEN))
 def test_a_required_parameter_that_is_not_set_is_named(name):
     with pytest.raises(ParameterError, match=f"parameter {name}: is not set"):
-        check(Parameters, {**GIVEN, name: ""})
+        check(PolicyNodeParameters, {**GIVEN, name: ""})
 
 
-@pytest.mark.parametrize("spec", fields(Parameters), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", fields(PolicyNodeParameters), ids=lambda spec: spec.name)
 def test_a_value_out_of_bounds_or_of_another_type_is_refused(spec):
     values = [None, True]
     if not isinstance(spec.default, str):
@@ -40,7 +40,7 @@ def test_a_value_out_of_bounds_or_of_another_type_is_refused(spec):
         values.append("neither")
     for value in values:
         with pytest.raises(ParameterError, match=f"parameter {spec.name}: "):
-            check(Parameters, {**GIVEN, spec.name: value})
+            check(PolicyNodeParameters, {**GIVEN, spec.name: value})
 
 
 def test_options_are_a_yaml_mapping():
@@ -48,4 +48,4 @@ def test_options_are_a_yaml_mapping():
     assert parse_options("{device: cpu, steps: 4}") == {"device": "cpu", "steps": 4}
     for text in ("cpu", "[1]", "{"):
         with pytest.raises(ParameterError, match="policy_options"):
-            check(Parameters, {**GIVEN, "policy_options": text})
+            check(PolicyNodeParameters, {**GIVEN, "policy_options": text})

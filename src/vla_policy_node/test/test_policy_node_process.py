@@ -97,14 +97,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from vla_policies import Action, FeatureSpec, Kind, Options, PolicySpec
+from vla_policies import Action, FeatureKind, FeatureSpec, Options, PolicySpec
 
 JOINTS = %r
 SPEC = PolicySpec(
     "walker 1",
     (
-        FeatureSpec("observation.images.front", Kind.IMAGE, (480, 640, 3)),
-        FeatureSpec("observation.state", Kind.STATE, (6,), "rad"),
+        FeatureSpec("observation.images.front", FeatureKind.IMAGE, (480, 640, 3)),
+        FeatureSpec("observation.state", FeatureKind.STATE, (6,), "rad"),
     ),
     JOINTS, "rad", 1 / 30, 30,
 )
@@ -285,10 +285,8 @@ class Robot(Node):
         )
         self.instruct = self.create_publisher(String, f"{name}/instruction", qos.INSTRUCTION)
         subscribe = self.create_subscription
-        subscribe(JointTrajectory, f"{name}/joint_trajectory", self._on_plan, qos.TRAJECTORY)
-        subscribe(
-            JointTrajectory, f"{name}/gripper_trajectory", self.grippers.append, qos.TRAJECTORY
-        )
+        subscribe(JointTrajectory, "arm/plan", self._on_plan, qos.TRAJECTORY)
+        subscribe(JointTrajectory, "gripper/plan", self.grippers.append, qos.TRAJECTORY)
         subscribe(ActionChunk, f"{name}/action_chunk", self.chunks.append, qos.CHUNK)
         subscribe(PolicyStatus, f"{name}/status", self.statuses.append, qos.LATCHED)
         self.action = ActionClient(self, RunPolicy, f"{name}/run_policy")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vla_policy_node.core.permit import MonitorState
-from vla_policy_node.core.session import State, Termination
+from vla_policy_node.core.session import RunState, Termination
 
 MS = 1_000_000
 
@@ -27,7 +27,7 @@ def test_an_instruction_repeated_at_5_hz_moves_the_arm_though_answers_take_longe
     assert world.chunks >= 5
     assert statistics.plans >= 5
     assert np.ptp(np.array(world.commands), axis=0).max() > 0.05
-    assert world.runner.status(world.now_ns).state is State.RUNNING
+    assert world.runner.status(world.now_ns).state is RunState.RUNNING
 
 
 def test_blanks_around_it_make_no_other_instruction(make_world):

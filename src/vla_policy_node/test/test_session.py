@@ -6,7 +6,7 @@ import math
 import pytest
 
 from vla_policy_node.core.permit import MonitorReport, MonitorState, Permit
-from vla_policy_node.core.session import Session, State, Termination, goal_problem, percentile
+from vla_policy_node.core.session import RunState, Session, Termination, goal_problem, percentile
 
 SECOND = 1_000_000_000
 
@@ -31,14 +31,14 @@ def test_an_empty_instruction_or_a_duration_that_is_not_positive_is_refused(sess
 
 
 def test_the_state_follows_the_inputs_and_the_permit(session):
-    assert session.state is State.IDLE
+    assert session.state is RunState.IDLE
     session.begin("x", math.inf, 0)
     assert session.update("silent", False, [], 1) is None
-    assert (session.state, session.waiting_for) == (State.NO_PERMIT, ("silent",))
+    assert (session.state, session.waiting_for) == (RunState.NO_PERMIT, ("silent",))
     session.update("", False, ["front: stale"], 2)
-    assert (session.state, session.waiting_for) == (State.WAITING, ("front: stale",))
+    assert (session.state, session.waiting_for) == (RunState.WAITING, ("front: stale",))
     session.update("", False, [], 3)
-    assert session.state is State.RUNNING
+    assert session.state is RunState.RUNNING
 
 
 def test_a_lost_permit_ends_the_run(session):
@@ -51,7 +51,7 @@ def test_a_lost_permit_ends_the_run(session):
         "silent",
     )
     assert ended.duration_s == 1.0
-    assert session.state is State.IDLE
+    assert session.state is RunState.IDLE
     assert session.update("silent", False, [], 2 * SECOND) is None
 
 
@@ -122,10 +122,10 @@ def test_a_policy_that_stays_away_ends_the_run_after_a_time_of_its_own():
     session = Session(input_timeout_s=2.0, policy_timeout_s=20.0)
     session.begin("x", math.inf, 0)
     assert session.update("", False, [], SECOND, "no server") is None
-    assert (session.state, session.waiting_for) == (State.WAITING, ("no server",))
+    assert (session.state, session.waiting_for) == (RunState.WAITING, ("no server",))
     assert session.update("", False, [], 19 * SECOND, "no server") is None
     assert session.update("", False, [], 20 * SECOND) is None
-    assert session.state is State.RUNNING
+    assert session.state is RunState.RUNNING
     assert session.update("", False, [], 40 * SECOND, "no server") is None
     ended = session.update("", False, [], 41 * SECOND, "no server")
     assert ended.termination is Termination.INPUT_LOST
@@ -137,6 +137,6 @@ def test_a_policy_that_warms_up_is_waited_for_without_another_time_limit():
     session.begin("x", math.inf, 0)
     for second in range(1, 120):
         assert session.update("", False, [], second * SECOND, "", "warms up") is None
-        assert (session.state, session.waiting_for) == (State.WAITING, ("warms up",))
+        assert (session.state, session.waiting_for) == (RunState.WAITING, ("warms up",))
     assert session.update("", False, [], 121 * SECOND) is None
-    assert session.state is State.RUNNING
+    assert session.state is RunState.RUNNING

@@ -10,7 +10,7 @@ from vla_contract.contract import ContractError
 from vla_policies import Action
 from vla_policy_node.core.loading import check_length
 from vla_policy_node.core.session import Termination
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 
 JERK = np.array([100.0, 100.0, 60.0])
 STATE = "observation.state"
@@ -80,7 +80,9 @@ def test_stop_and_go_is_said_in_the_status(make_world, contract, walker):
 def test_chunks_that_could_never_be_followed_are_refused_at_the_start_with_the_key(
     contract, spec, rows, refused
 ):
-    settings = Parameters(robot_file="r", contract_file="c", overlap_s=0.2, planning_margin_s=0.1)
+    settings = PolicyNodeParameters(
+        robot_file="r", contract_file="c", overlap_s=0.2, planning_margin_s=0.1
+    )
     short = replace(spec, chunk_size=rows)
     check_length(replace(contract, execution="stop_and_go"), short, settings)
     if not refused:

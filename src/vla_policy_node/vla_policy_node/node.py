@@ -30,9 +30,9 @@ from vla_policy_node import convert, qos
 from vla_policy_node.chunk_sources import ChunkSources
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import assemble, load
-from vla_policy_node.core.outputs import Level, Outputs
+from vla_policy_node.core.outputs import LogLevel, StepOutputs
 from vla_policy_node.overlap_check import OverlapCheck
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 from vla_policy_node.run_policy import RunPolicyServer
 
 TICK_S = 0.01
@@ -54,7 +54,7 @@ class PolicyNode(Node):
             ContractError: The contract cannot be used.
         """
         super().__init__("vla_policy_node")
-        self._settings = declare(self, Parameters)
+        self._settings = declare(self, PolicyNodeParameters)
         loaded = load(self._settings)
         self._contract = loaded.contract
         self._arm_joints = loaded.robot.limits.joint_names
@@ -102,8 +102,8 @@ class PolicyNode(Node):
 
     def _publish_to(self) -> None:
         trajectory, depth = JointTrajectory, qos.TRAJECTORY
-        self._arm = self.create_publisher(trajectory, "~/joint_trajectory", depth)
-        self._gripper = self.create_publisher(trajectory, "~/gripper_trajectory", depth)
+        self._arm = self.create_publisher(trajectory, "arm/plan", depth)
+        self._gripper = self.create_publisher(trajectory, "gripper/plan", depth)
         self._chunk = self.create_publisher(ActionChunk, "~/action_chunk", qos.CHUNK)
         self._status = self.create_publisher(PolicyStatus, "~/status", qos.LATCHED)
 
@@ -199,10 +199,12 @@ class PolicyNode(Node):
         self._runner.instruct(msg.data, self._motion.elapsed_ns())
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
-        values = {spec.name: self.get_parameter(spec.name).value for spec in fields(Parameters)}
+        values = {
+            spec.name: self.get_parameter(spec.name).value for spec in fields(PolicyNodeParameters)
+        }
         changed = {change.name: change.value for change in changes if change.name in values}
         try:
-            changed_to = check(Parameters, {**values, **changed})
+            changed_to = check(PolicyNodeParameters, {**values, **changed})
             self._executor.raw = changed_to.planner == "raw"
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -227,7 +229,7 @@ class PolicyNode(Node):
             self._hold.cancel()
             self._motion.acknowledge()
 
-    def _publish(self, outputs: Outputs) -> None:
+    def _publish(self, outputs: StepOutputs) -> None:
         # The trajectories first: everything else can wait.
         if isinstance(outputs.arm, Plan):
             self._arm.publish(convert.from_plan(outputs.arm))
@@ -242,7 +244,7 @@ class PolicyNode(Node):
         log = self.get_logger()
         for level, text in outputs.log:
             # Apart, because rclpy ties a severity to each line of code that logs.
-            if level is Level.WARN:
+            if level is LogLevel.WARN:
                 log.warn(text)
             else:
                 log.info(text)

@@ -15,7 +15,7 @@ from strict_yaml import StrictYamlError, parse_yaml
 
 
 @dataclass(frozen=True)
-class Parameters:
+class PolicyNodeParameters:
     """Their names, defaults, meaning, units and bounds."""
 
     robot_file: str = parameter("", "Robot file: joints, limits, controllers.", required=True)
@@ -177,7 +177,7 @@ def parse_options(text: str) -> dict[str, Any]:
     return parsed
 
 
-TABLES = {"parameters": partial(table, Parameters)}
+TABLES = {"parameters": partial(table, PolicyNodeParameters)}
 
 if __name__ == "__main__":
     sys.exit(renew_files(TABLES))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vla_sim.core.tolerances import JointTolerance, Tolerances
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import (
     ControllerConfig,
     ErrorCode,
@@ -22,7 +22,7 @@ PERIOD_NS = 10 * MS
 T0 = 50 * S
 
 
-class Plant:
+class SimulatedJoints:
     """A controller and joints that follow it perfectly, unless `offset` keeps them away."""
 
     def __init__(self, **config):
@@ -51,12 +51,12 @@ class Plant:
 
 def line(stamp_ns, *knots, names=JOINTS):
     """A trajectory of positions only: (time, a, b) each."""
-    points = tuple(Point(round(t * S), np.array(q, float)) for t, *q in knots)
+    points = tuple(TrajectoryPoint(round(t * S), np.array(q, float)) for t, *q in knots)
     return JointTrajectory(stamp_ns, names, points)
 
 
 def test_it_starts_by_holding_where_the_joints_are():
-    plant = Plant()
+    plant = SimulatedJoints()
     first, second = plant.cycle().state, plant.cycle().state
     assert first.reference.positions == pytest.approx([0.1, 0.2])
     assert first.reference.time_from_start_ns == 0
@@ -66,7 +66,7 @@ def test_it_starts_by_holding_where_the_joints_are():
 
 
 def test_the_command_is_the_reference_one_cycle_ahead():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.receive(line(T0, (0.0, 0.1, 0.2), (1.0, 1.1, 0.2)), T0)
     state = plant.until(T0 + 100 * MS).state
     assert state.reference.positions == pytest.approx([0.2, 0.2])
@@ -74,7 +74,7 @@ def test_the_command_is_the_reference_one_cycle_ahead():
 
 
 def test_stamp_minus_time_from_start_names_the_running_plan_also_after_its_end():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.cycle()
     stamp = T0 + 3_456_789
     plant.controller.receive(line(stamp, (0.0, 0.1, 0.2), (0.1, 0.3, 0.2)), T0)
@@ -86,20 +86,20 @@ def test_stamp_minus_time_from_start_names_the_running_plan_also_after_its_end()
 
 
 def test_time_from_start_is_negative_while_the_stamp_is_to_come():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.receive(line(T0 + S, (0.0, 1.0, 0.2)), T0)
     assert plant.cycle().state.reference.time_from_start_ns == -S
 
 
 def test_a_reordered_trajectory_moves_the_named_joints():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.receive(line(0, (0.1, 2.0, 1.0), names=("b", "a")), T0)
     plant.until(T0 + 200 * MS)
     assert plant.controller.command == pytest.approx([1.0, 2.0])
 
 
 def test_a_rejected_trajectory_changes_nothing():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.cycle()
     rejection = plant.controller.receive(line(0, (0.1, 2.0), names=("a",)), T0)
     assert rejection.reason is Reason.JOINT_COUNT
@@ -108,7 +108,7 @@ def test_a_rejected_trajectory_changes_nothing():
 
 
 def test_a_new_trajectory_forgets_the_old_one_even_if_it_begins_later():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.receive(line(0, (1.0, 1.1, 0.2)), T0)
     plant.until(T0 + 500 * MS)
     assert plant.controller.command == pytest.approx([0.61, 0.2])
@@ -119,7 +119,7 @@ def test_a_new_trajectory_forgets_the_old_one_even_if_it_begins_later():
 
 
 def test_a_stale_overlap_is_entered_in_its_middle_with_a_step():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.cycle()
     plant.controller.receive(line(T0 - 500 * MS, (0.0, 0.0, 0.2), (1.0, 1.0, 0.2)), T0)
     assert plant.cycle().state.reference.positions == pytest.approx([0.51, 0.2])
@@ -127,7 +127,7 @@ def test_a_stale_overlap_is_entered_in_its_middle_with_a_step():
 
 @pytest.mark.parametrize(("from_desired", "start"), [(False, 0.15), (True, 0.1)])
 def test_the_approach_begins_at_the_measured_state_or_at_the_last_command(from_desired, start):
-    plant = Plant(interpolate_from_desired_state=from_desired)
+    plant = SimulatedJoints(interpolate_from_desired_state=from_desired)
     plant.cycle()
     plant.offset = np.array([0.05, 0.0])
     plant.controller.receive(line(T0 + S, (0.0, 1.0, 0.2)), T0)
@@ -138,7 +138,7 @@ def test_the_approach_begins_at_the_measured_state_or_at_the_last_command(from_d
 
 
 def test_a_nan_is_commanded_as_it_is_in_the_original():
-    plant = Plant()
+    plant = SimulatedJoints()
     assert plant.controller.receive(line(T0, (0.0, np.nan, 0.2)), T0) is None
     output = plant.cycle().state.output.positions
     assert np.isnan(plant.controller.command[0])
@@ -146,7 +146,7 @@ def test_a_nan_is_commanded_as_it_is_in_the_original():
 
 
 def test_errors_are_of_position_only():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.offset = np.array([0.02, -0.03])
     plant.controller.receive(line(T0, (0.0, 0.1, 0.2)), T0)
     state = plant.cycle().state
@@ -165,7 +165,7 @@ def goal(name, trajectory, **tolerances):
 
 
 def test_a_goal_succeeds_when_the_next_sample_is_past_the_end_and_the_last_point_is_repeated():
-    plant = Plant()
+    plant = SimulatedJoints()
     assert plant.controller.accept(goal("g", line(T0, (0.0, 0.1, 0.2), (0.1, 0.3, 0.2)))) is None
     before = plant.until(T0 + 80 * MS)
     assert (before.goal_id, before.ended) == ("g", None)
@@ -177,7 +177,7 @@ def test_a_goal_succeeds_when_the_next_sample_is_past_the_end_and_the_last_point
 
 
 def test_cancelling_holds_the_measured_position():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.accept(goal("g", line(T0, (0.0, 0.1, 0.2), (1.0, 1.1, 0.2))))
     plant.until(T0 + 500 * MS)
     plant.offset = np.array([-0.04, 0.0])
@@ -191,7 +191,7 @@ def test_cancelling_holds_the_measured_position():
 
 
 def test_cancelling_a_goal_that_is_not_active_does_nothing():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.accept(goal("g", line(T0, (0.1, 0.3, 0.2))))
     assert plant.controller.cancel("other") is None
     plant.until(T0 + 200 * MS)
@@ -200,7 +200,7 @@ def test_cancelling_a_goal_that_is_not_active_does_nothing():
 
 
 def test_a_new_goal_aborts_the_running_one_without_a_hold():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.accept(goal("g", line(T0, (0.0, 0.1, 0.2), (1.0, 1.1, 0.2))))
     plant.until(T0 + 500 * MS)
     ended = plant.controller.accept(goal("h", line(T0, (0.0, 0.1, 0.2), (1.0, 1.1, 0.2))))
@@ -210,7 +210,7 @@ def test_a_new_goal_aborts_the_running_one_without_a_hold():
 
 
 def test_a_trajectory_on_the_topic_lets_the_goal_run_on_and_succeed_at_its_own_end():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.controller.accept(goal("g", line(T0, (0.0, 0.1, 0.2), (10.0, 1.1, 0.2))))
     plant.until(T0 + 100 * MS)
     plant.controller.receive(line(0, (0.1, 0.5, 0.2)), plant.time_ns)
@@ -224,7 +224,7 @@ def test_a_trajectory_on_the_topic_lets_the_goal_run_on_and_succeed_at_its_own_e
 
 
 def test_a_path_tolerance_aborts_the_goal_withholds_the_command_and_holds():
-    plant = Plant()
+    plant = SimulatedJoints()
     tolerance = (JointTolerance("a", position=0.01),)
     long = line(T0, (0.0, 0.1, 0.2), (1.0, 1.1, 0.2))
     plant.controller.accept(goal("g", long, path_tolerance=tolerance))
@@ -241,7 +241,7 @@ def test_a_path_tolerance_aborts_the_goal_withholds_the_command_and_holds():
 
 
 def test_a_goals_tolerance_stays_in_force_for_later_plans_on_the_topic():
-    plant = Plant()
+    plant = SimulatedJoints()
     short = line(T0, (0.0, 0.1, 0.2), (0.1, 0.1, 0.2))
     plant.controller.accept(goal("g", short, path_tolerance=(JointTolerance("a", 0.01),)))
     plant.until(T0 + 300 * MS)
@@ -252,7 +252,7 @@ def test_a_goals_tolerance_stays_in_force_for_later_plans_on_the_topic():
 
 
 def test_a_hold_is_not_judged_by_tolerances():
-    plant = Plant(tolerances=Tolerances(np.full(2, 0.01), np.full(2, 0.01), 0.1))
+    plant = SimulatedJoints(tolerances=Tolerances(np.full(2, 0.01), np.full(2, 0.01), 0.1))
     plant.cycle()
     plant.offset = np.array([-0.5, 0.0])
     for _ in range(30):
@@ -260,7 +260,7 @@ def test_a_hold_is_not_judged_by_tolerances():
 
 
 def test_a_missed_goal_tolerance_waits_for_ever_when_no_time_is_set():
-    plant = Plant(tolerances=Tolerances(np.zeros(2), np.full(2, 0.01)))
+    plant = SimulatedJoints(tolerances=Tolerances(np.zeros(2), np.full(2, 0.01)))
     plant.controller.accept(goal("g", line(T0, (0.1, 0.3, 0.2))))
     plant.offset = np.array([-0.5, 0.0])
     for _ in range(100):
@@ -270,7 +270,7 @@ def test_a_missed_goal_tolerance_waits_for_ever_when_no_time_is_set():
 
 
 def test_a_missed_goal_tolerance_aborts_after_the_goal_time():
-    plant = Plant()
+    plant = SimulatedJoints()
     plant.offset = np.array([-0.5, 0.0])
     plant.controller.accept(
         goal(
@@ -291,7 +291,7 @@ def test_a_missed_goal_tolerance_aborts_after_the_goal_time():
     [JointTolerance("a", -0.5), JointTolerance("a", 0.1, -2.0), JointTolerance("x", 0.1)],
 )
 def test_one_illegal_tolerance_discards_all_of_a_goals_tolerances(illegal):
-    plant = Plant()
+    plant = SimulatedJoints()
     strict = (JointTolerance("b", 1e-6), illegal)
     plant.controller.accept(goal("g", line(T0, (0.1, 0.3, 0.2)), path_tolerance=strict))
     plant.offset = np.array([0.0, 0.5])
@@ -299,7 +299,7 @@ def test_one_illegal_tolerance_discards_all_of_a_goals_tolerances(illegal):
 
 
 def test_minus_one_lifts_a_tolerance():
-    plant = Plant(tolerances=Tolerances(np.full(2, 0.01), np.zeros(2)))
+    plant = SimulatedJoints(tolerances=Tolerances(np.full(2, 0.01), np.zeros(2)))
     lifted = (JointTolerance("a", -1.0),)
     plant.controller.accept(goal("g", line(T0, (0.1, 0.1, 0.2)), path_tolerance=lifted))
     plant.offset = np.array([0.5, 0.0])

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from vla_sim.core.trajectory import JointTrajectory, Point, RunningTrajectory
+from vla_sim.core.trajectory import JointTrajectory, RunningTrajectory, TrajectoryPoint
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -13,7 +13,7 @@ MS = 1_000_000
 def points(times_s, positions, velocities=None, accelerations=None):
     none = [[]] * len(times_s)
     return tuple(
-        Point(round(t * S), np.array(p, float), np.array(v, float), np.array(a, float))
+        TrajectoryPoint(round(t * S), np.array(p, float), np.array(v, float), np.array(a, float))
         for t, p, v, a in zip(
             times_s, positions, velocities or none, accelerations or none, strict=True
         )
@@ -22,7 +22,7 @@ def points(times_s, positions, velocities=None, accelerations=None):
 
 def running(stamp_ns, given, state=None, at_ns=None):
     trajectory = RunningTrajectory(JointTrajectory(stamp_ns, ("a",), given))
-    state = state or Point(0, np.zeros(1), np.zeros(1))
+    state = state or TrajectoryPoint(0, np.zeros(1), np.zeros(1))
     trajectory.start(stamp_ns if at_ns is None else at_ns, state)
     return trajectory
 
@@ -71,8 +71,8 @@ def test_a_segment_of_constant_jerk_is_met_exactly_by_the_quintic():
 
 def test_a_segment_has_the_degree_that_both_its_ends_can_give():
     given = (
-        Point(0, np.zeros(1), np.ones(1)),
-        Point(S, np.ones(1)),
+        TrajectoryPoint(0, np.zeros(1), np.ones(1)),
+        TrajectoryPoint(S, np.ones(1)),
     )
     sample = running(S, given).sample(S + 250 * MS)
     assert sample.position == pytest.approx([0.25])
@@ -86,13 +86,13 @@ def test_accelerations_without_velocities_command_zero():
 
 
 def test_a_first_point_in_the_future_is_approached_from_the_given_state_at_once():
-    state = Point(0, np.array([1.0]), np.array([0.0]))
+    state = TrajectoryPoint(0, np.array([1.0]), np.array([0.0]))
     trajectory = running(3 * S, points([0.0], [[2.0]]), state, at_ns=1 * S)
     assert trajectory.sample(2 * S).position == pytest.approx([1.5])
 
 
 def test_a_missing_start_velocity_counts_as_zero_when_the_first_point_has_one():
-    state = Point(0, np.array([0.0]))
+    state = TrajectoryPoint(0, np.array([0.0]))
     trajectory = running(2 * S, points([0.0], [[1.0]], [[0.0]], [[0.0]]), state, at_ns=1 * S)
     start, middle = trajectory.sample(1 * S), trajectory.sample(1500 * MS)
     assert start.velocity == pytest.approx([0.0])
@@ -101,13 +101,13 @@ def test_a_missing_start_velocity_counts_as_zero_when_the_first_point_has_one():
 
 
 def test_a_measured_start_velocity_is_ignored_when_the_first_point_has_positions_only():
-    state = Point(0, np.array([0.0]), np.array([5.0]))
+    state = TrajectoryPoint(0, np.array([0.0]), np.array([5.0]))
     trajectory = running(2 * S, points([0.0], [[1.0]]), state, at_ns=1 * S)
     assert trajectory.sample(1500 * MS).velocity == pytest.approx([1.0])
 
 
 def test_a_trajectory_whose_first_points_are_past_is_entered_in_its_middle():
-    state = Point(0, np.array([0.0]), np.array([0.0]))
+    state = TrajectoryPoint(0, np.array([0.0]), np.array([0.0]))
     trajectory = running(S, points([0.0, 1.0], [[10.0], [20.0]]), state, at_ns=1500 * MS)
     assert trajectory.sample(1500 * MS).position == pytest.approx([15.0])
 

@@ -8,7 +8,7 @@ The figures were measured on joint_trajectory_controller 4.42.1.
 import numpy as np
 import pytest
 
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
 
 JOINTS = tuple("abcdef")
@@ -27,7 +27,7 @@ class Plan:
 
     def message(self, stamp_ns=None):
         points = tuple(
-            Point(int(t), s[0], s[1], s[2])
+            TrajectoryPoint(int(t), s[0], s[1], s[2])
             for t, s in zip(self.times_ns, self.states, strict=True)
         )
         return JointTrajectory(self.start_ns if stamp_ns is None else stamp_ns, JOINTS, points)
@@ -143,7 +143,7 @@ def chunks_of_positions(rng, time_ns, position):
     for row in range(60):
         if row % 10 == 0:
             q = position + rng.uniform(-0.2, 0.2, size=len(JOINTS))
-        points.append(Point(row * KNOT_NS, q))
+        points.append(TrajectoryPoint(row * KNOT_NS, q))
     return JointTrajectory(0, JOINTS, tuple(points))
 
 
@@ -163,7 +163,9 @@ def test_one_point_a_message_exceeds_the_limit_a_hundredfold():
     def send(controller, cycle, time_ns):
         if cycle % 3 == 0:
             target = rng.uniform(-0.2, 0.2, size=len(JOINTS))
-            controller.receive(JointTrajectory(0, JOINTS, (Point(KNOT_NS, target),)), time_ns)
+            controller.receive(
+                JointTrajectory(0, JOINTS, (TrajectoryPoint(KNOT_NS, target),)), time_ns
+            )
 
     assert np.abs(run(send, 1000)).max() / J > 1e2
 

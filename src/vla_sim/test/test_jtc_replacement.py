@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vla_sim.core.command_age import CommandAge
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import ControllerConfig, TrajectoryController
 from vla_sim.core.validation import Reason
 
@@ -18,7 +18,7 @@ PERIOD_NS = 10 * MS
 T0 = 50 * S
 
 
-class Plant:
+class SimulatedJoints:
     """A controller and a joint that follows it perfectly."""
 
     def __init__(self, **config):
@@ -41,13 +41,13 @@ class Plant:
 
 
 def ramp(stamp_ns, *knots):
-    points = tuple(Point(round(t * S), np.array([float(q)])) for t, q in knots)
+    points = tuple(TrajectoryPoint(round(t * S), np.array([float(q)])) for t, q in knots)
     return JointTrajectory(stamp_ns, ("a",), points)
 
 
 def running(**config):
     """From 0 to 1 rad in a second, stamped; 0.3 s of it have passed."""
-    plant = Plant(**config)
+    plant = SimulatedJoints(**config)
     plant.controller.receive(ramp(plant.time_ns, (0.0, 0.0), (1.0, 1.0)), plant.time_ns)
     for _ in range(30):
         plant.cycle()
@@ -85,7 +85,7 @@ def test_with_it_a_trajectory_of_the_future_is_led_over_to():
 
 
 def test_with_it_a_hold_is_replaced_as_without():
-    plant = Plant(allow_trajectory_replacement=True)
+    plant = SimulatedJoints(allow_trajectory_replacement=True)
     plant.controller.receive(ramp(plant.time_ns - S, (0.0, 5.0), (2.0, 7.0)), plant.time_ns)
     assert plant.at()[0] == pytest.approx(6.01)
 
@@ -102,11 +102,11 @@ def test_without_interpolation_it_jumps_from_point_to_point():
 
 
 def test_a_trajectory_may_end_in_motion_where_that_is_allowed():
-    moving = JointTrajectory(T0, ("a",), (Point(S, np.ones(1), np.ones(1)),))
-    rejection = Plant().controller.check(moving, T0)
+    moving = JointTrajectory(T0, ("a",), (TrajectoryPoint(S, np.ones(1), np.ones(1)),))
+    rejection = SimulatedJoints().controller.check(moving, T0)
     assert rejection is not None
     assert rejection.reason is Reason.MOVING_AT_THE_END
-    allowed = Plant(allow_nonzero_velocity_at_trajectory_end=True)
+    allowed = SimulatedJoints(allow_nonzero_velocity_at_trajectory_end=True)
     assert allowed.controller.check(moving, T0) is None
 
 

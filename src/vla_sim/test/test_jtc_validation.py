@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.validation import Reason, check
 
 JOINTS = ("a", "b")
@@ -16,7 +16,7 @@ NOW_NS = 100 * S
 
 def point(t_ns, positions=(0.0, 0.0), velocities=(), accelerations=(), effort=()):
     arrays = (np.array(x, float) for x in (positions, velocities, accelerations, effort))
-    return Point(t_ns, *arrays)
+    return TrajectoryPoint(t_ns, *arrays)
 
 
 GOOD = JointTrajectory(NOW_NS, JOINTS, (point(0), point(S)))

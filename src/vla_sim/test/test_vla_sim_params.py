@@ -7,18 +7,18 @@ import pytest
 
 from node_kit.parameters import ParameterError, check
 from node_kit.tables import renew
-from vla_sim.params import TABLES, Parameters
+from vla_sim.params import TABLES, SimParameters
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_a_robot_file_is_enough():
-    assert check(Parameters, {"robot_file": "robot.yaml"}).controller_rate_hz == 100
+    assert check(SimParameters, {"robot_file": "robot.yaml"}).controller_rate_hz == 100
 
 
 def test_the_robot_file_is_required():
     with pytest.raises(ParameterError, match=r"robot_file: is not set; give one with"):
-        check(Parameters, {})
+        check(SimParameters, {})
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_robot_file_is_required():
 )
 def test_a_wrong_value_is_named_with_its_remedy(name, value, problem):
     with pytest.raises(ParameterError, match=f"parameter {name}: .*{problem}"):
-        check(Parameters, {"robot_file": "robot.yaml", name: value})
+        check(SimParameters, {"robot_file": "robot.yaml", name: value})
 
 
 def test_the_readme_shows_these_parameters():

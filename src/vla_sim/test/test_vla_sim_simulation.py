@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vla_sim.core.simulation import Simulation
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.world import World
 
 ROBOT = Path(__file__).parents[3] / "config" / "robots" / "so101" / "robot.yaml"
@@ -33,7 +33,7 @@ def ticks(simulation, count, start=0):
 
 def move(target, duration_ns, names=ARM):
     rest = np.zeros(len(names))
-    point = Point(duration_ns, np.array(target, float), rest, rest)
+    point = TrajectoryPoint(duration_ns, np.array(target, float), rest, rest)
     return JointTrajectory(0, names, (point,))
 
 

@@ -82,7 +82,7 @@ def test_the_named_cube_and_no_other_ends_in_the_bin(stage, policy, executor, se
 
 def test_smooth_execution_keeps_the_jerk_limit(stage, policy):
     world, renderer, robot = stage
-    mover = evaluate.Smooth(robot, world.home)
+    mover = evaluate.SmoothExecutor(robot, world.home)
     episode = evaluate.run_episode(world, renderer, policy, mover, seed=4, colour="green")
     assert episode.success
     assert np.all(np.abs(episode.jerk) <= robot.limits.jerk * (1.0 + 1e-6))
@@ -105,7 +105,7 @@ def test_a_cube_that_is_snatched_from_the_jaws_is_fetched_again(stage, policy):
                 world.place_object("red_cube", np.array([0.25, 0.08, 0.0125]))
             return action
 
-    mover = evaluate.Smooth(robot, world.home)
+    mover = evaluate.SmoothExecutor(robot, world.home)
     episode = evaluate.run_episode(world, renderer, Snatcher(), mover, seed=0, colour="red")
     assert episode.success, episode
     assert episode.phases.count("grasp") == 2
@@ -128,7 +128,7 @@ def test_a_policy_that_starts_with_the_cube_in_hand_brings_it(stage, policy):
             return action
 
     forgetful = Forgetful()
-    mover = evaluate.Smooth(robot, world.home)
+    mover = evaluate.SmoothExecutor(robot, world.home)
     episode = evaluate.run_episode(world, renderer, forgetful, mover, seed=2, colour="blue")
     assert episode.success, episode
     assert episode.phases.count("grasp") == 1
@@ -137,7 +137,7 @@ def test_a_policy_that_starts_with_the_cube_in_hand_brings_it(stage, policy):
 def test_an_arm_that_starts_elsewhere_does_the_same_task(stage, policy):
     world, renderer, robot = stage
     start = np.array([-1.0, -0.4, 0.6, 0.9, 0.8, 0.9])
-    mover = evaluate.Smooth(robot, start)
+    mover = evaluate.SmoothExecutor(robot, start)
     episode = evaluate.run_episode(world, renderer, policy, mover, seed=1, colour="red")
     assert episode.success, episode
 

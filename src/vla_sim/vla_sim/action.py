@@ -13,7 +13,12 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from vla_sim import convert
-from vla_sim.core.trajectory_controller import Cycle, GoalEnd, GoalStatus, TrajectoryController
+from vla_sim.core.trajectory_controller import (
+    CycleOutcome,
+    GoalEnd,
+    GoalStatus,
+    TrajectoryController,
+)
 
 # In which results and feedback leave, as from the original, and how often that is looked at. The
 # node that makes the time does not listen to it: it looks at the host's pace.
@@ -50,7 +55,7 @@ class TrajectoryActionServer:
         self._joint_names = controller.config.joint_names
         self._handles: dict[bytes, ServerGoalHandle] = {}
         self._ended: dict[bytes, GoalEnd] = {}
-        self._newest: Cycle | None = None
+        self._newest: CycleOutcome | None = None
         self._server = ActionServer(
             node,
             FollowJointTrajectory,
@@ -63,7 +68,7 @@ class TrajectoryActionServer:
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(LOOK_S, self._look, clock=steady)
 
-    def report(self, cycle: Cycle) -> None:
+    def report(self, cycle: CycleOutcome) -> None:
         """Take note of a control cycle."""
         if cycle.goal_id is not None:
             self._newest = cycle

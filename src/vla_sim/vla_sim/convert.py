@@ -22,15 +22,15 @@ from vla_msgs.msg import TaskState
 from node_kit.messages import SECOND_NS, to_ns, to_time
 from vla_sim.core.simulation import Tick
 from vla_sim.core.tolerances import JointTolerance
-from vla_sim.core.trajectory import FloatArray, JointTrajectory, Point
-from vla_sim.core.trajectory_controller import ControllerState, Goal
+from vla_sim.core.trajectory import FloatArray, JointTrajectory, TrajectoryPoint
+from vla_sim.core.trajectory_controller import CycleState, Goal
 from vla_sim.world import CameraModel, ObjectState
 
 
 def to_trajectory(msg: JointTrajectoryMsg) -> JointTrajectory:
     """Take over a trajectory as it is: nothing is checked here."""
     points = tuple(
-        Point(
+        TrajectoryPoint(
             to_ns(point.time_from_start),
             np.array(point.positions, dtype=np.float64),
             np.array(point.velocities, dtype=np.float64),
@@ -53,7 +53,7 @@ def to_goal(goal_id: bytes, msg: FollowJointTrajectory.Goal) -> Goal:
     )
 
 
-def fill_controller_state(msg: JointTrajectoryControllerState, state: ControllerState) -> None:
+def fill_controller_state(msg: JointTrajectoryControllerState, state: CycleState) -> None:
     """Write a controller's state into its message, whose joint names stay as they are."""
     _fill_time(msg.header.stamp, state.stamp_ns)
     _fill_point(msg.reference, state.reference)
@@ -70,9 +70,7 @@ def fill_joints(msg: JointState, tick: Tick) -> None:
     msg.effort = _doubles(tick.effort)
 
 
-def from_feedback(
-    joint_names: Sequence[str], state: ControllerState
-) -> FollowJointTrajectory.Feedback:
+def from_feedback(joint_names: Sequence[str], state: CycleState) -> FollowJointTrajectory.Feedback:
     """Return a controller's state as feedback of an action."""
     return FollowJointTrajectory.Feedback(
         header=Header(stamp=to_time(state.stamp_ns)),
@@ -131,13 +129,13 @@ def _to_tolerance(msg: object) -> JointTolerance:
     return JointTolerance(msg.name, msg.position, msg.velocity, msg.acceleration)  # type: ignore[attr-defined]
 
 
-def _from_point(point: Point) -> JointTrajectoryPoint:
+def _from_point(point: TrajectoryPoint) -> JointTrajectoryPoint:
     msg = JointTrajectoryPoint()
     _fill_point(msg, point)
     return msg
 
 
-def _fill_point(msg: JointTrajectoryPoint, point: Point) -> None:
+def _fill_point(msg: JointTrajectoryPoint, point: TrajectoryPoint) -> None:
     msg.positions = _doubles(point.positions)
     msg.velocities = _doubles(point.velocities)
     msg.accelerations = _doubles(point.accelerations)

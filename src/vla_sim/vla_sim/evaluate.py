@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from smooth_motion import (
     Chunk,
     GripperPlan,
+    NoPlanError,
     Plan,
-    TrackingError,
     overlap,
     splice_ns,
     track,
@@ -43,7 +43,7 @@ SETTLE_S = 0.5  # after the policy is done, before the cubes are counted
 SPLICE_S = 0.10  # from a chunk's arrival to where its plan takes over
 
 
-class Executor(Protocol):
+class ActionExecutor(Protocol):
     """Turns chunks into commands."""
 
     def accept(self, action: Action, stamp_ns: int, now_ns: int) -> None:
@@ -53,7 +53,7 @@ class Executor(Protocol):
         """Return the command (6,), rad."""
 
 
-class Linear:
+class LinearExecutor:
     """Joins the rows of the newest chunk by straight lines: no bound on anything."""
 
     def __init__(self, robot: Robot, position: Array) -> None:
@@ -74,7 +74,7 @@ class Linear:
         return np.array([np.interp(row, index, column) for column in self._rows.T])
 
 
-class Smooth:
+class SmoothExecutor:
     """Tracks chunks with jerk-bounded plans, as the policy node does."""
 
     def __init__(self, robot: Robot, position: Array) -> None:
@@ -92,7 +92,7 @@ class Smooth:
         start_ns = splice_ns(self._plan, now_ns + round(SPLICE_S * 1e9))
         try:
             tail = track(chunk, self._plan.state(start_ns), self._limits, start_ns=start_ns)
-        except TrackingError:
+        except NoPlanError:
             self.refused += 1
             return
         self._plan = overlap(self._plan, tail, cut_ns=now_ns)
@@ -111,11 +111,14 @@ class Smooth:
         return np.append(self._plan.state(now_ns).position, self._gripper.position(now_ns))
 
 
-EXECUTORS: dict[str, type[Linear] | type[Smooth]] = {"linear": Linear, "smooth": Smooth}
+EXECUTORS: dict[str, type[LinearExecutor] | type[SmoothExecutor]] = {
+    "linear": LinearExecutor,
+    "smooth": SmoothExecutor,
+}
 
 
 @dataclass(frozen=True, eq=False)
-class Episode:
+class EpisodeResult:
     """What became of one instruction in one scene.
 
     Attributes:
@@ -148,12 +151,12 @@ def run_episode(
     world: World,
     renderer: Renderer,
     policy: Policy,
-    executor: Executor,
+    executor: ActionExecutor,
     *,
     seed: int,
     colour: str,
     limit_s: float = 40.0,
-) -> Episode:
+) -> EpisodeResult:
     """Lay out a scene and let the policy carry out one instruction.
 
     Args:
@@ -205,7 +208,7 @@ def run_episode(
         world.command(commands[-1])
         world.step(steps)
     in_bin = {state.name for state in world.objects() if state.in_bin}
-    return Episode(
+    return EpisodeResult(
         seed=seed,
         task=task,
         success=ended == "done" and in_bin == {f"{colour}_cube"},
@@ -233,7 +236,7 @@ def run(
     seeds: Sequence[int],
     colours: Sequence[str],
     randomise: bool = True,
-) -> Iterator[Episode]:
+) -> Iterator[EpisodeResult]:
     """Yield an episode for each seed and colour."""
     robot = load_robot(robot_file)
     world = World(robot_file, randomise=randomise)
@@ -247,7 +250,7 @@ def run(
         renderer.close()
 
 
-def report(episodes: Sequence[Episode]) -> str:
+def report(episodes: Sequence[EpisodeResult]) -> str:
     """Return a table of how often each colour succeeded, how long it took and how it moved."""
     lines = ["colour  success       duration s (median, longest)   jerk rad/s^3 (rms, peak)"]
     groups = {episode.task.split()[2]: [] for episode in episodes}  # type: dict[str, list[Episode]]

@@ -32,8 +32,8 @@ from vla_sim.controller_node import ControllerNode
 from vla_sim.core.command_age import CommandAge
 from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Simulation
-from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
-from vla_sim.params import PHYSICS_RATE_HZ, Parameters
+from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
+from vla_sim.params import PHYSICS_RATE_HZ, SimParameters
 from vla_sim.timekeeper import Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
 from vla_sim.world import CAMERAS, RenderError, World, WorldError
@@ -61,7 +61,7 @@ class SimulationNode(Node):
         self._workers: list[ControlWorker | CameraWorker] = []
         self._warned_ns: dict[str, int] = {}
         self._now_ns = START_NS
-        parameters = declare(self, Parameters)
+        parameters = declare(self, SimParameters)
         robot = load_robot(parameters.robot_file)
         self._frame = robot.base_frame
         self._seed = parameters.seed
@@ -135,7 +135,9 @@ class SimulationNode(Node):
 
     # -- set-up -----------------------------------------------------------------------------------
 
-    def _serve(self, name: str, controller: TrajectoryController) -> Callable[[Cycle], None]:
+    def _serve(
+        self, name: str, controller: TrajectoryController
+    ) -> Callable[[CycleOutcome], None]:
         """Subscribe to a controller's trajectories.
 
         Returns:
@@ -167,7 +169,7 @@ class SimulationNode(Node):
             if rejection is not None:
                 self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
 
-        def publish(cycle: Cycle) -> None:
+        def publish(cycle: CycleOutcome) -> None:
             convert.fill_controller_state(state, cycle.state)
             publisher.publish(state)
             if cycle.warning:

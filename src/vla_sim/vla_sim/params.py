@@ -14,7 +14,7 @@ PHYSICS_RATE_HZ = 500
 
 
 @dataclass(frozen=True)
-class Parameters:
+class SimParameters:
     """All parameters are read once, at the start."""
 
     robot_file: str = parameter("", "Robot file: joints, limits, controllers.", required=True)
@@ -66,7 +66,7 @@ class Parameters:
             )
 
 
-TABLES = {"parameters": partial(table, Parameters)}
+TABLES = {"parameters": partial(table, SimParameters)}
 
 if __name__ == "__main__":
     sys.exit(renew_files(TABLES))

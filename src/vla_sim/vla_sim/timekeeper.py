@@ -18,7 +18,7 @@ from node_kit.messages import to_ns, to_time
 from node_kit.parameters import ParameterError
 from vla_sim import qos
 from vla_sim.core.pace import Lockstep, Pace
-from vla_sim.params import Parameters
+from vla_sim.params import SimParameters
 from vla_sim.workers import ControlWorker
 
 # How far time may run ahead of a node that lives in it: two of its cycles.
@@ -41,7 +41,7 @@ class Timekeeper:
     def __init__(
         self,
         node: Node,
-        parameters: Parameters,
+        parameters: SimParameters,
         start_ns: int,
         period_ns: int,
         tick: Callable[[int], None],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_sim.core.pace import Lockstep, Pace
-from vla_sim.world import Renderer, Snapshot, World
+from vla_sim.world import Renderer, World, WorldSnapshot
 
 # How often the time is told while it stands, so that a node that lost a message, or comes only
 # now, learns it, and so that a simulation that waits can be told from one that is no more.
@@ -176,7 +176,7 @@ class CameraWorker(_Worker):
         self._world, self._cameras, self._size = world, cameras, size
         self._publish = publish
         self._offered = threading.Condition()
-        self._newest: tuple[int, Snapshot] | None = None
+        self._newest: tuple[int, WorldSnapshot] | None = None
         self._drawing = False
         self._ready = threading.Event()
         self._problem: Exception | None = None
@@ -192,7 +192,7 @@ class CameraWorker(_Worker):
         if self._problem is not None:
             raise self._problem
 
-    def offer(self, stamp_ns: int, snapshot: Snapshot) -> None:
+    def offer(self, stamp_ns: int, snapshot: WorldSnapshot) -> None:
         """Hand over a snapshot; wait while the one before is being drawn.
 
         So a picture is never left out, nor older than the time between two: on a computer that
@@ -235,7 +235,7 @@ class CameraWorker(_Worker):
                 self._offered.notify_all()
             renderer.close()
 
-    def _next(self) -> tuple[int, Snapshot] | None:
+    def _next(self) -> tuple[int, WorldSnapshot] | None:
         with self._offered:
             self._drawing = False
             self._offered.notify_all()

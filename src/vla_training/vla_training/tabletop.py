@@ -18,7 +18,7 @@ from vla_contract.contract import Contract
 from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import Robot, load_robot
 from vla_policies import STATE, Action, Observation
-from vla_sim.evaluate import LATENCY_S, PERIOD_S, TICK_S, Smooth
+from vla_sim.evaluate import LATENCY_S, PERIOD_S, TICK_S, SmoothExecutor
 from vla_sim.world import CUBES, Renderer, World
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE
 from vla_training.teacher import Lesson, Situation, Table, Teacher
@@ -157,7 +157,7 @@ class Tabletop:
             after_s: How long it goes on when the cube is in the bin and the arm home, s.
         """
         world = self.world
-        executor = Smooth(self.robot, world.joint_readings()[0])
+        executor = SmoothExecutor(self.robot, world.joint_readings()[0])
         before = {each.name: each for each in world.objects()}
         steps = round(TICK_S / world.timestep_s)
         rows: list[Row] = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_policies.color_pick.motion import Goal, pace, path
+from vla_policies.color_pick.motion import HandGoal, pace, path
 from vla_policies.color_pick.policy import (
     BESIDE_HEIGHT,
     CARRY_HEIGHT,
@@ -115,7 +115,7 @@ class Teacher:
         self._rows = rows
         self._hand = HandKinematics(GRASP_POINT)
         home = _place(self._hand.coordinates(table.home[:5]))
-        self._home = Goal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
+        self._home = HandGoal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
 
     def show(self, now: Situation) -> Lesson:
         """Return what to do from here."""
@@ -145,8 +145,8 @@ class Teacher:
         return float(np.linalg.norm(now.cubes[now.target] - point)) < _HELD
 
     def _decide(
-        self, now: Situation, here: Array, opening: float, around: Goal
-    ) -> tuple[str, Goal | None, float]:
+        self, now: Situation, here: Array, opening: float, around: HandGoal
+    ) -> tuple[str, HandGoal | None, float]:
         """Return the phase, where to go (None: nowhere) and what the gripper is to do, rad."""
         in_bin = self._in_bin(now.cubes[now.target])
         if self.holds(now):
@@ -169,10 +169,10 @@ class Teacher:
         low = along < _OVER_CUBE and here[2] < TRAVEL_HEIGHT - 0.005
         if opening < _OPEN_ENOUGH and not (low and opening > 0.3):
             waiting = (*around.place[:2], TRAVEL_HEIGHT, *around.place[3:])
-            return "fetch", Goal(_place(waiting), ((0.0, TRAVEL_HEIGHT),)), GRIPPER_OPEN
+            return "fetch", HandGoal(_place(waiting), ((0.0, TRAVEL_HEIGHT),)), GRIPPER_OPEN
         return "fetch", around, GRIPPER_OPEN
 
-    def _around(self, cube: Array, rotation: Array, rolled: float) -> Goal:
+    def _around(self, cube: Array, rotation: Array, rolled: float) -> HandGoal:
         """Return the goal with the open jaws around a cube, rolled to fit its sides."""
         bearing = math.atan2(cube[1], cube[0] - PAN_X)
         radius = math.hypot(cube[0] - PAN_X, cube[1])
@@ -185,9 +185,9 @@ class Teacher:
         roll = (roll - near + 0.5 * quarter) % quarter - 0.5 * quarter + near
         roll = max(-_ROLL_MOST, min(_ROLL_MOST, roll))
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
-        return Goal((*straight[:4], roll), ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
+        return HandGoal((*straight[:4], roll), ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
 
-    def _over_bin(self, now: Situation) -> Goal:
+    def _over_bin(self, now: Situation) -> HandGoal:
         """Return the goal over the spot in the bin that is farthest from what lies there."""
         table = self._table
         others = [
@@ -202,7 +202,7 @@ class Teacher:
             spots, key=lambda spot: min((math.dist(spot, other) for other in others), default=0.0)
         )
         place = (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0)
-        return Goal(place, ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)))
+        return HandGoal(place, ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)))
 
     def _in_bin(self, cube: Array) -> bool:
         away = np.abs(cube[:2] - self._table.bin_centre)

@@ -16,7 +16,7 @@ import numpy as np
 
 from vla_contract.contract import Contract, ContractError, load_contract
 from vla_contract.robot import RobotConfigError, load_robot
-from vla_policies import Action, Kind, Policy, PolicyError, load_policy
+from vla_policies import Action, FeatureKind, Policy, PolicyError, load_policy
 from vla_sim.world import RenderError, WorldError
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
@@ -175,7 +175,7 @@ def following(policy: Policy) -> Driver:
 def image_size(policy: Policy) -> tuple[int, int] | None:
     """Return the one size of pictures that a policy takes; None where any will do."""
     for feature in policy.spec.observation:
-        if feature.kind is Kind.IMAGE:
+        if feature.kind is FeatureKind.IMAGE:
             height, width = feature.shape[:2]
             if height is not None and width is not None:
                 return height, width

@@ -28,7 +28,7 @@ from smooth_motion import (
 from smooth_motion.acknowledge import DISTINCT_NS
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import gripper
-from smoothness_monitor.core.gripper import GripperAccount
+from smoothness_monitor.core.gripper import GripperTracker
 
 
 class Refusal(enum.Enum):
@@ -93,7 +93,7 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
 }
 
 
-class Verdict(enum.Enum):
+class GateVerdict(enum.Enum):
     """What the gate says."""
 
     FORWARD = "forward"
@@ -113,7 +113,7 @@ class Decision:
         trips: Name of the detector that trips, empty when none does.
     """
 
-    verdict: Verdict
+    verdict: GateVerdict
     plan: Plan | None = None
     reason: str = ""
     trips: str = ""
@@ -154,7 +154,7 @@ class Expected:
 def refuse(refusal: Refusal, detail: str) -> Decision:
     """Return the decision for a refusal of the gate's own."""
     reason = f"{refusal.value}: {detail}"
-    return Decision(Verdict.REJECT, reason=reason, trips=REACTIONS[refusal].trips)
+    return Decision(GateVerdict.REJECT, reason=reason, trips=REACTIONS[refusal].trips)
 
 
 def decide(
@@ -177,12 +177,12 @@ def decide(
     size = size_fault(trajectory, len(limits.joint_names), config)
     if size:
         kind = ViolationKind.SIZE
-        return Decision(Verdict.REJECT, None, f"{kind.value}: {size}", REACTIONS[kind].trips)
+        return Decision(GateVerdict.REJECT, None, f"{kind.value}: {size}", REACTIONS[kind].trips)
     try:
         knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
     except (MotionError, OverflowError) as error:
         kind = ViolationKind.SHAPE
-        return Decision(Verdict.REJECT, None, f"{kind.value}: {error}", REACTIONS[kind].trips)
+        return Decision(GateVerdict.REJECT, None, f"{kind.value}: {error}", REACTIONS[kind].trips)
 
     # Finite but absurd numbers may overflow in a check, which then fails as it should.
     with np.errstate(all="ignore"):
@@ -195,7 +195,7 @@ def decide(
             # It continues some of the plans that may run on its arrival and not all of them, or
             # begins where the controller has not been heard to be: it would approach the first
             # knot from where the joints are. What it says next decides.
-            return Decision(Verdict.WAIT)
+            return Decision(GateVerdict.WAIT)
         return _settle(knots, [], expected, limits, now_ns, config)
 
 
@@ -228,7 +228,7 @@ def _settle(
         if apart_ns < DISTINCT_NS:
             detail = f"its start is {apart_ns * 1e-6:.1f} ms from that of another plan"
             return refuse(Refusal.NOT_DISTINCT, detail)
-        return Decision(Verdict.FORWARD, _as_plan(knots))
+        return Decision(GateVerdict.FORWARD, _as_plan(knots))
     kinds = {fault.kind for fault in faults}
     if kinds <= _TIMING | {ViolationKind.STEP} and knots.start_ns < expected.since_ns:
         return refuse(Refusal.SUPERSEDED, "it was made before the state became READY")
@@ -243,7 +243,7 @@ def _settle(
         if any(continues(plan) for plan in expected.recent):
             return refuse(Refusal.SUPERSEDED, "it continues a plan that no longer runs")
     worst = max(faults, key=lambda fault: bool(REACTIONS[fault.kind].trips))
-    return Decision(Verdict.REJECT, None, str(worst), REACTIONS[worst.kind].trips)
+    return Decision(GateVerdict.REJECT, None, str(worst), REACTIONS[worst.kind].trips)
 
 
 _TIMING = {kind for kind in ViolationKind if not REACTIONS[kind].trips}
@@ -276,7 +276,7 @@ def _as_plan(knots: Knots) -> Plan:
 def decide_gripper(
     trajectory: Trajectory,
     limits: GripperLimits,
-    account: GripperAccount,
+    tracker: GripperTracker,
     *,
     now_ns: int,
     overlap_ns: int,
@@ -287,7 +287,7 @@ def decide_gripper(
     Args:
         trajectory: As received.
         limits: The gripper's limits.
-        account: What its controller runs.
+        tracker: What its controller runs.
         now_ns: ROS time.
         overlap_ns: How long from now it must be where the running one is.
         step: By how much the two may differ.
@@ -302,10 +302,10 @@ def decide_gripper(
             reason = f"{kind.value}: a value of {limits.joint} is not finite"
             return GripperDecision(None, reason, REACTIONS[kind].trips)
         return _no_gripper(problem)
-    if account.running is None:
+    if tracker.running is None:
         return _no_gripper(f"nothing was heard of {limits.controller}/controller_state yet")
     problem = gripper.fault_of(
-        plan, limits, account, now_ns=now_ns, overlap_ns=overlap_ns, step=step
+        plan, limits, tracker, now_ns=now_ns, overlap_ns=overlap_ns, step=step
     )
     return _no_gripper(problem) if problem else GripperDecision(plan)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gripper's account and gate: what its controller runs, and what may replace that.
+"""The gripper's tracker and gate: what its controller runs, and what may replace that.
 
 Its controller joins positions by straight lines, so what is bounded is the rate. A trajectory that
 replaces another must be where the other is until after its arrival, as for the arm: the controller
@@ -37,7 +37,7 @@ MOST_AHEAD_NS = 500_000_000
 _FOR_EVER_NS = 2**62
 
 
-class GripperAccount:
+class GripperTracker:
     """Which trajectory the gripper's controller runs, by its own controller_state.
 
     Attributes:
@@ -159,7 +159,7 @@ class GripperAccount:
     ) -> tuple[GripperPlan, int] | None:
         """Return what a hold has to continue, and for how long; None when nothing was sent.
 
-        It is to fit whatever the controller may be running, as `Account.common` says.
+        It is to fit whatever the controller may be running, as `ControllerTracker.common` says.
 
         Args:
             now_ns: ROS time.
@@ -230,7 +230,7 @@ def plan_of(trajectory: Trajectory, joint: str) -> tuple[GripperPlan | None, str
 def fault_of(
     plan: GripperPlan,
     limits: GripperLimits,
-    account: GripperAccount,
+    tracker: GripperTracker,
     *,
     now_ns: int,
     overlap_ns: int,
@@ -241,7 +241,7 @@ def fault_of(
     Args:
         plan: The plan.
         limits: The gripper's limits.
-        account: What its controller runs; heard.
+        tracker: What its controller runs; heard.
         now_ns: ROS time.
         overlap_ns: How long from now the plan must be where the running one is.
         step: By how much the two may differ, rad or m.
@@ -261,16 +261,16 @@ def fault_of(
     end_ns = plan.start_ns + int(plan.times_ns[-1])
     if not (end_ns > now_ns):
         return "it has already ended"
-    here_ns = min(now_ns, account.stamp_ns)
+    here_ns = min(now_ns, tracker.stamp_ns)
     if not (plan.start_ns <= here_ns):
         return "its first point lies in the future, or in its controller's; stamp it in the past"
-    if not account.distinct(plan.start_ns):
+    if not tracker.distinct(plan.start_ns):
         return "it starts within 2 ms of another: nobody could tell which of them runs"
-    if account.moves_foreign:
+    if tracker.moves_foreign:
         return f"{joint} moves by a trajectory that was never sent from here"
-    if account.doubtful:
+    if tracker.doubtful:
         return f"{joint}: its controller tells of a motion that does not fit what it ran before"
-    for running in account.may_run:
+    for running in tracker.may_run:
         until_ns = now_ns + overlap_ns
         knots = np.concatenate(
             (plan.start_ns + plan.times_ns, running.start_ns + running.times_ns)

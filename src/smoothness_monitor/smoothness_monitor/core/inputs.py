@@ -116,7 +116,7 @@ class OwnClock:
         self._behind_ns = 0
 
 
-class Stream:
+class InputStream:
     """Arrival and order of one input."""
 
     def __init__(self) -> None:

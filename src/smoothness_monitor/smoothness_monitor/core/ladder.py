@@ -14,7 +14,7 @@ from smooth_motion import Plan
 from smoothness_monitor.core.types import Rung
 
 
-class Deed(enum.Enum):
+class LadderAction(enum.Enum):
     """What a stop needs next."""
 
     NOTHING = "nothing"
@@ -44,7 +44,7 @@ class LadderTimes:
 
 
 @dataclass(frozen=True)
-class Findings:
+class StopFindings:
     """What is known of the arm.
 
     Attributes:
@@ -93,7 +93,9 @@ class Ladder:
         """Take in whether the deactivation, or the driver's hold, was carried out."""
         self._answer = done
 
-    def step(self, now_ns: int, findings: Findings, *, late_ns: int = 0, way_ns: int = 0) -> Deed:
+    def step(
+        self, now_ns: int, findings: StopFindings, *, late_ns: int = 0, way_ns: int = 0
+    ) -> LadderAction:
         """Move on; call it until it returns NOTHING, LATCH or GIVE_UP.
 
         Args:
@@ -106,46 +108,46 @@ class Ladder:
         now_ns -= late_ns
         self.has_run = self.has_run or findings.runs
         if self._stands(findings):
-            return Deed.LATCH
+            return LadderAction.LATCH
         if self.rung <= Rung.BRAKE_AS_GOAL:
             if now_ns >= self._deadline_ns:
                 return self._deactivate(now_ns, self._missing(findings))
             if self.has_run:
-                return Deed.NOTHING
+                return LadderAction.NOTHING
             # The splice is still ahead, so neither a second copy nor the goal can step.
             if not self._resent and since_ns >= self._times.resend_ns:
                 self._resent = True
-                return Deed.RESEND
+                return LadderAction.RESEND
             unheard_ns = since_ns - late_ns - way_ns
             if self.rung is Rung.BRAKE and unheard_ns >= self._times.goal_ns:
                 self.rung = Rung.BRAKE_AS_GOAL
                 self.why = "the controller does not run the brake"
-                return Deed.BRAKE_AS_GOAL
-            return Deed.NOTHING
+                return LadderAction.BRAKE_AS_GOAL
+            return LadderAction.NOTHING
         if self.rung is Rung.CONTROLLER_OFF:
             refused = self._answer is False
             if refused or now_ns >= self._deadline_ns:
                 self.why = "it was not deactivated" if refused else self._missing(findings)
-                return self._next(Rung.DRIVER_HOLD, now_ns, Deed.DRIVER_HOLD)
-            return Deed.NOTHING
+                return self._next(Rung.DRIVER_HOLD, now_ns, LadderAction.DRIVER_HOLD)
+            return LadderAction.NOTHING
         if now_ns >= self._deadline_ns:
             self.why = self._missing(findings)
-            return Deed.GIVE_UP
-        return Deed.NOTHING
+            return LadderAction.GIVE_UP
+        return LadderAction.NOTHING
 
-    def lock(self, now_ns: int, why: str) -> Deed:
+    def lock(self, now_ns: int, why: str) -> LadderAction:
         """Go to the controller's deactivation at once, unless the ladder is there already."""
         if self.rung >= Rung.CONTROLLER_OFF:
-            return Deed.NOTHING
+            return LadderAction.NOTHING
         return self._deactivate(now_ns, why)
 
-    def _stands(self, findings: Findings) -> bool:
+    def _stands(self, findings: StopFindings) -> bool:
         if not findings.joints_rest:
             return False
         braked = findings.runs and findings.reference_rests
         return braked or (self.rung >= Rung.CONTROLLER_OFF and self._answer is True)
 
-    def _missing(self, findings: Findings) -> str:
+    def _missing(self, findings: StopFindings) -> str:
         """Say what keeps the arm from counting as stopped."""
         if self.rung <= Rung.BRAKE_AS_GOAL and not findings.runs:
             return "the controller does not run the brake trajectory"
@@ -155,11 +157,11 @@ class Ladder:
             return "the joints are not seen to stand still"
         return "the arm stands, but nothing keeps it there"
 
-    def _deactivate(self, now_ns: int, why: str) -> Deed:
+    def _deactivate(self, now_ns: int, why: str) -> LadderAction:
         self.why = why
-        return self._next(Rung.CONTROLLER_OFF, now_ns, Deed.DEACTIVATE)
+        return self._next(Rung.CONTROLLER_OFF, now_ns, LadderAction.DEACTIVATE)
 
-    def _next(self, rung: Rung, now_ns: int, deed: Deed) -> Deed:
+    def _next(self, rung: Rung, now_ns: int, action: LadderAction) -> LadderAction:
         self.rung, self._answer = rung, None
         self._deadline_ns = now_ns + self._times.rung_ns
-        return deed
+        return action

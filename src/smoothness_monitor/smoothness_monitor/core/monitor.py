@@ -23,12 +23,12 @@ from smoothness_monitor.core.inputs import (
 from smoothness_monitor.core.plans import Plans
 from smoothness_monitor.core.stop import Lock
 from smoothness_monitor.core.types import (
-    Answer,
-    Level,
-    Outputs,
-    Request,
+    CallRequest,
+    CallResult,
+    LogLevel,
+    MonitorOutputs,
     ServoStatus,
-    State,
+    StopState,
 )
 
 _REFERENCE = ("positions", "velocities", "accelerations")
@@ -38,7 +38,7 @@ _STALE = ("joint_states", "controller_state", "driver_states", "servo_status", "
 class Monitor(Plans):
     """Gate, detectors and stop of one robot."""
 
-    def on_controller_state(self, message: ControllerState, now: Now) -> Outputs:
+    def on_controller_state(self, message: ControllerState, now: Now) -> MonitorOutputs:
         """Take in a cycle of the arm's controller."""
         self._look_at_the_time(now)
         order = self._orders["controller_state"]
@@ -52,24 +52,24 @@ class Monitor(Plans):
             return self._out.take()
         own_ns = self._clock.now_ns
         self._link.heard(stamp_ns, now.ros_ns, own_ns)
-        cycle = self.account.observe(message, reference, own_ns)
-        if self.account.adopted_sent_ns is not None:
-            self._link.adopted(self.account.adopted_sent_ns, stamp_ns, own_ns)
+        cycle = self.tracker.observe(message, reference, own_ns)
+        if self.tracker.adopted_sent_ns is not None:
+            self._link.adopted(self.tracker.adopted_sent_ns, stamp_ns, own_ns)
         if self._step[0]:
             self._trip_for_a_step(now)
         lost = cycle.verdict.kind is Acknowledged.LOST
         if lost and not self._lost:
-            self._out.log(Level.WARN, "the controller does not run the plan forwarded last")
+            self._out.log(LogLevel.WARN, "the controller does not run the plan forwarded last")
         self._lost = lost
-        if self.account.lost:
+        if self.tracker.lost:
             adopted = self.detectors.plan_not_adopted
-            self._trip_one(adopted.name, adopted.judge(self.account.lost), now)
+            self._trip_one(adopted.name, adopted.judge(self.tracker.lost), now)
         command = self.detectors.command_jerk
         before = command.newest
         self._trip_all(self.detectors.on_cycle(cycle), now)
-        self._instrument.on_cycle(cycle, None if command.newest is before else command.newest)
-        if self.state is not State.READY:
-            self._stop.watch(self._sight(now))
+        self._meter.on_cycle(cycle, None if command.newest is before else command.newest)
+        if self.state is not StopState.READY:
+            self._stop.watch(self._stop_inputs(now))
         self._judge_waiting(now)
         self._adapt_speed(now)
         self._move_on(now)
@@ -83,7 +83,7 @@ class Monitor(Plans):
         if few and not problem and plausible(message.position):
             self.gripper.observe(message, self._clock.now_ns)
 
-    def on_controller_parameters(self, controller: str, problem: str) -> Outputs:
+    def on_controller_parameters(self, controller: str, problem: str) -> MonitorOutputs:
         """Take in what is wrong with a controller's parameters, empty when nothing is.
 
         One whose parameters nobody reports on counts as unknown: no plan is forwarded to it.
@@ -93,13 +93,13 @@ class Monitor(Plans):
         self._parameters[controller] = problem
         wrong = self._wrong_parameters()
         self.detectors.controller_parameters.report("; ".join(wrong))
-        if wrong and self.state is State.READY:
+        if wrong and self.state is StopState.READY:
             text = f"no plan is forwarded, what runs goes on to its rest: {'; '.join(wrong)}"
-            self._out.log(Level.ERROR, text)
+            self._out.log(LogLevel.ERROR, text)
         self._out.changed = True
         return self._out.take()
 
-    def on_joint_states(self, message: JointStates, now: Now) -> Outputs:
+    def on_joint_states(self, message: JointStates, now: Now) -> MonitorOutputs:
         """Take in a measurement."""
         self._look_at_the_time(now)
         position = self._positions("joint_states", self._joints, message, now)
@@ -108,7 +108,7 @@ class Monitor(Plans):
         self._measured = position
         self._standstill.update(message.stamp_ns, position)
         measurement = self._measurement(message, position)
-        if measurement.reference is not None or self.account.cycle is None:
+        if measurement.reference is not None or self.tracker.cycle is None:
             self._uncompared_ns = None
         elif self._uncompared_ns is None:
             self._uncompared_ns = self._clock.now_ns
@@ -117,7 +117,7 @@ class Monitor(Plans):
         self._move_on(now)
         return self._out.take()
 
-    def on_driver_states(self, message: JointStates, now: Now) -> Outputs:
+    def on_driver_states(self, message: JointStates, now: Now) -> MonitorOutputs:
         """Take in what the driver read from the servos."""
         position = self._positions("driver_states", self._driver, message, now)
         if position is not None:
@@ -125,7 +125,7 @@ class Monitor(Plans):
             self._trip_all(self.detectors.on_driver(self._measurement(message, position)), now)
         return self._out.take()
 
-    def on_servos(self, statuses: tuple[ServoStatus, ...], now: Now) -> Outputs:
+    def on_servos(self, statuses: tuple[ServoStatus, ...], now: Now) -> MonitorOutputs:
         """Take in diagnostic statuses; those of others than the servos do not count."""
         prefix = self.config.servo_status
         own = [status for status in statuses if prefix and status.name.startswith(prefix)]
@@ -135,16 +135,16 @@ class Monitor(Plans):
             self._trip_one(detector.name, detector.report_servos(own), now)
         return self._out.take()
 
-    def on_silent_clock(self, silent_s: float) -> Outputs:
+    def on_silent_clock(self, silent_s: float) -> MonitorOutputs:
         """Take in for how long nobody has told the simulated time, s; 0 where time is real."""
         detector = self.detectors.stale_clock
         before = detector.present
         if detector.judge(silent_s) and not before:
-            self._out.log(Level.ERROR, f"{detector.name}: {detector.present}")
+            self._out.log(LogLevel.ERROR, f"{detector.name}: {detector.present}")
         self._out.changed |= bool(before) != bool(detector.present)
         return self._out.take()
 
-    def on_doubtful_clock(self, why: str, now: Now) -> Outputs:
+    def on_doubtful_clock(self, why: str, now: Now) -> MonitorOutputs:
         """Take in that the simulated time was told to be another one, in words.
 
         Args:
@@ -160,7 +160,7 @@ class Monitor(Plans):
         self._policy_behind_s = (now.ros_ns - stamp_ns) * 1e-9
         self._policy.arrived(now.steady_ns, self._clock.now_ns)
 
-    def on_activity(self, label: str | None, now: Now) -> Outputs:
+    def on_activity(self, label: str | None, now: Now) -> MonitorOutputs:
         """Take in the state of the arm's controller, None when it is not loaded."""
         detector = self.detectors.controller_inactive
         active = label == "active"
@@ -168,7 +168,7 @@ class Monitor(Plans):
             # By the process before this one, as far as can be told; a reset activates it.
             self._stop.lock = Lock.LOCKED
         if self._stop.lock is Lock.LOCKED and active:
-            self._out.log(Level.ERROR, "somebody activated the controller, which is locked out")
+            self._out.log(LogLevel.ERROR, "somebody activated the controller, which is locked out")
             self._stop.lock_again()
         # While it is locked out, or about to be, it is not expected to be active.
         wanted = self._stop.lock is Lock.OPEN
@@ -177,7 +177,7 @@ class Monitor(Plans):
         self._trip_one(detector.name, detector.report("" if active or not wanted else found), now)
         return self._out.take()
 
-    def on_publishers(self, others: tuple[str, ...], now: Now) -> Outputs:
+    def on_publishers(self, others: tuple[str, ...], now: Now) -> MonitorOutputs:
         """Take in who else publishes on the controllers' topics: "node on topic", one a line."""
         detector = self.detectors.foreign_publisher
         self._trip_one(detector.name, detector.report("; ".join(others)), now)
@@ -193,20 +193,20 @@ class Monitor(Plans):
         for source in _STALE:
             self._explain(source, self._names_say.get(source, ""))
 
-    def on_answer(self, answer: Answer, now: Now) -> Outputs:
+    def on_answer(self, answer: CallResult, now: Now) -> MonitorOutputs:
         """Take in what came of a call."""
-        self._stop.answer(answer, self._sight(now))
+        self._stop.answer(answer, self._stop_inputs(now))
         self._follow_stop()
-        if answer.request is Request.ACTIVATE and self._reset_deadline_ns is not None:
+        if answer.request is CallRequest.ACTIVATE and self._reset_deadline_ns is not None:
             if answer.done:
                 # It starts with a hold of its own, and has the usual time to be heard.
-                self.account.forget()
+                self.tracker.forget()
                 self._controller.renew(self._clock.now_ns)
             else:
                 self._fail_reset(f"the controller was not activated: {answer.detail}")
         return self._out.take()
 
-    def tick(self, now: Now) -> Outputs:
+    def tick(self, now: Now) -> MonitorOutputs:
         """Move on in time. Call it at a steady rate of 50 Hz or more."""
         cycle_ns = 0 if self._cycle_ns is None else now.steady_ns - self._cycle_ns
         self._cycle_ns = now.steady_ns
@@ -230,7 +230,7 @@ class Monitor(Plans):
         self._trip_all(self.detectors.on_tick(ages), now)
         if self._put_off[0] and own_ns >= self._put_off[1]:
             self._put_off = "", 0
-            self._out.log(Level.INFO, "plans are forwarded again")
+            self._out.log(LogLevel.INFO, "plans are forwarded again")
             self._out.changed = True
         self._judge_waiting(now)
         self._move_on(now)

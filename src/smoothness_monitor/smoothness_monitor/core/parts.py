@@ -12,26 +12,26 @@ from collections.abc import Mapping, Sequence
 from smooth_motion import CheckConfig
 from smooth_motion.clocks import ClockWatch
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core.account import Account
+from smoothness_monitor.core.controller_tracker import ControllerTracker
 from smoothness_monitor.core.detectors import (
     Detector,
     Detectors,
 )
-from smoothness_monitor.core.gripper import GripperAccount
+from smoothness_monitor.core.gripper import GripperTracker
 from smoothness_monitor.core.inputs import (
+    InputStream,
     Order,
     OwnClock,
     Standstill,
-    Stream,
 )
-from smoothness_monitor.core.instrument import Instrument
-from smoothness_monitor.core.link import Link
+from smoothness_monitor.core.link_delay import LinkDelay
 from smoothness_monitor.core.slowdown import Slowdown
+from smoothness_monitor.core.smoothness_meter import SmoothnessMeter
 from smoothness_monitor.core.stop import Stop
 from smoothness_monitor.core.types import (
     FloatArray,
     Outbox,
-    State,
+    StopState,
     nanoseconds,
 )
 from smoothness_monitor.params import MonitorConfig
@@ -55,23 +55,23 @@ class MonitorParts:
         self.config = config
         self.names = robot.limits.joint_names
         self.detectors = Detectors(robot, config, detectors)
-        self.account = Account(self.names, nanoseconds(config.acknowledge_s))
-        self.gripper = GripperAccount(robot.gripper.joint)
-        self.state = State.STARTUP
+        self.tracker = ControllerTracker(self.names, nanoseconds(config.acknowledge_s))
+        self.gripper = GripperTracker(robot.gripper.joint)
+        self.state = StopState.STARTUP
         self._limits = robot.limits
         self._check = CheckConfig(
             min_overlap_ns=nanoseconds(config.plan_overlap_s), max_start_ahead_ns=0
         )
         self._clock = OwnClock(config.tick_credit_s)
         self._watch = ClockWatch(nanoseconds(config.clock_step_s))
-        self._link = Link()
+        self._link = LinkDelay()
         self._uncompared_ns: int | None = None
         # That the clock was set, in words, and until when that waits for the controller's word.
         self._step = "", 0
         self._policy_behind_s = 0.0
         self._newest_skews: dict[str, float] = {}
-        self._controller, self._joints, self._driver = Stream(), Stream(), Stream()
-        self._servos, self._policy = Stream(), Stream()
+        self._controller, self._joints, self._driver = InputStream(), InputStream(), InputStream()
+        self._servos, self._policy = InputStream(), InputStream()
         inputs = ("controller_state", "joint_states", "driver_states")
         self._orders = {source: Order(self.names) for source in inputs}
         window = (config.standstill_velocity_rad_s, config.standstill_window_s)
@@ -96,16 +96,16 @@ class MonitorParts:
         self._graph_says: Mapping[str, str] = {}
         self._names_say: dict[str, str] = {}
         self._out = Outbox()
-        self._stop = Stop(self.account, self.gripper, config, self._out)
+        self._stop = Stop(self.tracker, self.gripper, config, self._out)
         # What is wrong with each controller's parameters.
         unknown = "its parameters were not read yet"
         self._parameters = {robot.arm_controller: unknown}
         self.detectors.controller_parameters.report(f"{robot.arm_controller}: {unknown}")
         self._slowdown = Slowdown(
-            self.account,
+            self.tracker,
             robot.limits,
             self.detectors.measured_jerk.level(config.slow_jerk_factor),
             config,
             self._out,
         )
-        self._instrument = Instrument(self.names, config.smoothness_window_s)
+        self._meter = SmoothnessMeter(self.names, config.smoothness_window_s)

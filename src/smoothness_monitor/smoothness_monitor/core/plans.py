@@ -13,20 +13,20 @@ from smoothness_monitor.core.detectors import (
     LONGEST_LINE,
     Measurement,
 )
-from smoothness_monitor.core.link import MARGIN_NS
+from smoothness_monitor.core.link_delay import MARGIN_NS
 from smoothness_monitor.core.reception import Reception
-from smoothness_monitor.core.stop import Phase
+from smoothness_monitor.core.stop import StopPhase
 from smoothness_monitor.core.types import (
-    Level,
-    Outputs,
-    State,
+    LogLevel,
+    MonitorOutputs,
+    StopState,
 )
 
 
 class Plans(Reception):
     """Takes plans in, and forwards, refuses or slows them."""
 
-    def on_plan(self, trajectory: Trajectory, now: Now) -> Outputs:
+    def on_plan(self, trajectory: Trajectory, now: Now) -> MonitorOutputs:
         """Take in a trajectory for the arm."""
         self._look_at_the_time(now)
         if self._waiting is not None:
@@ -35,7 +35,7 @@ class Plans(Reception):
         self._judge_waiting(now)
         return self._out.take()
 
-    def on_unread_plan(self, why: str, now: Now) -> Outputs:
+    def on_unread_plan(self, why: str, now: Now) -> MonitorOutputs:
         """Take in that a trajectory for the arm was too large to be read, or broken."""
         if self.permit:
             kind = ViolationKind.SIZE
@@ -44,7 +44,7 @@ class Plans(Reception):
             self._refuse_without_permit(now)
         return self._out.take()
 
-    def on_gripper(self, trajectory: Trajectory, now: Now) -> Outputs:
+    def on_gripper(self, trajectory: Trajectory, now: Now) -> MonitorOutputs:
         """Take in a trajectory for the gripper."""
         if not self.permit:
             self._refuse_without_permit(now)
@@ -69,7 +69,7 @@ class Plans(Reception):
             self._out.made_ns = now.ros_ns
         return self._out.take()
 
-    def on_held_up(self, outputs: Outputs, now: Now) -> Outputs | None:
+    def on_held_up(self, outputs: MonitorOutputs, now: Now) -> MonitorOutputs | None:
         """Judge whether trajectories that are about to go out still may.
 
         Between a look at the clock and the publication a process may be held up for longer than
@@ -83,23 +83,23 @@ class Plans(Reception):
             What goes out in place of its trajectories, None where they may. All the rest of it has
             to go out in any case.
         """
-        stopping = self._stop.phase is Phase.STOPPING
-        sight = self._sight(now)
-        now_ns = sight.now.ros_ns if stopping else now.ros_ns
-        lead_ns = sight.lead_ns if stopping else self._lead_ns
+        stopping = self._stop.phase is StopPhase.STOPPING
+        inputs = self._stop_inputs(now)
+        now_ns = inputs.now.ros_ns if stopping else now.ros_ns
+        lead_ns = inputs.lead_ns if stopping else self._lead_ns
         late_ns = now_ns - outputs.made_ns
-        if late_ns <= max(lead_ns - sight.delivery_ns, MARGIN_NS // 2):
+        if late_ns <= max(lead_ns - inputs.delivery_ns, MARGIN_NS // 2):
             return None
-        if not (self._stop.renewable if stopping else self.state is State.READY):
+        if not (self._stop.renewable if stopping else self.state is StopState.READY):
             # What nothing can be made in place of: a hold at once, or what replaces plans at rest.
             return None
         for trajectory in outputs.arm:
-            self.account.withdraw(trajectory.stamp_ns)
+            self.tracker.withdraw(trajectory.stamp_ns)
             self._forwarded -= trajectory.stamp_ns == self._forwarded_ns
         for trajectory in outputs.gripper:
             self.gripper.withdraw(trajectory.stamp_ns)
         if stopping:
-            self._stop.renew(sight)
+            self._stop.renew(inputs)
             self._follow_stop()
         else:
             why = f"this process was held up for {late_ns * 1e-9:.2f} s before it could be sent"
@@ -117,15 +117,15 @@ class Plans(Reception):
         return ""
 
     def _judge_waiting(self, now: Now) -> None:
-        trajectory, account = self._waiting, self.account
+        trajectory, tracker = self._waiting, self.tracker
         if trajectory is None:
             return
-        if not self.permit or account.running is None:
+        if not self.permit or tracker.running is None:
             self._waiting = None
             self._refuse_without_permit(now)
             return
         decision = self._decide(trajectory, now)
-        if decision.verdict is gate.Verdict.WAIT:
+        if decision.verdict is gate.GateVerdict.WAIT:
             return
         self._waiting = None
         if decision.plan is None:
@@ -143,30 +143,30 @@ class Plans(Reception):
         if plan is not decision.plan:
             # It was made here, and is judged like everybody's.
             again = self._decide(Trajectory.of(plan), now)
-            if again.verdict is not gate.Verdict.FORWARD:
+            if again.verdict is not gate.GateVerdict.FORWARD:
                 refused = gate.refuse(gate.Refusal.SLOWED, again.reason or "it cannot be judged")
                 self._refuse(refused.reason, refused.trips, now)
                 return
         self._forwarded += 1
         self._forwarded_ns = plan.start_ns
-        parts_ns = part_ns(plan, account.pending or account.running.plan)
-        account.sent(plan, own_ns, now.ros_ns)
+        parts_ns = part_ns(plan, tracker.pending or tracker.running.plan)
+        tracker.sent(plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
         self._out.made_ns = now.ros_ns
-        self._instrument.on_boundary(parts_ns)
+        self._meter.on_boundary(parts_ns)
 
     def _decide(self, trajectory: Trajectory, now: Now) -> gate.Decision:
-        account = self.account
-        assert account.cycle is not None
+        tracker = self.tracker
+        assert tracker.cycle is not None
         return gate.decide(
             trajectory,
             gate.Expected(
-                account.may_run,
-                account.recent,
-                account.known,
+                tracker.may_run,
+                tracker.recent,
+                tracker.known,
                 self._ready_ns,
                 tuple(self._slowdown.believed),
-                account.cycle.stamp_ns,
+                tracker.cycle.stamp_ns,
             ),
             self._limits,
             now_ns=now.ros_ns,
@@ -187,7 +187,7 @@ class Plans(Reception):
         self._rejected += 1
         # A policy that does not listen must not flood the log.
         if reason != self._last_rejection:
-            self._out.log(Level.WARN, f"plan refused: {reason}")
+            self._out.log(LogLevel.WARN, f"plan refused: {reason}")
         self._last_rejection = reason
         self._out.changed = True
         if trips:
@@ -195,14 +195,14 @@ class Plans(Reception):
 
     def _refuse_without_permit(self, now: Now) -> None:
         why = "; ".join(self.waiting_for()) or "the newest inputs are old"
-        but = f", but plans wait: {why}" if self.state is State.READY else ""
+        but = f", but plans wait: {why}" if self.state is StopState.READY else ""
         text = f"{gate.Refusal.NOT_READY.value}: the state is {self.state.name}{but}"
         self._refuse(text[:LONGEST_LINE], "", now)
 
     def _look_at_smoothness(self, measurement: Measurement, now: Now) -> None:
         jerk = self.detectors.measured_jerk.newest
-        self._instrument.on_measured(measurement.stamp_ns, jerk)
-        if self.state is not State.READY:
+        self._meter.on_measured(measurement.stamp_ns, jerk)
+        if self.state is not StopState.READY:
             return
         own_ns = self._clock.now_ns
         slowdown = self._slowdown
@@ -214,17 +214,17 @@ class Plans(Reception):
             return
         self._out.changed = True
         if slowdown.why:
-            self._instrument.intervenes(own_ns, f"slowed: {slowdown.why.partition(':')[0]}")
+            self._meter.intervenes(own_ns, f"slowed: {slowdown.why.partition(':')[0]}")
             text = f"slowed down to {slowdown.scaling:g} of the speed: {slowdown.why}"
-            self._out.log(Level.WARN, text)
+            self._out.log(LogLevel.WARN, text)
         else:
-            self._instrument.ends(own_ns, slowdown.deviation)
+            self._meter.ends(own_ns, slowdown.deviation)
             text = "at full speed again; the path was left by {:.2g} rad at most"
-            self._out.log(Level.INFO, text.format(slowdown.deviation))
+            self._out.log(LogLevel.INFO, text.format(slowdown.deviation))
         self._adapt_speed(now)
 
     def _adapt_speed(self, now: Now) -> None:
         # A controller whose parameters are wrong may step at the start of any trajectory.
         wrong = self.detectors.controller_parameters.present
-        if self.state is State.READY and self._waiting is None and not wrong:
+        if self.state is StopState.READY and self._waiting is None and not wrong:
             self._slowdown.advance(self._limits, now, self._clock.now_ns, self._lead_ns)

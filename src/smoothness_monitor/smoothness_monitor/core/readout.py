@@ -8,13 +8,13 @@ import math
 import numpy as np
 
 from smoothness_monitor.core.detectors.inputs import uncompared
-from smoothness_monitor.core.instrument import Smoothness
+from smoothness_monitor.core.smoothness_meter import Smoothness
 from smoothness_monitor.core.stop import Lock
 from smoothness_monitor.core.types import (
     DetectorReport,
     Latch,
-    Snapshot,
-    State,
+    MonitorSnapshot,
+    StopState,
 )
 from smoothness_monitor.core.view import View
 
@@ -27,7 +27,7 @@ class Readout(View):
         """Whether plans may come: READY and every input fresh."""
         now_ns = self._clock.now_ns
         return (
-            self.state is State.READY
+            self.state is StopState.READY
             and not self.detectors.controller_parameters.present
             and not self._put_off[0]
             and self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
@@ -39,9 +39,9 @@ class Readout(View):
         """What a process after this one must know."""
         first = self._first_cause()
         return Latch(
-            latched=self.state in (State.STOPPING, State.STOPPED_LATCHED, State.FAULT),
+            latched=self.state in (StopState.STOPPING, StopState.STOPPED_LATCHED, StopState.FAULT),
             locked_out=self._stop.lock is not Lock.OPEN,
-            rests=self.account.cycle is None or self.account.rests,
+            rests=self.tracker.cycle is None or self.tracker.rests,
             first_cause=first,
             detail=self._causes.get(first, ""),
             trip_ns=self._trip_ns,
@@ -49,11 +49,11 @@ class Readout(View):
 
     def waiting_for(self) -> tuple[str, ...]:
         """Return what keeps the state in STARTUP, or what a latched stop waits for."""
-        if self.state is State.READY:
+        if self.state is StopState.READY:
             put_off = (self._put_off[0],) if self._put_off[0] else ()
             return (*self._silent_clock(), *self._wrong_parameters(), *put_off)
         missing = self._missing()
-        if self._restored and self.state is State.STOPPED_LATCHED:
+        if self._restored and self.state is StopState.STOPPED_LATCHED:
             return (*missing, f"a person: {self._causes.get('restarted', '')}; call ~/reset")
         return missing
 
@@ -66,7 +66,7 @@ class Readout(View):
 
     def _missing(self) -> tuple[str, ...]:
         """Return what keeps the state in STARTUP, or blocks a reset."""
-        if self.state not in (State.STARTUP, State.STOPPED_LATCHED, State.FAULT):
+        if self.state not in (StopState.STARTUP, StopState.STOPPED_LATCHED, StopState.FAULT):
             return ()
         # The last words of a controller that is locked out do not count; a reset hears it anew.
         locked = self._stop.lock is Lock.LOCKED
@@ -75,8 +75,8 @@ class Readout(View):
         waiting += () if locked else self._wrong_parameters()
         if locked:
             pass
-        elif self.account.cycle is not None:
-            if not self.account.rests:
+        elif self.tracker.cycle is not None:
+            if not self.tracker.rests:
                 waiting.append("controller_state: the reference moves")
         elif math.isfinite(self._controller.age_s(self._clock.now_ns)):
             waiting.append("controller_state: nothing since the controller was activated")
@@ -93,12 +93,12 @@ class Readout(View):
                 waiting.append(uncompared(self._newest_skews))
         return tuple(waiting)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> MonitorSnapshot:
         """Return the state as it is published."""
         first = self._first_cause()
         command, measured = self.detectors.command_jerk, self.detectors.measured_jerk
         estimator = measured.estimator
-        return Snapshot(
+        return MonitorSnapshot(
             state=self.state,
             permit=self.permit,
             first_cause=first,
@@ -127,7 +127,7 @@ class Readout(View):
     def smoothness(self) -> Smoothness:
         """Return the smoothness of the motion as it is published."""
         estimator = self.detectors.measured_jerk.estimator
-        return self._instrument.report(
+        return self._meter.report(
             self._clock.now_ns,
             limit=self.robot.limits.jerk,
             noise_floor=estimator.noise_floor,

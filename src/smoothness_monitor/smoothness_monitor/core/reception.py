@@ -12,7 +12,7 @@ from smoothness_monitor.core.detectors import (
 )
 from smoothness_monitor.core.detectors.inputs import Stale
 from smoothness_monitor.core.inputs import (
-    Stream,
+    InputStream,
     compared_names,
     stamp_problem,
 )
@@ -30,7 +30,9 @@ _POLICY = "lost_policy"
 class Reception(Trips):
     """Judges whether a message can be used, and whether the clocks still run alike."""
 
-    def _usable(self, source: str, stream: Stream, stamp_ns: int, problem: str, now: Now) -> bool:
+    def _usable(
+        self, source: str, stream: InputStream, stamp_ns: int, problem: str, now: Now
+    ) -> bool:
         """Judge whether a message can be used and is new; trip if it is wrong."""
         finite, order = self.detectors.non_finite, self.detectors.stamp_order
         if stream.follows(stamp_ns) and not (problem or finite.present or order.present):
@@ -54,7 +56,7 @@ class Reception(Trips):
         return True
 
     def _positions(
-        self, source: str, stream: Stream, message: JointStates, now: Now
+        self, source: str, stream: InputStream, message: JointStates, now: Now
     ) -> FloatArray | None:
         """Return the arm's positions, None when the message cannot be used."""
         order = self._orders[source]
@@ -84,7 +86,7 @@ class Reception(Trips):
         detector.explain(why or self._graph_says.get(source, ""))
 
     def _measurement(self, message: JointStates, position: FloatArray) -> Measurement:
-        compared = self.account.compare(message.stamp_ns, position)
+        compared = self.tracker.compare(message.stamp_ns, position)
         return Measurement(message.stamp_ns, position, message.position, *compared)
 
     def _look_at_the_time(self, now: Now, *, tick: bool = False) -> None:

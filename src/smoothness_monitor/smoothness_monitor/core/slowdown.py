@@ -29,9 +29,9 @@ from smooth_motion import (
 )
 from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core.account import Account
 from smoothness_monitor.core.brakes import START_BACK_NS
-from smoothness_monitor.core.types import FloatArray, Level, Outbox, nanoseconds
+from smoothness_monitor.core.controller_tracker import ControllerTracker
+from smoothness_monitor.core.types import FloatArray, LogLevel, Outbox, nanoseconds
 from smoothness_monitor.params import MonitorConfig
 
 # Where no slower motion was found along a path, it is looked for again after this long.
@@ -159,7 +159,7 @@ class Slowdown:
 
     def __init__(
         self,
-        account: Account,
+        tracker: ControllerTracker,
         limits: Limits,
         jerk_level: FloatArray,
         config: MonitorConfig,
@@ -170,7 +170,7 @@ class Slowdown:
         self.deviation = 0.0
         self.believed: deque[Plan] = deque(maxlen=MEMORY)
         self.roughness = Roughness(limits.joint_names, jerk_level, config)
-        self._account, self._config, self._out = account, config, outbox
+        self._tracker, self._config, self._out = tracker, config, outbox
         self._slow = limits.slowed(config.slow_scale)
         self._overlap_ns = nanoseconds(config.plan_overlap_s)
         self._change_ns = nanoseconds(config.slow_change_s)
@@ -220,13 +220,13 @@ class Slowdown:
             own_ns: The monitor's own clock.
             lead_ns: For how long what is sent now has to continue what runs, at least.
         """
-        account = self._account
-        if account.running is None or account.cycle is None:
+        tracker = self._tracker
+        if tracker.running is None or tracker.cycle is None:
             return
-        plan = account.running.plan
+        plan = tracker.running.plan
         if plan is self._settled_for or own_ns < self._retry_ns:
             return
-        if account.foreign or account.pending is not None:
+        if tracker.foreign or tracker.pending is not None:
             return
         made = next((item for item in self._made if item.plan is plan), None)
         if made is None and self.scaling == 1.0:
@@ -240,10 +240,10 @@ class Slowdown:
             return
         if made is not None and splice < made.settled_ns:
             return
-        here = min(now.ros_ns, account.cycle.time_ns)
+        here = min(now.ros_ns, tracker.cycle.time_ns)
         cut = max(here - START_BACK_NS, plan.start_ns)
         cut = distinct_start(
-            cut, account.known, earliest_ns=plan.start_ns, latest_ns=max(here, cut)
+            cut, tracker.known, earliest_ns=plan.start_ns, latest_ns=max(here, cut)
         )
         try:
             found = retime(
@@ -259,12 +259,12 @@ class Slowdown:
             self._retry_ns = own_ns + RETRY_NS
             if self._failed_for is not plan:
                 self._failed_for = plan
-                self._out.log(Level.WARN, f"the speed stays as it is for now: {error}")
+                self._out.log(LogLevel.WARN, f"the speed stays as it is for now: {error}")
             return
         self.believed.append(plan)
         self._made.append(found)
         self.deviation = max(self.deviation, found.deviation)
-        account.sent(found.plan, own_ns, now.ros_ns)
+        tracker.sent(found.plan, own_ns, now.ros_ns)
         self._out.arm.append(Trajectory.of(found.plan))
         self._out.made_ns = now.ros_ns
 
@@ -282,9 +282,9 @@ class Slowdown:
         if self.scaling == 1.0:
             self.believed.clear()
             return plan, ""
-        account = self._account
-        assert account.running is not None
-        base = account.pending or account.running.plan
+        tracker = self._tracker
+        assert tracker.running is not None
+        base = tracker.pending or tracker.running.plan
         rests = base.end_ns <= now.ros_ns
         under_way = own_ns - self._since_ns <= UNDER_WAY_NS
         if under_way and not (rests or self._is_slow(base)):

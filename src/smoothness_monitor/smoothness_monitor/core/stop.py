@@ -11,16 +11,16 @@ from smooth_motion import State as MotionState
 from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core import brakes
-from smoothness_monitor.core.account import Account
-from smoothness_monitor.core.gripper import GripperAccount
-from smoothness_monitor.core.ladder import Deed, Findings, Ladder, LadderTimes
+from smoothness_monitor.core.controller_tracker import ControllerTracker
+from smoothness_monitor.core.gripper import GripperTracker
+from smoothness_monitor.core.ladder import Ladder, LadderAction, LadderTimes, StopFindings
 from smoothness_monitor.core.types import (
-    Answer,
     Call,
+    CallRequest,
+    CallResult,
     FloatArray,
-    Level,
+    LogLevel,
     Outbox,
-    Request,
     Rung,
     nanoseconds,
 )
@@ -46,7 +46,7 @@ DOUBT_NS = 100_000_000
 _LOG_ENDS = 32
 
 
-class Phase(enum.Enum):
+class StopPhase(enum.Enum):
     """Where a stop is."""
 
     IDLE = "idle"
@@ -65,7 +65,7 @@ class Lock(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Sight:
+class StopInputs:
     """What the monitor sees when the stop is to move on.
 
     Attributes:
@@ -115,15 +115,19 @@ class Stop:
     """
 
     def __init__(
-        self, account: Account, gripper: GripperAccount, config: MonitorConfig, outbox: Outbox
+        self,
+        tracker: ControllerTracker,
+        gripper: GripperTracker,
+        config: MonitorConfig,
+        outbox: Outbox,
     ) -> None:
         """Begin idle."""
-        self.phase = Phase.IDLE
+        self.phase = StopPhase.IDLE
         self.failed = False
         self.rung = Rung.NONE
         self.rung_log: tuple[str, ...] = ()
         self.lock = Lock.OPEN
-        self._account, self._gripper = account, gripper
+        self._tracker, self._gripper = tracker, gripper
         self._config, self._out = config, outbox
         self._times = LadderTimes(
             resend_ns=nanoseconds(config.stop_resend_s),
@@ -142,41 +146,41 @@ class Stop:
 
     # -- what the monitor calls -----------------------------------------------------------------
 
-    def begin(self, sight: Sight) -> None:
+    def begin(self, inputs: StopInputs) -> None:
         """Stop the arm. Whatever goes wrong within, the stop goes on with what needs no plan."""
         try:
-            self._begin(sight)
+            self._begin(inputs)
         except Exception as error:
-            self._without_brake(error, sight)
+            self._without_brake(error, inputs)
 
-    def _without_brake(self, error: Exception, sight: Sight) -> None:
-        self.fail(f"no brake could be made ({type(error).__name__}: {error})", sight)
+    def _without_brake(self, error: Exception, inputs: StopInputs) -> None:
+        self.fail(f"no brake could be made ({type(error).__name__}: {error})", inputs)
 
-    def fail(self, why: str, sight: Sight) -> None:
+    def fail(self, why: str, inputs: StopInputs) -> None:
         """Give the ladder up: ask for everything that needs no trajectory, and for a person."""
         self._ladder = self._doubts_until_ns = None
         if self.lock is not Lock.LOCKED:
             self.lock = Lock.ASKED
-            self._out.calls.append(Call(Request.DEACTIVATE))
-        self._out.calls.append(Call(Request.DRIVER_HOLD))
-        self._give_up(why, sight)
+            self._out.calls.append(Call(CallRequest.DEACTIVATE))
+        self._out.calls.append(Call(CallRequest.DRIVER_HOLD))
+        self._give_up(why, inputs)
 
-    def _begin(self, sight: Sight) -> None:
-        if self.phase is not Phase.STOPPING:
+    def _begin(self, inputs: StopInputs) -> None:
+        if self.phase is not StopPhase.STOPPING:
             self._brakes = 0
-            self._began_ns = sight.own_ns
+            self._began_ns = inputs.own_ns
         self._brakes += 1
-        self.phase = Phase.STOPPING
+        self.phase = StopPhase.STOPPING
         self._ladder = self._doubts_until_ns = None
-        self._hold_gripper(sight)
-        if self._account.running is None:
+        self._hold_gripper(inputs)
+        if self._tracker.running is None:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
-            self.phase = Phase.FAILED if self.failed else Phase.LATCHED
+            self.phase = StopPhase.FAILED if self.failed else StopPhase.LATCHED
             return
-        if self._account.doubtful:
-            self._doubts_until_ns = sight.own_ns + DOUBT_NS
+        if self._tracker.doubtful:
+            self._doubts_until_ns = inputs.own_ns + DOUBT_NS
             return
-        self._brake(sight)
+        self._brake(inputs)
 
     @property
     def renewable(self) -> bool:
@@ -184,15 +188,15 @@ class Stop:
         ladder = self._ladder
         return ladder is not None and ladder.plan is not None and ladder.rung <= Rung.BRAKE_AS_GOAL
 
-    def renew(self, sight: Sight) -> None:
+    def renew(self, inputs: StopInputs) -> None:
         """Make what brings the arm to rest anew: what was made did not go out in time."""
         assert self._ladder is not None
-        self._hold_gripper(sight)
-        self._ladder.plan = self._send_brake(sight)
+        self._hold_gripper(inputs)
+        self._ladder.plan = self._send_brake(inputs)
 
-    def _hold_gripper(self, sight: Sight) -> None:
-        now_ns = sight.now.ros_ns
-        commanded = self._gripper.common(now_ns, sight.lead_ns, delivery_ns=sight.delivery_ns)
+    def _hold_gripper(self, inputs: StopInputs) -> None:
+        now_ns = inputs.now.ros_ns
+        commanded = self._gripper.common(now_ns, inputs.lead_ns, delivery_ns=inputs.delivery_ns)
         if commanded is None:
             return
         running, overlap_ns = commanded
@@ -206,98 +210,98 @@ class Stop:
         self._out.gripper.append(Trajectory.of_gripper(hold))
         self._out.made_ns = now_ns
 
-    def _brake(self, sight: Sight) -> None:
-        plan = self._send_brake(sight)
-        lasts_ns = 0 if plan is None else plan.end_ns - sight.now.ros_ns
-        self._ladder = Ladder(plan, self._times, now_ns=sight.own_ns, lasts_ns=lasts_ns)
+    def _brake(self, inputs: StopInputs) -> None:
+        plan = self._send_brake(inputs)
+        lasts_ns = 0 if plan is None else plan.end_ns - inputs.now.ros_ns
+        self._ladder = Ladder(plan, self._times, now_ns=inputs.own_ns, lasts_ns=lasts_ns)
         if plan is not None:
             sent = "sent"
-            if sight.lead_ns > nanoseconds(self._config.stop_overlap_s):
+            if inputs.lead_ns > nanoseconds(self._config.stop_overlap_s):
                 sent += (
-                    f"; it begins {sight.lead_ns * 1e-9:.2f} s from now, for the link to the "
-                    f"controller is seen to take {sight.link_ns * 1e-9:.2f} s"
+                    f"; it begins {inputs.lead_ns * 1e-9:.2f} s from now, for the link to the "
+                    f"controller is seen to take {inputs.link_ns * 1e-9:.2f} s"
                 )
-            self._note(Rung.BRAKE, sent, sight)
-        self.advance(sight)
+            self._note(Rung.BRAKE, sent, inputs)
+        self.advance(inputs)
 
-    def advance(self, sight: Sight) -> None:
+    def advance(self, inputs: StopInputs) -> None:
         """Do what is due."""
         doubts_until_ns = self._doubts_until_ns
-        if self.phase is Phase.STOPPING and doubts_until_ns is not None:
-            if self._account.doubtful and sight.own_ns < doubts_until_ns:
+        if self.phase is StopPhase.STOPPING and doubts_until_ns is not None:
+            if self._tracker.doubtful and inputs.own_ns < doubts_until_ns:
                 return
             self._doubts_until_ns = None
             try:
-                self._brake(sight)
+                self._brake(inputs)
             except Exception as error:
-                self._without_brake(error, sight)
+                self._without_brake(error, inputs)
         ladder = self._ladder
-        while self.phase is Phase.STOPPING and ladder is not None:
-            deed = ladder.step(
-                sight.own_ns,
-                self._findings(ladder, sight),
-                late_ns=sight.late_ns,
-                way_ns=sight.way_ns,
+        while self.phase is StopPhase.STOPPING and ladder is not None:
+            action = ladder.step(
+                inputs.own_ns,
+                self._findings(ladder, inputs),
+                late_ns=inputs.late_ns,
+                way_ns=inputs.way_ns,
             )
-            if deed is Deed.NOTHING:
+            if action is LadderAction.NOTHING:
                 return
-            self._do(deed, ladder, sight)
+            self._do(action, ladder, inputs)
 
-    def watch(self, sight: Sight) -> None:
+    def watch(self, inputs: StopInputs) -> None:
         """Stop again what moves although it was stopped, or was driven off its brake."""
         ladder = self._ladder
-        if self._account.doubtful:
+        if self._tracker.doubtful:
             return
-        if self.phase in (Phase.LATCHED, Phase.FAILED):
-            if self._account.cycle is None or self._account.rests:
+        if self.phase in (StopPhase.LATCHED, StopPhase.FAILED):
+            if self._tracker.cycle is None or self._tracker.rests:
                 return
-            if sight.own_ns < self._left_over_until_ns:
+            if inputs.own_ns < self._left_over_until_ns:
                 return
-            if self.failed and sight.own_ns - self._began_ns < RETRY_NS:
+            if self.failed and inputs.own_ns - self._began_ns < RETRY_NS:
                 return
-            self._out.log(Level.ERROR, "the reference moves although the arm was stopped")
+            self._out.log(LogLevel.ERROR, "the reference moves although the arm was stopped")
             self.lock = Lock.OPEN
-            self.begin(sight)
+            self.begin(inputs)
         elif (
-            self.phase is Phase.STOPPING
+            self.phase is StopPhase.STOPPING
             and ladder is not None
             and ladder.plan is not None
             and ladder.rung <= Rung.BRAKE_AS_GOAL
             and ladder.has_run
-            and not self._account.runs(ladder.plan)
+            and not self._tracker.runs(ladder.plan)
         ):
             if self._brakes < MAX_BRAKES:
-                self._out.log(Level.ERROR, "the controller left the brake trajectory")
-                self.begin(sight)
+                self._out.log(LogLevel.ERROR, "the controller left the brake trajectory")
+                self.begin(inputs)
             else:
                 why = f"the controller was driven off {MAX_BRAKES} brakes"
-                self._do(ladder.lock(sight.own_ns, why), ladder, sight)
+                self._do(ladder.lock(inputs.own_ns, why), ladder, inputs)
 
-    def answer(self, answer: Answer, sight: Sight) -> None:
+    def answer(self, answer: CallResult, inputs: StopInputs) -> None:
         """Take in what came of a call."""
         outcome = answer.detail if answer.done else f"not done: {answer.detail}"
-        if answer.request is Request.ACTIVATE:
+        if answer.request is CallRequest.ACTIVATE:
             if answer.done and self.lock is Lock.OPENING:
                 self.lock = Lock.OPEN
             return
-        if answer.request is Request.DEACTIVATE and self.lock is Lock.ASKED:
+        if answer.request is CallRequest.DEACTIVATE and self.lock is Lock.ASKED:
             self.lock = Lock.LOCKED if answer.done else Lock.OPEN
         rung = {
-            Request.BRAKE_AS_GOAL: Rung.BRAKE_AS_GOAL,
-            Request.DEACTIVATE: Rung.CONTROLLER_OFF,
-            Request.DRIVER_HOLD: Rung.DRIVER_HOLD,
+            CallRequest.BRAKE_AS_GOAL: Rung.BRAKE_AS_GOAL,
+            CallRequest.DEACTIVATE: Rung.CONTROLLER_OFF,
+            CallRequest.DRIVER_HOLD: Rung.DRIVER_HOLD,
         }[answer.request]
-        if self.phase is Phase.LATCHED:
+        if self.phase is StopPhase.LATCHED:
             self._log_lock(answer)
             return
-        self._note(rung, outcome, sight, climb=False)
-        level = Level.WARN if answer.done else Level.ERROR
+        self._note(rung, outcome, inputs, climb=False)
+        level = LogLevel.WARN if answer.done else LogLevel.ERROR
         self._out.log(level, f"rung {rung.words}: {outcome}")
         if self._ladder is not None and rung is self._ladder.rung and rung > Rung.BRAKE_AS_GOAL:
             self._ladder.answer(answer.done)
             if not answer.done and rung is Rung.CONTROLLER_OFF:
-                self._hold_at_once(sight)
-            self.advance(sight)
+                self._hold_at_once(inputs)
+            self.advance(inputs)
 
     def restore(self, own_ns: int, *, locked_out: bool) -> None:
         """Begin as the process before ended; it may have the controller deactivated."""
@@ -307,82 +311,82 @@ class Stop:
     def unlock(self) -> None:
         """Have the controller activated again, for a reset."""
         self.lock = Lock.OPENING
-        self._out.calls.append(Call(Request.ACTIVATE))
+        self._out.calls.append(Call(CallRequest.ACTIVATE))
 
     def lock_again(self) -> None:
         """Have the controller deactivated again, after a reset that failed."""
         self.lock = Lock.ASKED
-        self._out.calls.append(Call(Request.DEACTIVATE))
+        self._out.calls.append(Call(CallRequest.DEACTIVATE))
 
     def recover(self) -> None:
         """Latch a stop that failed: the arm was seen to stand. For a person who looked at it."""
-        self.failed, self.phase, self._ladder = False, Phase.LATCHED, None
+        self.failed, self.phase, self._ladder = False, StopPhase.LATCHED, None
         self._lock_out()
 
     def clear(self) -> None:
         """Forget the stop, after a reset."""
         self.failed = False
-        self.phase, self.rung, self.rung_log = Phase.IDLE, Rung.NONE, ()
+        self.phase, self.rung, self.rung_log = StopPhase.IDLE, Rung.NONE, ()
         self._ladder = None
 
     # -- the rungs ------------------------------------------------------------------------------
 
-    def _do(self, deed: Deed, ladder: Ladder, sight: Sight) -> None:
-        if deed is Deed.LATCH:
+    def _do(self, action: LadderAction, ladder: Ladder, inputs: StopInputs) -> None:
+        if action is LadderAction.LATCH:
             self._latch(ladder)
-        elif deed is Deed.RESEND:
+        elif action is LadderAction.RESEND:
             assert ladder.plan is not None
-            self._out.log(Level.WARN, "the controller does not run the brake trajectory: again")
-            if not self._renewed(ladder, sight):
+            self._out.log(LogLevel.WARN, "the controller does not run the brake trajectory: again")
+            if not self._renewed(ladder, inputs):
                 self._out.arm.append(Trajectory.of(ladder.plan))
-        elif deed is Deed.BRAKE_AS_GOAL:
-            self._renewed(ladder, sight)
+        elif action is LadderAction.BRAKE_AS_GOAL:
+            self._renewed(ladder, inputs)
             assert ladder.plan is not None
-            self._climb(Rung.BRAKE_AS_GOAL, ladder, sight)
+            self._climb(Rung.BRAKE_AS_GOAL, ladder, inputs)
             goal = Trajectory.of(ladder.plan)
-            self._out.calls.append(Call(Request.BRAKE_AS_GOAL, goal))
-        elif deed is Deed.DEACTIVATE:
-            self._climb(Rung.CONTROLLER_OFF, ladder, sight)
+            self._out.calls.append(Call(CallRequest.BRAKE_AS_GOAL, goal))
+        elif action is LadderAction.DEACTIVATE:
+            self._climb(Rung.CONTROLLER_OFF, ladder, inputs)
             self.lock = Lock.ASKED
-            self._out.calls.append(Call(Request.DEACTIVATE))
-        elif deed is Deed.DRIVER_HOLD:
+            self._out.calls.append(Call(CallRequest.DEACTIVATE))
+        elif action is LadderAction.DRIVER_HOLD:
             if self.lock is Lock.ASKED:
                 # No answer came in time; whatever else helps must not wait for it.
-                self._hold_at_once(sight)
-            self._climb(Rung.DRIVER_HOLD, ladder, sight)
-            self._out.calls.append(Call(Request.DRIVER_HOLD))
-        elif deed is Deed.GIVE_UP:
+                self._hold_at_once(inputs)
+            self._climb(Rung.DRIVER_HOLD, ladder, inputs)
+            self._out.calls.append(Call(CallRequest.DRIVER_HOLD))
+        elif action is LadderAction.GIVE_UP:
             self._ladder = None
-            self._give_up(ladder.why, sight)
+            self._give_up(ladder.why, inputs)
 
-    def _give_up(self, why: str, sight: Sight) -> None:
-        self.phase, self.failed = Phase.FAILED, True
-        self._note(Rung.POWER_CUT, why, sight)
+    def _give_up(self, why: str, inputs: StopInputs) -> None:
+        self.phase, self.failed = StopPhase.FAILED, True
+        self._note(Rung.POWER_CUT, why, inputs)
         self._out.log(
-            Level.ERROR,
+            LogLevel.ERROR,
             f"the stop could not be shown to work: {why}. Cut the power if the arm moves; find "
             "out why, then call ~/reset, which needs the arm to be seen at rest",
         )
 
-    def _renewed(self, ladder: Ladder, sight: Sight) -> bool:
+    def _renewed(self, ladder: Ladder, inputs: StopInputs) -> bool:
         """Make the brake anew, and send it, where it would be late by now; return whether it was.
 
         A brake leaves what runs early where two plans were under way that part early.
         """
-        if sight.now.ros_ns + max(DELIVERY_NS, sight.link_ns) <= self._leaves_ns:
+        if inputs.now.ros_ns + max(DELIVERY_NS, inputs.link_ns) <= self._leaves_ns:
             return False
-        plan = self._send_brake(sight)
+        plan = self._send_brake(inputs)
         if plan is None:
             return False
         ladder.plan = plan
         return True
 
-    def _climb(self, rung: Rung, ladder: Ladder, sight: Sight) -> None:
-        self._out.log(Level.ERROR, f"stop, rung {rung.words}: {ladder.why}")
-        self._note(rung, ladder.why, sight)
+    def _climb(self, rung: Rung, ladder: Ladder, inputs: StopInputs) -> None:
+        self._out.log(LogLevel.ERROR, f"stop, rung {rung.words}: {ladder.why}")
+        self._note(rung, ladder.why, inputs)
 
-    def _note(self, rung: Rung, what: str, sight: Sight, *, climb: bool = True) -> None:
-        since_s = (sight.own_ns - self._began_ns) * 1e-9
+    def _note(self, rung: Rung, what: str, inputs: StopInputs, *, climb: bool = True) -> None:
+        since_s = (inputs.own_ns - self._began_ns) * 1e-9
         log = (*self.rung_log, f"{since_s:.3f} s: {rung.words}: {what[:200]}")
         if len(log) > 2 * _LOG_ENDS:
             log = (*log[:_LOG_ENDS], *log[-_LOG_ENDS:])
@@ -392,7 +396,7 @@ class Stop:
         self._out.changed = True
 
     def _latch(self, ladder: Ladder) -> None:
-        self.phase = Phase.LATCHED
+        self.phase = StopPhase.LATCHED
         self._ladder = None
         if ladder.rung < Rung.CONTROLLER_OFF:
             self._lock_out()
@@ -401,89 +405,89 @@ class Stop:
         if self.lock is Lock.OPEN:
             # At rest it steps nothing, and after it nobody moves the arm through the controller.
             self.lock = Lock.ASKED
-            self._out.calls.append(Call(Request.DEACTIVATE))
+            self._out.calls.append(Call(CallRequest.DEACTIVATE))
 
-    def _log_lock(self, answer: Answer) -> None:
+    def _log_lock(self, answer: CallResult) -> None:
         self._out.changed = True
-        if answer.request is not Request.DEACTIVATE:
+        if answer.request is not CallRequest.DEACTIVATE:
             return
         text = "the controller is deactivated until a reset"
         if not answer.done:
             text = f"latched without deactivating the controller: {answer.detail}"
-        self._out.log(Level.INFO, text)
+        self._out.log(LogLevel.INFO, text)
 
-    def _findings(self, ladder: Ladder, sight: Sight) -> Findings:
-        plan, cycle = ladder.plan, self._account.cycle
-        runs = plan is not None and self._account.runs(plan)
+    def _findings(self, ladder: Ladder, inputs: StopInputs) -> StopFindings:
+        plan, cycle = ladder.plan, self._tracker.cycle
+        runs = plan is not None and self._tracker.runs(plan)
         ended = plan is not None and cycle is not None and cycle.time_ns >= plan.end_ns
-        return Findings(runs, ended and self._account.rests, sight.joints_rest)
+        return StopFindings(runs, ended and self._tracker.rests, inputs.joints_rest)
 
-    def _send(self, plan: Plan, sight: Sight) -> None:
-        self._account.sent(plan, sight.own_ns, sight.now.ros_ns)
+    def _send(self, plan: Plan, inputs: StopInputs) -> None:
+        self._tracker.sent(plan, inputs.own_ns, inputs.now.ros_ns)
         self._out.arm.append(Trajectory.of(plan))
-        self._out.made_ns = sight.now.ros_ns
+        self._out.made_ns = inputs.now.ros_ns
 
-    def _send_brake(self, sight: Sight) -> Plan | None:
+    def _send_brake(self, inputs: StopInputs) -> Plan | None:
         """Send the brake; return the plan that now stops the arm, None when there is none."""
-        account = self._account
-        cycle, running = account.cycle, account.running
+        tracker = self._tracker
+        cycle, running = tracker.cycle, tracker.running
         assert cycle is not None
         assert running is not None
-        foreign = account.foreign
-        now_ns = sight.now.ros_ns
-        base, overlap_ns = account.common(now_ns, sight.lead_ns, delivery_ns=sight.delivery_ns)
+        foreign = tracker.foreign
+        now_ns = inputs.now.ros_ns
+        base, overlap_ns = tracker.common(now_ns, inputs.lead_ns, delivery_ns=inputs.delivery_ns)
         self._leaves_ns = now_ns + overlap_ns
         state_ns = cycle.time_ns
-        if abs(state_ns - sight.now.ros_ns) > OTHER_CLOCK_NS:
+        if abs(state_ns - inputs.now.ros_ns) > OTHER_CLOCK_NS:
             # Its stamps are of another clock, so all that is known is that the state is of now.
-            state_ns = sight.now.ros_ns
+            state_ns = inputs.now.ros_ns
         try:
             if foreign:
                 plan = brakes.brake_from_state(
                     MotionState(cycle.position, cycle.velocity, cycle.acceleration),
-                    sight.limits,
+                    inputs.limits,
                     state_ns=state_ns,
-                    now_ns=sight.now.ros_ns,
+                    now_ns=inputs.now.ros_ns,
                     foreign_start_ns=cycle.verdict.start_ns,
                 )
                 # What was sent before no longer matters, and must not be taken for the brake.
-                account.rebase()
+                tracker.rebase()
             else:
                 plan = brakes.brake_in_plan(
                     base,
-                    sight.limits,
-                    now_ns=sight.now.ros_ns,
+                    inputs.limits,
+                    now_ns=inputs.now.ros_ns,
                     controller_ns=cycle.time_ns,
                     overlap_ns=overlap_ns,
-                    sent=account.known,
+                    sent=tracker.known,
                 )
         except MotionError as error:
             if foreign:
-                self._out.log(Level.ERROR, f"no brake trajectory exists: {error}")
+                self._out.log(LogLevel.ERROR, f"no brake trajectory exists: {error}")
                 return None
-            self._out.log(Level.ERROR, f"no brake exists ({error}): the plan runs to its end")
+            self._out.log(LogLevel.ERROR, f"no brake exists ({error}): the plan runs to its end")
             return base
-        for violation in limit_violations(plan, sight.limits):
-            self._out.log(Level.WARN, f"the brake cannot keep a limit: {violation}")
-        self._send(plan, sight)
+        for violation in limit_violations(plan, inputs.limits):
+            self._out.log(LogLevel.WARN, f"the brake cannot keep a limit: {violation}")
+        self._send(plan, inputs)
         return plan
 
-    def _hold_at_once(self, sight: Sight) -> None:
+    def _hold_at_once(self, inputs: StopInputs) -> None:
         """Send a hold. It steps an arm that moves, which is better than going on."""
-        ladder, cycle = self._ladder, self._account.cycle
+        ladder, cycle = self._ladder, self._tracker.cycle
         if ladder is None or cycle is None:
             return
         position = None
-        if sight.controller_fresh:
+        if inputs.controller_fresh:
             position, where = cycle.position, "at the reference"
-        elif sight.joints_fresh and not sight.joints_rest:
-            position, where = sight.measured, "at the measured joints"
+        elif inputs.joints_fresh and not inputs.joints_rest:
+            position, where = inputs.measured, "at the measured joints"
         if position is None:
             return
-        names = sight.limits.joint_names
-        hold = brakes.hold(names, position, now_ns=sight.now.ros_ns, sent=self._account.known)
-        self._send(hold, sight)
+        names = inputs.limits.joint_names
+        hold = brakes.hold(names, position, now_ns=inputs.now.ros_ns, sent=self._tracker.known)
+        self._send(hold, inputs)
         ladder.plan = hold
         self._note(
-            Rung.CONTROLLER_OFF, f"instead, a hold {where} on the topic", sight, climb=False
+            Rung.CONTROLLER_OFF, f"instead, a hold {where} on the topic", inputs, climb=False
         )

@@ -8,12 +8,12 @@ from smoothness_monitor.core.detectors import (
     LONGEST_LINE,
 )
 from smoothness_monitor.core.readout import Readout
-from smoothness_monitor.core.stop import Lock, Phase
+from smoothness_monitor.core.stop import Lock, StopPhase
 from smoothness_monitor.core.types import (
-    Level,
-    Outputs,
+    LogLevel,
+    MonitorOutputs,
     ResetVerdict,
-    State,
+    StopState,
     nanoseconds,
 )
 
@@ -23,9 +23,9 @@ _MOST_ERRORS = 10
 # After what makes plans wait has passed, they wait for so long still.
 CALM_NS = 1_000_000_000
 _STATES = {
-    Phase.STOPPING: State.STOPPING,
-    Phase.LATCHED: State.STOPPED_LATCHED,
-    Phase.FAILED: State.FAULT,
+    StopPhase.STOPPING: StopState.STOPPING,
+    StopPhase.LATCHED: StopState.STOPPED_LATCHED,
+    StopPhase.FAILED: StopState.FAULT,
 }
 
 
@@ -34,9 +34,9 @@ class Trips(Readout):
 
     @property
     def _in_fault(self) -> bool:
-        return self.state is State.FAULT
+        return self.state is StopState.FAULT
 
-    def request_stop(self, detail: str, now: Now) -> tuple[bool, str, Outputs]:
+    def request_stop(self, detail: str, now: Now) -> tuple[bool, str, MonitorOutputs]:
         """Stop and latch, as somebody asks. In FAULT everything is tried once more.
 
         Returns:
@@ -49,7 +49,7 @@ class Trips(Readout):
             return False, "FAULT: the stop could not be shown to work", self._out.take()
         return True, f"{self.state.name}: first cause {self._first_cause()}", self._out.take()
 
-    def request_reset(self, now: Now) -> tuple[bool | None, str, Outputs]:
+    def request_reset(self, now: Now) -> tuple[bool | None, str, MonitorOutputs]:
         """Leave the latch, if nothing speaks against it. Sends nothing: the arm does not move.
 
         Returns:
@@ -57,9 +57,9 @@ class Trips(Readout):
             is being activated: then an output's `reset` says it later. Why not in words, and what
             to send.
         """
-        if self.state is State.FAULT:
+        if self.state is StopState.FAULT:
             return (*self._leave_fault(), self._out.take())
-        if self.state is not State.STOPPED_LATCHED:
+        if self.state is not StopState.STOPPED_LATCHED:
             return False, f"{self.state.name}: there is nothing to reset", self._out.take()
         if self._reset_deadline_ns is not None:
             return False, "STOPPED_LATCHED: a reset is under way", self._out.take()
@@ -75,7 +75,7 @@ class Trips(Readout):
         self._reset(now)
         return True, "READY", self._out.take()
 
-    def restore(self, detail: str, *, locked_out: bool, now: Now) -> Outputs:
+    def restore(self, detail: str, *, locked_out: bool, now: Now) -> MonitorOutputs:
         """Begin latched, for the process before this one was, or ended without a word.
 
         Args:
@@ -88,7 +88,7 @@ class Trips(Readout):
         self._trip("restarted", detail, now)
         return self._out.take()
 
-    def on_internal_error(self, detail: str, now: Now) -> Outputs:
+    def on_internal_error(self, detail: str, now: Now) -> MonitorOutputs:
         """Take in that a callback ended in an exception; the arm is stopped for it.
 
         Nothing is known of what the callback left undone, so that this must not fail.
@@ -97,14 +97,14 @@ class Trips(Readout):
         detail = detail[:LONGEST_LINE]
         try:
             self._trip("internal_error", detail, now)
-            if self._errors > _MOST_ERRORS and self._stop.phase is Phase.STOPPING:
-                self._stop.fail(f"the monitor is wrong itself: {detail}", self._sight(now))
+            if self._errors > _MOST_ERRORS and self._stop.phase is StopPhase.STOPPING:
+                self._stop.fail(f"the monitor is wrong itself: {detail}", self._stop_inputs(now))
                 self._follow_stop()
         except Exception as error:
             text = f"the monitor is wrong itself: {detail}; then {type(error).__name__}: {error}"
             if not self._stop.failed:
                 self._stop.fail(text, self._blind(now))
-            self.state = State.FAULT
+            self.state = StopState.FAULT
             self._out.changed = True
         return self._out.take()
 
@@ -112,7 +112,7 @@ class Trips(Readout):
         """Let findings stop the arm, except before there is anything to stop."""
         for name, detail in found:
             detector = self.detectors.by_name[name]
-            if self.state is State.STARTUP or not detector.trips:
+            if self.state is StopState.STARTUP or not detector.trips:
                 continue
             if detector.waits_at_rest and self._nothing_moves and not self._seen_moving:
                 self._wait_for(name, detail)
@@ -133,32 +133,34 @@ class Trips(Readout):
         self._out.changed = True
         if len(self._causes) == 1:
             self._trip_ns = now.ros_ns
-        self._out.log(Level.ERROR, f"{name}: {detail}")
-        if self.state in (State.STARTUP, State.READY):
-            self._instrument.intervenes(self._clock.now_ns, f"stopped: {name}")
-            self._stop.begin(self._sight(now))
+        self._out.log(LogLevel.ERROR, f"{name}: {detail}")
+        if self.state in (StopState.STARTUP, StopState.READY):
+            self._meter.intervenes(self._clock.now_ns, f"stopped: {name}")
+            self._stop.begin(self._stop_inputs(now))
             self._follow_stop()
 
     def _wait_for(self, name: str, detail: str) -> None:
         """Let plans wait until a finding has passed. Should something move before, it trips."""
         text = f"{name}: {detail}"[:LONGEST_LINE]
         if not self._put_off[0]:
-            self._out.log(Level.WARN, f"{text}; nothing moves, so plans wait until it has passed")
+            self._out.log(
+                LogLevel.WARN, f"{text}; nothing moves, so plans wait until it has passed"
+            )
             self._out.changed = True
         self._put_off = text, self._clock.now_ns + CALM_NS
 
     def _stop_in_fault(self, now: Now) -> str:
         """Try everything once more; return what was done, in words."""
-        sight = self._sight(now)
-        if self._stop.phase is Phase.STOPPING:
+        inputs = self._stop_inputs(now)
+        if self._stop.phase is StopPhase.STOPPING:
             done = "what can be tried is being tried already"
         else:
-            self._stop.begin(sight)
+            self._stop.begin(inputs)
             done = "everything is tried once more; rung_log in ~/state says what comes of it"
-            if self.account.running is None:
-                self._stop.fail("nothing was ever heard of the controller", sight)
+            if self.tracker.running is None:
+                self._stop.fail("nothing was ever heard of the controller", inputs)
                 done = "the controller's deactivation and the driver's hold are asked for"
-        self._out.log(Level.ERROR, f"asked to stop in FAULT: {done}")
+        self._out.log(LogLevel.ERROR, f"asked to stop in FAULT: {done}")
         return (
             f"FAULT: a stop could not be shown to work ({self._first_cause()}), and this one is "
             f"not promised either: {done}. Cut the power if the arm moves"
@@ -167,7 +169,7 @@ class Trips(Readout):
     def _leave_fault(self) -> tuple[bool, str]:
         """Go from FAULT to STOPPED_LATCHED where all is seen to be well; return what became."""
         missing = self._missing()
-        if self._stop.phase is Phase.STOPPING:
+        if self._stop.phase is StopPhase.STOPPING:
             missing = ("the stop that is being tried", *missing)
         if missing:
             return False, f"FAULT: waiting for {'; '.join(missing)}"
@@ -178,27 +180,27 @@ class Trips(Readout):
 
     def _move_on(self, now: Now) -> None:
         """Do what is due after an input or a tick."""
-        if self.state is State.READY:
+        if self.state is StopState.READY:
             return
-        if self._stop.phase is Phase.STOPPING:
-            self._stop.advance(self._sight(now))
+        if self._stop.phase is StopPhase.STOPPING:
+            self._stop.advance(self._stop_inputs(now))
         self._follow_stop()
-        if self.state is State.STARTUP and not self.waiting_for():
+        if self.state is StopState.STARTUP and not self.waiting_for():
             self._enter_ready("all inputs are there", now)
         elif self._reset_deadline_ns is not None:
             self._advance_reset(self._reset_deadline_ns, now)
 
     def _follow_stop(self) -> None:
-        state = State.FAULT if self._stop.failed else _STATES.get(self._stop.phase)
+        state = StopState.FAULT if self._stop.failed else _STATES.get(self._stop.phase)
         if state is not None:
             self._enter(state)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: StopState) -> None:
         if state is not self.state:
-            self._out.log(Level.INFO, f"{self.state.name} -> {state.name}")
+            self._out.log(LogLevel.INFO, f"{self.state.name} -> {state.name}")
             self.state = state
             self._out.changed = True
-            if state is not State.STOPPED_LATCHED and self._reset_deadline_ns is not None:
+            if state is not StopState.STOPPED_LATCHED and self._reset_deadline_ns is not None:
                 self._fail_reset(f"the state is {state.name}")
 
     def _advance_reset(self, deadline_ns: int, now: Now) -> None:
@@ -214,7 +216,7 @@ class Trips(Readout):
     def _fail_reset(self, why: str) -> None:
         self._reset_deadline_ns = None
         self._out.reset = ResetVerdict(False, f"{self.state.name}: {why}")
-        if self.state is State.STOPPED_LATCHED:
+        if self.state is StopState.STOPPED_LATCHED:
             self._stop.lock_again()
 
     def _reset(self, now: Now) -> None:
@@ -227,18 +229,18 @@ class Trips(Readout):
         self._enter_ready(f"reset after {causes}", now)
 
     def _enter_ready(self, why: str, now: Now) -> None:
-        cycle = self.account.cycle
+        cycle = self.tracker.cycle
         assert cycle is not None
         # An arm that woke up outside of its range may return, and go no further out.
         self._limits = self.robot.limits.widened_to(cycle.position)
         self.detectors.command_position.limits = self._limits
         self.detectors.clear()
         self._put_off = "", 0
-        self.account.rebase()
-        self._instrument.ends(self._clock.now_ns, self._slowdown.deviation)
-        self._instrument.permitted(self._clock.now_ns)
+        self.tracker.rebase()
+        self._meter.ends(self._clock.now_ns, self._slowdown.deviation)
+        self._meter.permitted(self._clock.now_ns)
         self._slowdown.clear()
         self._ready_ns = now.ros_ns
         self._waiting = None
-        self._enter(State.READY)
-        self._out.log(Level.INFO, f"plans are forwarded: {why}")
+        self._enter(StopState.READY)
+        self._out.log(LogLevel.INFO, f"plans are forwarded: {why}")

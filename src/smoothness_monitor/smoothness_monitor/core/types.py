@@ -19,7 +19,7 @@ def nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-class State(enum.IntEnum):
+class StopState(enum.IntEnum):
     """States of the stop. The values are those of vla_msgs/MonitorStatus."""
 
     STARTUP = 0
@@ -55,7 +55,7 @@ _RUNG_WORDS = {
 }
 
 
-class Request(enum.Enum):
+class CallRequest(enum.Enum):
     """What the monitor asks of others than the controller's topic."""
 
     BRAKE_AS_GOAL = "brake as an action goal"
@@ -81,19 +81,19 @@ class ServoStatus:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that the node has to carry out; an `Answer` must come of it.
+    """A request that the node has to carry out; an `CallResult` must come of it.
 
     Attributes:
         request: What.
-        trajectory: The goal, for `Request.BRAKE_AS_GOAL`.
+        trajectory: The goal, for `CallRequest.BRAKE_AS_GOAL`.
     """
 
-    request: Request
+    request: CallRequest
     trajectory: Trajectory | None = None
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """What came of a call.
 
     Attributes:
@@ -102,7 +102,7 @@ class Answer:
         detail: In words.
     """
 
-    request: Request
+    request: CallRequest
     done: bool
     detail: str
 
@@ -136,7 +136,7 @@ class Latch:
     trip_ns: int = 0
 
 
-class Level(enum.Enum):
+class LogLevel(enum.Enum):
     """How loud a log line is."""
 
     INFO = "info"
@@ -148,12 +148,12 @@ class Level(enum.Enum):
 class LogLine:
     """A line for the log."""
 
-    level: Level
+    level: LogLevel
     text: str
 
 
 @dataclass(frozen=True)
-class Outputs:
+class MonitorOutputs:
     """What the node has to send after one input.
 
     Attributes:
@@ -192,16 +192,16 @@ class Outbox:
         self.reset: ResetVerdict | None = None
         self.made_ns = 0
 
-    def log(self, level: Level, text: str) -> None:
+    def log(self, level: LogLevel, text: str) -> None:
         """Add a line for the log."""
         self.lines.append(LogLine(level, text))
 
-    def take(self) -> Outputs:
+    def take(self) -> MonitorOutputs:
         """Return what was collected and start anew."""
         if not (self.arm or self.gripper or self.calls or self.lines or self.reset):
             changed, self.changed = self.changed, False
             return _CHANGED if changed else NOTHING
-        outputs = Outputs(
+        outputs = MonitorOutputs(
             tuple(self.arm),
             tuple(self.gripper),
             tuple(self.calls),
@@ -215,15 +215,15 @@ class Outbox:
 
 
 # What nearly every message leads to.
-NOTHING = Outputs()
-_CHANGED = Outputs(changed=True)
+NOTHING = MonitorOutputs()
+_CHANGED = MonitorOutputs(changed=True)
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class MonitorSnapshot:
     """The monitor's state, as published. Arrays are (J,), rad/s^3; NaN means "not known yet"."""
 
-    state: State
+    state: StopState
     permit: bool
     first_cause: str
     first_cause_detail: str

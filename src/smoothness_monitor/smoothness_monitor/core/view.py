@@ -7,11 +7,11 @@ Nothing here changes anything that is sent or published.
 from __future__ import annotations
 
 from smooth_motion.clocks import Now
-from smoothness_monitor.core.link import LONGEST_LEAD_NS, MARGIN_NS
+from smoothness_monitor.core.link_delay import LONGEST_LEAD_NS, MARGIN_NS
 from smoothness_monitor.core.parts import MonitorParts
-from smoothness_monitor.core.stop import Lock, Sight
+from smoothness_monitor.core.stop import Lock, StopInputs
 from smoothness_monitor.core.types import (
-    State,
+    StopState,
     nanoseconds,
 )
 
@@ -32,15 +32,15 @@ class View(MonitorParts):
     @property
     def _nothing_moves(self) -> bool:
         """Whether all that was forwarded was heard to have ended, and nothing else runs."""
-        account = self.account
-        running, cycle = account.running, account.cycle
+        tracker = self.tracker
+        running, cycle = tracker.running, tracker.cycle
         return (
-            self.state is State.READY
+            self.state is StopState.READY
             and running is not None
             and cycle is not None
-            and account.rests
-            and not account.foreign
-            and account.pending is None
+            and tracker.rests
+            and not tracker.foreign
+            and tracker.pending is None
             and cycle.time_ns >= running.plan.end_ns
             and self.gripper.rests
         )
@@ -55,7 +55,7 @@ class View(MonitorParts):
             and not self._standstill.stands
         )
 
-    def _sight(self, now: Now) -> Sight:
+    def _stop_inputs(self, now: Now) -> StopInputs:
         own_ns = self._clock.now_ns
         fresh = self._joints.age_s(own_ns) <= self.config.joint_states_stale_s
         controllers_ns = self._controller.expected_stamp_ns(own_ns)
@@ -79,7 +79,7 @@ class View(MonitorParts):
         if link_ns + MARGIN_NS > lead_ns:
             late_s = max(late_s, min(link_ns * 1e-9, LATEST_WORD_S))
             lead_ns = min(link_ns + MARGIN_NS, LONGEST_LEAD_NS)
-        return Sight(
+        return StopInputs(
             now=now,
             own_ns=own_ns,
             late_ns=nanoseconds(late_s),
@@ -94,11 +94,11 @@ class View(MonitorParts):
             measured=self._measured,
         )
 
-    def _blind(self, now: Now) -> Sight:
+    def _blind(self, now: Now) -> StopInputs:
         """Return the sight of a monitor that cannot rely on anything it computes."""
         lead_ns = nanoseconds(self.config.stop_overlap_s)
         own_ns = self._clock.now_ns
-        return Sight(now, own_ns, 0, 0, lead_ns, self._limits, False, False, False, None)
+        return StopInputs(now, own_ns, 0, 0, lead_ns, self._limits, False, False, False, None)
 
     def _joints_rest(self, own_ns: int) -> bool:
         """Return whether the joints are seen to stand, by joint_states or by the driver."""

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal."""
     from vla_policies.environment import settle
     from vla_policies.wire.address import check_bind, read_token, server_tls
-    from vla_policies.wire.codec import Limits
+    from vla_policies.wire.codec import MessageLimits
     from vla_policies.wire.process import serve
     from vla_policies.wire.server import PolicyServer, ServerConfig
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         clients=arguments.clients,
         own_policy=arguments.policy_each,
         warm_up=True,
-        limits=Limits(message_bytes=arguments.message_mb << 20),
+        limits=MessageLimits(message_bytes=arguments.message_mb << 20),
     )
 
     def ready(server: PolicyServer, port: int) -> None:

@@ -29,7 +29,7 @@ _GATE = (0.025, 0.010)  # m under the travel height: no sideways motion, full si
 
 
 @dataclass(frozen=True)
-class Goal:
+class HandGoal:
     """Where the hand should be, and how to come near.
 
     Attributes:
@@ -54,7 +54,7 @@ class Goal:
         return along, abs(self.place[2] - here[2]), turn
 
 
-def path(hand: HandKinematics, joints: Array, goal: Goal, rows: int, dt_s: float) -> Array:
+def path(hand: HandKinematics, joints: Array, goal: HandGoal, rows: int, dt_s: float) -> Array:
     """Follow the flow from `joints` (5,), rad.
 
     Returns:
@@ -96,7 +96,7 @@ def pace(way: Array, dt_s: float, speed_rad_s: float) -> Array:
     return np.column_stack([np.interp(progress, knots, column) for column in way.T])
 
 
-def _flow(here: list[float], goal: Goal, dt_s: float) -> tuple[float, ...]:
+def _flow(here: list[float], goal: HandGoal, dt_s: float) -> tuple[float, ...]:
     """Return the rate of change of the hand coordinates."""
     bearing, radius, height, pitch, roll = here
     to_bearing = _wrap(goal.place[0] - bearing)

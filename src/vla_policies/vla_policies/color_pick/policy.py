@@ -18,8 +18,8 @@ from vla_policies.kinematics import JOINTS, PAN_X, HandKinematics
 from vla_policies.protocol import (
     STATE,
     Action,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     PolicyError,
     PolicySpec,
@@ -64,7 +64,7 @@ _SETTLE_NS = 250_000_000
 _GIVE_UP_NS = 1_000_000_000
 
 
-class Phase(str, Enum):
+class PickPhase(str, Enum):
     """What the policy is doing, as it says in its chunks."""
 
     SEARCH = "search"
@@ -93,7 +93,7 @@ class _Memory:
     since_ns: int = 0  # of the intent
     closed: bool = False  # the jaws, around a cube or nothing
     cube: vision.Sighting | None = None
-    over_bin: motion.Goal | None = None
+    over_bin: motion.HandGoal | None = None
     unseen_since_ns: int | None = None
     low_since_ns: int = 0
     opening: float = math.nan
@@ -109,8 +109,8 @@ class _Memory:
 
 @dataclass(frozen=True)
 class _Decision:
-    phase: Phase
-    goal: motion.Goal
+    phase: PickPhase
+    goal: motion.HandGoal
     gripper: float
 
 
@@ -135,13 +135,13 @@ class ColorPick:
         self._hand = HandKinematics(GRASP_POINT)
         self._memory = _Memory()
         home = _place(self._hand.coordinates(options.home[:5]))
-        self._home = motion.Goal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
+        self._home = motion.HandGoal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
         camera = options.camera
         self._spec = PolicySpec(
             policy_id="color_pick 0.1.0",
             observation=(
-                FeatureSpec(options.image, Kind.IMAGE, (camera.height, camera.width, 3)),
-                FeatureSpec(STATE, Kind.STATE, (len(JOINTS) + 1,), "rad"),
+                FeatureSpec(options.image, FeatureKind.IMAGE, (camera.height, camera.width, 3)),
+                FeatureSpec(STATE, FeatureKind.STATE, (len(JOINTS) + 1,), "rad"),
             ),
             joint_names=(*JOINTS, "gripper"),
             units="rad",
@@ -187,7 +187,7 @@ class ColorPick:
             dt_s=DT_S,
             joint_names=self._spec.joint_names,
             phase=decision.phase.value,
-            done=decision.phase is Phase.DONE,
+            done=decision.phase is PickPhase.DONE,
         )
 
     # -- deciding ---------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class ColorPick:
                 decision = self._return(view)
             if decision is not None:
                 return decision
-        return _Decision(Phase.SEARCH, self._home, GRIPPER_OPEN)
+        return _Decision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
 
     def _fetch(self, view: _View) -> _Decision | None:
         """Find the cube, come over it and down around it."""
@@ -237,8 +237,8 @@ class ColorPick:
             return self._search(view)
         if not low and view.opening < _OPEN_ENOUGH:
             waiting = (*goal.place[:2], TRAVEL_HEIGHT, *goal.place[3:])
-            goal = motion.Goal(_place(waiting), ((0.0, TRAVEL_HEIGHT),))
-        return _Decision(Phase.DESCEND if low else Phase.APPROACH, goal, GRIPPER_OPEN)
+            goal = motion.HandGoal(_place(waiting), ((0.0, TRAVEL_HEIGHT),))
+        return _Decision(PickPhase.DESCEND if low else PickPhase.APPROACH, goal, GRIPPER_OPEN)
 
     def _search(self, view: _View) -> _Decision:
         """Clear the camera's view by going home, and give up after a while there."""
@@ -251,7 +251,7 @@ class ColorPick:
             raise PolicyError(
                 f"no {view.colour} cube is in full view of the camera; put one on the table"
             )
-        return _Decision(Phase.SEARCH, self._home, GRIPPER_OPEN)
+        return _Decision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
 
     def _bring(self, view: _View) -> _Decision | None:
         """Close the jaws, make sure that something is between them, carry it over the bin."""
@@ -261,7 +261,7 @@ class ColorPick:
         memory.closed = memory.closed or at_rest or age_ns >= _GIVE_UP_NS
         if memory.cube is not None and not memory.closed:
             goal = self._around(memory.cube, view.colour)
-            return _Decision(Phase.GRASP, goal, GRIPPER_CLOSED)
+            return _Decision(PickPhase.GRASP, goal, GRIPPER_CLOSED)
         if view.opening < _EMPTY:
             memory.cube = None
             memory.turn_to(_Intent.FETCH, view.now_ns)
@@ -272,7 +272,7 @@ class ColorPick:
             memory.turn_to(_Intent.LET_GO, view.now_ns)
             return None
         low = view.here[2] < CARRY_HEIGHT - 0.015 and along > _OVER_BIN
-        return _Decision(Phase.LIFT if low else Phase.CARRY, over_bin, GRIPPER_CLOSED)
+        return _Decision(PickPhase.LIFT if low else PickPhase.CARRY, over_bin, GRIPPER_CLOSED)
 
     def _let_go(self, view: _View) -> _Decision | None:
         """Open the jaws over the bin."""
@@ -280,7 +280,7 @@ class ColorPick:
         if view.opening >= _OPEN_ENOUGH or view.now_ns - memory.since_ns > _GIVE_UP_NS:
             memory.turn_to(_Intent.RETURN, view.now_ns)
             return None
-        return _Decision(Phase.RELEASE, self._over_bin(view), GRIPPER_OPEN)
+        return _Decision(PickPhase.RELEASE, self._over_bin(view), GRIPPER_OPEN)
 
     def _return(self, view: _View) -> _Decision | None:
         """Go home, and look whether the cube is where it belongs."""
@@ -288,13 +288,13 @@ class ColorPick:
         if not self._is_home(view):
             high = view.here[2] > CARRY_HEIGHT - 0.015
             gripper = float(self._config.home[5]) if high else GRIPPER_OPEN
-            return _Decision(Phase.HOME, self._home, gripper)
+            return _Decision(PickPhase.HOME, self._home, gripper)
         seen = self._look(view)
         if seen is not None and not self._in_bin(seen) and seen.in_sight >= _IN_PART:
             memory.cube = None
             memory.turn_to(_Intent.FETCH, view.now_ns)
             return None
-        return _Decision(Phase.DONE, self._home, float(self._config.home[5]))
+        return _Decision(PickPhase.DONE, self._home, float(self._config.home[5]))
 
     # -- seeing -----------------------------------------------------------------------------------
 
@@ -327,7 +327,7 @@ class ColorPick:
         away = np.abs(view.joints - self._config.home[:5])
         return bool(np.max(away) < _HOME_TOLERANCE)
 
-    def _around(self, cube: vision.Sighting, colour: str) -> motion.Goal:
+    def _around(self, cube: vision.Sighting, colour: str) -> motion.HandGoal:
         """Return the goal with the open jaws around a cube, rolled to fit its sides.
 
         Raises:
@@ -348,14 +348,14 @@ class ColorPick:
                 f"put it between 0.12 m and 0.27 m from the pan axis"
             )
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
-        return motion.Goal(place, ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
+        return motion.HandGoal(place, ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
 
-    def _over_bin(self, view: _View) -> motion.Goal:
+    def _over_bin(self, view: _View) -> motion.HandGoal:
         """Return the goal over the bin, the same until the cube is let go."""
         memory = self._memory
         if memory.over_bin is None:
             x, y = self._free_spot(view)
-            memory.over_bin = motion.Goal(
+            memory.over_bin = motion.HandGoal(
                 (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0),
                 ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)),
             )

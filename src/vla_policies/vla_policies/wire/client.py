@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from vla_policies.protocol import PolicyError, PolicyUnavailableError
 from vla_policies.wire.address import check_url, client_tls
-from vla_policies.wire.codec import Limits, WireError, decode, encode
+from vla_policies.wire.codec import MessageLimits, WireError, decode, encode
 from vla_policies.wire.messages import Description, read_description
 
 UNAUTHORIZED = 401
@@ -49,7 +49,7 @@ class Server:
     url: str
     token: str = ""
     authority: Path | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: MessageLimits = field(default_factory=MessageLimits)
 
     def __post_init__(self) -> None:
         check_url(self.url, token=self.token)

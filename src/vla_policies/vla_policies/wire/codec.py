@@ -33,7 +33,7 @@ class WireError(PolicyError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class MessageLimits:
     """How much of a stranger's message is read.
 
     Attributes:
@@ -126,7 +126,7 @@ def encode(value: object) -> bytes:
     return bytes(msgpack.packb(value, default=_pack))
 
 
-def decode(data: bytes, limits: Limits) -> Any:
+def decode(data: bytes, limits: MessageLimits) -> Any:
     """Return what a message says, arrays as `Packed`, pictures as `Picture`.
 
     Raises:

@@ -21,15 +21,15 @@ import numpy as np
 
 from vla_policies.protocol import (
     Action,
+    FeatureKind,
     FeatureSpec,
-    Kind,
     Observation,
     PolicySpec,
     TrainingSpan,
     check_observation,
 )
 from vla_policies.rtc import Committed, check_committed
-from vla_policies.wire.codec import Limits, Packed, Picture, WireError, brief
+from vla_policies.wire.codec import MessageLimits, Packed, Picture, WireError, brief
 
 VERSION = 1
 PROTOCOL = "vla_policies"
@@ -90,7 +90,7 @@ class Request:
         images, state = {}, {}
         for feature in spec.observation:
             array = self.arrays[feature.name]
-            if feature.kind is Kind.IMAGE:
+            if feature.kind is FeatureKind.IMAGE:
                 images[feature.name] = (
                     array.pixels() if isinstance(array, Picture) else array.array()
                 )
@@ -160,13 +160,13 @@ def read_description(message: object) -> Description | None:
 def _feature(found: object) -> FeatureSpec:
     if not isinstance(found, dict):
         raise WireError("a feature is no map")
-    kind = Kind(_one_of(found, "kind", tuple(kind.value for kind in Kind)))
+    kind = FeatureKind(_one_of(found, "kind", tuple(kind.value for kind in FeatureKind)))
     shape = _list(found, "shape")
-    if len(shape) != (3 if kind is Kind.IMAGE else 1) or not all(
+    if len(shape) != (3 if kind is FeatureKind.IMAGE else 1) or not all(
         length is None or (type(length) is int and length > 0) for length in shape
     ):
         raise WireError(f"a feature's shape is {brief(shape)}")
-    units = "" if kind is Kind.IMAGE else _one_of(found, "units", UNITS)
+    units = "" if kind is FeatureKind.IMAGE else _one_of(found, "units", UNITS)
     names, span = _optional_texts(found, "names"), read_span(found.get("span"))
     if names and len(names) not in shape:
         raise WireError(f"a feature of shape {shape} has {len(names)} names")
@@ -233,7 +233,7 @@ def write_features(
     """Return the features and the prompt alone, as openpi's clients send them."""
     message: dict[str, object] = {PROMPT: observation.task}
     for feature in spec.observation:
-        if feature.kind is Kind.STATE:
+        if feature.kind is FeatureKind.STATE:
             message[feature.name] = observation.state[feature.name]
         elif jpeg_quality is None:
             message[feature.name] = observation.images[feature.name]
@@ -242,7 +242,7 @@ def write_features(
     return message
 
 
-def read_request(message: object, description: Description, limits: Limits) -> Request:
+def read_request(message: object, description: Description, limits: MessageLimits) -> Request:
     """Check an observation against what the policy needs.
 
     Raises:
@@ -277,8 +277,8 @@ def read_request(message: object, description: Description, limits: Limits) -> R
     )
 
 
-def _check_feature(feature: FeatureSpec, found: object, limits: Limits) -> None:
-    if feature.kind is Kind.IMAGE:
+def _check_feature(feature: FeatureSpec, found: object, limits: MessageLimits) -> None:
+    if feature.kind is FeatureKind.IMAGE:
         if not isinstance(found, (Packed, Picture)):
             raise WireError(f"{feature.name} must be an array or a JPEG")
         if isinstance(found, Packed) and found.dtype != "|u1":
@@ -292,7 +292,7 @@ def _check_feature(feature: FeatureSpec, found: object, limits: Limits) -> None:
     if not fits:
         raise WireError(f"{feature.name} has shape {found.shape}; send {feature.shape}")
     pixels = math.prod(found.shape[:2])
-    if feature.kind is Kind.IMAGE and not pixels <= limits.image_pixels:
+    if feature.kind is FeatureKind.IMAGE and not pixels <= limits.image_pixels:
         raise WireError(
             f"{feature.name} has {pixels} pixels; at most {limits.image_pixels} are allowed"
         )

@@ -4,8 +4,8 @@
 The event loop reads, checks and writes; one thread asks the policy, others decode pictures, and
 where each client has a policy of its own, one more loads it. A client that is slow to read or
 floods the server holds up itself alone: whatever its bytes ask for is bounded before it is begun
-(`wire.codec.Limits`, `wire.guard`, `wire.jpeg`). Clients take turns. Nothing that one of them told
-the policy reaches another: it is reset in between.
+(`wire.codec.MessageLimits`, `wire.guard`, `wire.jpeg`). Clients take turns. Nothing that one of
+them told the policy reaches another: it is reset in between.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from websockets.http11 import Response
 from vla_policies.protocol import Observation, Policy, PolicyError
 from vla_policies.rtc import continuing
 from vla_policies.warm_up import warm_up
-from vla_policies.wire.codec import Limits, WireError, decode, encode
+from vla_policies.wire.codec import MessageLimits, WireError, decode, encode
 from vla_policies.wire.guard import Doorway, GuardedConnection
 from vla_policies.wire.messages import (
     Description,
@@ -77,7 +77,7 @@ class ServerConfig:
     warm_up: bool = False
     hang_s: float = 30.0
     idle_s: float = 60.0
-    limits: Limits = field(default_factory=Limits)
+    limits: MessageLimits = field(default_factory=MessageLimits)
 
 
 class PolicyServer:

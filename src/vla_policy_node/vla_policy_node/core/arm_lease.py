@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from vla_policy_node.core.chunk_blending import REPLACE
 from vla_policy_node.core.chunk_check import ChunkCheck
-from vla_policy_node.core.latency import Measured
-from vla_policy_node.core.session import Statistics
+from vla_policy_node.core.latency import DurationPercentile
+from vla_policy_node.core.session import RunStatistics
 
 NAME_LENGTH = 64
 # Who asks again within this time is still asking. It is kept of so many sources.
@@ -25,7 +25,7 @@ class End(enum.Enum):
 
 
 @dataclass(eq=False)
-class Source:
+class ChunkSource:
     """Somebody whose chunks can move the arm, and how they are treated.
 
     Attributes:
@@ -44,7 +44,7 @@ class Source:
     check: ChunkCheck | None = None
     refuses: bool = True
     timeout_ns: int | None = None
-    delay: Measured = field(default_factory=Measured)
+    delay: DurationPercentile = field(default_factory=DurationPercentile)
 
 
 @dataclass(eq=False)
@@ -64,8 +64,8 @@ class Lease:
     """
 
     number: int
-    source: Source
-    statistics: Statistics
+    source: ChunkSource
+    statistics: RunStatistics
     usable_ns: int
     first: bool = True
     failures: int = 0
@@ -135,7 +135,7 @@ class Arbiter:
         return permit
 
     def acquire(
-        self, source: Source, statistics: Statistics, take_over: bool, steady_ns: int
+        self, source: ChunkSource, statistics: RunStatistics, take_over: bool, steady_ns: int
     ) -> Grant:
         """Grant the arm, unless another holds it and is not to be taken over from."""
         before, message = self.holder, ""

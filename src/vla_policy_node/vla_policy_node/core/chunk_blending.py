@@ -13,7 +13,7 @@ from vla_policy_node.core.planner import Event
 
 CONTINUE, BLEND, REPLACE, ENSEMBLE = "continue", "blend", "replace", "ensemble"
 # A new chunk is blended in over this many delays of an answer, at least over this time. Measured:
-# docs/measurements/chunk_succession.md.
+# docs/measurements/chunk_blending.md.
 BLEND_DELAYS, LEAST_BLEND_NS = 1.5, 500_000_000
 # Chunks that an ensemble is made of: as many as can overlap.
 HISTORY = 32

@@ -12,10 +12,10 @@ from smooth_motion import Chunk, MotionError, Plan
 from smooth_motion.clocks import ClockWatch, set_by
 from vla_contract.robot import Robot
 from vla_policies.rtc import Committed
-from vla_policy_node.core.arm_lease import Arbiter, End, Grant, Lease, Source
+from vla_policy_node.core.arm_lease import Arbiter, ChunkSource, End, Grant, Lease
 from vla_policy_node.core.chunk_blending import ChunkBlending
 from vla_policy_node.core.chunk_check import ChunkCheck
-from vla_policy_node.core.outputs import Execution, Level, Outputs
+from vla_policy_node.core.outputs import Execution, LogLevel, StepOutputs
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError
 from vla_policy_node.core.received_chunk import (
@@ -26,8 +26,8 @@ from vla_policy_node.core.received_chunk import (
     stamp_problem,
     table_problem,
 )
-from vla_policy_node.core.session import Statistics
-from vla_policy_node.params import Parameters
+from vla_policy_node.core.session import RunStatistics
+from vla_policy_node.params import PolicyNodeParameters
 
 # A step of ROS time, against the steady clock, that is more than slewing.
 CLOCK_STEP_NS = 10_000_000
@@ -60,7 +60,7 @@ class ChunkExecutor:
         self,
         robot: Robot,
         joints: Sequence[str],
-        parameters: Parameters,
+        parameters: PolicyNodeParameters,
         stopwatch_ns: Callable[[], int],
         motion_ns: Callable[[], int] | None = None,
         lease_base: int = 0,
@@ -103,7 +103,7 @@ class ChunkExecutor:
         self._strangers, self._stranger, self._said = 0, "", 0
         self._checks: dict[tuple[str, ...], ChunkCheck] = {}
         self.times_set = 0
-        self.outputs = Outputs()
+        self.outputs = StepOutputs()
 
     # -- who holds the arm ------------------------------------------------------------------------
 
@@ -117,11 +117,11 @@ class ChunkExecutor:
         problem = self._arbiter.problem(name, permit, self.permit.latched, steady_ns)
         if problem:
             return Grant(None, problem, self._arbiter.held)
-        source = Source(name, timeout_ns=self._timeout_ns)
-        return self.grant(source, Statistics(), take_over, steady_ns)
+        source = ChunkSource(name, timeout_ns=self._timeout_ns)
+        return self.grant(source, RunStatistics(), take_over, steady_ns)
 
     def grant(
-        self, source: Source, statistics: Statistics, take_over: bool, steady_ns: int
+        self, source: ChunkSource, statistics: RunStatistics, take_over: bool, steady_ns: int
     ) -> Grant:
         """Grant the arm unless another holds it; what was sent before is followed no further."""
         if self.permit.latched:
@@ -133,7 +133,7 @@ class ChunkExecutor:
             self._blending.begin(source.blending)
             if source.timeout_ns is not None:
                 said = f", {grant.message}" if grant.message else ""
-                self._say(Level.INFO, f"{source.name} holds the arm{said}")
+                self._say(LogLevel.INFO, f"{source.name} holds the arm{said}")
         return grant
 
     def release(self, number: int) -> str:
@@ -151,7 +151,7 @@ class ChunkExecutor:
             # The policy's runs are told by themselves.
             if lease.source.timeout_ns is None:
                 return
-            level = Level.INFO if end is End.GIVEN_BACK else Level.WARN
+            level = LogLevel.INFO if end is End.GIVEN_BACK else LogLevel.WARN
             self._say(level, f"{lease.source.name} holds the arm no longer: {lease.message}")
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -166,7 +166,9 @@ class ChunkExecutor:
             self._blending.rescale(report.stamp_ns, ratio)
             self._pending = None
             percent = 100.0 * report.speed_scaling
-            self._say(Level.INFO, f"the monitor lets the arm move at {percent:.0f} % of its speed")
+            self._say(
+                LogLevel.INFO, f"the monitor lets the arm move at {percent:.0f} % of its speed"
+            )
         if report.rejections != self._rejections:
             self._rejections, self._rejection = report.rejections, report.rejection
 
@@ -192,7 +194,7 @@ class ChunkExecutor:
             if lease is not None:
                 self._failed(lease, text)
         if event is not Event.NOTHING:
-            self._say(Level.INFO if event is Event.REBASED else Level.WARN, text)
+            self._say(LogLevel.INFO if event is Event.REBASED else LogLevel.WARN, text)
 
     def look_at_the_time(self, now_ns: int, steady_ns: int) -> None:
         """Find out whether ROS time was set: no plan reaches across that.
@@ -203,7 +205,7 @@ class ChunkExecutor:
         step_ns = self._watch.look(now_ns, steady_ns)
         if not step_ns:
             return
-        self._say(Level.WARN, f"{set_by(step_ns)}: nothing planned before counts any more")
+        self._say(LogLevel.WARN, f"{set_by(step_ns)}: nothing planned before counts any more")
         self.times_set += 1
         self._pending = None
         self._planned_ns = min(self._planned_ns, steady_ns)
@@ -227,7 +229,7 @@ class ChunkExecutor:
         """Log what comes with every message of a controller once, not a hundred times a second."""
         if text != self._complaint:
             self._complaint = text
-            self._say(Level.WARN, text)
+            self._say(LogLevel.WARN, text)
 
     def offer(self, chunk: ReceivedChunk, now_ns: int, steady_ns: int, problem: str = "") -> None:
         """Take in a chunk that came as a message, from whomever.
@@ -259,7 +261,7 @@ class ChunkExecutor:
         before, self._stranger = self._stranger, what
         if what != before and self._said < MAX_SAID:
             self._said += 1
-            self._say(Level.WARN, f"chunks are refused: {what}")
+            self._say(LogLevel.WARN, f"chunks are refused: {what}")
 
     def take(self, lease: Lease, chunk: ReceivedChunk, now_ns: int, steady_ns: int) -> None:
         """Keep a holder's chunk for planning unless it is not one. It replaces one that waits."""
@@ -295,7 +297,9 @@ class ChunkExecutor:
         """Note that a chunk of the holder moves nothing. Too many in a row cost it the arm."""
         lease.statistics.plans_refused += 1
         lease.statistics.last_refusal = reason
-        self._say(Level.WARN, f"chunk {chunk_id} of {lease.source.name} yields no plan: {reason}")
+        self._say(
+            LogLevel.WARN, f"chunk {chunk_id} of {lease.source.name} yields no plan: {reason}"
+        )
         self._failed(lease, reason)
 
     # -- outputs ----------------------------------------------------------------------------------
@@ -328,9 +332,9 @@ class ChunkExecutor:
                 self._planned_ns = steady_ns
                 self._plan(lease, self._pending, now_ns)
 
-    def flush(self) -> Outputs:
+    def flush(self) -> StepOutputs:
         """Return what is to be published, and begin with nothing."""
-        outputs, self.outputs = self.outputs, Outputs()
+        outputs, self.outputs = self.outputs, StepOutputs()
         return outputs
 
     def status(self, now_ns: int, steady_ns: int) -> Execution:
@@ -341,7 +345,7 @@ class ChunkExecutor:
         return Execution(
             holder=self._arbiter.held,
             lease=0 if holder is None else holder.number,
-            statistics=Statistics() if shown is None else shown.statistics,
+            statistics=RunStatistics() if shown is None else shown.statistics,
             last_end="" if last is None else f"{last.source.name}: {last.message}",
             waiting_for=tuple(filter(None, (permit, *self._planner.problems(steady_ns)))),
             strangers=self._strangers,
@@ -378,7 +382,7 @@ class ChunkExecutor:
         return self._planner.remaining_ns(now_ns) <= self._planner.lead_ns(latency_ns)
 
     def committed(
-        self, source: Source, stamp_ns: int, rows: int, dt_s: float, joints: Sequence[str]
+        self, source: ChunkSource, stamp_ns: int, rows: int, dt_s: float, joints: Sequence[str]
     ) -> Committed | None:
         """Return what the arm carries out anyway, rad, None where a chunk is to begin anew.
 
@@ -474,7 +478,7 @@ class ChunkExecutor:
         """Say something in the log once a lease, and keep it for the status."""
         if kind not in lease.remarks:
             lease.remarks[kind] = text
-            self._say(Level.WARN, text)
+            self._say(LogLevel.WARN, text)
 
-    def _say(self, level: Level, text: str) -> None:
+    def _say(self, level: LogLevel, text: str) -> None:
         self.outputs.say(level, text)

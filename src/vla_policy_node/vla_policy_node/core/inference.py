@@ -16,7 +16,7 @@ from vla_policies.rtc import Committed, continuing
 
 
 @dataclass(frozen=True)
-class Answer:
+class InferenceResult:
     """What became of one observation.
 
     Attributes:
@@ -78,7 +78,7 @@ class Asker(Protocol):
     ) -> None:
         """Hand an observation to the policy, and what is committed where it continues that."""
 
-    def poll(self, steady_ns: int) -> Answer | None:
+    def poll(self, steady_ns: int) -> InferenceResult | None:
         """Return the answer if it has arrived or is overdue."""
 
 
@@ -183,7 +183,7 @@ class Inference:
         self._asked_at_ns = self._stopwatch(steady_ns)
         self._questions.put(self._asked)
 
-    def poll(self, steady_ns: int) -> Answer | None:
+    def poll(self, steady_ns: int) -> InferenceResult | None:
         """Return the answer if it has arrived or is overdue. Does not block.
 
         A hanging policy is reported once; `busy` stays true until it returns.
@@ -208,12 +208,12 @@ class Inference:
                 f"has not answered for {waited_ns / 1e9:.2f} s; where it may take longer, raise "
                 f"{name} ({self.limit_ns / 1e9:g} s)"
             )
-            return Answer(stamp_ns, asked.submitted_ns, steady_ns, None, failure)
+            return InferenceResult(stamp_ns, asked.submitted_ns, steady_ns, None, failure)
         reported, self._overdue, self._asked = self._overdue, False, None
         self._warm = not reply.away
         if reported or asked.generation != self._generation:
             return None
-        return Answer(
+        return InferenceResult(
             stamp_ns, asked.submitted_ns, steady_ns, reply.action, reply.failure, reply.away
         )
 

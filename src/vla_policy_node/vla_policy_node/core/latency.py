@@ -13,7 +13,7 @@ WINDOW = 64
 P99 = 0.99
 
 
-class Measured:
+class DurationPercentile:
     """The 99th percentile of the newest durations, without the first one."""
 
     def __init__(self) -> None:

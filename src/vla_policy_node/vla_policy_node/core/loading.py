@@ -11,11 +11,11 @@ from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.inference import Asker
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.core.training_check import check_training
-from vla_policy_node.params import Parameters, parse_options
+from vla_policy_node.params import PolicyNodeParameters, parse_options
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedPolicy:
     """What was loaded, and fits together.
 
     Attributes:
@@ -36,9 +36,9 @@ class Loaded:
 
 
 def assemble(
-    loaded: Loaded,
+    loaded: LoadedPolicy,
     inference: Asker,
-    parameters: Parameters,
+    parameters: PolicyNodeParameters,
     stopwatch_ns: Callable[[], int],
     motion_ns: Callable[[], int],
     lease_base: int,
@@ -65,7 +65,7 @@ def assemble(
 GRACE_S = 1.0
 
 
-def check_length(contract: Contract, spec: PolicySpec, parameters: Parameters) -> None:
+def check_length(contract: Contract, spec: PolicySpec, parameters: PolicyNodeParameters) -> None:
     """Refuse chunks that are over before the arm could follow them, however fast the answer.
 
     Raises:
@@ -84,7 +84,7 @@ def check_length(contract: Contract, spec: PolicySpec, parameters: Parameters) -
     )
 
 
-def load(parameters: Parameters) -> Loaded:
+def load(parameters: PolicyNodeParameters) -> LoadedPolicy:
     """Load the robot, the contract and the policy.
 
     Raises:
@@ -125,7 +125,7 @@ def load(parameters: Parameters) -> Loaded:
         contract = contract.narrowed_to(policy.spec)
         check_length(contract, policy.spec, parameters)
         doubts = check_training(contract, policy.spec, robot)
-        return Loaded(
+        return LoadedPolicy(
             robot,
             contract,
             policy,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from smooth_motion import GripperPlan, Plan
 from vla_policy_node.core.received_chunk import ReceivedChunk
-from vla_policy_node.core.session import Ended, State, Statistics
+from vla_policy_node.core.session import Ended, RunState, RunStatistics
 
 
-class Level(enum.Enum):
+class LogLevel(enum.Enum):
     """How much a line of the log matters."""
 
     INFO = "info"
@@ -17,16 +17,16 @@ class Level(enum.Enum):
 
 
 @dataclass
-class Outputs:
+class StepOutputs:
     """What a step wants published, in this order. A chunk in place of a plan goes out as it is."""
 
-    log: list[tuple[Level, str]] = field(default_factory=list)
+    log: list[tuple[LogLevel, str]] = field(default_factory=list)
     chunk: ReceivedChunk | None = None
     arm: Plan | ReceivedChunk | None = None
     gripper: GripperPlan | ReceivedChunk | None = None
     ended: list[Ended] = field(default_factory=list)
 
-    def say(self, level: Level, text: str) -> None:
+    def say(self, level: LogLevel, text: str) -> None:
         """Add a line to the log."""
         self.log.append((level, text))
 
@@ -47,7 +47,7 @@ class Execution:
 
     holder: str
     lease: int
-    statistics: Statistics
+    statistics: RunStatistics
     last_end: str
     waiting_for: tuple[str, ...]
     strangers: int
@@ -64,12 +64,12 @@ class Execution:
 class Status:
     """What the node is doing; times in s, NaN where there is none yet."""
 
-    state: State
+    state: RunState
     instruction: str
     policy_id: str
     phase: str
     waiting_for: tuple[str, ...]
-    statistics: Statistics
+    statistics: RunStatistics
     elapsed_s: float
     remarks: tuple[str, ...] = ()
 

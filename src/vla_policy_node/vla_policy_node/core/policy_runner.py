@@ -15,13 +15,13 @@ from vla_contract.contract import REFUSE, STOP_AND_GO, Contract
 from vla_contract.observation import ObservationBuffer
 from vla_contract.robot import Robot
 from vla_policies import Action, Observation, PolicyError, PolicySpec, check_action
-from vla_policy_node.core.arm_lease import REPEAT_NS, End, Lease, Source
+from vla_policy_node.core.arm_lease import REPEAT_NS, ChunkSource, End, Lease
 from vla_policy_node.core.chunk_blending import BLEND, REPLACE, effective
 from vla_policy_node.core.chunk_check import ChunkCheck
 from vla_policy_node.core.chunk_executor import ChunkExecutor
-from vla_policy_node.core.inference import Answer, Asker
-from vla_policy_node.core.latency import Measured
-from vla_policy_node.core.outputs import Level, Outputs, Status
+from vla_policy_node.core.inference import Asker, InferenceResult
+from vla_policy_node.core.latency import DurationPercentile
+from vla_policy_node.core.outputs import LogLevel, Status, StepOutputs
 from vla_policy_node.core.plausibility import REMEDY
 from vla_policy_node.core.received_chunk import SECOND_NS, ReceivedChunk
 from vla_policy_node.core.session import (
@@ -30,7 +30,7 @@ from vla_policy_node.core.session import (
     Termination,
     same_instruction,
 )
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 
 # The shortest time between two observations when the running plan is about to end. Not shorter,
 # because a policy that returns nothing usable is asked at this rate.
@@ -51,7 +51,7 @@ class PolicyRunner:
         contract: Contract,
         spec: PolicySpec,
         inference: Asker,
-        parameters: Parameters,
+        parameters: PolicyNodeParameters,
         remarks: tuple[str, ...] = (),
     ) -> None:
         """Begin idle.
@@ -74,7 +74,7 @@ class PolicyRunner:
         self._similar_rad = parameters.similar_state_rad
         self._stop_and_go = contract.execution == STOP_AND_GO
         how = REPLACE if self._stop_and_go else parameters.chunks
-        self._source = Source(
+        self._source = ChunkSource(
             spec.policy_id,
             blending=effective(how, continues=inference.continues),
             whole=self._stop_and_go,
@@ -85,7 +85,7 @@ class PolicyRunner:
         )
         self._lease: Lease | None = None
         # From an observation's submission to its answer.
-        self._latency = Measured()
+        self._latency = DurationPercentile()
         self._times_set = executor.times_set
         self._away = ""
         self._submitted_ns: int | None = None
@@ -98,7 +98,7 @@ class PolicyRunner:
         self._stopped = ""
         self._known = remarks + self._manner(inference.continues)
         for remark in self._known:
-            self._say(Level.WARN, remark)
+            self._say(LogLevel.WARN, remark)
 
     def _manner(self, continues: bool) -> tuple[str, ...]:
         """Say how chunks follow one another, where a user might expect something else."""
@@ -142,7 +142,7 @@ class PolicyRunner:
         self._inference.begin()
         self._submitted_ns = None
         self._asked_state = None
-        self._say(Level.INFO, f"instruction: {instruction}")
+        self._say(LogLevel.INFO, f"instruction: {instruction}")
         executor = self._executor
         grant = executor.grant(self._source, session.statistics, False, steady_ns)
         self._lease = grant.lease
@@ -180,7 +180,7 @@ class PolicyRunner:
 
     # -- outputs ----------------------------------------------------------------------------------
 
-    def step(self, now_ns: int, steady_ns: int) -> Outputs:
+    def step(self, now_ns: int, steady_ns: int) -> StepOutputs:
         """Do what is due, the executor's part too, and return what to publish."""
         executor = self._executor
         executor.look_at_the_time(now_ns, steady_ns)
@@ -295,17 +295,17 @@ class PolicyRunner:
         parts = [s.unit.to_si(observation.state[s.feature]) for s in self._contract.states]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def _take(self, answer: Answer, now_ns: int, steady_ns: int) -> None:
+    def _take(self, answer: InferenceResult, now_ns: int, steady_ns: int) -> None:
         """Take in the policy's answer: a chunk, good or bad, or a failure."""
         if answer.away:
             if not self._away:
-                self._say(Level.WARN, f"waiting for the policy: {answer.failure}")
+                self._say(LogLevel.WARN, f"waiting for the policy: {answer.failure}")
             self._away = answer.failure
             self._latency.cold()
             self._source.delay.cold()
             return
         if self._away:
-            self._say(Level.INFO, "the policy is back")
+            self._say(LogLevel.INFO, "the policy is back")
             self._away = ""
         if answer.action is None:
             message = f"{self._spec.policy_id}: {answer.failure}"
@@ -375,8 +375,8 @@ class PolicyRunner:
             self._stopped = self._instructed[0]
         self._executor.outputs.ended.append(ended)
         good = ended.termination in (Termination.DONE, Termination.CANCELED, Termination.PREEMPTED)
-        level = Level.INFO if good else Level.WARN
+        level = LogLevel.INFO if good else LogLevel.WARN
         self._say(level, f"the instruction ended, {ended.termination.name}: {ended.message}")
 
-    def _say(self, level: Level, text: str) -> None:
+    def _say(self, level: LogLevel, text: str) -> None:
         self._executor.outputs.say(level, text)

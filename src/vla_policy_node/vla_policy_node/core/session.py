@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 
-class State(enum.IntEnum):
+class RunState(enum.IntEnum):
     """What the node is doing. The values are those of ``vla_msgs/msg/PolicyStatus``."""
 
     IDLE = 0
@@ -35,7 +35,7 @@ WINDOW = 4096
 
 
 @dataclass
-class Statistics:
+class RunStatistics:
     """Counts and durations of one run."""
 
     chunks: int = 0
@@ -73,7 +73,7 @@ class Ended:
     termination: Termination
     message: str
     duration_s: float
-    statistics: Statistics
+    statistics: RunStatistics
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class Session:
         self._permitted = False
         self._input_ok_ns = 0
         self._policy_ok_ns = 0
-        self.state = State.IDLE
-        self.statistics = Statistics()
+        self.state = RunState.IDLE
+        self.statistics = RunStatistics()
         self.phase = ""
         self.waiting_for: tuple[str, ...] = ()
 
@@ -148,9 +148,9 @@ class Session:
         self._permitted = False
         self._input_ok_ns = now_ns
         self._policy_ok_ns = now_ns
-        self.statistics = Statistics()
+        self.statistics = RunStatistics()
         self.phase = ""
-        self.state = State.WAITING
+        self.state = RunState.WAITING
         return self._runs
 
     def count_from(self, now_ns: int) -> None:
@@ -162,7 +162,7 @@ class Session:
     def end(self, termination: Termination, message: str, now_ns: int) -> Ended | None:
         """End the run, and return None when there is none."""
         run, self._run = self._run, None
-        self.state, self.waiting_for = State.IDLE, ()
+        self.state, self.waiting_for = RunState.IDLE, ()
         if run is None:
             return None
         elapsed_s = (now_ns - run.begun_ns) / 1e9
@@ -199,7 +199,7 @@ class Session:
             return self.end(Termination.STOPPED, permit, now_ns)
         if self.elapsed_s(now_ns) >= run.max_duration_s:
             message = f"{run.max_duration_s:g} s have passed"
-            if self.state is not State.RUNNING:
+            if self.state is not RunState.RUNNING:
                 message += f", the last of them waiting for {'; '.join(self.waiting_for)}"
             return self.end(Termination.TIMED_OUT, message, now_ns)
         self._permitted = not permit
@@ -217,9 +217,9 @@ class Session:
         if lost_s > self._policy_timeout_s:
             return self.end(Termination.INPUT_LOST, f"for {lost_s:.1f} s: {away}", now_ns)
         if permit:
-            self.state = State.NO_PERMIT
+            self.state = RunState.NO_PERMIT
         else:
-            self.state = State.WAITING if everything else State.RUNNING
+            self.state = RunState.WAITING if everything else RunState.RUNNING
         return None
 
 

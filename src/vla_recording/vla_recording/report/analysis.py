@@ -21,11 +21,11 @@ from vla_recording.report.results import (
     Peak,
     Pictures,
     Report,
+    StampTiming,
     StreamReport,
-    Timing,
 )
 from vla_recording.report.series import Coverage, Curve, FloatArray, IntArray
-from vla_recording.report.streams import LOOSE, PIECE, STEP, TIME, Recording, Role, Stream
+from vla_recording.report.streams import LOOSE, PIECE, STEP, TIME, JointStream, Recording, Role
 from vla_recording.report.tally import JointTally, PeakTally, WorstTally
 from vla_recording.report.tool import tool_streams
 
@@ -70,7 +70,7 @@ def _interest(report: StreamReport) -> int:
 
 
 class _Analysis:
-    def __init__(self, stream: Stream, limits: LimitSet | None) -> None:
+    def __init__(self, stream: JointStream, limits: LimitSet | None) -> None:
         self._stream, self._limits = stream, limits
         self._names = stream.joint_names
         self._command = stream.role is Role.COMMAND
@@ -379,7 +379,7 @@ class _Analysis:
             stamp_floor=None,
         )
 
-    def _timing(self) -> Timing:
+    def _timing(self) -> StampTiming:
         stream, stamps = self._stream, self._stream.stamps
         steps = stream.steps[-1].values() * 1e-9
         steps = steps[steps > 0.0]
@@ -390,7 +390,7 @@ class _Analysis:
         whole = steps[steps < GAP_PERIODS * max(period, usual)]
         gaps = steps[steps >= GAP_PERIODS * max(period, usual)]
         missing = np.minimum(np.round(gaps / max(period, usual, 1e-12)) - 1, 1e9)
-        return Timing(
+        return StampTiming(
             stamps.messages,
             stream.duration_s,
             period,

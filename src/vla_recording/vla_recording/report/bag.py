@@ -28,7 +28,7 @@ from vla_recording.report.intake import Intake
 from vla_recording.report.layouts import TRAJECTORY, WANTED, typestores
 from vla_recording.report.order import ordered
 from vla_recording.report.series import FloatArray, IntArray
-from vla_recording.report.streams import Recording, Role, Stream
+from vla_recording.report.streams import JointStream, Recording, Role
 
 # Samples by field and joints.
 _Parts = dict[tuple[str, tuple[str, ...]], list[tuple[IntArray, FloatArray, FloatArray]]]
@@ -139,8 +139,8 @@ class _Reader:
             self._intakes[key] = Intake(channel.topic, source, role, self._scratch, number)
         return self._intakes[key]
 
-    def _streams(self) -> list[Stream]:
-        streams: list[Stream] = []
+    def _streams(self) -> list[JointStream]:
+        streams: list[JointStream] = []
         for intake in self._intakes.values():
             intake.finish()
             for why, count in intake.malformed.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_recording.report.messages import Plan
+from vla_recording.report.messages import RecordedTrajectory
 from vla_recording.report.series import FloatArray, IntArray
 from vla_recording.report.spool import Spool, merged
 from vla_recording.report.streams import Role
@@ -47,7 +47,7 @@ class Intake:
         self.malformed: Counter[str] = Counter()
         self.knots, self.joined, self.unjoined = False, "", ""
         self.curve_jerk: dict[str, float] = {}
-        self._plan: tuple[Plan, IntArray, int] | None = None
+        self._plan: tuple[RecordedTrajectory, IntArray, int] | None = None
         self._next = 0
 
     def add(
@@ -68,7 +68,7 @@ class Intake:
         self._tables[names].append(whole, np.hstack((positions, velocities)))
         self._rows[names] += len(whole)
 
-    def add_plan(self, plan: Plan, received_ns: int) -> None:
+    def add_plan(self, plan: RecordedTrajectory, received_ns: int) -> None:
         """Add a trajectory. It takes the place of the one before from its first point on."""
         self.received += 1
         if not (np.diff(plan.offsets_ns) > 0).all():
@@ -93,7 +93,7 @@ class Intake:
                 "in its own way, along lines or cubics whose jerk nothing bounds"
             )
 
-    def _continues(self, plan: Plan, start_ns: int, offset_ns: int) -> bool:
+    def _continues(self, plan: RecordedTrajectory, start_ns: int, offset_ns: int) -> bool:
         """Return whether a trajectory begins where the arm is by the one before."""
         before = self._plan
         if before is None or before[0].names != plan.names:

@@ -10,12 +10,12 @@ from vla_recording.report.limits import LimitSet
 from vla_recording.report.results import (
     JointFigures,
     Judgement,
+    LimitVerdict,
     Peak,
+    StampTiming,
     StreamReport,
-    Timing,
-    Verdict,
 )
-from vla_recording.report.streams import Recording, Role, Stream
+from vla_recording.report.streams import JointStream, Recording, Role
 
 # A command is beyond a limit from this ratio on: what rounding and the wire may add is below it.
 BEYOND = 1.001
@@ -30,7 +30,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def judgements(
-    stream: Stream, figures: tuple[JointFigures, ...], limits: LimitSet
+    stream: JointStream, figures: tuple[JointFigures, ...], limits: LimitSet
 ) -> tuple[Judgement, ...]:
     """Hold every joint that has limits against them, quantity by quantity."""
     if stream.unit != "rad":
@@ -62,7 +62,7 @@ def judgements(
 
 
 def _position(
-    stream: Stream, figure: JointFigures, lower: float | None, upper: float | None
+    stream: JointStream, figure: JointFigures, lower: float | None, upper: float | None
 ) -> list[Judgement]:
     if lower is None and upper is None:
         return []
@@ -70,17 +70,17 @@ def _position(
     joint = figure.joint
     if not low <= high:
         why = _why_nothing(stream, figure)
-        return [Judgement(joint, "position", None, None, Verdict.NOT_JUDGED, why)]
+        return [Judgement(joint, "position", None, None, LimitVerdict.NOT_JUDGED, why)]
     span = (upper - lower) if lower is not None and upper is not None else 1.0
     margin = max(1e-3 * span, figure.step or 0.0)
     down = -float("inf") if lower is None else lower - low
     up = -float("inf") if upper is None else high - upper
     value, limit = (low, lower) if down > up else (high, upper)
-    decided, why = Verdict.WITHIN, ""
+    decided, why = LimitVerdict.WITHIN, ""
     if max(down, up) > margin:
-        decided, why = Verdict.BEYOND, _in_degrees(low, high, lower, upper)
+        decided, why = LimitVerdict.BEYOND, _in_degrees(low, high, lower, upper)
     elif figure.seen < SEEN and not stream.knots:
-        decided, why = Verdict.UNCLEAR, _seen(figure.seen, "positions")
+        decided, why = LimitVerdict.UNCLEAR, _seen(figure.seen, "positions")
     return [Judgement(joint, "position", value, limit, decided, why)]
 
 
@@ -96,7 +96,7 @@ def _in_degrees(low: float, high: float, lower: float | None, upper: float | Non
 
 
 def _peak(
-    stream: Stream,
+    stream: JointStream,
     figure: JointFigures,
     quantity: str,
     peak: Peak | None,
@@ -106,28 +106,28 @@ def _peak(
     joint = figure.joint
     if peak is None:
         nothing = _why_nothing(stream, figure)
-        return Judgement(joint, quantity, None, limit, Verdict.NOT_JUDGED, nothing)
+        return Judgement(joint, quantity, None, limit, LimitVerdict.NOT_JUDGED, nothing)
     if peak.least > limit * BEYOND:
-        return Judgement(joint, quantity, peak.value, limit, Verdict.BEYOND)
+        return Judgement(joint, quantity, peak.value, limit, LimitVerdict.BEYOND)
     if not (peak.most <= limit * BEYOND):
-        return Judgement(joint, quantity, peak.most, limit, Verdict.UNCLEAR, why)
+        return Judgement(joint, quantity, peak.most, limit, LimitVerdict.UNCLEAR, why)
     if peak.seen < SEEN and not stream.knots:
         seen = _seen(peak.seen, "estimates")
-        return Judgement(joint, quantity, peak.value, limit, Verdict.UNCLEAR, seen)
+        return Judgement(joint, quantity, peak.value, limit, LimitVerdict.UNCLEAR, seen)
     if stream.unjoined:
-        return Judgement(joint, quantity, peak.value, limit, Verdict.UNCLEAR, stream.unjoined)
+        return Judgement(joint, quantity, peak.value, limit, LimitVerdict.UNCLEAR, stream.unjoined)
     if stream.joined and quantity in ("acceleration", "jerk"):
-        return Judgement(joint, quantity, peak.value, limit, Verdict.UNCLEAR, stream.joined)
-    return Judgement(joint, quantity, peak.value, limit, Verdict.WITHIN)
+        return Judgement(joint, quantity, peak.value, limit, LimitVerdict.UNCLEAR, stream.joined)
+    return Judgement(joint, quantity, peak.value, limit, LimitVerdict.WITHIN)
 
 
 def _reported(figure: JointFigures, peak: float, limit: float) -> Judgement:
     joint, quantity = figure.joint, "reported velocity"
     if not figure.velocity_fits:
         why = "it is not the velocity of the positions: " + unlike(figure)
-        return Judgement(joint, quantity, peak, limit, Verdict.UNCLEAR, why)
+        return Judgement(joint, quantity, peak, limit, LimitVerdict.UNCLEAR, why)
     beyond = peak > limit * BEYOND
-    decided = Verdict.BEYOND if beyond else Verdict.WITHIN
+    decided = LimitVerdict.BEYOND if beyond else LimitVerdict.WITHIN
     return Judgement(joint, quantity, peak, limit, decided)
 
 
@@ -149,7 +149,7 @@ def _seen(share: float, what: str) -> str:
     return f"{what} cover only {100.0 * share:.3g} % of the time"
 
 
-def _why_nothing(stream: Stream, figure: JointFigures) -> str:
+def _why_nothing(stream: JointStream, figure: JointFigures) -> str:
     """Say why there is no estimate."""
     if not figure.samples:
         return "it has no usable position (missing, NaN or too large)"
@@ -164,9 +164,9 @@ def _why_nothing(stream: Stream, figure: JointFigures) -> str:
 
 
 def remarks(
-    stream: Stream,
+    stream: JointStream,
     figures: tuple[JointFigures, ...],
-    timing: Timing,
+    timing: StampTiming,
     limits: LimitSet | None,
 ) -> tuple[str, ...]:
     """Return what is to be said of a stream, more of it without limits."""
@@ -215,7 +215,7 @@ def remarks(
     return tuple(lines)
 
 
-def _nameless(stream: Stream) -> str:
+def _nameless(stream: JointStream) -> str:
     count = len(stream.joint_names)
     names = ",".join(f"JOINT_{k + 1}" for k in range(min(count, 8))) + ",..." * (count > 8)
     return (
@@ -226,10 +226,10 @@ def _nameless(stream: Stream) -> str:
 
 def verdict(
     reports: list[StreamReport], limits: LimitSet | None, recording: Recording
-) -> tuple[Verdict, tuple[str, ...], tuple[str, ...]]:
+) -> tuple[LimitVerdict, tuple[str, ...], tuple[str, ...]]:
     """Return what all judgements say, the lines that explain it, and what is not judged."""
     if limits is None:
-        return Verdict.NOT_JUDGED, ("no limits were given: --robot FILE",), ()
+        return LimitVerdict.NOT_JUDGED, ("no limits were given: --robot FILE",), ()
     judged = [(report, one) for report in reports for one in report.judgements]
     open_points = _not_judged(reports, limits, judged)
     not_judged = tuple(line for line, _ in open_points)
@@ -239,10 +239,10 @@ def verdict(
         nameless = [report.stream.topic for report in reports if report.stream.unnamed]
         if nameless:
             line += f"; {_few(nameless)}: values without names, which --names gives them"
-        return Verdict.NOT_JUDGED, (line,), not_judged
-    for kind in (Verdict.BEYOND, Verdict.UNCLEAR):
+        return LimitVerdict.NOT_JUDGED, (line,), not_judged
+    for kind in (LimitVerdict.BEYOND, LimitVerdict.UNCLEAR):
         lines = _lines(judged, kind)
-        if kind is Verdict.UNCLEAR:
+        if kind is LimitVerdict.UNCLEAR:
             lines += _recorded(reports, limits, recording)
             if recording.incomplete:
                 lines.append(f"something was recorded that was not read: {recording.incomplete}")
@@ -250,17 +250,17 @@ def verdict(
             return kind, tuple(lines), not_judged
     needed = tuple(line for line, matters in open_points if matters)
     if needed:
-        return Verdict.NOT_JUDGED, needed, not_judged
-    return Verdict.WITHIN, (_within(reports, judged),), not_judged
+        return LimitVerdict.NOT_JUDGED, needed, not_judged
+    return LimitVerdict.WITHIN, (_within(reports, judged),), not_judged
 
 
-def _lines(judged: list[tuple[StreamReport, Judgement]], kind: Verdict) -> list[str]:
+def _lines(judged: list[tuple[StreamReport, Judgement]], kind: LimitVerdict) -> list[str]:
     found = [(report, one) for report, one in judged if one.verdict is kind]
     lines, alike = [], []
     for report, one in found:
         if one.value is None or one.limit is None:
             continue
-        if kind is Verdict.UNCLEAR and abs(one.value) <= abs(one.limit) * BEYOND:
+        if kind is LimitVerdict.UNCLEAR and abs(one.value) <= abs(one.limit) * BEYOND:
             # Not the value is in doubt but what was seen of it: joints share that.
             key = f"{report.stream.name}: {one.quantity}", one.because
             alike.append((key, one.joint))
@@ -291,7 +291,7 @@ def _not_judged(
     settled = {
         (one.joint, one.quantity, report.stream.role, report.stream.topic)
         for report, one in judged
-        if one.verdict is not Verdict.NOT_JUDGED
+        if one.verdict is not LimitVerdict.NOT_JUDGED
     }
     nothing = [
         (
@@ -303,7 +303,7 @@ def _not_judged(
             one.joint,
         )
         for report, one in judged
-        if one.verdict is Verdict.NOT_JUDGED
+        if one.verdict is LimitVerdict.NOT_JUDGED
     ]
     for (what, because, matters), names in _grouped(nothing):
         lines.append((f"{what} of {names}: {because}", matters))
@@ -360,7 +360,7 @@ def _within(reports: list[StreamReport], judged: list[tuple[StreamReport, Judgem
     for role, what in ((Role.COMMAND, "of the command"), (Role.MEASURED, "as measured")):
         own = [(r, one) for r, one in judged if r.stream.role is role]
         order = ("position", "velocity", "acceleration", "jerk")
-        held = {one.quantity for _, one in own if one.verdict is Verdict.WITHIN}
+        held = {one.quantity for _, one in own if one.verdict is LimitVerdict.WITHIN}
         quantities = [quantity for quantity in order if quantity in held]
         if not quantities:
             continue

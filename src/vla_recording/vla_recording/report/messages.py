@@ -31,7 +31,7 @@ _NEAR = (1e-6, 1e-5, 1e-3)
 
 
 @dataclass(frozen=True)
-class Source:
+class FieldSource:
     """What one field of a message says of some joints.
 
     Attributes:
@@ -63,7 +63,7 @@ def role_of(topic: str) -> Role:
 
 def sources(
     msgtype: str, topic: str, template: Template, named: Mapping[str, tuple[str, ...]]
-) -> list[Source]:
+) -> list[FieldSource]:
     """Return what a message says of joints.
 
     Args:
@@ -117,7 +117,7 @@ def _source(
     elapsed: tuple[Span, Span] | None,
     positions: Span,
     velocities: Span,
-) -> Source:
+) -> FieldSource:
     problem = ""
     count = len(names)
     if positions.count and positions.count != count:
@@ -128,7 +128,7 @@ def _source(
         problem = "a joint is named twice"
     elif count > MOST_JOINTS:
         problem = f"{count} joints; up to {MOST_JOINTS} are read"
-    return Source(
+    return FieldSource(
         field,
         role,
         tuple(names),
@@ -140,7 +140,7 @@ def _source(
     )
 
 
-def _controller(tree: dict[str, Any]) -> list[Source]:
+def _controller(tree: dict[str, Any]) -> list[FieldSource]:
     now = "reference" in tree
     stamp = _time(tree["header"]["stamp"])
     found = []
@@ -165,13 +165,13 @@ def _controller(tree: dict[str, Any]) -> list[Source]:
     return found
 
 
-def _dynamic(topic: str, tree: dict[str, Any]) -> Source:
+def _dynamic(topic: str, tree: dict[str, Any]) -> FieldSource:
     names, values = tree["joint_names"], tree["interface_values"]
     stamp = _time(tree["header"]["stamp"])
     role = role_of(topic)
     if len(names) != len(values):
         problem = f"{len(names)} names, {len(values)} sets of values"
-        return Source("", role, tuple(names), stamp, None, (), (), problem)
+        return FieldSource("", role, tuple(names), stamp, None, (), (), problem)
     joints: list[str] = []
     positions: list[Span] = []
     velocities: list[Span] = []
@@ -179,7 +179,7 @@ def _dynamic(topic: str, tree: dict[str, Any]) -> Source:
         labels, span = value["interface_names"], value["values"]
         if len(labels) != span.count:
             problem = f"{len(labels)} interfaces of {name}, {span.count} values"
-            return Source("", role, tuple(names), stamp, None, (), (), problem)
+            return FieldSource("", role, tuple(names), stamp, None, (), (), problem)
         places = {label: _one(span, k) for k, label in enumerate(labels)}
         if "position" in places:
             joints.append(name)
@@ -191,7 +191,7 @@ def _dynamic(topic: str, tree: dict[str, Any]) -> Source:
     problem = "a joint is named twice" if len(set(joints)) != len(joints) else ""
     if len(joints) > MOST_JOINTS:
         problem = f"{len(joints)} joints; up to {MOST_JOINTS} are read"
-    return Source(
+    return FieldSource(
         "", role, tuple(joints), stamp, None, tuple(positions), tuple(velocities), problem
     )
 
@@ -200,16 +200,16 @@ def _one(span: Span, index: int) -> Span:
     return Span(span.offset + index * np.dtype(span.code).itemsize, 1, span.code)
 
 
-def _array(topic: str, data: Span, named: Mapping[str, tuple[str, ...]]) -> Source:
+def _array(topic: str, data: Span, named: Mapping[str, tuple[str, ...]]) -> FieldSource:
     if any(word in topic.lower() for word in _OTHER_WORDS):
         problem = "its name says that it holds no positions"
-        return Source("", Role.COMMAND, (), None, None, (), (), problem)
+        return FieldSource("", Role.COMMAND, (), None, None, (), (), problem)
     names = named.get(topic, named.get("", ()))
     if not names:
         names = tuple(unnamed(topic, k) for k in range(data.count))
     elif len(names) != data.count and data.count:
         problem = f"{data.count} values, but --names gives {len(names)} joints"
-        return Source("", Role.COMMAND, names, None, None, (), (), problem)
+        return FieldSource("", Role.COMMAND, names, None, None, (), (), problem)
     nothing = Span(data.offset, 0, data.code)
     return _source("", Role.COMMAND, list(names), None, None, data, nothing)
 
@@ -229,7 +229,7 @@ def values(rows: Bytes, places: tuple[Span, ...]) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class RecordedTrajectory:
     """One message of a trajectory.
 
     Attributes:
@@ -253,13 +253,13 @@ class Plan:
         """Whether the controller's curve through the points is known: quintics."""
         return self.velocities is not None and self.accelerations is not None
 
-    def ordered(self, names: tuple[str, ...]) -> Plan:
+    def ordered(self, names: tuple[str, ...]) -> RecordedTrajectory:
         """Return it with its joints in another order."""
         if names == self.names:
             return self
         index = [self.names.index(name) for name in names]
         v, a = self.velocities, self.accelerations
-        return Plan(
+        return RecordedTrajectory(
             names,
             self.stamp_ns,
             self.offsets_ns,
@@ -336,7 +336,7 @@ class Plan:
             return np.asarray((np.abs(np.stack(at)) / h**3).max(axis=(0, 1)))
 
 
-def plan(template: Template) -> Plan | str | None:
+def plan(template: Template) -> RecordedTrajectory | str | None:
     """Return the trajectory that a message holds, a problem in words, or None for an empty one.
 
     Raises:
@@ -368,7 +368,7 @@ def plan(template: Template) -> Plan | str | None:
         raise LayoutError(f"{TRAJECTORY} has other fields than known ({error})") from None
     if "positions" not in table:
         return None
-    return Plan(
+    return RecordedTrajectory(
         names,
         stamp,
         np.array(offsets, dtype=np.int64),

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vla_recording.report.intake import ELAPSED, RECEIVED, STAMP, Intake
-from vla_recording.report.series import FloatArray, IntArray, Sample
+from vla_recording.report.series import FloatArray, IntArray, SeriesSample
 from vla_recording.report.spool import Spool
-from vla_recording.report.streams import LOOSE, PIECE, STEP, TIME, Stamps, Stream
+from vla_recording.report.streams import LOOSE, PIECE, STEP, TIME, JointStream, Stamps
 
 _SECOND = 1_000_000_000
 # Two cycles of one trajectory have starts that differ by no more: a controller adds up periods.
@@ -33,7 +33,7 @@ class _Trajectory:
     def __init__(self) -> None:
         self._last: tuple[int, int, int] | None = None  # stamp, elapsed, start
         self.running = self.parted = 0
-        self.wander = Sample()
+        self.wander = SeriesSample()
 
     def times(self, stamps: IntArray, elapsed: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """Return the samples' trajectory times, and which of them begin a run by a wake-up."""
@@ -62,7 +62,7 @@ class _Trajectory:
 
 def ordered(
     intake: Intake, group: tuple[str, ...], path: Path, revolute: frozenset[str]
-) -> Stream:
+) -> JointStream:
     """Return the stream of a group of joints that share messages.
 
     Args:
@@ -96,7 +96,7 @@ def ordered(
         clock, by = "trajectory time", "trajectory"
     elif advancing:
         clock = "stamp (the trajectory's time runs at another pace: it is scaled)"
-    stream = Stream(
+    stream = JointStream(
         intake.topic,
         intake.field,
         intake.role,
@@ -119,7 +119,9 @@ def ordered(
 
 
 class _Writer:
-    def __init__(self, stream: Stream, by: str, revolute: frozenset[str], present: int) -> None:
+    def __init__(
+        self, stream: JointStream, by: str, revolute: frozenset[str], present: int
+    ) -> None:
         joints = len(stream.joint_names)
         self._stream, self._by, self._present = stream, by, present
         self._trajectory = _Trajectory()
@@ -135,7 +137,7 @@ class _Writer:
     def write(self, intake: Intake) -> None:
         stream = self._stream
         joints = len(stream.joint_names)
-        stream.steps = [Sample() for _ in range(joints + 1)]
+        stream.steps = [SeriesSample() for _ in range(joints + 1)]
         stream.extremes = np.vstack((np.full(joints, np.inf), np.full(joints, -np.inf)))
         for whole, floats in intake.rows(stream.joint_names):
             self._block(whole, floats)

@@ -9,10 +9,10 @@ from enum import Enum
 from smooth_motion import Movement
 from vla_recording.report.limits import LimitSet
 from vla_recording.report.series import FloatArray, IntArray
-from vla_recording.report.streams import Recording, Stream
+from vla_recording.report.streams import JointStream, Recording
 
 
-class Verdict(Enum):
+class LimitVerdict(Enum):
     """What the limits say."""
 
     WITHIN = "within limits"
@@ -22,7 +22,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Timing:
+class StampTiming:
     """How regular a stream's stamps are.
 
     Attributes:
@@ -149,7 +149,7 @@ class Judgement:
     quantity: str
     value: float | None
     limit: float | None
-    verdict: Verdict
+    verdict: LimitVerdict
     because: str = ""
 
 
@@ -185,8 +185,8 @@ class StreamReport:
         remarks: What else is to be said, in words.
     """
 
-    stream: Stream
-    timing: Timing
+    stream: JointStream
+    timing: StampTiming
     joints: tuple[JointFigures, ...]
     pictures: Pictures
     window_s: float
@@ -213,7 +213,7 @@ class Report:
     recording: Recording
     limits: LimitSet | None
     streams: tuple[StreamReport, ...]
-    verdict: Verdict
+    verdict: LimitVerdict
     reasons: tuple[str, ...]
     not_judged: tuple[str, ...]
 

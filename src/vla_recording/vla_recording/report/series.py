@@ -13,7 +13,7 @@ _SAMPLE = 1 << 16
 POINTS = 1500  # across a picture; more are drawn as the range of what falls together
 
 
-class Sample:
+class SeriesSample:
     """An even selection of a series: all of it, then every second value, every fourth, ..."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_recording.report.series import FloatArray, IntArray, Sample
+from vla_recording.report.series import FloatArray, IntArray, SeriesSample
 from vla_recording.report.spool import Spool
 
 # What a row of a stream begins with: its time, the number of its piece, whether its time is only
@@ -54,7 +54,7 @@ class Stamps:
 
 
 @dataclass(eq=False)
-class Stream:
+class JointStream:
     """Joints that are reported together.
 
     Attributes:
@@ -98,7 +98,7 @@ class Stream:
     extremes: FloatArray = field(default_factory=lambda: np.zeros((2, 0)))
     has_velocities: bool = False
     stamps: Stamps = field(default_factory=Stamps)
-    steps: list[Sample] = field(default_factory=list)
+    steps: list[SeriesSample] = field(default_factory=list)
     piece: FloatArray = field(default_factory=lambda: np.zeros((0, 1)))
     lost_joints: int = 0
     not_finite: int = 0
@@ -150,7 +150,7 @@ class Recording:
     path: Path
     start_ns: int
     end_ns: int
-    streams: tuple[Stream, ...]
+    streams: tuple[JointStream, ...]
     notes: tuple[str, ...]
     incomplete: str = ""
     window_s: tuple[float, float] | None = None

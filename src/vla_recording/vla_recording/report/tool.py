@@ -9,17 +9,17 @@ import numpy as np
 
 from vla_recording.report.errors import ReportError
 from vla_recording.report.limits import LimitSet
-from vla_recording.report.series import Sample
+from vla_recording.report.series import SeriesSample
 from vla_recording.report.spool import Spool
-from vla_recording.report.streams import Stamps, Stream
+from vla_recording.report.streams import JointStream, Stamps
 from vla_recording.report.urdf import UrdfJoint, positions_of
 
 AXES = ("x", "y", "z")
 
 
 def tool_streams(
-    streams: list[Stream], limits: LimitSet | None, tip: str, scratch: Path | None
-) -> list[Stream]:
+    streams: list[JointStream], limits: LimitSet | None, tip: str, scratch: Path | None
+) -> list[JointStream]:
     """Return the tool's motion in every stream that has all the joints that move it.
 
     Raises:
@@ -38,7 +38,7 @@ def tool_streams(
         if not needed <= set(stream.joint_names):
             continue
         folder = scratch or stream.samples.folder
-        tool = Stream(
+        tool = JointStream(
             stream.topic,
             f"{stream.source}, {tip}" if stream.source else tip,
             stream.role,
@@ -56,7 +56,7 @@ def tool_streams(
         )
         tool.stamps = Stamps(stream.stamps.messages, looseness_s=stream.stamps.looseness_s)
         tool.piece = np.zeros((0, 4))
-        tool.steps = [Sample() for _ in range(4)]
+        tool.steps = [SeriesSample() for _ in range(4)]
         _write(tool, stream, chain)
         found.append(tool)
     if not found:
@@ -65,7 +65,7 @@ def tool_streams(
     return found
 
 
-def _write(tool: Stream, stream: Stream, chain: list[UrdfJoint]) -> None:
+def _write(tool: JointStream, stream: JointStream, chain: list[UrdfJoint]) -> None:
     last: int | None = None
     for whole, floats in stream.samples.blocks():
         p = floats[:, : len(stream.joint_names)]

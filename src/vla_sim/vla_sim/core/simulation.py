@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from vla_sim.core.trajectory import FloatArray
-from vla_sim.core.trajectory_controller import ControllerConfig, Cycle, TrajectoryController
+from vla_sim.core.trajectory_controller import ControllerConfig, CycleOutcome, TrajectoryController
 
 MOVING_RAD_S = 0.05
 
 
-class Plant(Protocol):
+class SimulatedJoints(Protocol):
     """The joints, as a world offers them."""
 
     @property
@@ -50,8 +50,8 @@ class Tick:
     position: FloatArray
     velocity: FloatArray
     effort: FloatArray
-    arm: Cycle
-    gripper: Cycle
+    arm: CycleOutcome
+    gripper: CycleOutcome
     not_finite: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ class Simulation:
 
     def __init__(
         self,
-        plant: Plant,
+        plant: SimulatedJoints,
         arm_joints: Sequence[str],
         gripper_joint: str,
         *,

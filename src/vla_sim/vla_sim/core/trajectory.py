@@ -16,7 +16,7 @@ def _absent() -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Point:
+class TrajectoryPoint:
     """One point of a trajectory, or a state. An array of length 0 means "not given".
 
     Attributes:
@@ -40,11 +40,11 @@ class JointTrajectory:
 
     stamp_ns: int
     joint_names: tuple[str, ...]
-    points: tuple[Point, ...]
+    points: tuple[TrajectoryPoint, ...]
 
 
 @dataclass(frozen=True)
-class Sample:
+class TrajectorySample:
     """A trajectory at one instant, with the part of the trajectory the instant lies in.
 
     Attributes:
@@ -69,7 +69,9 @@ class _Spline:
     match no case of the controller, which then commands 0 rad to every joint; so does this class.
     """
 
-    def __init__(self, start: Point, end: Point, start_ns: int, end_ns: int) -> None:
+    def __init__(
+        self, start: TrajectoryPoint, end: TrajectoryPoint, start_ns: int, end_ns: int
+    ) -> None:
         self._start_ns = start_ns
         duration = (end_ns - start_ns) / 1e9
         with_velocity = start.velocities.size > 0 and end.velocities.size > 0
@@ -159,12 +161,12 @@ class RunningTrajectory:
         self.points = trajectory.points
         self.start_ns = trajectory.stamp_ns
         self.started = False
-        self._before: Point | None = None
+        self._before: TrajectoryPoint | None = None
         self._before_ns = 0
         self._reached = 0
         self._splines: dict[int, _Spline] = {}
 
-    def start(self, time_ns: int, state: Point) -> None:
+    def start(self, time_ns: int, state: TrajectoryPoint) -> None:
         """Fix the state from which the first point is approached.
 
         Args:
@@ -174,7 +176,7 @@ class RunningTrajectory:
         first = self.points[0]
         zero = np.zeros(state.positions.size)
         self._before_ns = time_ns
-        self._before = Point(
+        self._before = TrajectoryPoint(
             0,
             state.positions,
             zero if first.velocities.size and not state.velocities.size else state.velocities,
@@ -183,7 +185,7 @@ class RunningTrajectory:
             else state.accelerations,
         )
 
-    def sample(self, time_ns: int, *, advance: bool = True) -> Sample | None:
+    def sample(self, time_ns: int, *, advance: bool = True) -> TrajectorySample | None:
         """Evaluate the trajectory.
 
         The first call starts a trajectory without a stamp. Segments that were left are not
@@ -205,7 +207,7 @@ class RunningTrajectory:
         if time_ns < self.start_ns + self.points[0].time_from_start_ns:
             if not self._interpolates:
                 return _standing(self._before, segment=0, at_end=False)
-            return Sample(*self._spline(-1).at(time_ns), segment=0, at_end=False)
+            return TrajectorySample(*self._spline(-1).at(time_ns), segment=0, at_end=False)
         last = len(self.points) - 1
         for index in range(self._reached, last):
             if self._knot_ns(index) <= time_ns < self._knot_ns(index + 1):
@@ -213,7 +215,9 @@ class RunningTrajectory:
                     self._reached = index
                 if not self._interpolates:
                     return _standing(self.points[index + 1], segment=index, at_end=False)
-                return Sample(*self._spline(index).at(time_ns), segment=index, at_end=False)
+                return TrajectorySample(
+                    *self._spline(index).at(time_ns), segment=index, at_end=False
+                )
         self._reached = last
         return _standing(self.points[last], segment=last, at_end=True)
 
@@ -234,10 +238,10 @@ class RunningTrajectory:
         return spline
 
 
-def _standing(point: Point, *, segment: int, at_end: bool) -> Sample:
+def _standing(point: TrajectoryPoint, *, segment: int, at_end: bool) -> TrajectorySample:
     """Return what a point says; what it does not give is zero."""
     zero = np.zeros(point.positions.size)
-    return Sample(
+    return TrajectorySample(
         point.positions,
         point.velocities if point.velocities.size else zero,
         point.accelerations if point.accelerations.size else zero,

@@ -31,7 +31,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vla_sim.core.tolerances import JointTolerance, Tolerances, exceeded, for_goal
-from vla_sim.core.trajectory import FloatArray, JointTrajectory, Point, RunningTrajectory, Sample
+from vla_sim.core.trajectory import (
+    FloatArray,
+    JointTrajectory,
+    RunningTrajectory,
+    TrajectoryPoint,
+    TrajectorySample,
+)
 from vla_sim.core.validation import Rejection, check
 
 
@@ -74,7 +80,7 @@ class GoalEnd:
 
 
 @dataclass(frozen=True)
-class ControllerState:
+class CycleState:
     """What `controller_state` reports of one control cycle.
 
     Attributes:
@@ -87,14 +93,14 @@ class ControllerState:
     """
 
     stamp_ns: int
-    reference: Point
-    feedback: Point
-    error: Point
-    output: Point
+    reference: TrajectoryPoint
+    feedback: TrajectoryPoint
+    error: TrajectoryPoint
+    output: TrajectoryPoint
 
 
 @dataclass(frozen=True)
-class Cycle:
+class CycleOutcome:
     """Outcome of one control cycle.
 
     Attributes:
@@ -104,7 +110,7 @@ class Cycle:
         warning: Something a person should read, or empty.
     """
 
-    state: ControllerState
+    state: CycleState
     goal_id: Hashable | None = None
     ended: GoalEnd | None = None
     warning: str = ""
@@ -160,11 +166,11 @@ class TrajectoryController:
         self._holding = True
         self._goal_id: Hashable | None = None
         self._trajectory_ns = 0
-        self._hold_point = Point(0, position)
-        self._measured = Point(0, position, velocity)
-        self._commanded = Point(0, position, velocity)
+        self._hold_point = TrajectoryPoint(0, position)
+        self._measured = TrajectoryPoint(0, position, velocity)
+        self._commanded = TrajectoryPoint(0, position, velocity)
         self._commanded_ns = 0
-        self._desired = Point(0, np.zeros(joints), np.zeros(joints))
+        self._desired = TrajectoryPoint(0, np.zeros(joints), np.zeros(joints))
         self._error = np.zeros(joints)
         self._command = position
         self._output = position
@@ -230,7 +236,7 @@ class TrajectoryController:
 
     def update(
         self, time_ns: int, period_ns: int, position: FloatArray, velocity: FloatArray
-    ) -> Cycle:
+    ) -> CycleOutcome:
         """Run one control cycle.
 
         Args:
@@ -250,7 +256,7 @@ class TrajectoryController:
         assert running is not None
         first = not running.started
         if first:
-            self._approach(running, time_ns, Point(0, position, velocity))
+            self._approach(running, time_ns, TrajectoryPoint(0, position, velocity))
             self._trajectory_ns = time_ns
         else:
             self._trajectory_ns += period_ns
@@ -261,15 +267,15 @@ class TrajectoryController:
         else:
             self._desired = replace(self._desired, time_from_start_ns=elapsed_ns)
         ahead = running.sample(self._trajectory_ns + self.config.update_period_ns, advance=False)
-        self._measured = Point(time_ns - running.start_ns, position, velocity)
+        self._measured = TrajectoryPoint(time_ns - running.start_ns, position, velocity)
         ended, warning = None, ""
         if ahead is not None:
             self._error = self._desired.positions - position
             ended, warning = self._judge(running, ahead, first, time_ns)
-        return Cycle(self._state(time_ns), goal_id, ended, warning)
+        return CycleOutcome(self._state(time_ns), goal_id, ended, warning)
 
     def _judge(
-        self, running: RunningTrajectory, ahead: Sample, first: bool, time_ns: int
+        self, running: RunningTrajectory, ahead: TrajectorySample, first: bool, time_ns: int
     ) -> tuple[GoalEnd | None, str]:
         """Hold the error against the tolerances, then command `ahead` or end the trajectory."""
         off_path = off_goal = late = False
@@ -307,7 +313,9 @@ class TrajectoryController:
             return ended, ""
         return None, ""
 
-    def _approach(self, running: RunningTrajectory, time_ns: int, measured: Point) -> None:
+    def _approach(
+        self, running: RunningTrajectory, time_ns: int, measured: TrajectoryPoint
+    ) -> None:
         if self.config.interpolate_from_desired_state:
             if self._commanded_ns == 0:
                 self._commanded_ns = time_ns
@@ -358,7 +366,7 @@ class TrajectoryController:
         assert self._running is not None
         self._run_hold_point(replace(self._running.points[-1], time_from_start_ns=0))
 
-    def _run_hold_point(self, point: Point) -> None:
+    def _run_hold_point(self, point: TrajectoryPoint) -> None:
         self._hold_point = point
         self._next = JointTrajectory(0, self.config.joint_names, (point,))
         self._holding = True
@@ -375,7 +383,7 @@ class TrajectoryController:
             return self._remapped.copy()
 
         points = tuple(
-            Point(
+            TrajectoryPoint(
                 point.time_from_start_ns,
                 remap(point.positions),
                 remap(point.velocities),
@@ -385,17 +393,19 @@ class TrajectoryController:
         )
         return JointTrajectory(trajectory.stamp_ns, own, points)
 
-    def _state(self, time_ns: int) -> ControllerState:
+    def _state(self, time_ns: int) -> CycleState:
         if np.isfinite(self._command).all():
             self._output = self._command
-        return ControllerState(
+        return CycleState(
             stamp_ns=time_ns,
             reference=self._desired,
             feedback=self._measured,
-            error=Point(0, self._error, np.zeros(self._error.size)),
-            output=Point(0, self._output),
+            error=TrajectoryPoint(0, self._error, np.zeros(self._error.size)),
+            output=TrajectoryPoint(0, self._output),
         )
 
 
-def _point(sample: Sample, time_from_start_ns: int) -> Point:
-    return Point(time_from_start_ns, sample.position, sample.velocity, sample.acceleration)
+def _point(sample: TrajectorySample, time_from_start_ns: int) -> TrajectoryPoint:
+    return TrajectoryPoint(
+        time_from_start_ns, sample.position, sample.velocity, sample.acceleration
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vla_sim.core.trajectory import JointTrajectory, Point
+from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 
 _FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
@@ -81,7 +81,7 @@ def check(
     return None
 
 
-def _check_sizes(index: int, point: Point, joints: int) -> Rejection | None:
+def _check_sizes(index: int, point: TrajectoryPoint, joints: int) -> Rejection | None:
     for name, values, optional in (
         ("positions", point.positions, False),
         ("velocities", point.velocities, True),

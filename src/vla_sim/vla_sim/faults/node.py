@@ -97,7 +97,7 @@ class FaultNode(Node):
             "~/controller_state",
             qos.INPUT,
         )
-        self._pass("plans", JointTrajectory, "~/plans_in", "~/plans", qos.TRAJECTORY)
+        self._pass("plans", JointTrajectory, "arm/plan", "~/plans", qos.TRAJECTORY)
         self._pass(
             "commands",
             JointTrajectory,

@@ -4,7 +4,7 @@
 from vla_sim.world.camera import CameraModel
 from vla_sim.world.render import Renderer, RenderError
 from vla_sim.world.scene import CAMERAS, CUBES, Look, Scene, sample_scene
-from vla_sim.world.world import ObjectState, Snapshot, World, WorldError
+from vla_sim.world.world import ObjectState, World, WorldError, WorldSnapshot
 
 __all__ = [
     "CAMERAS",
@@ -15,8 +15,8 @@ __all__ = [
     "RenderError",
     "Renderer",
     "Scene",
-    "Snapshot",
     "World",
     "WorldError",
+    "WorldSnapshot",
     "sample_scene",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vla_sim.world import scene as scenes
 
 if TYPE_CHECKING:
-    from vla_sim.world.world import Snapshot, World
+    from vla_sim.world.world import World, WorldSnapshot
 
 _SHADOW_HEIGHT = 0.0004  # m above the table
 _SHADOW_THICKNESS = 1e-3  # of a shadow, relative to its part
@@ -68,7 +68,7 @@ class Renderer:
             raise RenderError(f"drawing with {self.backend} failed ({error}); {_HELP}") from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
 
-    def render(self, camera: str, snapshot: Snapshot) -> NDArray[np.uint8]:
+    def render(self, camera: str, snapshot: WorldSnapshot) -> NDArray[np.uint8]:
         """Return what `camera` sees, rgb (H, W, 3)."""
         if camera not in scenes.CAMERAS:
             raise RenderError(f"no camera {camera!r}: choose one of {', '.join(scenes.CAMERAS)}")

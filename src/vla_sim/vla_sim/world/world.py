@@ -46,7 +46,7 @@ class ObjectState:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class WorldSnapshot:
     """What a picture needs: generalised positions (nq,) and the look of the scene."""
 
     time_s: float
@@ -226,9 +226,9 @@ class World:
         fovy = float(np.deg2rad(self.model.camera(name).fovy[0]))
         return CameraModel(width, height, intrinsics(width, height, fovy), pose)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> WorldSnapshot:
         """Copy what a Renderer needs."""
-        return Snapshot(self.time_s, self._data.qpos.copy(), self._scene.look)
+        return WorldSnapshot(self.time_s, self._data.qpos.copy(), self._scene.look)
 
     def _checked(self, position: Array) -> Array:
         values = np.asarray(position, dtype=np.float64)

@@ -23,7 +23,7 @@ from smoothness_monitor.core.detectors.command import (
     CommandPosition,
     CommandVelocity,
     ForeignPlan,
-    Reference,
+    ReferenceJudge,
 )
 from smoothness_monitor.core.detectors.inputs import (
     ClockSkew,
@@ -50,8 +50,8 @@ from smoothness_monitor.core.detectors.inputs import (
 from smoothness_monitor.core.detectors.measured import (
     FrozenDriverStates,
     FrozenJointStates,
-    Measured,
     MeasuredJerk,
+    MeasurementJudge,
     TrackingError,
     make_estimator,
 )
@@ -131,13 +131,13 @@ class Detectors:
         self.clock_step = ClockStep()
         self.stale_clock = StaleClock()
         self.clock_skew = ClockSkew(config.clock_skew_s, config.joint_states_stale_s)
-        self.reference = reference = Reference(len(names))
+        self.reference = reference = ReferenceJudge(len(names))
         self.command_position = CommandPosition(
             reference, limits, config.command_position_tolerance_rad
         )
         self.command_jerk = CommandJerkLimit(reference, names, limits.jerk * ratio)
         estimator = make_estimator(names, robot.ticks_per_turn, config)
-        self.measured = measured = Measured(estimator)
+        self.measured = measured = MeasurementJudge(estimator)
         self.measured_jerk = MeasuredJerk(measured, names, limits.jerk, config)
         self._debounced = (self.measured_jerk, TrackingError(measured, names, config))
         self.overrun = Overrun(

@@ -18,7 +18,7 @@ MIN_STEP_NS = 500_000
 MAX_STEP_NS = 3600 * 1_000_000_000
 
 
-class Reference:
+class ReferenceJudge:
     """What the detectors of this module share: one compiled pass judges a cycle for all of them.
 
     Attributes:
@@ -77,7 +77,7 @@ class CommandPosition(Detector):
     doc = "Limits include the place where the arm woke up, so that it can return from outside."
     compiled = True
 
-    def __init__(self, reference: Reference, limits: Limits, tolerance_rad: float) -> None:
+    def __init__(self, reference: ReferenceJudge, limits: Limits, tolerance_rad: float) -> None:
         super().__init__()
         self._reference = reference
         self._tolerance_rad = tolerance_rad
@@ -124,7 +124,9 @@ class _Difference(Bound):
     order: ClassVar[int]
     broken: ClassVar[int]
 
-    def __init__(self, reference: Reference, names: Sequence[str], threshold: FloatArray) -> None:
+    def __init__(
+        self, reference: ReferenceJudge, names: Sequence[str], threshold: FloatArray
+    ) -> None:
         super().__init__(names, threshold, reference.size[self.order - 1])
         self._reference = reference
         reference.bounds[self.order + 1] = threshold
@@ -219,7 +221,7 @@ class ForeignPlan(Detector):
     )
     compiled = True
 
-    def __init__(self, reference: Reference, deviation_rad: float) -> None:
+    def __init__(self, reference: ReferenceJudge, deviation_rad: float) -> None:
         super().__init__()
         self._reference = reference
         self._deviation_rad = deviation_rad

@@ -15,7 +15,7 @@ from smoothness_monitor.core.types import FloatArray
 from smoothness_monitor.params import MonitorConfig
 
 
-class Measured:
+class MeasurementJudge:
     """What the detectors on joint_states share: one compiled pass judges a message for them.
 
     Attributes:
@@ -61,7 +61,12 @@ class _Debounced(Bound):
     row: ClassVar[int]
 
     def __init__(
-        self, measured: Measured, names: Sequence[str], threshold: FloatArray, count: int, of: int
+        self,
+        measured: MeasurementJudge,
+        names: Sequence[str],
+        threshold: FloatArray,
+        count: int,
+        of: int,
     ) -> None:
         """Begin with nothing judged.
 
@@ -124,7 +129,11 @@ class MeasuredJerk(_Debounced):
     row = 0
 
     def __init__(
-        self, measured: Measured, names: Sequence[str], limit: FloatArray, config: MonitorConfig
+        self,
+        measured: MeasurementJudge,
+        names: Sequence[str],
+        limit: FloatArray,
+        config: MonitorConfig,
     ) -> None:
         """Begin with nothing judged; `limit` is (J,) rad/s^3."""
         self.estimator = measured.estimator
@@ -170,7 +179,9 @@ class TrackingError(_Debounced):
     broken = kernels.DEVIATION
     row = 1
 
-    def __init__(self, measured: Measured, names: Sequence[str], config: MonitorConfig) -> None:
+    def __init__(
+        self, measured: MeasurementJudge, names: Sequence[str], config: MonitorConfig
+    ) -> None:
         """Begin with nothing judged."""
         super().__init__(
             measured,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How chunks of a policy that cannot continue one another follow each other, under latency.
 
-    .venv/bin/python benchmarks/chunk_succession.py
+    .venv/bin/python benchmarks/chunk_blending.py
 
 The policy node's own loop, in simulated time, around a controller that follows exactly. The policy
 begins each chunk where it saw the arm and moves on from there at a steady speed towards a goal, as
@@ -28,14 +28,14 @@ import numpy as np
 from smooth_motion import Plan
 from vla_contract.contract import Contract, load_contract
 from vla_contract.robot import Robot, load_robot
-from vla_policies import STATE, Action, FeatureSpec, Kind, Observation, PolicySpec
+from vla_policies import STATE, Action, FeatureKind, FeatureSpec, Observation, PolicySpec
 from vla_policies.rtc import Committed
 from vla_policy_node.core.chunk_executor import ChunkExecutor
-from vla_policy_node.core.inference import Answer
+from vla_policy_node.core.inference import InferenceResult
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
-from vla_policy_node.params import Parameters
+from vla_policy_node.params import PolicyNodeParameters
 
 ROOT = Path(__file__).parent.parent
 MS = 1_000_000
@@ -55,7 +55,7 @@ class Mover:
     """Begins each chunk at the state that it sees and moves the first joint towards a goal."""
 
     def __init__(self, joints: tuple[str, ...], noise: float, seed: int) -> None:
-        state = FeatureSpec(STATE, Kind.STATE, (len(joints),), "rad")
+        state = FeatureSpec(STATE, FeatureKind.STATE, (len(joints),), "rad")
         self.spec = PolicySpec("mover", (state,), joints, "rad", DT_S, ROWS)
         self.goal, self._noise = np.inf, noise
         self._random = np.random.default_rng(seed)
@@ -97,19 +97,24 @@ class Late:
         action = self._policy.infer(observation)
         self._due = (steady_ns, steady_ns + round(latency_s * 1e9), observation, action)
 
-    def poll(self, steady_ns: int) -> Answer | None:
+    def poll(self, steady_ns: int) -> InferenceResult | None:
         if self._due is None or steady_ns < self._due[1]:
             return None
         submitted_ns, _, observation, action = self._due
         self._due = None
-        return Answer(observation.stamp_ns, submitted_ns, steady_ns, action, "")
+        return InferenceResult(observation.stamp_ns, submitted_ns, steady_ns, action, "")
 
 
-class World:
+class IdealWorld:
     """A controller that follows exactly and a monitor that permits, at 100 Hz."""
 
     def __init__(
-        self, robot: Robot, contract: Contract, policy: Mover, late: Late, settings: Parameters
+        self,
+        robot: Robot,
+        contract: Contract,
+        policy: Mover,
+        late: Late,
+        settings: PolicyNodeParameters,
     ) -> None:
         self.robot, self.policy = robot, policy
         joints = contract.action_joints
@@ -147,7 +152,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Figures:
+class BlendingFigures:
     """What one run showed."""
 
     backwards: float
@@ -160,13 +165,13 @@ class Figures:
 
 def measure(
     robot: Robot, contract: Contract, chunks: str, latency_s: float, noise: float, seed: int
-) -> Figures:
+) -> BlendingFigures:
     """Run one way with one latency and one seed."""
     joints = (*robot.limits.joint_names, robot.gripper.joint)
     policy = Mover(joints, noise, seed)
     late = Late(policy, latency_s, seed + 1)
-    settings = Parameters(robot_file="r", contract_file="c", chunks=chunks)
-    world = World(robot, contract, policy, late, settings)
+    settings = PolicyNodeParameters(robot_file="r", contract_file="c", chunks=chunks)
+    world = IdealWorld(robot, contract, policy, late, settings)
     world.run(0.1)
     policy.goal = 1.8
     world.runner.begin("move", np.inf, world.now_ns)
@@ -181,7 +186,7 @@ def measure(
     world.run(4.0)
     after = np.diff(np.array(world.led[turn:])) / 0.01
     towards = np.flatnonzero(after < -0.1)
-    return Figures(
+    return BlendingFigures(
         backwards=float(-np.minimum(speed, 0.0).sum() * 0.01),
         slowest=float(steady.min()),
         fastest=float(steady.max()),
@@ -194,7 +199,7 @@ def measure(
 def arrival(
     robot: Robot,
     contract: Contract,
-    settings: Parameters,
+    settings: PolicyNodeParameters,
     latency_s: float,
     noise: float,
     seed: int,
@@ -202,7 +207,7 @@ def arrival(
     """Return after how long the arm stays within 0.01 rad of a goal 0.6 rad away, s."""
     joints = (*robot.limits.joint_names, robot.gripper.joint)
     policy = Mover(joints, noise, seed)
-    world = World(robot, contract, policy, Late(policy, latency_s, seed + 1), settings)
+    world = IdealWorld(robot, contract, policy, Late(policy, latency_s, seed + 1), settings)
     world.run(0.1)
     policy.goal = 0.6
     begun = len(world.led)
@@ -213,7 +218,7 @@ def arrival(
 
 
 def main() -> int:
-    ways = next(f for f in fields(Parameters) if f.name == "chunks").metadata["choices"]
+    ways = next(f for f in fields(PolicyNodeParameters) if f.name == "chunks").metadata["choices"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--latencies-ms", type=int, nargs="+", default=[0, 100, 200, 300, 500, 700, 1000]

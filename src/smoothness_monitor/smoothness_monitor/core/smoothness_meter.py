@@ -60,7 +60,7 @@ class Smoothness:
 _BATCH = 200
 
 
-class Instrument:
+class SmoothnessMeter:
     """Feeds the meters with what the monitor sees anyway, a little later.
 
     Nothing that it is fed with makes it raise: it only tells, and the stop goes on without it.

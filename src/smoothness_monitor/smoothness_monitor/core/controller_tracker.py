@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The account of trajectories: which one the controller runs, and which it may turn to."""
+"""Keeps track of trajectories: which one the controller runs, and which it may turn to."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class _Path:
         return planned, deviation
 
 
-class Account:
+class ControllerTracker:
     """What was sent to the controller, and what it says that it runs.
 
     Attributes:
-        running: Account of the plans sent; None before the controller was heard.
+        running: The plans sent; None before the controller was heard.
         cycle: The controller's newest cycle; None before it was heard.
         newest: The plan that was sent last, None when none was.
         recent: Plans that ran or were sent before, oldest first.

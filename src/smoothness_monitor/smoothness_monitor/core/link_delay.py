@@ -18,7 +18,7 @@ MARGIN_NS = 60_000_000
 LONGEST_LEAD_NS = 500_000_000
 
 
-class Link:
+class LinkDelay:
     """The largest delay that was seen over the last two seconds.
 
     The way to the controller is seen in the trajectories that it turns to, which are rare. The way

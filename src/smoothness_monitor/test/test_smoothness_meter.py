@@ -7,7 +7,7 @@ import pytest
 from smooth_motion import Acknowledged, Acknowledgement, Chunk, jerk_statistics, overlap, track
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.detectors import Cycle
-from smoothness_monitor.core.instrument import Instrument
+from smoothness_monitor.core.smoothness_meter import SmoothnessMeter
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -97,13 +97,13 @@ def test_stops_and_slowdowns_are_interventions_with_their_time(bench):
 
 
 def test_a_reference_that_goes_back_in_time_is_left_out():
-    instrument = Instrument(("a",), 1.0)
+    meter = SmoothnessMeter(("a",), 1.0)
     verdict = Acknowledgement(Acknowledged.RUNNING, 0, np.zeros(1))
     one = np.ones(1)
     for t in (10, 20, 15, 30):
         cycle = Cycle(t * MS, t * MS, one, one, one, verdict, np.ones((3, 1)))
-        instrument.on_cycle(cycle, one * t)
-    found = instrument.report(
+        meter.on_cycle(cycle, one * t)
+    found = meter.report(
         0, limit=one, noise_floor=0.0, delay_s=0.0, speed_scaling=1.0, deviation=0.0
     )
     assert found.command.samples == 3
@@ -111,20 +111,20 @@ def test_a_reference_that_goes_back_in_time_is_left_out():
 
 
 def test_an_estimate_that_is_missing_starts_the_measured_window_anew():
-    instrument = Instrument(("a",), 1.0)
+    meter = SmoothnessMeter(("a",), 1.0)
     for t, jerk in ((10, 5.0), (20, 5.0), (30, np.nan), (40, 1.0), (50, 1.0)):
-        instrument.on_measured(t * MS, np.array([jerk]))
-    found = instrument.report(
+        meter.on_measured(t * MS, np.array([jerk]))
+    found = meter.report(
         0, limit=np.ones(1), noise_floor=0.0, delay_s=0.0, speed_scaling=1.0, deviation=0.0
     )
     assert found.measured.peak == [1.0]
 
 
 def test_an_estimate_that_is_missing_last_leaves_no_window():
-    instrument = Instrument(("a",), 1.0)
+    meter = SmoothnessMeter(("a",), 1.0)
     for t, jerk in ((10, 5.0), (20, 5.0), (30, np.nan)):
-        instrument.on_measured(t * MS, np.array([jerk]))
-    found = instrument.report(
+        meter.on_measured(t * MS, np.array([jerk]))
+    found = meter.report(
         0, limit=np.ones(1), noise_floor=0.0, delay_s=0.0, speed_scaling=1.0, deviation=0.0
     )
     assert found.measured is None

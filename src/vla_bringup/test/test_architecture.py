@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The house as docs/explanation/architecture.md draws it: floors, and what may import ROS."""
+"""The architecture as docs/explanation/architecture.md has it: layers, and what may import ROS."""
 
 import ast
 import re
