@@ -9,10 +9,12 @@ from typing import Any
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
+from node_kit import log
+from node_kit.log import LogLine
 from node_kit.messages import trajectory_to
 from smooth_motion.clocks import Now
 from smoothness_monitor import qos
-from smoothness_monitor.core.types import Call, LogLevel, LogLine, MonitorOutputs
+from smoothness_monitor.core.types import Call, MonitorOutputs
 from smoothness_monitor.guard import Guard
 from vla_contract.robot import Robot
 
@@ -97,11 +99,4 @@ class Outgoing:
         publisher.publish(message)
 
     def _to_log(self, line: LogLine) -> None:
-        # One call site a level, as rclpy demands.
-        logger = self._node.get_logger()
-        if line.level is LogLevel.ERROR:
-            logger.error(line.text)
-        elif line.level is LogLevel.WARN:
-            logger.warning(line.text)
-        else:
-            logger.info(line.text)
+        log.write(self._node.get_logger(), line)

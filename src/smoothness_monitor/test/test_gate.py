@@ -278,7 +278,7 @@ def test_a_crowd_of_knots_is_refused(ready):
 
 
 def test_a_plan_with_the_start_of_an_older_one_is_not_forwarded(bench):
-    """H1. One plan between the two, and yet the controller's account could mean either."""
+    """H1. One plan between the two, and yet the controller's report could mean either."""
     bench.get_moving()
     bench.policy_on = False
     bench.run(0.1)

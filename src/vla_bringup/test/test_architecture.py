@@ -116,6 +116,29 @@ def test_embedded_ros2_is_a_project_of_its_own():
             assert not found, f"{path.relative_to(TOP)} speaks of {found.group()}"
 
 
+def test_a_class_name_stands_for_one_thing():
+    """Who meets it in two packages reads about one of them and thinks of the other.
+
+    The stand-ins of embedded_ros2 are left out: the names there are those of ROS 2 itself. So are
+    names with an underscore, which nobody meets outside of their module, and tests.
+    """
+    places = [(package, SRC / package / package) for package in MAY_IMPORT]
+    places += [(name, TOP / name) for name in ("embedded_ros2", "benchmarks", "verification")]
+    found: dict[str, dict[str, set[str]]] = {}
+    for package, folder in places:
+        for path in modules(folder):
+            parts = path.relative_to(folder).parts
+            if "stand_in" in parts or "test" in parts:
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    where = found.setdefault(node.name, {}).setdefault(package, set())
+                    where.add(f"{path.relative_to(TOP)}:{node.lineno}")
+    assert len(found) > 300
+    twice = {name: where for name, where in found.items() if len(where) > 1}
+    assert not twice
+
+
 def test_every_package_has_a_readme_a_licence_and_one_version():
     versions = set()
     for package in sorted(SRC.iterdir()):

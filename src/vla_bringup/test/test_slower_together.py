@@ -154,7 +154,7 @@ class Loop(Bench):
 
     def _node_step(self):
         outputs = self.runner.step(self.now_ns, self.now_ns)
-        self.node_log += [text for _, text in outputs.log]
+        self.node_log += [line.text for line in outputs.log]
         self.ended += outputs.ended
         if isinstance(outputs.arm, Plan):
             each = Trajectory.of(outputs.arm)

@@ -209,7 +209,7 @@ class World:
             report = MonitorReport(ros, self.monitor, permit, "", *self.rejected)
             executor.monitor(report, now)
         outputs = runner.step(ros, now)
-        self.log += [text for _, text in outputs.log]
+        self.log += [line.text for line in outputs.log]
         self.ended += outputs.ended
         self.chunks += outputs.chunk is not None
         if isinstance(outputs.arm, Plan):

@@ -19,6 +19,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus
 
+from node_kit import log
 from node_kit.clock import MotionClock
 from node_kit.declare import declare
 from node_kit.parameters import ParameterError, check
@@ -30,7 +31,7 @@ from vla_policy_node import convert, qos
 from vla_policy_node.chunk_sources import ChunkSources
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import assemble, load
-from vla_policy_node.core.outputs import LogLevel, StepOutputs
+from vla_policy_node.core.outputs import StepOutputs
 from vla_policy_node.overlap_check import OverlapCheck
 from vla_policy_node.params import PolicyNodeParameters
 from vla_policy_node.run_policy import RunPolicyServer
@@ -241,13 +242,8 @@ class PolicyNode(Node):
             self._chunk.publish(convert.from_chunk(outputs.chunk))
         for ended in outputs.ended:
             self._action.ended(ended)
-        log = self.get_logger()
-        for level, text in outputs.log:
-            # Apart, because rclpy ties a severity to each line of code that logs.
-            if level is LogLevel.WARN:
-                log.warn(text)
-            else:
-                log.info(text)
+        for line in outputs.log:
+            log.write(self.get_logger(), line)
 
     def _report(self) -> None:
         status = self._runner.status(self._motion.elapsed_ns())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from node_kit.log import LogLevel
 from smooth_motion import Acknowledged
 from smooth_motion.clocks import Now
 from smooth_motion.messages import ControllerState, JointStates
@@ -25,7 +26,6 @@ from smoothness_monitor.core.stop import Lock
 from smoothness_monitor.core.types import (
     CallRequest,
     CallResult,
-    LogLevel,
     MonitorOutputs,
     ServoStatus,
     StopState,

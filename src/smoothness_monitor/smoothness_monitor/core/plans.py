@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from node_kit.log import LogLevel
 from smooth_motion import MotionError, ViolationKind, part_ns
 from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
@@ -17,7 +18,6 @@ from smoothness_monitor.core.link_delay import MARGIN_NS
 from smoothness_monitor.core.reception import Reception
 from smoothness_monitor.core.stop import StopPhase
 from smoothness_monitor.core.types import (
-    LogLevel,
     MonitorOutputs,
     StopState,
 )

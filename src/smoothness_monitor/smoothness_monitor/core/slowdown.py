@@ -14,6 +14,7 @@ from collections import deque
 
 import numpy as np
 
+from node_kit.log import LogLevel
 from smooth_motion import (
     Limits,
     MotionError,
@@ -31,7 +32,7 @@ from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.brakes import START_BACK_NS
 from smoothness_monitor.core.controller_tracker import ControllerTracker
-from smoothness_monitor.core.types import FloatArray, LogLevel, Outbox, nanoseconds
+from smoothness_monitor.core.types import FloatArray, Outbox, nanoseconds
 from smoothness_monitor.params import MonitorConfig
 
 # Where no slower motion was found along a path, it is looked for again after this long.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from node_kit.log import LogLevel
 from smooth_motion import Limits, MotionError, Plan, limit_violations
 from smooth_motion import State as MotionState
 from smooth_motion.clocks import Now
@@ -19,7 +20,6 @@ from smoothness_monitor.core.types import (
     CallRequest,
     CallResult,
     FloatArray,
-    LogLevel,
     Outbox,
     Rung,
     nanoseconds,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from node_kit.log import LogLevel
 from smooth_motion.clocks import Now
 from smoothness_monitor.core.detectors import (
     LONGEST_LINE,
@@ -10,7 +11,6 @@ from smoothness_monitor.core.detectors import (
 from smoothness_monitor.core.readout import Readout
 from smoothness_monitor.core.stop import Lock, StopPhase
 from smoothness_monitor.core.types import (
-    LogLevel,
     MonitorOutputs,
     ResetVerdict,
     StopState,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from node_kit.log import LogLevel, LogLine
 from smooth_motion.messages import Trajectory
 
 FloatArray = npt.NDArray[np.float64]
@@ -134,22 +135,6 @@ class Latch:
     first_cause: str = ""
     detail: str = ""
     trip_ns: int = 0
-
-
-class LogLevel(enum.Enum):
-    """How loud a log line is."""
-
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line for the log."""
-
-    level: LogLevel
-    text: str
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class View(MonitorParts):
         )
 
     def _blind(self, now: Now) -> StopInputs:
-        """Return the sight of a monitor that cannot rely on anything it computes."""
+        """Return the inputs of a monitor that cannot rely on anything it computes."""
         lead_ns = nanoseconds(self.config.stop_overlap_s)
         own_ns = self._clock.now_ns
         return StopInputs(now, own_ns, 0, 0, lead_ns, self._limits, False, False, False, None)

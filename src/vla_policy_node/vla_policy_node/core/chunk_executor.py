@@ -8,6 +8,7 @@ monitor's permit. Whatever goes wrong, nothing is sent and the running plan ends
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from node_kit.log import LogLevel
 from smooth_motion import Chunk, MotionError, Plan
 from smooth_motion.clocks import ClockWatch, set_by
 from vla_contract.robot import Robot
@@ -15,7 +16,7 @@ from vla_policies.rtc import Committed
 from vla_policy_node.core.arm_lease import Arbiter, ChunkSource, End, Grant, Lease
 from vla_policy_node.core.chunk_blending import ChunkBlending
 from vla_policy_node.core.chunk_check import ChunkCheck
-from vla_policy_node.core.outputs import Execution, LogLevel, StepOutputs
+from vla_policy_node.core.outputs import Execution, StepOutputs
 from vla_policy_node.core.permit import MonitorReport, Permit
 from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError
 from vla_policy_node.core.received_chunk import (

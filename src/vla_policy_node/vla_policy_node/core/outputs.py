@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step of the node wants published and said."""
 
-import enum
 from dataclasses import dataclass, field
 
+from node_kit.log import LogLevel, LogLine
 from smooth_motion import GripperPlan, Plan
 from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import Ended, RunState, RunStatistics
-
-
-class LogLevel(enum.Enum):
-    """How much a line of the log matters."""
-
-    INFO = "info"
-    WARN = "warn"
 
 
 @dataclass
 class StepOutputs:
     """What a step wants published, in this order. A chunk in place of a plan goes out as it is."""
 
-    log: list[tuple[LogLevel, str]] = field(default_factory=list)
+    log: list[LogLine] = field(default_factory=list)
     chunk: ReceivedChunk | None = None
     arm: Plan | ReceivedChunk | None = None
     gripper: GripperPlan | ReceivedChunk | None = None
@@ -28,7 +21,7 @@ class StepOutputs:
 
     def say(self, level: LogLevel, text: str) -> None:
         """Add a line to the log."""
-        self.log.append((level, text))
+        self.log.append(LogLine(level, text))
 
 
 @dataclass(frozen=True)

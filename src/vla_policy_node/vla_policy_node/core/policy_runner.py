@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from node_kit.log import LogLevel
 from vla_contract.contract import REFUSE, STOP_AND_GO, Contract
 from vla_contract.observation import ObservationBuffer
 from vla_contract.robot import Robot
@@ -21,7 +22,7 @@ from vla_policy_node.core.chunk_check import ChunkCheck
 from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.inference import Asker, InferenceResult
 from vla_policy_node.core.latency import DurationPercentile
-from vla_policy_node.core.outputs import LogLevel, Status, StepOutputs
+from vla_policy_node.core.outputs import Status, StepOutputs
 from vla_policy_node.core.plausibility import REMEDY
 from vla_policy_node.core.received_chunk import SECOND_NS, ReceivedChunk
 from vla_policy_node.core.session import (
