@@ -390,6 +390,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_full_disk_leaves_a_shorter_bag_or_none_and_no_rubbish",
             "test_a_disk_that_fills_up_while_a_bag_is_written_leaves_a_shorter_one",
             "test_a_trip_leaves_a_bag_with_everything_but_pictures",
+            "test_a_trip_just_before_the_monitor_is_first_heard_is_noticed_once",
         ),
     ),
     Hazard(
