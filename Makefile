@@ -225,7 +225,7 @@ $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_po
 	touch $@
 
 # What trains it, besides: the simulated world.
-TRAINING := strict_yaml smooth_motion node_kit vla_contract vla_sim vla_policies smolvla vla_training
+TRAINING := strict_yaml smooth_motion node_kit vla_contract vla_recording vla_sim vla_policies smolvla vla_training
 $(POLICY_VENV)/.training: $(POLICY_VENV)/.installed constraints.txt $(filter $(TRAINING:%=src/%/%),$(SOURCES))
 	rm -rf $(POLICY_VENV)/source
 	mkdir $(POLICY_VENV)/source

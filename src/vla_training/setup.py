@@ -35,7 +35,9 @@ setup(
         "matplotlib>=3.5",
         "numpy>=1.21",
         "pyyaml>=5.4",
-        *siblings("smolvla", "strict_yaml", "vla_contract", "vla_policies", "vla_sim"),
+        *siblings(
+            "smolvla", "strict_yaml", "vla_contract", "vla_policies", "vla_recording", "vla_sim"
+        ),
     ],
     # What computes it, as with smolvla; without it demonstrations can be collected.
     extras_require={

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "smolvla": {"vla_policies"},
     "vla_contract": GROUND - {"vla_contract"},
     "so100_driver": set(),
-    "vla_training": {*GROUND, "smolvla", "vla_sim"},
+    "vla_training": {*GROUND, "smolvla", "vla_recording", "vla_sim"},
     "node_kit": {"smooth_motion"},
     "vla_sim": {*GROUND, "node_kit", "vla_msgs"},
     "vla_policy_node": {*GROUND, "node_kit", "vla_msgs"},

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vla_training.store import Info, write_episode, write_info
+from vla_recording.dataset import DatasetWriter, picture, vector
+from vla_training.store import DemonstrationWriter, Info
 
 TOP = Path(__file__).resolve().parents[3]
 JOINTS = ("pan", "lift", "gripper")
@@ -16,7 +17,7 @@ COLOURS = ("red", "green", "blue")
 
 def make_info(chunk_rows=4, **changes):
     values = {
-        "fps": 10.0,
+        "fps": 10,
         "joints": JOINTS,
         "cameras": CAMERAS,
         "chunk_rows": chunk_rows,
@@ -46,7 +47,7 @@ def make_episode(rows=12, seed=0, chunk_rows=4):
         "observation.images.wrist": images[:, ::-1].copy(),
         "observation.state": state,
         "action": state + 0.1,
-        "task_index": rng.integers(0, 3, rows),
+        "teacher.asked": rng.integers(0, 3, rows),
         "teacher.pixels": np.repeat(places[:, :, None], 2, axis=2),
         "teacher.phase": rng.integers(0, 3, (rows, 3)),
         "teacher.away": np.repeat(places, 2, axis=2).astype(np.float32),
@@ -57,9 +58,25 @@ def make_episode(rows=12, seed=0, chunk_rows=4):
 
 
 def write_dataset(folder, episodes=3, chunk_rows=4, **changes):
-    write_info(folder, make_info(chunk_rows, **changes))
-    for index in range(episodes):
-        write_episode(folder, index, make_episode(seed=index, chunk_rows=chunk_rows))
+    if not chunk_rows:
+        return write_recording(folder, episodes, **changes)
+    with DemonstrationWriter(folder, make_info(chunk_rows, **changes), "so101") as writer:
+        for index in range(episodes):
+            writer.add(make_episode(seed=index, chunk_rows=chunk_rows), "the red one")
+    return folder
+
+
+def write_recording(folder, episodes, tasks=("the red one", "the green one")):
+    """Write what somebody did, without a teacher beside."""
+    features = {name: picture(*size, stored="image") for name, size in CAMERAS.items()}
+    for name in ("observation.state", "action"):
+        features[name] = vector([f"{joint}.pos" for joint in JOINTS])
+    with DatasetWriter(folder, features, 10) as writer:
+        for index in range(episodes):
+            rows = make_episode(seed=index, chunk_rows=0)
+            for row in range(len(rows["action"])):
+                writer.add_frame({name: rows[name][row] for name in features})
+            writer.save_episode(tasks[index % len(tasks)])
     return folder
 
 

@@ -9,20 +9,13 @@ import pytest
 
 pytest.importorskip("mujoco")
 
+from vla_recording.dataset import Dataset
 from vla_training.cli import main
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
-from vla_training.store import (
-    CHUNK,
-    PIXELS,
-    episode_files,
-    episode_path,
-    read_episode,
-    read_info,
-    write_info,
-)
+from vla_training.store import CHUNK, PIXELS, read_episodes, read_info
 from vla_training.trials import instruction, run_trial, wilson
-from vla_training.workers import Job, Worker, collect, describe, try_out
+from vla_training.workers import Job, Worker, collect, try_out
 
 TOP = Path(__file__).resolve().parents[3]
 CONFIG = TOP / "config"
@@ -33,7 +26,7 @@ def job():
     return Job(
         robot_file=CONFIG / "robots" / "so101" / "robot.yaml",
         contract_file=CONFIG / "policies" / "so101_smolvla_cubes.yaml",
-        rows=12, image_size=(96, 96), look_s=0.1, student=None, limit_s=20.0, folder=None,
+        rows=12, image_size=(96, 96), look_s=0.1, student=None, limit_s=20.0,
     )  # fmt: skip
 
 
@@ -92,33 +85,49 @@ def test_what_is_recorded_is_what_a_policy_sees(table):
 
 
 def test_collecting_goes_on_where_it_was_interrupted(job, tmp_path):
-    job = replace(job, folder=tmp_path / "data", limit_s=1.0)
-    write_info(job.folder, describe(job))
-    first = list(collect(job, range(100_000, 100_002), 1))
-    assert [report.seed for report in first] == [100_000, 100_001]
-    kept = episode_path(job.folder, 1).read_bytes()
-    episode_path(job.folder, 0).unlink()
-    again = list(collect(job, range(100_000, 100_003), 1))
-    assert [report.seed for report in again] == [100_000, 100_002]
-    assert episode_path(job.folder, 1).read_bytes() == kept
-    info = read_info(job.folder)
-    found = read_episode(episode_files(job.folder)[0], info)
+    job, folder = replace(job, limit_s=1.0), tmp_path / "data"
+    first = collect(folder, job, range(100_000, 100_003), 1)
+    assert next(first).rows == 10
+    first.close()  # as Ctrl-C would
+    assert len(Dataset(folder).episodes) == 1
+    assert len(list(collect(folder, job, range(100_000, 100_003), 1))) == 2
+    whole = tmp_path / "whole"
+    list(collect(whole, job, range(100_000, 100_003), 1))
+    for name in ("observation.state", "teacher.chunk", "teacher.asked"):
+        np.testing.assert_array_equal(Dataset(folder).column(name), Dataset(whole).column(name))
+    info = read_info(folder)
+    found = next(iter(read_episodes(folder, info)))
     assert found[CHUNK].shape[1:] == (3, 12, 6)
     assert found[PIXELS].shape[1:] == (3, 2, 2)
+    assert Dataset(folder).problems() == []
+
+
+def test_other_scenes_are_not_added_to_a_dataset(job, tmp_path):
+    job = replace(job, limit_s=0.5)
+    list(collect(tmp_path, job, [100_000], 1))
+    with pytest.raises(TrainingError, match="is another dataset"):
+        list(collect(tmp_path, job, [100_001, 100_002], 1))
 
 
 def test_several_processes_collect_what_one_does(job, tmp_path):
+    its = replace(job, limit_s=0.5)
     for name, processes in (("one", 1), ("two", 2)):
-        its = replace(job, folder=tmp_path / name, limit_s=0.5)
-        write_info(its.folder, describe(its))
-        assert len(list(collect(its, range(100_000, 100_004), processes))) == 4
-    for one, two in zip(
-        episode_files(tmp_path / "one"), episode_files(tmp_path / "two"), strict=True
-    ):
-        first, second = np.load(one), np.load(two)
-        for name in first.files:
-            if not name.startswith("observation.images."):
-                np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        assert len(list(collect(tmp_path / name, its, range(100_000, 100_004), processes))) == 4
+    one, two = Dataset(tmp_path / "one"), Dataset(tmp_path / "two")
+    assert one.tasks == two.tasks
+    for name in ("observation.state", "action", "teacher.chunk", "teacher.phase"):
+        np.testing.assert_array_equal(one.column(name), two.column(name), err_msg=name)
+
+
+def test_situations_are_all_different_and_taught(job, tmp_path, monkeypatch):
+    monkeypatch.setattr("vla_training.workers.BLOCK", 6)
+    job = replace(job, related=False)
+    assert [each.rows for each in collect(tmp_path, job, [500_000], 1)] == [6]
+    info = read_info(tmp_path)
+    assert not info.related
+    found = next(iter(read_episodes(tmp_path, info)))
+    places = found[PIXELS][:, 0, 0]
+    assert len({tuple(place) for place in places.tolist()}) == 6
 
 
 def test_an_instruction_about_another_cube_is_no_success(table):

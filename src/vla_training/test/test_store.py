@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
-import os
 
 import numpy as np
 import pytest
@@ -8,30 +7,40 @@ import pytest
 pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
 
+from vla_recording.dataset import Dataset
 from vla_training.errors import TrainingError
 from vla_training.lessons import load_lessons
-from vla_training.store import (
-    episode_files,
-    episode_path,
-    read_episode,
-    read_info,
-    write_episode,
-    write_info,
-)
+from vla_training.store import DemonstrationWriter, read_episodes, read_info
 
 
 def test_what_is_written_is_read(dataset, info, episode):
     there = read_info(dataset)
     assert there == info()
-    found = read_episode(episode_files(dataset)[1], there)
+    found = list(read_episodes(dataset, there))[1]
     for name, values in episode(seed=1).items():
         np.testing.assert_array_equal(found[name], values)
 
 
-def test_a_damaged_episode_is_one_line_that_names_it(dataset):
-    path = episode_path(dataset, 1)
-    path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(TrainingError, match=r"000001\.npz: is damaged .*delete it") as caught:
+def test_it_is_a_lerobot_dataset_in_which_nothing_is_wrong(dataset):
+    found = Dataset(dataset)
+    assert found.problems() == []
+    assert list(found.features["action"].names) == ["pan.pos", "lift.pos", "gripper.pos"]
+    assert found.tasks == ("the red one",)
+    assert found.robot_type == "so101"
+
+
+def test_a_dataset_is_added_to(dataset, info, episode):
+    with DemonstrationWriter(dataset, info(), "so101") as writer:
+        assert writer.episodes == 3
+        writer.add(episode(seed=7), "the red one")
+    assert len(load_lessons([dataset], 4).state) == 48
+
+
+def test_a_damaged_file_is_one_line_that_names_it(dataset):
+    path = next((dataset / "data").rglob("*.parquet"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(200) + whole[len(whole) // 2 + 200 :])
+    with pytest.raises(TrainingError, match=r"file-000\.parquet") as caught:
         load_lessons([dataset], 4)
     assert "\n" not in str(caught.value)
 
@@ -39,86 +48,68 @@ def test_a_damaged_episode_is_one_line_that_names_it(dataset):
 @pytest.mark.parametrize(
     ("name", "values", "says"),
     [
-        ("observation.state", np.zeros((12, 4), np.float32), "has shape"),
-        ("observation.images.front", np.zeros((12, 32, 32, 3), np.float32), "not uint8"),
-        ("observation.images.front", np.zeros((12, 16, 16, 3), np.uint8), "has shape"),
+        ("observation.state", np.zeros((12, 4), np.float32), "is of shape"),
+        ("observation.images.front", np.zeros((12, 32, 32, 3), np.float32), "is no picture"),
+        ("observation.images.front", np.zeros((12, 16, 16, 3), np.uint8), "is of shape"),
         ("action", np.full((12, 3), np.nan, np.float32), "not finite"),
         ("teacher.chunk", np.full((12, 3, 4, 3), np.inf, np.float32), "not finite"),
-        ("task_index", np.full(12, 3), "no instruction"),
-        ("task_index", np.full(12, 0.5), "no instruction"),
     ],
 )
-def test_an_episode_whose_features_do_not_fit_is_refused(dataset, name, values, says, episode):
-    write_episode(dataset, 2, {**episode(seed=2), name: values})
-    with pytest.raises(TrainingError, match=rf"000002\.npz: .*{says}"):
+def test_rows_that_do_not_fit_are_not_added(dataset, info, episode, name, values, says):
+    with DemonstrationWriter(dataset, info(), "so101") as writer:
+        with pytest.raises(TrainingError, match=says):
+            writer.add({**episode(), name: values}, "the red one")
+        writer.add(episode(seed=3), "the red one")
+    assert len(load_lessons([dataset], 4).state) == 48
+
+
+def test_what_is_asked_for_must_be_an_instruction(dataset, info, episode):
+    with DemonstrationWriter(dataset, info(), "so101") as writer:
+        writer.add({**episode(), "teacher.asked": np.full(12, 3)}, "the red one")
+    with pytest.raises(TrainingError, match="episode 3: asks for what is no instruction"):
         load_lessons([dataset], 4)
-
-
-def test_an_episode_that_lacks_a_feature_is_refused(dataset, episode):
-    cut = episode(seed=2)
-    del cut["observation.images.wrist"]
-    write_episode(dataset, 2, cut)
-    with pytest.raises(TrainingError, match=r"lacks observation\.images\.wrist"):
-        load_lessons([dataset], 4)
-
-
-def test_no_pickle_is_read(dataset, episode):
-    harm = {**episode(), "action": np.array([{"a": 1}] * 12, dtype=object)}
-    np.savez(episode_path(dataset, 0), **harm)
-    with pytest.raises(TrainingError, match="is damaged"):
-        load_lessons([dataset], 4)
-
-
-def test_a_full_disk_loses_nothing_and_says_so(dataset, episode):
-    path = episode_path(dataset, 1)
-    was = path.read_bytes()
-    # The kernel's own answer of a full disk, where the file would be written first.
-    path.with_name(f".{path.stem}.{os.getpid()}.npz").symlink_to("/dev/full")
-    with pytest.raises(TrainingError, match="the disk is full: free some space"):
-        write_episode(dataset, 1, episode(seed=9))
-    assert path.read_bytes() == was
-    write_episode(dataset, 1, episode(seed=9))
-    assert path.read_bytes() != was
 
 
 def test_a_dataset_of_another_kind_is_left_alone(dataset, info):
-    with pytest.raises(TrainingError, match="another kind of dataset"):
-        write_info(dataset, info(chunk_rows=5))
+    for other in (info(chunk_rows=5), info(source="seeds from 7, the teacher")):
+        with pytest.raises(TrainingError, match="is another dataset"):
+            DemonstrationWriter(dataset, other, "so101")
     assert read_info(dataset) == info()
 
 
 def test_datasets_of_two_kinds_are_not_mixed(dataset, tmp_path, make_dataset):
-    other = make_dataset(tmp_path / "other", fps=20.0)
-    with pytest.raises(TrainingError, match=r"other: fps differ .*20.0 against 10.0"):
+    other = make_dataset(tmp_path / "other", fps=20)
+    with pytest.raises(TrainingError, match=r"other: fps differ .*20 against 10"):
         load_lessons([dataset, other], 4)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 99}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"chunk_rows": 4}', '{"source": "", "related": 1, "chunk_rows": 0}']
+)
 def test_a_damaged_description_is_one_line(dataset, text):
-    (dataset / "meta" / "info.json").write_text(text)
-    with pytest.raises(TrainingError, match=r"info\.json"):
+    (dataset / "meta" / "teacher.json").write_text(text)
+    with pytest.raises(TrainingError, match=r"teacher\.json: is damaged"):
+        read_info(dataset)
+
+
+def test_a_description_of_other_columns_is_refused(dataset):
+    path = dataset / "meta" / "teacher.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "chunk_rows": 5}))
+    with pytest.raises(TrainingError, match=r"teacher\.chunk does not fit what teacher"):
         read_info(dataset)
 
 
 def test_a_folder_without_a_dataset_is_one_line(tmp_path, info):
-    with pytest.raises(TrainingError, match="vla-train collect"):
-        load_lessons([tmp_path], 4)
-    write_info(tmp_path, info())
-    with pytest.raises(TrainingError, match="holds no episode"):
-        load_lessons([tmp_path], 4)
+    with pytest.raises(TrainingError, match=r"info\.json"):
+        load_lessons([tmp_path / "none"], 4)
+    with DemonstrationWriter(tmp_path / "empty", info(), "so101"):
+        pass
+    with pytest.raises(TrainingError, match="holds no episode; run vla-train collect"):
+        load_lessons([tmp_path / "empty"], 4)
 
 
-def test_a_description_of_nonsense_is_refused(dataset):
-    path = dataset / "meta" / "info.json"
-    document = json.loads(path.read_text())
-    path.write_text(json.dumps({**document, "fps": "fast"}))
-    with pytest.raises(TrainingError, match="is damaged"):
-        read_info(dataset)
-
-
-def test_without_chunks_of_a_teacher_a_chunk_is_what_was_done_next(
-    tmp_path, episode, make_dataset
-):
+def test_without_a_teacher_a_chunk_is_what_was_done_next(tmp_path, episode, make_dataset):
     lessons = load_lessons([make_dataset(tmp_path / "plain", episodes=2, chunk_rows=0)], 5)
     done = episode(seed=1, chunk_rows=0)["action"]
     assert lessons.chunks.shape == (24, 1, 5, 3)
@@ -126,6 +117,17 @@ def test_without_chunks_of_a_teacher_a_chunk_is_what_was_done_next(
     assert lessons.valid[12 + 3].all()
     # Behind the end of an episode there is nothing to learn from.
     assert lessons.valid[11].tolist() == [True, False, False, False, False]
+    assert lessons.asked.tolist() == [0] * 12 + [1] * 12
+
+
+def test_recordings_of_several_tasks_are_learned_from_together(tmp_path, make_dataset):
+    first = make_dataset(tmp_path / "first", episodes=2, chunk_rows=0)
+    second = make_dataset(
+        tmp_path / "second", episodes=2, chunk_rows=0, tasks=("b", "the red one")
+    )
+    lessons = load_lessons([first, second], 5)
+    assert lessons.info.instructions == (("the red one",), ("the green one",), ("b",))
+    assert lessons.asked[::12].tolist() == [0, 1, 2, 0]
 
 
 def test_statistics_are_those_of_offsets_where_offsets_are_learned(dataset):

@@ -19,7 +19,7 @@ from vla_policies.color_pick.policy import GRIPPER_CLOSED, GRIPPER_OPEN
 from vla_sim.world import CUBES
 from vla_sim.world.scene import BIN_CENTRE
 from vla_training.instructions import SPOKEN
-from vla_training.store import ACTION, AWAY, CHUNK, PHASE, PIXELS, TASK
+from vla_training.store import ACTION, ASKED, AWAY, CHUNK, PHASE, PIXELS
 from vla_training.tabletop import COLOURS, Driver, Outcome, Row, Tabletop
 from vla_training.teacher import PHASES
 
@@ -110,7 +110,7 @@ def rows_as_arrays(
     chunks = np.array([[each.chunk for each in shown] for shown in lessons], np.float32)
     found[STATE] = np.array([row.observation.state[STATE] for row in rows], np.float32)
     found[ACTION] = chunks[np.arange(len(rows)), targets, 0]
-    found[TASK] = np.array(targets)
+    found[ASKED] = np.array(targets)
     found[CHUNK] = chunks
     found[AWAY] = np.array([[each.away for each in shown] for shown in lessons], np.float32)
     found[PHASE] = np.array([[PHASES.index(each.phase) for each in shown] for shown in lessons])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from vla_policies.protocol import STATE
 from vla_training.errors import TrainingError
 from vla_training.store import (
     ACTION,
+    ASKED,
     AWAY,
     CHUNK,
     PHASE,
     PIXELS,
-    TASK,
     Info,
-    episode_files,
-    read_episode,
+    read_episodes,
     read_info,
 )
 
@@ -105,6 +104,8 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
     if not folders:
         raise TrainingError("there is no dataset; name one or more folders")
     infos = [read_info(folder) for folder in folders]
+    if not infos[0].chunk_rows:
+        infos = _with_all_instructions(infos)
     first = infos[0]
     rows = first.chunk_rows or chunk_rows
     for folder, info in zip(folders, infos, strict=True):
@@ -112,8 +113,7 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
     parts: dict[str, list[NDArray[Any]]] = {}
     bounds, mark = [0], hashlib.sha256()
     for folder, info in zip(folders, infos, strict=True):
-        for path in episode_files(folder):
-            episode = read_episode(path, info)
+        for episode in read_episodes(folder, info):
             for name, values in _lessons(episode, info, rows).items():
                 parts.setdefault(name, []).append(values)
             mark.update(f"{len(episode[STATE])}".encode())
@@ -126,6 +126,12 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
     return Lessons(
         info=first, images=images, bounds=np.array(bounds), fingerprint=mark.hexdigest(), **whole
     )
+
+
+def _with_all_instructions(infos: Sequence[Info]) -> list[Info]:
+    """Return them with the instructions of all: recordings may each be of another task."""
+    texts = dict.fromkeys(each for info in infos for each in info.instructions)
+    return [info if info.chunk_rows else replace(info, instructions=(*texts,)) for info in infos]
 
 
 def _check_fits(folder: Path, info: Info, first: Info) -> None:
@@ -148,7 +154,7 @@ def _lessons(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[st
     count = len(episode[STATE])
     found: dict[str, NDArray[Any]] = {name: episode[name] for name in info.cameras}
     found["state"] = episode[STATE].astype(np.float32)
-    found["asked"] = episode[TASK].astype(np.int64)
+    found["asked"] = episode[ASKED].astype(np.int64)
     if CHUNK in episode:
         found["chunks"] = episode[CHUNK].astype(np.float32)
         found["valid"] = np.ones((count, rows), dtype=bool)

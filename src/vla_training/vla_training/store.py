@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes on disk: what was seen, what was done, what the teacher says.
+"""Demonstrations as LeRobot datasets, with what the teacher says beside each row.
 
-A dataset is a folder: ``meta/info.json`` says the features, their shapes and how each thing may be
-asked for; ``episodes/000000.npz`` and so on hold arrays of N rows. One file is one episode,
-written under another name first, so that what is there is whole.
+What LeRobot reads is as it wants it: pictures, state, action, the instruction of the episode. The
+columns ``teacher.*`` it passes over; ``meta/teacher.json`` says what is in them. A dataset without
+that file is a recording of somebody who acted, and teaches what was done.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_policies.protocol import IMAGES, STATE
+from vla_policies.training import plain_name
+from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, Feature, picture, vector
 from vla_training.errors import TrainingError, writing
 
 Arrays = Mapping[str, NDArray[Any]]
 
-FORMAT = 1
-ACTION, TASK = "action", "task_index"
+ACTION, ASKED = "action", "teacher.asked"
 CHUNK, AWAY, PHASE, PIXELS = "teacher.chunk", "teacher.away", "teacher.phase", "teacher.pixels"
-_MOST_EPISODES = 1_000_000
-_MOST_ROWS = 100_000  # of an episode
+TEACHER_FILE = "teacher.json"
+AWAY_SIZE = 4
+_OUTSIDE = -1.0  # a place in a picture that is in none
 
 
 @dataclass(frozen=True)
@@ -39,166 +40,218 @@ class Info:
         fps: Rows a second.
         joints: Names of the state's elements and of the action's columns.
         cameras: Image features with height and width, pixels.
-        chunk_rows: T, of the teacher's chunks; 0 where there are none.
+        chunk_rows: T, of the teacher's chunks; 0 where nobody taught.
         related: The rows of an episode follow one another; else each is for itself.
-        instructions: How each of K things may be asked for.
+        instructions: How each of K things may be asked for; without a teacher, each instruction
+            of the dataset by itself.
+        source: Who acted in which scenes; empty where that is not known.
     """
 
-    fps: float
+    fps: int
     joints: tuple[str, ...]
     cameras: Mapping[str, tuple[int, int]]
     chunk_rows: int
     related: bool
     instructions: tuple[tuple[str, ...], ...]
+    source: str = ""
 
 
-def write_info(folder: Path, info: Info) -> None:
-    """Begin a dataset, or check that one which is there is of the same kind.
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what a dataset complains of into an error of this package."""
+    try:
+        yield
+    except DatasetError as error:
+        raise TrainingError(str(error)) from None
 
-    Raises:
-        TrainingError: Another kind of dataset is there, or it cannot be written.
-    """
-    path = folder / "meta" / "info.json"
-    document = {
-        "format": FORMAT,
-        "fps": info.fps,
-        "joints": list(info.joints),
-        "cameras": {name: list(size) for name, size in info.cameras.items()},
-        "chunk_rows": info.chunk_rows,
-        "related": info.related,
-        "instructions": [list(each) for each in info.instructions],
-    }
-    if path.exists():
-        there = read_info(folder)
-        if there != info:
+
+class DemonstrationWriter:
+    """Makes a dataset of demonstrations, or adds to one. A context manager."""
+
+    def __init__(self, folder: Path, info: Info, robot: str) -> None:
+        """Open it.
+
+        Args:
+            folder: Of the dataset; what is there is kept.
+            info: What it holds.
+            robot: Its name.
+
+        Raises:
+            TrainingError: Another kind of dataset is there, or it cannot be written.
+        """
+        self._info = info
+        there = (folder / "meta" / "info.json").exists()
+        if there and read_info(folder) != info:
             raise TrainingError(
-                f"{path}: is of another kind of dataset (other features, rate or instructions); "
-                "name a new folder"
+                f"{folder}: is another dataset (other features, rate, instructions, seeds or "
+                "student); name a new folder"
             )
-        return
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (folder / "episodes").mkdir(exist_ok=True)
-        spare = path.with_suffix(".part")
-        spare.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        spare.replace(path)
+        with told():
+            self._writer = DatasetWriter(folder, _features(info), info.fps, robot, resume=there)
+        if not there:
+            path = folder / "meta" / TEACHER_FILE
+            document = {
+                "source": info.source,
+                "related": info.related,
+                "chunk_rows": info.chunk_rows,
+                "instructions": [list(each) for each in info.instructions],
+            }
+            with writing(path):
+                path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+    def __enter__(self) -> DemonstrationWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with told():
+            self._writer.finalize()
+
+    @property
+    def episodes(self) -> int:
+        """How many there are."""
+        return len(self._writer.catalogue.episodes)
+
+    def add(self, rows: Arrays, task: str) -> None:
+        """Add an episode, whole or not at all.
+
+        Args:
+            rows: Features of N rows, as `read_episodes` yields them.
+            task: The instruction.
+
+        Raises:
+            TrainingError: It does not fit, or cannot be written.
+        """
+        flat = {
+            name: values if name.startswith(IMAGES) else values.reshape(len(values), -1)
+            for name, values in rows.items()
+        }
+        flat[PIXELS] = np.nan_to_num(flat[PIXELS], nan=_OUTSIDE)
+        with told():
+            try:
+                for row in range(len(flat[STATE])):
+                    self._writer.add_frame({name: values[row] for name, values in flat.items()})
+                self._writer.save_episode(task)
+            except DatasetError:
+                self._writer.discard_episode()
+                raise
 
 
 def read_info(folder: Path) -> Info:
     """Read what a dataset holds.
 
     Raises:
-        TrainingError: It is no dataset, or its description is damaged.
+        TrainingError: It is no dataset, damaged, or not of a robot that acts on pictures.
     """
-    path = folder / "meta" / "info.json"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    with told():
+        dataset = Dataset(folder)
+    joints = {name: _joints(folder, dataset, name) for name in (STATE, ACTION)}
+    if joints[STATE] != joints[ACTION]:
         raise TrainingError(
-            f"{path}: there is no such file; give a folder that `vla-train collect` wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error}); collect the data again") from None
-    try:
-        if document["format"] != FORMAT:
-            raise ValueError(f"format {document['format']}, here {FORMAT} is read")
-        return Info(
-            fps=float(document["fps"]),
-            joints=tuple(str(name) for name in document["joints"]),
-            cameras={
-                str(name): (int(size[0]), int(size[1]))
-                for name, size in document["cameras"].items()
-            },
-            chunk_rows=int(document["chunk_rows"]),
-            related=bool(document["related"]),
-            instructions=tuple(
-                tuple(str(text) for text in each) for each in document["instructions"]
-            ),
+            f"{folder}: {STATE} is of {', '.join(joints[STATE])}, {ACTION} of "
+            f"{', '.join(joints[ACTION])}; only data in which they are the same is supported"
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise TrainingError(
-            f"{path}: is damaged or of another version ({error}); collect the data again"
-        ) from None
-
-
-def episode_path(folder: Path, index: int) -> Path:
-    """Return where an episode lies."""
-    return folder / "episodes" / f"{index:06d}.npz"
-
-
-def write_episode(folder: Path, index: int, arrays: Arrays) -> None:
-    """Write an episode, whole or not at all.
-
-    Raises:
-        TrainingError: It cannot be written.
-    """
-    path = episode_path(folder, index)
-    spare = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    try:
-        with writing(path):
-            named: dict[str, Any] = dict(arrays)
-            np.savez(spare, **named)
-            spare.replace(path)
-    finally:
-        spare.unlink(missing_ok=True)
-
-
-def episode_files(folder: Path) -> list[Path]:
-    """Return the episodes of a dataset, in order.
-
-    Raises:
-        TrainingError: There is none, or there are too many.
-    """
-    files = sorted((folder / "episodes").glob("[0-9]*.npz"))
-    if not files:
-        raise TrainingError(f"{folder}: holds no episode; run vla-train collect {folder}")
-    if len(files) > _MOST_EPISODES:
-        raise TrainingError(f"{folder}: holds {len(files)} episodes, at most {_MOST_EPISODES}")
-    return files
-
-
-def read_episode(path: Path, info: Info) -> dict[str, NDArray[Any]]:
-    """Read an episode and check that it is what its dataset says.
-
-    Raises:
-        TrainingError: It is damaged, or its features do not fit.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise TrainingError(
-            f"{path}: is damaged ({error}); delete it; vla-train collect replaces it"
-        ) from None
-    rows = len(found[STATE]) if STATE in found and found[STATE].ndim else 0
-    if not 1 <= rows <= _MOST_ROWS:
-        raise TrainingError(f"{path}: has {rows} rows of {STATE}; delete it")
-    for name, shape in _shapes(info).items():
-        if name not in found:
-            raise TrainingError(f"{path}: lacks {name}, which the dataset has; delete it")
-        if found[name].shape != (rows, *shape):
-            raise TrainingError(
-                f"{path}: {name} has shape {found[name].shape}, the dataset says "
-                f"{(rows, *shape)}; delete it"
+    cameras = {
+        name: feature.picture_size
+        for name, feature in dataset.features.items()
+        if feature.is_picture
+    }
+    if not cameras:
+        raise TrainingError(f"{folder}: has no pictures; a SmolVLA needs one camera at least")
+    path = folder / "meta" / TEACHER_FILE
+    source, related, rows = "", True, 0
+    instructions: tuple[tuple[str, ...], ...] = tuple((task,) for task in dataset.tasks)
+    if path.exists():
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            source, related = str(document["source"]), bool(document["related"])
+            rows = int(document["chunk_rows"])
+            instructions = tuple(
+                tuple(str(text) for text in each) for each in document["instructions"]
             )
-        whole = found[name].dtype == np.uint8 if name.startswith(IMAGES) else True
-        if not whole:
-            raise TrainingError(f"{path}: {name} is {found[name].dtype}, not uint8; delete it")
-    for name in (STATE, ACTION, CHUNK):
-        if name in found and not np.isfinite(found[name]).all():
-            raise TrainingError(f"{path}: {name} has values that are not finite; delete it")
-    things = found[TASK]
-    if things.dtype.kind not in "iu" or not np.all(
-        (things >= 0) & (things < len(info.instructions))
-    ):
-        raise TrainingError(f"{path}: {TASK} is of no instruction of the dataset; delete it")
-    return found
+            if rows < 1 or not instructions or not all(instructions):
+                raise ValueError("it says nothing of what was taught")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{path}: is damaged ({error}); collect the data again") from None
+    info = Info(dataset.fps, joints[STATE], cameras, rows, related, instructions, source)
+    if rows:
+        for name, wanted in _features(info).items():
+            have = dataset.features.get(name)
+            if have is None or (have.dtype, have.shape) != (wanted.dtype, wanted.shape):
+                raise TrainingError(
+                    f"{folder}: {name} does not fit what {path.name} says; collect the data again"
+                )
+    return info
 
 
-def _shapes(info: Info) -> dict[str, Sequence[int]]:
-    joints, things = len(info.joints), len(info.instructions)
-    shapes: dict[str, Sequence[int]] = {STATE: (joints,), ACTION: (joints,), TASK: ()}
-    shapes |= {name: (*size, 3) for name, size in info.cameras.items()}
-    if info.chunk_rows:
-        shapes[CHUNK] = (things, info.chunk_rows, joints)
-    return shapes
+def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the episodes of a dataset as arrays of N rows.
+
+    Besides pictures, state and action: ``teacher.asked`` (N,), which of the instructions was
+    given and, where somebody taught, his columns.
+
+    Raises:
+        TrainingError: There is none, or one is damaged.
+    """
+    with told():
+        dataset = Dataset(folder)
+        if not dataset.episodes:
+            raise TrainingError(f"{folder}: holds no episode; run vla-train collect {folder}")
+        things, rows, joints = len(info.instructions), info.chunk_rows, len(info.joints)
+        for episode in range(len(dataset.episodes)):
+            found = {
+                name: np.stack(list(dataset.pictures(name, episode))) for name in info.cameras
+            }
+            names = [STATE, ACTION]
+            if rows:
+                names += [CHUNK, AWAY, PHASE, PIXELS]
+            for name in names:
+                found[name] = dataset.column(name, episode)
+                if not np.isfinite(found[name]).all():
+                    raise TrainingError(
+                        f"{folder}: episode {episode}: {name} has values that are not finite; "
+                        "take it out"
+                    )
+            if rows:
+                asked = dataset.column(ASKED, episode)[:, 0]
+            else:
+                places = {each[0]: place for place, each in enumerate(info.instructions)}
+                asked = np.array([places[text] for text in dataset.texts("task", episode)])
+            if not np.all((asked >= 0) & (asked < things)):
+                raise TrainingError(
+                    f"{folder}: episode {episode}: asks for what is no instruction; take it out"
+                )
+            found[ASKED] = asked
+            count = len(asked)
+            if rows:
+                found[CHUNK] = found[CHUNK].reshape(count, things, rows, joints)
+                found[AWAY] = found[AWAY].reshape(count, things, AWAY_SIZE)
+                found[PHASE] = found[PHASE].reshape(count, things)
+                found[PIXELS] = found[PIXELS].reshape(count, things, len(info.cameras), 2)
+            yield found
+
+
+def _features(info: Info) -> dict[str, Feature]:
+    things = len(info.instructions)
+    names = [f"{joint}.pos" for joint in info.joints]
+    return {
+        **{name: picture(*size, stored="image") for name, size in info.cameras.items()},
+        STATE: vector(names, units="rad"),
+        ACTION: vector(names, units="rad"),
+        ASKED: Feature("int64", (1,)),
+        CHUNK: Feature("float32", (things * info.chunk_rows * len(info.joints),)),
+        AWAY: Feature("float32", (things * AWAY_SIZE,)),
+        PHASE: Feature("int64", (things,)),
+        PIXELS: Feature("float32", (things * len(info.cameras) * 2,)),
+    }
+
+
+def _joints(folder: Path, dataset: Dataset, name: str) -> tuple[str, ...]:
+    feature = dataset.features.get(name)
+    names = feature.names if feature is not None else None
+    if feature is None or feature.is_picture:
+        raise TrainingError(f"{folder}: has no {name}; a SmolVLA learns from it")
+    if isinstance(names, dict) and len(names) == 1:  # as LeRobot had it once
+        names = next(iter(names.values()))
+    if not isinstance(names, (list, tuple)) or len(names) != feature.size:
+        raise TrainingError(f"{folder}: {name}: its elements have no names, so none is known")
+    return tuple(plain_name(str(each)) for each in names)

@@ -5,27 +5,31 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vla_contract.contract import Contract, ContractError, load_contract
 from vla_contract.robot import RobotConfigError, load_robot
-from vla_policies import Action, FeatureKind, Policy, PolicyError, load_policy
+from vla_policies import STATE, Action, Policy, PolicyError, load_policy
 from vla_sim.world import RenderError, WorldError
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
 from vla_training.instructions import SPOKEN
 from vla_training.situations import BLOCK, block
-from vla_training.store import Info, episode_path, write_episode
+from vla_training.store import DemonstrationWriter, Info
 from vla_training.tabletop import COLOURS, Driver, Row, Tabletop
 from vla_training.trials import Trial, run_trial
 
+SITUATIONS = "situations"  # instruction of rows that do not follow one another
 _STUDENT = 0.8  # of the episodes of a student are its own, the others the pushed teacher's
 
 
@@ -41,7 +45,6 @@ class Job:
         look_s: Between two rows, s.
         student: Checkpoint of the policy that drives; None for the teacher.
         limit_s: Of an episode, s.
-        folder: Of the dataset; None where nothing is kept.
         related: Episodes; else blocks of situations, of which a seed is the first one's.
     """
 
@@ -52,18 +55,32 @@ class Job:
     look_s: float
     student: Path | None
     limit_s: float
-    folder: Path | None
     related: bool = True
 
 
-@dataclass(frozen=True)
-class Report:
-    """What became of an episode."""
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """What was collected.
+
+    Attributes:
+        seed: Of the scene, or of the first of the situations.
+        task: The instruction.
+        success: It was carried out, and no other cube disturbed.
+        rows: Features of N rows.
+    """
 
     seed: int
+    task: str
+    success: bool
+    rows: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of an episode that was collected."""
+
     rows: int
     success: bool
-    duration_s: float
 
 
 def read_contract(job: Job) -> Contract:
@@ -79,17 +96,19 @@ def read_contract(job: Job) -> Contract:
         raise TrainingError(str(error)) from None
 
 
-def describe(job: Job) -> Info:
+def describe(job: Job, first_seed: int) -> Info:
     """Return what a dataset of these episodes holds."""
     contract = read_contract(job)
     robot = load_robot(job.robot_file)
+    actor = "the teacher" if job.student is None else f"student {job.student}"
     return Info(
-        fps=1.0 / job.look_s,
+        fps=round(1.0 / job.look_s),
         joints=(*robot.limits.joint_names, robot.gripper.joint),
         cameras={source.feature: job.image_size for source in contract.images},
         chunk_rows=job.rows,
         related=job.related,
         instructions=tuple(tuple(text.format(colour) for text in SPOKEN) for colour in COLOURS),
+        source=f"seeds from {first_seed}, {actor}",
     )
 
 
@@ -116,8 +135,8 @@ class Worker:
         except (WorldError, RenderError, RobotConfigError) as error:
             raise TrainingError(str(error)) from None
 
-    def episode(self, seed: int, index: int) -> Report:
-        """Carry out the episode of a seed, and keep it as number `index`."""
+    def episode(self, seed: int) -> Episode:
+        """Carry out the episode of a seed."""
         table = self._table
         plan, rng = prepare(table, seed)
         driver = pushed(table.world.joint_names, self._job.look_s, plan.level, rng)
@@ -126,16 +145,12 @@ class Worker:
         outcome = table.rollout(
             driver, target=plan.target, task=plan.task, rng=rng, limit_s=self._job.limit_s
         )
-        if self._job.folder is not None:
-            write_episode(self._job.folder, index, rows_of(table, outcome, plan))
-        return Report(seed, len(outcome.rows), outcome.success, outcome.duration_s)
+        return Episode(seed, plan.task, outcome.success, rows_of(table, outcome, plan))
 
-    def situations(self, first: int, index: int) -> Report:
-        """Keep a block of situations as number `index`."""
+    def situations(self, first: int) -> Episode:
+        """Return a block of situations."""
         rows = block(self._table, range(first, first + BLOCK))
-        if self._job.folder is not None:
-            write_episode(self._job.folder, index, rows)
-        return Report(first, BLOCK, True, 0.0)
+        return Episode(first, SITUATIONS, True, rows)
 
     def trial(self, seed: int, colour: str, said: str) -> Trial:
         """Let the student, or else the teacher, carry out one instruction."""
@@ -172,16 +187,6 @@ def following(policy: Policy) -> Driver:
     return drive
 
 
-def image_size(policy: Policy) -> tuple[int, int] | None:
-    """Return the one size of pictures that a policy takes; None where any will do."""
-    for feature in policy.spec.observation:
-        if feature.kind is FeatureKind.IMAGE:
-            height, width = feature.shape[:2]
-            if height is not None and width is not None:
-                return height, width
-    return None
-
-
 _WORKER: Worker | None = None
 
 
@@ -192,14 +197,14 @@ def _begin(job: Job) -> None:
     _WORKER = Worker(job)
 
 
-def _episode(seed: int, index: int) -> Report:
+def _episode(seed: int) -> Episode:
     assert _WORKER is not None
-    return _WORKER.episode(seed, index)
+    return _WORKER.episode(seed)
 
 
-def _situations(first: int, index: int) -> Report:
+def _situations(first: int) -> Episode:
     assert _WORKER is not None
-    return _WORKER.situations(first, index)
+    return _WORKER.situations(first)
 
 
 def _trial(seed: int, colour: str, said: str) -> Trial:
@@ -207,26 +212,29 @@ def _trial(seed: int, colour: str, said: str) -> Trial:
     return _WORKER.trial(seed, colour, said)
 
 
-def collect(job: Job, seeds: Sequence[int], processes: int) -> Iterator[Report]:
-    """Carry out the episodes of some seeds; number i of the dataset is that of seed i.
+def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Iterator[Collected]:
+    """Add the episodes of some seeds to a dataset, in their order.
 
-    Episodes that are there already are left as they are, so what was interrupted goes on.
+    As many as are there already are taken for those of the first seeds, so what was interrupted
+    goes on.
 
     Raises:
         TrainingError: A world or a student cannot be had, or an episode cannot be written.
     """
-    wanted = [
-        (seed, index)
-        for index, seed in enumerate(seeds)
-        if job.folder is None or not episode_path(job.folder, index).exists()
-    ]
-    call = _episode if job.related else _situations
-    if processes == 1:
-        worker = Worker(job)
-        for seed, index in wanted:
-            yield (worker.episode if job.related else worker.situations)(seed, index)
-        return
-    yield from _in_parallel(call, wanted, processes, job)
+    info = describe(job, seeds[0])
+    with DemonstrationWriter(folder, info, load_robot(job.robot_file).name) as writer:
+        wanted = [(seed,) for seed in seeds[writer.episodes :]]
+        found: Iterator[Episode]
+        if processes == 1:
+            worker = Worker(job)
+            call = worker.episode if job.related else worker.situations
+            found = (call(seed) for (seed,) in wanted)
+        else:
+            call = _episode if job.related else _situations
+            found = _in_parallel(call, wanted, processes, job)
+        for episode in found:
+            writer.add(episode.rows, episode.task)
+            yield Collected(len(episode.rows[STATE]), episode.success)
 
 
 def try_out(
@@ -247,29 +255,18 @@ def try_out(
 
 
 def _in_parallel(
-    call: Callable[..., Any],
-    wanted: Sequence[tuple[Any, ...]],
-    processes: int,
-    job: Job,
+    call: Callable[..., Any], wanted: Sequence[tuple[Any, ...]], processes: int, job: Job
 ) -> Iterator[Any]:
-    """Yield what `call` returns for each tuple of arguments, as they come."""
+    """Yield what `call` returns for each tuple of arguments, in their order."""
     # Begun anew: a graphics context or a thread of torch does not outlive a fork.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, context, _begin, (job,))
+    rest = iter(wanted)
+    waiting = deque(pool.submit(call, *each) for each in islice(rest, 2 * processes))
     try:
-        waiting: set[Future[Any]] = set()
-        rest = iter(wanted)
-        for each in rest:
-            waiting.add(pool.submit(call, *each))
-            if len(waiting) >= 2 * processes:
-                break
         while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-                each = next(rest, None)  # type: ignore[arg-type]
-                if each is not None:
-                    waiting.add(pool.submit(call, *each))
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(call, *each) for each in islice(rest, 1))
     except BrokenProcessPool:
         raise TrainingError(
             "a worker process ended before its work was done; its message is above. Run the same "

@@ -41,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Collect."""
     from vla_training.errors import TrainingError
     from vla_training.situations import BLOCK
-    from vla_training.store import write_info
-    from vla_training.workers import Job, collect, describe
+    from vla_training.workers import Job, collect
 
     job = Job(
         robot_file=robot_file(arguments),
@@ -52,19 +51,17 @@ def run(arguments: argparse.Namespace) -> int:
         look_s=0.1,
         student=arguments.student,
         limit_s=20.0,
-        folder=arguments.dataset,
         related=arguments.situations is None,
     )
     if arguments.situations is not None and arguments.student is not None:
         raise TrainingError("--situations: nobody acts in them; leave out --student")
-    write_info(arguments.dataset, describe(job))
     count, step = arguments.episodes, 1
     if arguments.situations is not None:
         count, step = -(-arguments.situations // BLOCK), BLOCK
     seeds = range(arguments.seed, arguments.seed + count * step, step)
     began = time.monotonic()
     done = rows = good = 0
-    for report in collect(job, seeds, arguments.processes):
+    for report in collect(arguments.dataset, job, seeds, arguments.processes):
         done, rows, good = done + 1, rows + report.rows, good + report.success
         line = f"{done} of {count}, {rows} rows, {(time.monotonic() - began) / done:.1f} s each"
         if job.related:

@@ -71,7 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
         look_s=0.1,
         student=arguments.checkpoint,
         limit_s=arguments.limit,
-        folder=None,
     )
     first = arguments.first_seed
     seeds = range(first, first + arguments.seeds)
