@@ -253,7 +253,7 @@ def run(
 def report(episodes: Sequence[EpisodeResult]) -> str:
     """Return a table of how often each colour succeeded, how long it took and how it moved."""
     lines = ["colour  success       duration s (median, longest)   jerk rad/s^3 (rms, peak)"]
-    groups = {episode.task.split()[2]: [] for episode in episodes}  # type: dict[str, list[Episode]]
+    groups: dict[str, list[EpisodeResult]] = {each.task.split()[2]: [] for each in episodes}
     for episode in episodes:
         groups[episode.task.split()[2]].append(episode)
     for name, group in (*groups.items(), ("all", list(episodes))):
