@@ -15,7 +15,7 @@ from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
 from vla_training.store import CHUNK, PIXELS, read_episodes, read_info
 from vla_training.trials import instruction, run_trial, wilson
-from vla_training.workers import Job, Worker, collect, try_out
+from vla_training.workers import Job, WorldProcess, collect, try_out
 
 TOP = Path(__file__).resolve().parents[3]
 CONFIG = TOP / "config"
@@ -32,7 +32,7 @@ def job():
 
 @pytest.fixture(scope="module")
 def worker(job):
-    return Worker(job)
+    return WorldProcess(job)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_a_student_that_is_not_there_is_one_line(job, tmp_path):
     pytest.importorskip("torch", reason="torch is not installed: vla_training[torch]")
     pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
     with pytest.raises(TrainingError, match="nowhere") as caught:
-        Worker(replace(job, student=tmp_path / "nowhere"))
+        WorldProcess(replace(job, student=tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
 
 

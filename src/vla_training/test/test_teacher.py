@@ -4,10 +4,10 @@ import pytest
 
 from vla_policies.color_pick.policy import GRASP_POINT, GRIPPER_CLOSED, GRIPPER_OPEN
 from vla_policies.kinematics import PAN_X, HandKinematics
-from vla_training.teacher import DOWN, Situation, Table, Teacher
+from vla_training.teacher import DOWN, Situation, TableLayout, Teacher
 
 HOME = np.array([0.0, -1.2, 1.0, 1.25, 0.0, 0.1])
-TABLE = Table(np.array([0.16, -0.20]), 0.100, 0.025, HOME)
+TABLE = TableLayout(np.array([0.16, -0.20]), 0.100, 0.025, HOME)
 CUBES = np.array([[0.22, 0.06, 0.0125], [0.20, -0.02, 0.0125], [0.15, 0.12, 0.0125]])
 HAND = HandKinematics(GRASP_POINT)
 

@@ -34,7 +34,7 @@ _ELSEWHERE = 0.15  # of the episodes begin with the arm somewhere over the table
 
 
 @dataclass(frozen=True)
-class Plan:
+class EpisodePlan:
     """What an episode begins with, all from its seed."""
 
     target: int
@@ -42,7 +42,7 @@ class Plan:
     level: float
 
 
-def prepare(table: Tabletop, seed: int) -> tuple[Plan, np.random.Generator]:
+def prepare(table: Tabletop, seed: int) -> tuple[EpisodePlan, np.random.Generator]:
     """Lay out the scene of a seed; returns what is to be done in it."""
     rng = np.random.default_rng([seed, 7])
     world = table.world
@@ -64,7 +64,7 @@ def prepare(table: Tabletop, seed: int) -> tuple[Plan, np.random.Generator]:
             world.step(100)
     task = SPOKEN[int(rng.integers(len(SPOKEN)))].format(COLOURS[target])
     level = float(rng.choice(_LEVELS))
-    return Plan(target, task, level), rng
+    return EpisodePlan(target, task, level), rng
 
 
 def pushed(
@@ -84,7 +84,7 @@ def pushed(
     return drive
 
 
-def rows_of(table: Tabletop, outcome: Outcome, plan: Plan) -> dict[str, NDArray[Any]]:
+def rows_of(table: Tabletop, outcome: Outcome, plan: EpisodePlan) -> dict[str, NDArray[Any]]:
     """Return an episode as arrays of N rows, with what is right for each of K cubes."""
     return rows_as_arrays(table, outcome.rows, [plan.target] * len(outcome.rows))
 

@@ -21,7 +21,7 @@ from vla_policies import STATE, Action, Observation
 from vla_sim.evaluate import LATENCY_S, PERIOD_S, TICK_S, SmoothExecutor
 from vla_sim.world import CUBES, Renderer, World
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE
-from vla_training.teacher import Lesson, Situation, Table, Teacher
+from vla_training.teacher import Lesson, Situation, TableLayout, Teacher
 
 Array = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ class Tabletop:
         self.world = World(robot_file, randomise=randomise)
         self.renderer = Renderer(self.world, WIDTH, HEIGHT)
         self._contract, self._shapes = contract, image_shapes
-        table = Table(np.array(BIN_CENTRE), BIN_INNER, CUBE_SIDE, self.world.home)
+        table = TableLayout(np.array(BIN_CENTRE), BIN_INNER, CUBE_SIDE, self.world.home)
         self.teacher = Teacher(table, rows=rows, dt_s=dt_s)
         self._look_ticks = round(look_s / TICK_S)
         self.colours = COLOURS

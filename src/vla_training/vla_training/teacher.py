@@ -47,7 +47,7 @@ _ROLL_MOST = 1.4  # rad
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TableLayout:
     """What does not move.
 
     Attributes:
@@ -102,7 +102,7 @@ PHASES = ("fetch", "close", "carry", "release", "home")
 class Teacher:
     """Shows what to do in a situation."""
 
-    def __init__(self, table: Table, *, rows: int, dt_s: float) -> None:
+    def __init__(self, table: TableLayout, *, rows: int, dt_s: float) -> None:
         """Know the table.
 
         Args:

@@ -17,7 +17,7 @@ SAID = ("plain", "spoken", "unheard", "shuffled", "missing")
 
 
 @dataclass(frozen=True)
-class Trial:
+class TaskTrial:
     """What became of one instruction.
 
     Attributes:
@@ -60,7 +60,7 @@ def instruction(said: str, colour: str, rng: np.random.Generator) -> str:
 
 def run_trial(
     table: Tabletop, driver: Driver, seed: int, colour: str, said: str, limit_s: float
-) -> Trial:
+) -> TaskTrial:
     """Lay out the scene of a seed and let a driver carry out one instruction."""
     rng = np.random.default_rng([seed, COLOURS.index(colour), 3])
     table.world.place_arm(table.world.home)
@@ -69,7 +69,7 @@ def run_trial(
     outcome = table.rollout(
         driver, target=CUBES.index(f"{colour}_cube"), task=task, rng=rng, limit_s=limit_s
     )
-    return Trial(
+    return TaskTrial(
         seed, colour, task, outcome.success, outcome.delivered, outcome.disturbed,
         outcome.duration_s,
     )  # fmt: skip
@@ -86,7 +86,7 @@ def wilson(good: int, count: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def report(trials: Sequence[Trial]) -> str:
+def report(trials: Sequence[TaskTrial]) -> str:
     """Return a table of successes by colour."""
     lines = ["colour      success   95 % interval    delivered  others disturbed  median s"]
     for colour in (*COLOURS, "all"):

@@ -27,7 +27,7 @@ from vla_training.instructions import SPOKEN
 from vla_training.situations import BLOCK, block
 from vla_training.store import DemonstrationWriter, Info
 from vla_training.tabletop import COLOURS, Driver, Row, Tabletop
-from vla_training.trials import Trial, run_trial
+from vla_training.trials import TaskTrial, run_trial
 
 SITUATIONS = "situations"  # instruction of rows that do not follow one another
 _STUDENT = 0.8  # of the episodes of a student are its own, the others the pushed teacher's
@@ -112,7 +112,7 @@ def describe(job: Job, first_seed: int) -> Info:
     )
 
 
-class Worker:
+class WorldProcess:
     """One process's world."""
 
     def __init__(self, job: Job) -> None:
@@ -152,7 +152,7 @@ class Worker:
         rows = block(self._table, range(first, first + BLOCK))
         return Episode(first, SITUATIONS, True, rows)
 
-    def trial(self, seed: int, colour: str, said: str) -> Trial:
+    def trial(self, seed: int, colour: str, said: str) -> TaskTrial:
         """Let the student, or else the teacher, carry out one instruction."""
         table = self._table
         if self._policy is None:
@@ -187,14 +187,14 @@ def following(policy: Policy) -> Driver:
     return drive
 
 
-_WORKER: Worker | None = None
+_WORKER: WorldProcess | None = None
 
 
 def _begin(job: Job) -> None:
     global _WORKER
     # One thread for each process: more would take the processors from one another.
     os.environ["OMP_NUM_THREADS"] = "1"
-    _WORKER = Worker(job)
+    _WORKER = WorldProcess(job)
 
 
 def _episode(seed: int) -> Episode:
@@ -207,7 +207,7 @@ def _situations(first: int) -> Episode:
     return _WORKER.situations(first)
 
 
-def _trial(seed: int, colour: str, said: str) -> Trial:
+def _trial(seed: int, colour: str, said: str) -> TaskTrial:
     assert _WORKER is not None
     return _WORKER.trial(seed, colour, said)
 
@@ -226,7 +226,7 @@ def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Ite
         wanted = [(seed,) for seed in seeds[writer.episodes :]]
         found: Iterator[Episode]
         if processes == 1:
-            worker = Worker(job)
+            worker = WorldProcess(job)
             call = worker.episode if job.related else worker.situations
             found = (call(seed) for (seed,) in wanted)
         else:
@@ -239,7 +239,7 @@ def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Ite
 
 def try_out(
     job: Job, seeds: Sequence[int], colours: Sequence[str], said: str, processes: int
-) -> Iterator[Trial]:
+) -> Iterator[TaskTrial]:
     """Let the student carry out an instruction for each seed and colour.
 
     Raises:
@@ -247,7 +247,7 @@ def try_out(
     """
     wanted = [(seed, colour, said) for seed in seeds for colour in colours]
     if processes == 1:
-        worker = Worker(job)
+        worker = WorldProcess(job)
         for each in wanted:
             yield worker.trial(*each)
         return

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Try it."""
     from vla_training.errors import TrainingError, writing
     from vla_training.tabletop import COLOURS
-    from vla_training.trials import Trial, report
+    from vla_training.trials import TaskTrial, report
     from vla_training.workers import Job, try_out
 
     for colour in arguments.colours:
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     first = arguments.first_seed
     seeds = range(first, first + arguments.seeds)
-    trials: list[Trial] = []
+    trials: list[TaskTrial] = []
     for trial in try_out(job, seeds, arguments.colours, arguments.said, arguments.processes):
         trials.append(trial)
         good = sum(each.success for each in trials)
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.csv.parent.mkdir(parents=True, exist_ok=True)
             with arguments.csv.open("w", newline="", encoding="utf-8") as file:
                 table = csv.writer(file)
-                table.writerow([each.name for each in fields(Trial)])
+                table.writerow([each.name for each in fields(TaskTrial)])
                 for trial in sorted(trials, key=lambda each: (each.seed, each.colour)):
                     row = astuple(trial)
                     table.writerow([" ".join(v) if isinstance(v, tuple) else v for v in row])
