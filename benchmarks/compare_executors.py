@@ -29,7 +29,7 @@ from executors.outcome import ExecutorOutcome
 from pages import DOCS, fill, machine, table
 
 JITTER_S, LOSS = 0.03, 0.02
-OURS, THEIRS = "this suite", "LeRobot, lines"
+OURS, THEIRS, ONLINE = "this suite", "LeRobot, lines", "Ruckig"
 SHOWN = (0, 4, 10, 20)
 SCENARIOS = ("replay", "FER", "FR3", "cubes")
 COLOURS = {
@@ -264,18 +264,19 @@ def tables(results: dict[str, Results], delays: list[int]) -> dict[str, str]:
                 ],
             ),
         )
-    blocks["goals"] = goals(results, delays)
+    blocks["goals"] = against(THEIRS, results, delays)
+    blocks["ruckig"] = against(ONLINE, results, [steps for steps in SHOWN if steps in delays])
     return blocks
 
 
-def goals(results: dict[str, Results], delays: list[int]) -> str:
-    """Return the comparison with LeRobot's client, delay by delay."""
+def against(other: str, results: dict[str, Results], delays: list[int]) -> str:
+    """Return the comparison of this suite with another executor, delay by delay."""
     lines = []
     for steps in delays:
         line: list[object] = [steps]
         for scenario in ("replay", "FER", "FR3", "cubes"):
             ours = results[scenario][OURS, steps]
-            theirs = results[scenario][THEIRS, steps]
+            theirs = results[scenario][other, steps]
             line.append(f"{ours.rms / theirs.rms:.3f}")
             if scenario != "replay":
                 both = ours.duration_s and theirs.duration_s
