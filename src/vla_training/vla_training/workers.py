@@ -59,7 +59,7 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Episode:
+class CollectedEpisode:
     """What was collected.
 
     Attributes:
@@ -135,7 +135,7 @@ class WorldProcess:
         except (WorldError, RenderError, RobotConfigError) as error:
             raise TrainingError(str(error)) from None
 
-    def episode(self, seed: int) -> Episode:
+    def episode(self, seed: int) -> CollectedEpisode:
         """Carry out the episode of a seed."""
         table = self._table
         plan, rng = prepare(table, seed)
@@ -145,12 +145,12 @@ class WorldProcess:
         outcome = table.rollout(
             driver, target=plan.target, task=plan.task, rng=rng, limit_s=self._job.limit_s
         )
-        return Episode(seed, plan.task, outcome.success, rows_of(table, outcome, plan))
+        return CollectedEpisode(seed, plan.task, outcome.success, rows_of(table, outcome, plan))
 
-    def situations(self, first: int) -> Episode:
+    def situations(self, first: int) -> CollectedEpisode:
         """Return a block of situations."""
         rows = block(self._table, range(first, first + BLOCK))
-        return Episode(first, SITUATIONS, True, rows)
+        return CollectedEpisode(first, SITUATIONS, True, rows)
 
     def trial(self, seed: int, colour: str, said: str) -> TaskTrial:
         """Let the student, or else the teacher, carry out one instruction."""
@@ -197,12 +197,12 @@ def _begin(job: Job) -> None:
     _WORKER = WorldProcess(job)
 
 
-def _episode(seed: int) -> Episode:
+def _episode(seed: int) -> CollectedEpisode:
     assert _WORKER is not None
     return _WORKER.episode(seed)
 
 
-def _situations(first: int) -> Episode:
+def _situations(first: int) -> CollectedEpisode:
     assert _WORKER is not None
     return _WORKER.situations(first)
 
@@ -224,7 +224,7 @@ def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Ite
     info = describe(job, seeds[0])
     with DemonstrationWriter(folder, info, load_robot(job.robot_file).name) as writer:
         wanted = [(seed,) for seed in seeds[writer.episodes :]]
-        found: Iterator[Episode]
+        found: Iterator[CollectedEpisode]
         if processes == 1:
             worker = WorldProcess(job)
             call = worker.episode if job.related else worker.situations
