@@ -51,6 +51,7 @@ setup(
         "opencv-python-headless>=4.5",
         "PyYAML>=5.4",
         *siblings(
+            "node_kit",
             "smooth_motion",
             "smoothness_monitor",
             "strict_yaml",
@@ -64,7 +65,7 @@ setup(
     # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
-        "test": ["packaging", "pytest", *siblings("node_kit")],
+        "test": ["packaging", "pytest"],
     },
     entry_points={
         "console_scripts": [

@@ -9,19 +9,19 @@ a hobby servo's.
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import time
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from vla_contract.robot import load_robot
+from node_kit import qos
+from node_kit.run import run
+from vla_contract.robot import RobotConfigError, load_robot
 
 PERIOD_S = 0.01
 LAG_S = 0.03
@@ -30,12 +30,8 @@ LAG_S = 0.03
 class TrialDriver(Node):
     """Joints that follow `joint_commands` and are read on `joint_states_raw`."""
 
-    def __init__(self, reader: Node) -> None:
-        """Begin at the robot file's home.
-
-        Args:
-            reader: A node that nobody spins, to subscribe with.
-        """
+    def __init__(self) -> None:
+        """Begin at the robot file's home."""
         super().__init__("trial_driver")
         robot = load_robot(str(self.declare_parameter("robot_file", "").value))
         self._names = [*robot.limits.joint_names, robot.gripper.joint]
@@ -45,13 +41,14 @@ class TrialDriver(Node):
         self._goal = self._position.copy()
         self._held = self._runs_away = False
         self._last_ns = time.monotonic_ns()
-        self._publisher = self.create_publisher(
-            JointState, "joint_states_raw", QoSProfile(depth=10)
-        )
+        self._publisher = self.create_publisher(JointState, "joint_states_raw", qos.EACH)
         # Read once a period, as a driver does, and not by an executor: commands may come at 1 kHz.
-        self._commands = reader.create_subscription(
-            JointState, "joint_commands", lambda msg: None, QoSProfile(depth=1)
+        # So it is that of a node that nobody spins.
+        self._reader = rclpy.create_node("trial_driver_reader")
+        self._commands = self._reader.create_subscription(
+            JointState, "joint_commands", lambda msg: None, qos.NEWEST
         )
+        self.create_timer(PERIOD_S, self.step, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_service(Trigger, "~/hold", self._on_hold)
         self.create_service(Trigger, "~/run_away", self._on_run_away)
 
@@ -96,32 +93,7 @@ class TrialDriver(Node):
 
 def main() -> int:
     """Run the driver."""
-    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
-    interrupts = iter([signal.default_int_handler])
-    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
-    rclpy.init()
-    try:
-        driver = TrialDriver(rclpy.create_node("trial_driver_reader"))
-        executor = SingleThreadedExecutor()
-        executor.add_node(driver)
-        due = time.monotonic()
-        while True:
-            executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
-            if time.monotonic() >= due:
-                driver.step()
-                due += PERIOD_S
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # Told to end within a callback, a node trips over what is gone.
-        if rclpy.ok():
-            raise
-    finally:
-        list(interrupts)
-        rclpy.try_shutdown()
-        # The interpreter's own end is deaf to it too.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return 0
+    return run("trial_driver", TrialDriver, (RobotConfigError,))
 
 
 if __name__ == "__main__":

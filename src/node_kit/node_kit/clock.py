@@ -7,25 +7,27 @@ robot it is the steady clock, which goes as ROS time does and cannot be set.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock as ClockMsg
 from std_msgs.msg import Header
 
+from node_kit import qos
 from node_kit.messages import to_ns, to_time
-from smooth_motion.clocks import Now, SimulatedTime
+from node_kit.simulated_time import SimulatedTime
+from smooth_motion.clocks import Now
 
-# As rclpy's own subscription of it: a time that came too late is of no use.
-CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Two clocks cannot be read at one moment; apart by more than this, they are read once more.
 _TOGETHER_NS = 200_000
 _READINGS = 3
 # How often a simulation that waits is told that it does not wait in vain.
 _HOLD_NS = 200_000_000
+# The latest second that a stamp can hold: everything up to there is dealt with.
+_LAST_S = 2**31 - 1
 
 
 def spare_from_impossible_times(node: Node) -> None:
@@ -69,12 +71,13 @@ class MotionClock:
         self._doubted = False
         # Whether everything was dealt with at its newest word; not every node speaks.
         self._ready = False
+        self._speaking, self._left = threading.Lock(), False
         self.topic = ""
         if self.simulated:
             self._acknowledgement = node.create_publisher(
-                Header, "clock_acknowledgement", QoSProfile(depth=10)
+                Header, "clock_acknowledgement", qos.EACH
             )
-            heard = node.create_subscription(ClockMsg, "/clock", self._on_clock, CLOCK)
+            heard = node.create_subscription(ClockMsg, "/clock", self._on_clock, qos.CLOCK_HEARD)
             self.topic = heard.topic_name
 
     def now(self) -> Now:
@@ -97,8 +100,17 @@ class MotionClock:
         """Tell a simulation that everything up to now is dealt with."""
         if self.simulated:
             now_ns, self._ready = self._simulated_ns(), True
-            if now_ns:
-                self._told.stamp, self._told_ns = to_time(now_ns), time.monotonic_ns()
+            with self._speaking:
+                if now_ns and not self._left:
+                    self._told.stamp, self._told_ns = to_time(now_ns), time.monotonic_ns()
+                    self._acknowledgement.publish(self._told)
+
+    def leave(self) -> None:
+        """Be waited for no more, from now on, whatever this node still does; in any thread."""
+        with self._speaking:
+            self._left = True
+            if self.simulated:
+                self._told.stamp.sec = _LAST_S
                 self._acknowledgement.publish(self._told)
 
     def hold(self) -> None:

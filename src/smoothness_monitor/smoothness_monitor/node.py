@@ -25,10 +25,10 @@ try:
 except ImportError:  # Humble: stale_controller_state has to find an inactive controller there.
     ControllerManagerActivity = None
 
-from node_kit import messages
+from node_kit import messages, qos
 from node_kit.clock import MotionClock
 from node_kit.run import run
-from smoothness_monitor import convert, graph, qos
+from smoothness_monitor import convert, graph
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import NOTHING, CallResult, MonitorOutputs
@@ -77,9 +77,9 @@ class SmoothnessMonitor(Node):
         self._calls = LadderCalls(self, robot, config, guard.deciding(self._on_answer))
         held_up = self._monitor.on_held_up
         self._outgoing = Outgoing(self, guard, robot, self._calls.make, held_up, self._now)
-        self._state = self.create_publisher(MonitorStatus, "~/state", qos.STATE)
-        self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.SMOOTHNESS)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        self._state = self.create_publisher(MonitorStatus, "~/state", qos.LATCHED)
+        self._smoothness = self.create_publisher(Smoothness, "~/smoothness", qos.NEWEST)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.NEWEST)
         self._bounded = Bounded(self, guard)
         self._subscribe(robot, config)
         read_parameters(self, robot, config, guard.deciding(self._on_parameters), guard)
@@ -128,23 +128,23 @@ class SmoothnessMonitor(Node):
         plans("arm/plan", self._on_plan, refused=self._on_unread_plan)
         plans("gripper/plan", self._on_gripper)
         state = partial(bounded.subscribe, most_bytes=STATE_BYTES)
-        arms = partial(state, profile=qos.INPUT, at_once=True)
+        arms = partial(state, profile=qos.ALL_SENSED, at_once=True)
         cycle = JointTrajectoryControllerState
         take, driver = self._on_controller_state, config.driver_states_topic
         arms(cycle, f"{arm}/controller_state", take, source="controller_state")
         arms(cycle, f"{gripper}/controller_state", self._on_gripper_state)
         arms(JointState, "joint_states", self._on_joint_states, source="joint_states")
         policy = "vla_policy_node/status"
-        state(PolicyStatus, policy, self._on_policy, qos.HEARTBEAT, source="policy")
+        state(PolicyStatus, policy, self._on_policy, qos.LATCHED, source="policy")
         if driver:
             take = self._on_driver_states
             arms(JointState, driver, take, source="driver_states")
         if config.servo_status:
             servos = partial(state, most_bytes=DIAGNOSTICS_BYTES, source="servo_status")
-            servos(DiagnosticArray, "/diagnostics", self._on_diagnostic, qos.HEALTH)
+            servos(DiagnosticArray, "/diagnostics", self._on_diagnostic, qos.EACH)
         if config.controller_manager and ControllerManagerActivity is not None:
             topic = f"{config.controller_manager}/activity"
-            state(ControllerManagerActivity, topic, self._on_activity, qos.ACTIVITY)
+            state(ControllerManagerActivity, topic, self._on_activity, qos.LATCHED)
 
     # -- inputs ----------------------------------------------------------------------------------
 

@@ -9,11 +9,10 @@ from typing import Any
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
-from node_kit import log
+from node_kit import log, qos
 from node_kit.log import LogLine
 from node_kit.messages import trajectory_to
 from smooth_motion.clocks import Now
-from smoothness_monitor import qos
 from smoothness_monitor.core.types import Call, MonitorOutputs
 from smoothness_monitor.guard import Guard
 from vla_contract.robot import Robot

@@ -18,7 +18,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from smoothness_monitor import qos
+from node_kit import qos
 from smoothness_monitor.core import controller_parameters
 from smoothness_monitor.core.controller_parameters import Value
 from smoothness_monitor.guard import Guard

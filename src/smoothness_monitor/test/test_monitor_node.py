@@ -44,8 +44,9 @@ from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 from vla_msgs.msg import MonitorStatus, Smoothness  # noqa: E402
 
+from node_kit import qos  # noqa: E402
 from node_kit.messages import distinct, to_ns, to_time, trajectory_from, trajectory_to  # noqa: E402
-from smoothness_monitor import qos, subscribe  # noqa: E402
+from smoothness_monitor import subscribe  # noqa: E402
 from smoothness_monitor.graph import Input, silences  # noqa: E402
 from smoothness_monitor.node import SmoothnessMonitor  # noqa: E402
 from smoothness_monitor.subscribe import Bounded  # noqa: E402
@@ -94,10 +95,10 @@ class Surroundings(Node):
             JointTrajectory, "arm_controller/joint_trajectory", self._on_plan, qos.TRAJECTORY
         )
         self.create_subscription(
-            MonitorStatus, "smoothness_monitor/state", self.states.append, qos.STATE
+            MonitorStatus, "smoothness_monitor/state", self.states.append, qos.LATCHED
         )
         self.create_subscription(
-            DiagnosticArray, "/diagnostics", self.diagnostics.append, qos.DIAGNOSTICS
+            DiagnosticArray, "/diagnostics", self.diagnostics.append, qos.NEWEST
         )
         self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
         self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
@@ -143,7 +144,7 @@ class Surroundings(Node):
     def serve_the_ladder(self) -> None:
         """Be the action server and the controller manager too."""
         self._activity = self.create_publisher(
-            ControllerManagerActivity, "controller_manager/activity", qos.ACTIVITY
+            ControllerManagerActivity, "controller_manager/activity", qos.LATCHED
         )
         self.create_service(
             SwitchController, "controller_manager/switch_controller", self._on_switch
@@ -401,7 +402,7 @@ def test_a_loose_joint_slows_the_arm_down_and_a_firm_one_lets_it_go(graph):
     around = graph.around
     told = []
     around.create_subscription(
-        Smoothness, "smoothness_monitor/smoothness", told.append, qos.SMOOTHNESS
+        Smoothness, "smoothness_monitor/smoothness", told.append, qos.NEWEST
     )
     assert around.newest.speed_scaling == 1.0
     around.rattle_rad = 0.0095
@@ -431,7 +432,7 @@ def test_the_smoothness_of_the_motion_is_published(graph):
     around = graph.around
     told = []
     around.create_subscription(
-        Smoothness, "smoothness_monitor/smoothness", told.append, qos.SMOOTHNESS
+        Smoothness, "smoothness_monitor/smoothness", told.append, qos.NEWEST
     )
     graph.until(lambda: told)
     first = told[-1]
@@ -603,7 +604,7 @@ def test_bytes_that_are_no_message_are_passed_over(graph):
     said = []
     node = graph.monitor
     bounded = Bounded(node, node._guard)
-    bounded.subscribe(JointState, "odd", said.append, qos.INPUT, most_bytes=1 << 16)
+    bounded.subscribe(JointState, "odd", said.append, qos.ALL_SENSED, most_bytes=1 << 16)
     refused = []
     (subscription,) = [s for s in node.subscriptions if s.topic_name.endswith("/odd")]
     subscription.callback(b"\x00\x01\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff")
@@ -623,10 +624,12 @@ def queue_of(graph, count, said):
     """Let messages wait for a subscription of the monitor's kind; return it and what it takes."""
     node = graph.monitor
     bounded = Bounded(node, node._guard)
-    bounded.subscribe(Header, "queue", said.append, qos.INPUT, most_bytes=1 << 16, at_once=True)
+    bounded.subscribe(
+        Header, "queue", said.append, qos.ALL_SENSED, most_bytes=1 << 16, at_once=True
+    )
     # Made later, so that what it has got has reached the other one too.
     other = rclpy.create_node("witness")
-    witness = other.create_subscription(Header, "queue", lambda msg: None, qos.INPUT)
+    witness = other.create_subscription(Header, "queue", lambda msg: None, qos.ALL_SENSED)
     publisher = graph.around.create_publisher(Header, "queue", 200)
     wait_for(lambda: publisher.get_subscription_count() == 2)
     for number in range(count):
@@ -715,7 +718,7 @@ def test_a_silent_input_is_explained_by_who_publishes_and_how(tmp_path):
 
 
 def test_a_publisher_that_cannot_match_is_named_with_its_quality_of_service():
-    wanted = Input("/status", "std_msgs/msg/String", qos.HEARTBEAT)
+    wanted = Input("/status", "std_msgs/msg/String", qos.LATCHED)
 
     class Offered:
         node_namespace, node_name = "/left", "policy"

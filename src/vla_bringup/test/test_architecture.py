@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "vla_policy_node": {*GROUND, "node_kit", "vla_msgs"},
     "vla_recording": {*GROUND, "node_kit", "vla_msgs"},
     "smoothness_monitor": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
-    "vla_bringup": {*GROUND - {"vla_policies"}, "vla_msgs"},
+    "vla_bringup": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
 WITHOUT_ROS = sorted({*GROUND, "smolvla", "so100_driver", "vla_training"})

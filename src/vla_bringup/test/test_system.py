@@ -20,7 +20,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ExecutorStatus, MonitorStatus, PolicyStatus
 
-from vla_bringup.episode_runner import LATCHED, EpisodeRunner
+from node_kit import qos
+from vla_bringup.episode_runner import EpisodeRunner
 
 RATIO = 1.001
 # In simulated time, like every other time here.
@@ -151,7 +152,7 @@ def test_the_source_of_the_how_to_takes_over_in_motion_and_gives_back_without_a_
     assert lines.count(begins) == 1
     (tmp_path / "wave.py").write_text(lines.replace(begins, begins + DEALT_WITH))
     told: list[ExecutorStatus] = []
-    observer.create_subscription(ExecutorStatus, "arm/executor_status", told.append, LATCHED)
+    observer.create_subscription(ExecutorStatus, "arm/executor_status", told.append, qos.LATCHED)
     start_moving(observer)
     words = ["wave.py", "--ros-args", "-p", "use_sim_time:=true"]
     done = subprocess.run(

@@ -7,11 +7,11 @@ reset and the monitor's services.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -22,23 +22,22 @@ from control_msgs.msg import JointTrajectoryControllerState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import Image, JointState
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus, TaskState
 from vla_msgs.srv import ResetScene
 
-from vla_bringup.clock import Spectator
+from node_kit import qos
+from node_kit.clock import MotionClock
+from node_kit.declare import declare
+from node_kit.messages import to_ns
+from node_kit.parameters import ParameterError, parameter
+from node_kit.run import run
 from vla_bringup.recording import ChunkArrival, DemoEpisode, GraphRecording
 from vla_bringup.video import EpisodeVideo
 from vla_contract.robot import RobotConfigError, load_robot
-
-STATES = QoSProfile(depth=10)
-IMAGES = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 COLOURS = ("red", "green", "blue")
 ADVERSARY_SMOOTH_S = 12.0
@@ -46,6 +45,7 @@ ADVERSARY_RAW_S = 6.0
 REST_SAMPLES = 20
 # A simulation that stands tells the time all the same. One on a busy host may take long to start.
 NO_SIMULATION_S = 60.0
+ACKNOWLEDGE_S = 0.01
 START_S = 60.0
 REASONS = {
     getattr(RunPolicy.Result, name): name
@@ -74,19 +74,35 @@ class GraphError(RuntimeError):
     """The launched graph lacks something that the demonstration needs."""
 
 
+class _ToldToEndError(RuntimeError):
+    """The process is to end."""
+
+
+@dataclass(frozen=True)
+class RunnerParameters:
+    """Parameters with their defaults."""
+
+    robot_file: str = parameter("", "Robot file.", required=True)
+    episodes: int = parameter(3, "How many episodes.", "", 0, 1_000_000)
+    seed: int = parameter(0, "Of the first scene; the others count on.", "", 0, 2**31 - 1)
+    max_duration_s: float = parameter(45.0, "For one instruction.", "s", 0.1, 86_400.0)
+    adversary: bool = parameter(False, "Run a hostile policy instead of episodes.")
+    output_dir: str = parameter("out/demo", "Folder for figures, report and video.")
+
+
 class EpisodeRunner(Node):
-    """Watches the graph and carries out the demonstration."""
+    """Watches the graph and carries out the demonstration, in a thread beside the callbacks.
+
+    Attributes:
+        failed: An `Exit`, which is that of an episode that failed until all is over.
+    """
 
     def __init__(self) -> None:
         super().__init__("episode_runner")
-        self.declare_parameter("robot_file", "")
-        self.declare_parameter("episodes", 3)
-        self.declare_parameter("seed", 0)
-        self.declare_parameter("max_duration_s", 45.0)
-        self.declare_parameter("adversary", False)
-        self.declare_parameter("output_dir", "out/demo")
-        robot = load_robot(self._text("robot_file"))
-        self.output = Path(self._text("output_dir"))
+        self.failed = Exit.EPISODE_FAILED
+        self._given = declare(self, RunnerParameters)
+        robot = load_robot(self._given.robot_file)
+        self.output = Path(self._given.output_dir)
         self.output.mkdir(parents=True, exist_ok=True)
         self.arm_joints = tuple(robot.limits.joint_names)
         self.recording = GraphRecording(self.arm_joints, robot.limits.jerk)
@@ -102,38 +118,48 @@ class EpisodeRunner(Node):
             JointTrajectoryControllerState,
             f"{arm}/controller_state",
             self._on_controller_state,
-            STATES,
+            qos.EACH,
         )
-        self.create_subscription(JointState, "joint_states", self._on_joint_state, STATES)
+        self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.EACH)
         self.create_subscription(
-            MonitorStatus, "smoothness_monitor/state", self._on_safety, LATCHED
-        )
-        self.create_subscription(PolicyStatus, "vla_policy_node/status", self._on_status, LATCHED)
-        self.create_subscription(
-            ActionChunk, "vla_policy_node/action_chunk", self._on_chunk, STATES
+            MonitorStatus, "smoothness_monitor/state", self._on_safety, qos.LATCHED
         )
         self.create_subscription(
-            TaskState, "vla_sim/task_state", self._on_task, QoSProfile(depth=1)
+            PolicyStatus, "vla_policy_node/status", self._on_status, qos.LATCHED
         )
-        self.create_subscription(Image, "front_camera/image_raw", self._on_image, IMAGES)
+        self.create_subscription(
+            ActionChunk, "vla_policy_node/action_chunk", self._on_chunk, qos.EACH
+        )
+        self.create_subscription(TaskState, "vla_sim/task_state", self._on_task, qos.NEWEST)
+        self.create_subscription(Image, "front_camera/image_raw", self._on_image, qos.IMAGE)
         self.run_policy = ActionClient(self, RunPolicy, "vla_policy_node/run_policy")
         self.reset_scene = self.create_client(ResetScene, "vla_sim/reset")
         self.set_policy_parameters = self.create_client(
             SetParameters, "vla_policy_node/set_parameters"
         )
 
-        self._spectator = Spectator(self)
+        # After the subscriptions: what came before a time is then taken in before its word.
+        self._motion = MotionClock(self)
+        if self._motion.simulated:
+            self.create_timer(ACKNOWLEDGE_S, self._motion.acknowledge, clock=self._motion.timers)
+        self._ending = threading.Event()
+        self._work = threading.Thread(target=self._carry_out, name="episodes")
+
+    def begin(self) -> None:
+        """Begin the demonstration, which shuts ROS down when it is over."""
+        self._work.start()
 
     def destroy_node(self) -> None:
-        """Leave the graph. rclpy's own leaves an action client in it until the process ends."""
+        """Write what was seen, if something was begun, and leave the graph."""
+        self._ending.set()
+        if self._work.is_alive():
+            self._work.join()
+        # rclpy's own leaves an action client in the graph until the process ends.
         self.run_policy.destroy()
         super().destroy_node()
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
-
-    def _text(self, name: str) -> str:
-        return str(self.get_parameter(name).value)
 
     # -- what arrives -----------------------------------------------------------------------------
 
@@ -141,13 +167,13 @@ class EpisodeRunner(Node):
         position = _ordered(msg.joint_names, msg.reference.positions, self.arm_joints)
         if position is not None:
             with self._lock:
-                self.recording.add_reference(_ns(msg.header.stamp), position)
+                self.recording.add_reference(to_ns(msg.header.stamp), position)
 
     def _on_joint_state(self, msg: JointState) -> None:
         position = _ordered(msg.name, msg.position, self.arm_joints)
         if position is not None:
             with self._lock:
-                self.recording.add_measurement(_ns(msg.header.stamp), position)
+                self.recording.add_measurement(to_ns(msg.header.stamp), position)
 
     def _on_safety(self, msg: MonitorStatus) -> None:
         with self._lock:
@@ -155,7 +181,7 @@ class EpisodeRunner(Node):
                 self.recording.trips.append(msg.first_cause)
             self.safety = msg
             self.recording.add_monitor(
-                _ns(msg.header.stamp),
+                to_ns(msg.header.stamp),
                 msg.state,
                 np.asarray(msg.measured_jerk, dtype=float),
                 np.asarray(msg.command_jerk_peak, dtype=float),
@@ -172,7 +198,7 @@ class EpisodeRunner(Node):
     def _on_chunk(self, msg: ActionChunk) -> None:
         chunk = ChunkArrival(
             self.get_clock().now().nanoseconds,
-            _ns(msg.header.stamp),
+            to_ns(msg.header.stamp),
             float(msg.shape[0]) * msg.dt,
             msg.inference_latency,
         )
@@ -189,20 +215,28 @@ class EpisodeRunner(Node):
         lines = [self.status.instruction, f"phase: {self.status.phase}"]
         if self.safety.first_cause:
             lines.append(f"stopped: {self.safety.first_cause}")
-        self.video.add(_ns(msg.header.stamp), rgb, lines, self.recording.last_jerk_ratio)
+        self.video.add(to_ns(msg.header.stamp), rgb, lines, self.recording.last_jerk_ratio)
 
     # -- what is done -----------------------------------------------------------------------------
 
-    def run(self) -> Exit:
-        """Carry out the demonstration; returns the exit code."""
+    def _carry_out(self) -> None:
+        try:
+            self.failed = self._demonstrate()
+        except GraphError as error:
+            self.failed = Exit.BAD_INPUT
+            print(f"episode_runner: {error}", file=sys.stderr, flush=True)
+        except _ToldToEndError:
+            pass
+        finally:
+            # Ends the spinning, and the process with it.
+            rclpy.try_shutdown()
+
+    def _demonstrate(self) -> Exit:
         self._await_graph()
         self._filming = True
         started_s, started_ns = time.monotonic(), self._now_ns()
         try:
-            if self.get_parameter("adversary").value:
-                code = self._run_adversary()
-            else:
-                code = self._run_episodes()
+            code = self._run_adversary() if self._given.adversary else self._run_episodes()
         finally:
             self._filming = False
             self.video.close()
@@ -224,8 +258,7 @@ class EpisodeRunner(Node):
         return bool(self.status.policy_id) and not self.status.waiting_for
 
     def _run_episodes(self) -> Exit:
-        first = int(self.get_parameter("seed").value)
-        count = int(self.get_parameter("episodes").value)
+        first, count = self._given.seed, self._given.episodes
         for index in range(count):
             colour = COLOURS[index % len(COLOURS)]
             episode = self._episode(f"put the {colour} cube in the bin", colour, first + index)
@@ -265,7 +298,7 @@ class EpisodeRunner(Node):
     def _run_instruction(
         self, instruction: str, until: Callable[[], bool] | None = None
     ) -> RunPolicy.Result:
-        limit = float(self.get_parameter("max_duration_s").value)
+        limit = self._given.max_duration_s
         goal = RunPolicy.Goal(instruction=instruction, max_duration=limit)
         handle = self._result(self.run_policy.send_goal_async(goal), 10.0)
         if not handle.accepted:
@@ -365,7 +398,9 @@ class EpisodeRunner(Node):
             time.sleep(0.02)
 
     def _look_for_the_simulation(self, what: str) -> None:
-        silent_s = self._spectator.silent_s
+        if self._ending.is_set() or not self.context.ok():
+            raise _ToldToEndError
+        silent_s = self._motion.silent_s
         if silent_s > NO_SIMULATION_S:
             raise GraphError(f"no {what}: nobody has told the time on /clock for {silent_s:.0f} s")
 
@@ -392,7 +427,8 @@ class EpisodeRunner(Node):
         # traceback.
         from vla_bringup.report import write_report
 
-        self._spectator.leave()
+        if self.context.ok():
+            self._motion.leave()
         with self._lock:
             summary = self.recording.write_summary(
                 self.output / "summary.json",
@@ -414,10 +450,6 @@ class EpisodeRunner(Node):
         _say(f"written: {self.output}/summary.json, report.png, episode.mp4")
 
 
-def _ns(stamp: object) -> int:
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)  # type: ignore[attr-defined]
-
-
 def _ordered(names: list[str], values: list[float], wanted: tuple[str, ...]) -> np.ndarray | None:
     index = {name: place for place, name in enumerate(names)}
     if len(values) != len(names) or any(name not in index for name in wanted):
@@ -436,48 +468,19 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def main() -> int:
+def main(args: list[str] | None = None) -> int:
     """Entry point of the `episode_runner` node; returns an `Exit` code."""
-    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
-    interrupts = iter([signal.default_int_handler])
-    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
-    rclpy.init()
-    code = Exit.BAD_INPUT
-    node: EpisodeRunner | None = None
-    executor = SingleThreadedExecutor()
-    spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
-    try:
+    begun = []
+
+    def begin() -> EpisodeRunner:
         node = EpisodeRunner()
-        executor.add_node(node)
-        spinner.start()
-        code = node.run()
-    except (GraphError, RobotConfigError) as error:
-        print(f"episode_runner: {error}", file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        code = Exit.EPISODE_FAILED
-    finally:
-        list(interrupts)
-        # Ends the spinning; an executor that is shut down meanwhile trips over itself.
-        rclpy.try_shutdown()
-        if spinner.is_alive():
-            spinner.join(5.0)
-        executor.shutdown()
-        if node is not None:
-            node.destroy_node()
-        # The interpreter's own end is deaf to it too.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return int(code)
+        node.begin()
+        begun.append(node)
+        return node
 
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except (ExternalShutdownException, KeyboardInterrupt):
-        pass
-    except Exception:
-        # Told to end within a callback, it trips over what is gone.
-        if rclpy.ok():
-            raise
+    code = run("episode_runner", begin, (ParameterError, RobotConfigError), args)
+    # Told to end while it began, it has done nothing of what it was asked for.
+    return code if begun else code or Exit.EPISODE_FAILED
 
 
 if __name__ == "__main__":

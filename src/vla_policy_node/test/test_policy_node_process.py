@@ -33,9 +33,10 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E
 from vla_msgs.action import RunPolicy  # noqa: E402
 from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus  # noqa: E402
 
+from node_kit import qos  # noqa: E402
 from smooth_motion import CheckConfig, Limits, Plan, check  # noqa: E402
 from vla_contract.robot import load_robot  # noqa: E402
-from vla_policy_node import convert, qos  # noqa: E402
+from vla_policy_node import convert  # noqa: E402
 
 DOMAIN = str(101 + os.getpid() % 100)  # of its own, so that graphs of other tests stay away
 ARM = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
@@ -276,18 +277,20 @@ class Robot(Node):
         self._random = np.random.default_rng(0)
         state = JointTrajectoryControllerState
         name = "vla_policy_node"
-        self._arm = self.create_publisher(state, "arm_controller/controller_state", qos.STATE)
-        self._grip = self.create_publisher(state, "gripper_controller/controller_state", qos.STATE)
-        self._joints = self.create_publisher(JointState, "joint_states", qos.STATE)
+        self._arm = self.create_publisher(state, "arm_controller/controller_state", qos.SENSED)
+        self._grip = self.create_publisher(
+            state, "gripper_controller/controller_state", qos.SENSED
+        )
+        self._joints = self.create_publisher(JointState, "joint_states", qos.SENSED)
         self._image = self.create_publisher(Image, "front_camera/image_raw", qos.IMAGE)
         self._monitor = self.create_publisher(
             MonitorStatus, "smoothness_monitor/state", qos.LATCHED
         )
-        self.instruct = self.create_publisher(String, f"{name}/instruction", qos.INSTRUCTION)
+        self.instruct = self.create_publisher(String, f"{name}/instruction", qos.EACH)
         subscribe = self.create_subscription
         subscribe(JointTrajectory, "arm/plan", self._on_plan, qos.TRAJECTORY)
         subscribe(JointTrajectory, "gripper/plan", self.grippers.append, qos.TRAJECTORY)
-        subscribe(ActionChunk, f"{name}/action_chunk", self.chunks.append, qos.CHUNK)
+        subscribe(ActionChunk, f"{name}/action_chunk", self.chunks.append, qos.EACH)
         subscribe(PolicyStatus, f"{name}/status", self.statuses.append, qos.LATCHED)
         self.action = ActionClient(self, RunPolicy, f"{name}/run_policy")
         self.parameters = self.create_client(SetParameters, f"{name}/set_parameters")

@@ -11,8 +11,9 @@ from rclpy.serialization import deserialize_message
 from vla_msgs.msg import ActionChunk, ExecutorStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
+from node_kit import qos
 from node_kit.clock import MotionClock
-from vla_policy_node import convert, qos
+from vla_policy_node import convert
 from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.received_chunk import MAX_ROWS
 
@@ -40,7 +41,7 @@ class ChunkSources:
         node.create_service(ReleaseArm, "arm/release", self._on_release)
         # As bytes: how many they are is looked at before anything is made of them.
         node.create_subscription(
-            ActionChunk, "arm/action_chunk", self._on_bytes, qos.CHUNK, raw=True
+            ActionChunk, "arm/action_chunk", self._on_bytes, qos.EACH, raw=True
         )
         self._status = node.create_publisher(ExecutorStatus, "arm/executor_status", qos.LATCHED)
 

@@ -19,7 +19,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, MonitorStatus, PolicyStatus
 
-from node_kit import log
+from node_kit import log, qos
 from node_kit.clock import MotionClock
 from node_kit.declare import declare
 from node_kit.parameters import ParameterError, check
@@ -27,7 +27,7 @@ from node_kit.run import run
 from smooth_motion import MotionError, Plan
 from vla_contract.contract import ContractError, ImageSource, StateSource
 from vla_contract.robot import RobotConfigError
-from vla_policy_node import convert, qos
+from vla_policy_node import convert
 from vla_policy_node.chunk_sources import ChunkSources
 from vla_policy_node.core.inference import Inference
 from vla_policy_node.core.loading import assemble, load
@@ -105,7 +105,7 @@ class PolicyNode(Node):
         trajectory, depth = JointTrajectory, qos.TRAJECTORY
         self._arm = self.create_publisher(trajectory, "arm/plan", depth)
         self._gripper = self.create_publisher(trajectory, "gripper/plan", depth)
-        self._chunk = self.create_publisher(ActionChunk, "~/action_chunk", qos.CHUNK)
+        self._chunk = self.create_publisher(ActionChunk, "~/action_chunk", qos.EACH)
         self._status = self.create_publisher(PolicyStatus, "~/status", qos.LATCHED)
 
     def _subscribe_to(self, arm: str, gripper: str) -> None:
@@ -118,14 +118,14 @@ class PolicyNode(Node):
             )
         for state in self._contract.states:
             self._features[state.feature] = subscribe(
-                JointState, state.topic, partial(self._on_joint_state, state), qos.STATE
+                JointState, state.topic, partial(self._on_joint_state, state), qos.SENSED
             )
-        subscribe(String, "~/instruction", self._on_instruction, qos.INSTRUCTION)
+        subscribe(String, "~/instruction", self._on_instruction, qos.EACH)
         subscribe(MonitorStatus, "smoothness_monitor/state", self._on_monitor, qos.LATCHED)
         reference = JointTrajectoryControllerState
-        subscribe(reference, f"{arm}/controller_state", self._on_arm, qos.STATE)
-        subscribe(JointTrajectory, f"{arm}/joint_trajectory", self._on_command, qos.HEARD)
-        subscribe(reference, f"{gripper}/controller_state", self._on_gripper, qos.STATE)
+        subscribe(reference, f"{arm}/controller_state", self._on_arm, qos.SENSED)
+        subscribe(JointTrajectory, f"{arm}/joint_trajectory", self._on_command, qos.EACH)
+        subscribe(reference, f"{gripper}/controller_state", self._on_gripper, qos.SENSED)
 
     def _check_startup(self) -> None:
         """Leave when a topic of the contract has no publisher, once there was time for one."""

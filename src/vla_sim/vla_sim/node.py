@@ -21,12 +21,13 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import TaskState
 from vla_msgs.srv import ResetScene
 
+from node_kit import qos
 from node_kit.declare import declare
 from node_kit.messages import to_time
 from node_kit.parameters import ParameterError
 from node_kit.run import run
 from vla_contract.robot import RobotConfigError, load_robot
-from vla_sim import convert, qos
+from vla_sim import convert
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode
 from vla_sim.core.command_age import CommandAge
@@ -84,10 +85,10 @@ class SimulationNode(Node):
         self._camera_due = Divider(parameters.camera_rate_hz)
         self._task_due = Divider(TASK_RATE_HZ)
 
-        self._joint_states = self.create_publisher(JointState, "joint_states", qos.STATE)
+        self._joint_states = self.create_publisher(JointState, "joint_states", qos.EACH)
         self._joints = JointState(name=list(self._world.joint_names))
         self._joints.header.frame_id = self._frame
-        self._task_state = self.create_publisher(TaskState, "~/task_state", qos.TASK_STATE)
+        self._task_state = self.create_publisher(TaskState, "~/task_state", qos.NEWEST)
         self._publish_arm = self._serve(robot.arm_controller, self._simulation.arm)
         self._publish_gripper = self._serve(robot.gripper.controller, self._simulation.gripper)
         self._goals = TrajectoryActionServer(
@@ -146,7 +147,7 @@ class SimulationNode(Node):
         """
         joint_names = controller.config.joint_names
         publisher = self.create_publisher(
-            JointTrajectoryControllerState, f"{name}/controller_state", qos.STATE
+            JointTrajectoryControllerState, f"{name}/controller_state", qos.EACH
         )
         state = JointTrajectoryControllerState(
             joint_names=list(joint_names), speed_scaling_factor=1.0

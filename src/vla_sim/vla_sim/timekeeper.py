@@ -14,9 +14,9 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from std_msgs.msg import Header
 from std_srvs.srv import Empty
 
+from node_kit import qos
 from node_kit.messages import to_ns, to_time
 from node_kit.parameters import ParameterError
-from vla_sim import qos
 from vla_sim.core.pace import Lockstep, Pace
 from vla_sim.params import SimParameters
 from vla_sim.workers import ControlWorker
@@ -78,7 +78,7 @@ class Timekeeper:
             on_failure,
         )
         self._acknowledgements = node.create_subscription(
-            Header, "clock_acknowledgement", self._on_acknowledgement, qos.ACKNOWLEDGEMENT
+            Header, "clock_acknowledgement", self._on_acknowledgement, qos.EACH
         )
         node.create_service(Empty, "~/pause_physics", self._on_pause)
         node.create_service(Empty, "~/unpause_physics", self._on_unpause)

@@ -21,6 +21,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from node_kit import qos
 from node_kit.clock import MotionClock
 from node_kit.messages import (
     controller_state_from,
@@ -34,7 +35,6 @@ from node_kit.run import run
 from smooth_motion import Point
 from smooth_motion.messages import Trajectory
 from vla_contract.robot import Robot, RobotConfigError, load_robot
-from vla_sim import qos
 from vla_sim.faults.operations import FaultError, Link
 from vla_sim.faults.processes import siblings
 from vla_sim.faults.schedule import (
@@ -89,13 +89,13 @@ class FaultNode(Node):
 
     def _connect(self, robot: Robot) -> None:
         arm = robot.arm_controller
-        self._pass("joint_states", JointState, "joint_states", "~/joint_states", qos.INPUT)
+        self._pass("joint_states", JointState, "joint_states", "~/joint_states", qos.ALL_SENSED)
         self._pass(
             "controller_state",
             JointTrajectoryControllerState,
             f"{arm}/controller_state",
             "~/controller_state",
-            qos.INPUT,
+            qos.ALL_SENSED,
         )
         self._pass("plans", JointTrajectory, "arm/plan", "~/plans", qos.TRAJECTORY)
         self._pass(
