@@ -41,7 +41,7 @@ def test_the_core_imports_no_ros_and_reads_no_clock(path):
         if top == "vla_policy_node":
             assert name.startswith("vla_policy_node.core") or name == "vla_policy_node.params"
         if top == "node_kit":
-            assert name in {"node_kit.parameters", "node_kit.tables"}
+            assert name in {"node_kit.log", "node_kit.parameters", "node_kit.tables"}
 
 
 def test_the_node_is_only_input_and_output():
