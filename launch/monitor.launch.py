@@ -9,7 +9,7 @@ above all `latch_folder`, which the monitor logs when it starts.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import (
     IfElseSubstitution,
     LaunchConfiguration,
@@ -17,9 +17,9 @@ from launch.substitutions import (
     PathJoinSubstitution,
 )
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
 from vla_bringup import description
+from vla_bringup.description import text
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -65,11 +65,6 @@ def through_faults(topic: str | LaunchConfiguration, instead: str) -> IfElseSubs
     return IfElseSubstitution(NotEqualsSubstitution(FAULTS, ""), instead, topic)
 
 
-def text(argument: str) -> ParameterValue:
-    """Return an argument's value, as a string whatever it looks like."""
-    return ParameterValue(LaunchConfiguration(argument), value_type=str)
-
-
 def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, and bring it up again should it die: latched."""
     files = ("robot_file", "monitor_file", "latch_folder")
@@ -77,7 +72,7 @@ def generate_launch_description() -> LaunchDescription:
         package="smoothness_monitor",
         executable="smoothness_monitor",
         name="smoothness_monitor",
-        namespace=LaunchConfiguration("namespace"),
+        namespace=description.NAMESPACE,
         output="screen",
         respawn=True,
         respawn_delay=1.0,
@@ -98,4 +93,5 @@ def generate_launch_description() -> LaunchDescription:
             ),
         ],
     )
-    return LaunchDescription([*ARGUMENTS, monitor])
+    find_robot = OpaqueFunction(function=description.find_robot)
+    return LaunchDescription([*ARGUMENTS, find_robot, monitor])

@@ -8,18 +8,13 @@ from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import (
-    LaunchConfiguration,
-    NotEqualsSubstitution,
-    PathJoinSubstitution,
-)
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
-CONFIG = PathJoinSubstitution([FindPackageShare("vla_bringup"), "config"])
+from vla_bringup.description import NAMESPACE, SHARE, given, text
+
+CONFIG = PathJoinSubstitution([SHARE, "config"])
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -39,22 +34,12 @@ ARGUMENTS = [
         "black_box",
         # Each arm has its own: a black box clears away what one before it left unfinished there.
         # Text after text: joined as paths, the namespace /left would be the folder /left.
-        default_value=["~/.ros/black_box/", LaunchConfiguration("namespace")],
+        default_value=["~/.ros/black_box/", NAMESPACE],
         description="Folder for bags of the last 30 s, written when the monitor stops the arm.",
     ),
 ]
 
 MONITOR = str(Path(__file__).with_name("monitor.launch.py"))
-
-
-def given(argument: str) -> IfCondition:
-    """Return the condition that an argument is not empty."""
-    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(argument), ""))
-
-
-def text(argument: str) -> ParameterValue:
-    """Return an argument's value, as a string whatever it looks like."""
-    return ParameterValue(LaunchConfiguration(argument), value_type=str)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -64,7 +49,7 @@ def generate_launch_description() -> LaunchDescription:
         package="vla_recording",
         executable="black_box",
         name="black_box",
-        namespace=LaunchConfiguration("namespace"),
+        namespace=NAMESPACE,
         output="screen",
         parameters=[{"directory": text("black_box")}],
     )
@@ -72,7 +57,7 @@ def generate_launch_description() -> LaunchDescription:
         package="vla_sim",
         executable="faults",
         name="faults",
-        namespace=LaunchConfiguration("namespace"),
+        namespace=NAMESPACE,
         output="screen",
         condition=given("faults"),
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
@@ -84,7 +69,7 @@ def generate_launch_description() -> LaunchDescription:
         package="vla_policy_node",
         executable="vla_policy_node",
         name="vla_policy_node",
-        namespace=LaunchConfiguration("namespace"),
+        namespace=NAMESPACE,
         output="screen",
         condition=given("contract_file"),
         parameters=[

@@ -68,11 +68,11 @@ def generate_launch_description() -> LaunchDescription:
         package="vla_sim",
         executable="vla_sim",
         name="vla_sim",
-        namespace=LaunchConfiguration("namespace"),
+        namespace=description.NAMESPACE,
         output="screen",
         parameters=[
             {
-                "robot_file": ParameterValue(LaunchConfiguration("robot_file"), value_type=str),
+                "robot_file": description.text("robot_file"),
                 "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
                 "real_time_factor": ParameterValue(
                     LaunchConfiguration("real_time_factor"), value_type=float

@@ -408,7 +408,7 @@ def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:
         (folder / "sitecustomize.py").write_text(LENIENT, encoding="utf-8")
         path = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(path)
-    name = "so101_ros2_control" if real() else "so101_sim"
+    name = "ros2_control" if real() else "so101_sim"
     words = [f"latch_folder:={folder / 'latch'}", f"black_box:={folder / 'black_box'}"]
     # An empty argument cannot be given to `ros2 launch`.
     words += ["contract_file:="]

@@ -307,7 +307,7 @@ class Trial:
         folder.mkdir(parents=True, exist_ok=True)
         share = Path(get_package_share_directory("vla_bringup"))
         files = share / "config" / "robots" / robot
-        self.launch_file = share / "launch" / f"{robot}_ros2_control.launch.py"
+        self.launch_file = share / "launch" / "ros2_control.launch.py"
         self.robot_file = files / "robot.yaml"
         self.robot = load_robot(self.robot_file)
 
@@ -323,6 +323,7 @@ class Trial:
                 monitor["driver_hold_service"] = "trial_driver/hold"
 
         self.arguments = {
+            "robot": robot,
             "hardware": hardware,
             "robot_file": self.robot_file,
             "controllers_file": _edited(

@@ -121,11 +121,25 @@ def origin(joint):
     return pose
 
 
+@pytest.mark.parametrize("name", ["monitor", "so101_sim"])
+def test_a_robot_that_there_is_not_is_an_error_that_lists_those_there_are(domain, name):
+    words = [str(TOP / "launch" / f"{name}.launch.py"), "robot:=nosuch"]
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, *words], capture_output=True, text=True, timeout=300
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode != 0, told
+    lines = [line for line in told.splitlines() if "robot:=nosuch: there is no file" in line]
+    assert len(lines) == 1, told
+    assert "there are so101" in lines[0]
+    assert "process started" not in told
+
+
 def test_without_ros2_control_the_launch_file_says_what_to_install(domain, monkeypatch):
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     without = [each for each in prefixes if not Path(each, "share/controller_manager").exists()]
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(without))
-    words = [str(TOP / "launch" / "so101_ros2_control.launch.py"), "hardware:=mock"]
+    words = [str(TOP / "launch" / "ros2_control.launch.py"), "hardware:=mock"]
     done = subprocess.run(
         [sys.executable, "-c", LAUNCH, *words], capture_output=True, text=True, timeout=300
     )

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.conditions import IfCondition
+from launch.substitutions import (
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -27,6 +34,33 @@ DESCRIPTION_FILE = DeclareLaunchArgument(
     ],
     description="xacro of the arm; it takes robot_file and hardware.",
 )
+
+
+def text(argument: str) -> ParameterValue:
+    """Return an argument's value, as a string whatever it looks like."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=str)
+
+
+def given(argument: str) -> IfCondition:
+    """Return the condition that an argument is not empty."""
+    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(argument), ""))
+
+
+def find_robot(context: LaunchContext) -> None:
+    """Say which robots there are, before anything is started, where the one asked for is none.
+
+    Raises:
+        RuntimeError: There is no robot file.
+    """
+    robot, file = (LaunchConfiguration(name).perform(context) for name in ("robot", "robot_file"))
+    if Path(file).is_file():
+        return
+    folders = Path(SHARE.perform(context), "config", "robots")
+    known = sorted(path.parent.name for path in folders.glob("*/robot.yaml"))
+    raise RuntimeError(
+        f"robot:={robot}: there is no file {file}; there are {', '.join(known)} in {folders}; "
+        "choose one of them, or give robot_file:=FILE"
+    )
 
 
 def missing() -> str:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""An SO-101 behind ros2_control: controllers, the monitor and, with a contract, a policy.
+r"""A robot behind ros2_control: controllers, the monitor and, with a contract, a policy.
 
-    ros2 launch vla_bringup so101_ros2_control.launch.py hardware:=mock
-    ros2 launch vla_bringup so101_ros2_control.launch.py hardware:=topic_based \
+    ros2 launch vla_bringup ros2_control.launch.py hardware:=mock
+    ros2 launch vla_bringup ros2_control.launch.py hardware:=topic_based \
         contract_file:=my_contract.yaml monitor_file:=my_monitor.yaml
 
+The robot is the SO-101, or that of another folder of config/robots: `robot:=NAME`.
 `topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to
 be at the other end of them. More arms in one graph: `namespace:=left` and so on.
 """
@@ -26,13 +27,11 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
 
 from vla_bringup import description
 from vla_contract.robot import load_robot
 
 SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
-SHARE = FindPackageShare("vla_bringup")
 HARDWARE = LaunchConfiguration("hardware")
 
 ARGUMENTS = [
@@ -90,7 +89,7 @@ def find_ros2_control(context: LaunchContext) -> None:
             get_package_prefix(package)
         except PackageNotFoundError:
             raise RuntimeError(
-                f"so101_ros2_control.launch.py needs ros2_control: package '{package}' is not "
+                f"ros2_control.launch.py needs ros2_control: package '{package}' is not "
                 f"installed (apt install ros-$ROS_DISTRO-{debian}); without ros2_control, use "
                 "so101_sim.launch.py"
             ) from None
@@ -104,7 +103,7 @@ def describe(context: LaunchContext) -> list[Node]:
     """
     missing = description.missing()
     if missing:
-        raise RuntimeError(f"so101_ros2_control.launch.py needs {missing}")
+        raise RuntimeError(f"ros2_control.launch.py needs {missing}")
     return [description.describe(context, HARDWARE.perform(context))]
 
 
