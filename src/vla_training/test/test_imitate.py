@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import csv
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -12,6 +14,8 @@ pytest.importorskip("tokenizers")
 
 from vla_policies import Observation, load_policy  # noqa: E402
 from vla_training.card import model_card  # noqa: E402
+from vla_training.cli import imitate as cli  # noqa: E402
+from vla_training.cli import main  # noqa: E402
 from vla_training.errors import TrainingError  # noqa: E402
 from vla_training.imitate import STATE_FILE, Imitation  # noqa: E402
 from vla_training.lessons import load_lessons  # noqa: E402
@@ -196,6 +200,22 @@ def test_the_figures_are_drawn(dataset, settings, tmp_path):
     pytest.importorskip("matplotlib")
     begin(tmp_path / "run", dataset, settings).run()
     assert (tmp_path / "run" / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_ctrl_c_says_from_where_the_same_command_goes_on(
+    dataset, settings, tmp_path, capsys, monkeypatch
+):
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(replace(settings, steps=60).document()))
+    words = ["imitate", str(tmp_path / "run"), str(dataset), "--settings", str(path)]
+    assert main([*words, "--until", "10"]) == 0
+    monkeypatch.setattr(cli, "_show", lambda _: signal.raise_signal(signal.SIGINT))
+    assert main(words) == 130
+    said = capsys.readouterr().err.strip()
+    assert said.endswith("interrupted at step 25; the same command goes on from step 10")
+    monkeypatch.undo()
+    assert main(words) == 0
+    assert begin(tmp_path / "run", dataset, replace(settings, steps=60)).step == 60
 
 
 def test_lines_of_a_run_that_was_cut_off_are_dropped(dataset, settings, tmp_path):

@@ -100,6 +100,7 @@ class Imitation:
         self.step = 0
         self._recent: list[list[float]] = []  # figures that are not written yet
         self._take_up()
+        self.saved_step = self.step
         self._batches = Batches(lessons, self.checkpoint, settings)
 
     def run(
@@ -230,6 +231,7 @@ class Imitation:
             with writing(path):
                 torch.save(state, spare)
                 os.replace(spare, path)
+            self.saved_step = self.step
         finally:
             spare.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -194,6 +195,8 @@ def _begin(job: Job) -> None:
     global _WORKER
     # One thread for each process: more would take the processors from one another.
     os.environ["OMP_NUM_THREADS"] = "1"
+    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _WORKER = WorldProcess(job)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 INSTALL = "./src/vla_training[torch]"
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ended
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

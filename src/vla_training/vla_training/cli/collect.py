@@ -8,7 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from vla_training.cli.arguments import INSTALL, add_world, contract_file, robot_file, whole
+from vla_training.cli.arguments import (
+    INSTALL,
+    INTERRUPTED,
+    add_world,
+    contract_file,
+    robot_file,
+    whole,
+)
 
 __all__ = ["INSTALL", "add_arguments", "run"]
 
@@ -61,15 +68,24 @@ def run(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.seed, arguments.seed + count * step, step)
     began = time.monotonic()
     done = rows = good = 0
-    for report in collect(arguments.dataset, job, seeds, arguments.processes):
-        done, rows, good = done + 1, rows + report.rows, good + report.success
-        line = f"{done} of {count}, {rows} rows, {(time.monotonic() - began) / done:.1f} s each"
-        if job.related:
-            line += f"; {good} brought the cube into the bin"
-        if sys.stderr.isatty():
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
-        elif done % 20 == 0:
-            print(line, flush=True)
+    try:
+        for report in collect(arguments.dataset, job, seeds, arguments.processes):
+            done, rows, good = done + 1, rows + report.rows, good + report.success
+            line = (
+                f"{done} of {count}, {rows} rows, {(time.monotonic() - began) / done:.1f} s each"
+            )
+            if job.related:
+                line += f"; {good} brought the cube into the bin"
+            if sys.stderr.isatty():
+                print(f"\r{line}", end="", file=sys.stderr, flush=True)
+            elif done % 20 == 0:
+                print(line, flush=True)
+    except KeyboardInterrupt:
+        print(
+            f"\n{arguments.dataset}: interrupted; {done} were added, and the same command goes on",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
     if sys.stderr.isatty():
         print(file=sys.stderr)
     kept = f", of which {len(seeds) - done} were there already" if done < len(seeds) else ""

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vla_training.cli.arguments import INSTALL, seconds, whole
+from vla_training.cli.arguments import INSTALL, INTERRUPTED, seconds, whole
 
 if TYPE_CHECKING:
     from vla_training.imitate import Progress
@@ -53,7 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
     if training.step:
         print(f"{arguments.run_folder}: goes on at step {training.step}", flush=True)
     print(f"{parameter_count(training.model) / 1e6:.2f} million weights", flush=True)
-    finished = training.run(until=arguments.until, seconds=arguments.seconds, watch=_show)
+    try:
+        finished = training.run(until=arguments.until, seconds=arguments.seconds, watch=_show)
+    except KeyboardInterrupt:
+        print(
+            f"\n{arguments.run_folder}: interrupted at step {training.step}; the same command "
+            f"goes on from step {training.saved_step}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
     command = shlex.join(["vla-train", "imitate", *_words(arguments)])
     folder = training.write_checkpoint(model_card(training, lessons, command, arguments.datasets))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
