@@ -66,7 +66,8 @@ from smoothness_monitor.params import load_config
 from verification.fuzz.gate import ATTACKS, GateEpisode, Result, code
 from verification.fuzz.gate_verdict import OWN, Command, Leg, LegRecord, judge, same
 from verification.live_faults import end, launcher
-from verification.stop_trials.trial import LAUNCH, TrialError, _child, _prefer
+from verification.stop_trials import processes
+from verification.stop_trials.processes import LAUNCH, TrialError
 from vla_contract.robot import Robot, load_robot
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -396,7 +397,7 @@ def prefer_session(process: int | str) -> None:
 def prefer(launch: int, program: str) -> None:
     """Let the controllers go first, where that is allowed: they are the arm."""
     with suppress(TrialError):
-        _prefer(_child(launch, program))
+        processes.prefer(processes.child(launch, program))
 
 
 def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from verification.stop_trials.cases import CASES
 from verification.stop_trials.page import put
-from verification.stop_trials.trial import Trial, TrialError, TrialResult, shortcomings
+from verification.stop_trials.processes import TrialError
+from verification.stop_trials.result import TrialResult, shortcomings
+from verification.stop_trials.trial import Trial
 
 RATES_HZ = (100, 1000)
 HARDWARE = ("mock", "topic_based")

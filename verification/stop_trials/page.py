@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verification.stop_trials.cases import CASES, INTRUDER
-from verification.stop_trials.trial import TrialResult
+from verification.stop_trials.result import TrialResult
 
 BEGIN, END = "<!-- table: trials -->", "<!-- end: trials -->"
 HEAD = (

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +17,19 @@ import numpy as np
 import rclpy
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from builtin_interfaces.msg import Duration, Time
-from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from vla_msgs.msg import MonitorStatus
 
-from smooth_motion import Chunk, Plan, command_jerk, overlap, track
+from node_kit.messages import to_ns
+from smooth_motion import command_jerk
 from strict_yaml import read_yaml
 from verification.stop_trials.cases import Case
-from vla_contract.robot import Robot, load_robot
+from verification.stop_trials.observer import TRAVEL_S, Observer
+from verification.stop_trials.processes import LAUNCH, TrialError, child, prefer, running
+from verification.stop_trials.result import TrialResult, standstill, state_name
+from vla_contract.robot import load_robot
 
-LAUNCH = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch_ros.actions import SetRemap
-words = [word.split(":=", 1) for word in sys.argv[2:]]
-remaps = [SetRemap(*word[1].split("=>")) for word in words if word[0] == "remap"]
-arguments = [(name, value) for name, value in words if name != "remap"]
-service = LaunchService(argv=[])
-service.include_launch_description(LaunchDescription([*remaps, IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=arguments)]))
-sys.exit(service.run())
-"""
 DRIVER = f"""
 import sys
 sys.path.append({str(Path(__file__).resolve().parents[2])!r})
@@ -57,228 +39,11 @@ sys.exit(main())
 # The joint states stay at this rate, whatever the controllers' is: the monitor's estimator is
 # configured for it.
 JOINT_STATES_HZ = 100
-BRAKE_AS_GOAL, PERSON = MonitorStatus.RUNG_BRAKE_AS_GOAL, MonitorStatus.RUNG_POWER_CUT
 TRAVEL = (1.6, 0.8, -0.8, -0.8, 1.6)
-TRAVEL_S = 2.4
-# Later than a plan would need, so that a loaded host has the time.
-SPLICE_NS = 600_000_000
-PAST_NS = 20_000_000
 # Far enough that the arm is at its speed, and every fault has begun.
 STOP_AT_S = 1.2
-STANDS_RAD = 0.005
 RESETS = 5
 BRING_UP_S = 60.0
-# Starts of trajectories, as controller_state tells them, wander by less, and none are this near.
-SAME_START_NS = 20_000_000
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What came of a trial. Times are seconds after the first cause.
-
-    Attributes:
-        case: Its name.
-        hardware: `mock` or `topic_based`.
-        rate_hz: Update rate of the controllers.
-        cause: First cause.
-        state: The monitor's state afterwards.
-        rung: Highest rung.
-        rung_log: One line a step of the ladder.
-        jerk_ratio: Largest |jerk| of the controller's reference as a ratio of its limit, from
-            the first motion to the last reference of the stop.
-        references: How many references that is over.
-        speed: Speed of the reference at its end, rad/s: what ends at once. 0 after a brake.
-        stands_s: Until the joints stay where they end.
-        travel: Largest way of a joint after the cause, rad.
-        locked_out: The controller was deactivated after the stop.
-        reset_step: Largest step of a joint or a reference by the reset, rad; None without one.
-        again_ratio: As jerk_ratio, for the motion after the reset.
-    """
-
-    case: str
-    hardware: str
-    rate_hz: int
-    cause: str
-    state: str
-    rung: int
-    rung_log: tuple[str, ...]
-    jerk_ratio: float
-    references: int
-    speed: float
-    stands_s: float
-    travel: float
-    locked_out: bool
-    reset_step: float | None = None
-    again_ratio: float | None = None
-
-
-# As in the monitor: no more than rounding.
-JERK_RATIO = 1.001
-
-
-def shortcomings(measured: TrialResult, case: Case) -> list[str]:
-    """Return in which ways a trial did not go as it should."""
-    found = []
-    rung = case.rung[measured.hardware]
-    if measured.rung != rung:
-        found.append(f"the stop went to rung {measured.rung}, not {rung}")
-    state = "FAULT" if rung == PERSON else "STOPPED_LATCHED"
-    if measured.state != state:
-        found.append(f"the monitor is in {measured.state}, not {state}")
-    if rung <= BRAKE_AS_GOAL:
-        if not measured.jerk_ratio <= JERK_RATIO:
-            found.append(f"jerk of the reference: {measured.jerk_ratio:.4f} of its limit")
-        if measured.speed != 0.0:
-            found.append(f"the reference ends at {measured.speed:.3g} rad/s")
-        if not measured.locked_out:
-            found.append("the controller was not locked out")
-    if measured.reset_step is not None and not measured.reset_step <= STANDS_RAD:
-        found.append(f"the reset steps by {measured.reset_step:.3g} rad")
-    if measured.again_ratio is not None and not measured.again_ratio <= JERK_RATIO:
-        found.append(f"jerk after the reset: {measured.again_ratio:.4f} of its limit")
-    return found
-
-
-class TrialError(RuntimeError):
-    """The trial could not be carried out."""
-
-
-def _ns(stamp: Time | Duration) -> int:
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-class Observer(Node):
-    """Eyes and hands on the running graph."""
-
-    def __init__(self, robot: Robot, joints: str) -> None:
-        """Subscribe to everything that is measured.
-
-        Args:
-            robot: The arm.
-            joints: Topic of its joints, as near to them as there is one.
-        """
-        super().__init__("ladder_trial")
-        self.robot = robot
-        self.safety = MonitorStatus()
-        self.joints: list[tuple[int, np.ndarray]] = []
-        self.references: list[bytes] = []
-        self.starts: set[int] = set()
-        arm = robot.arm_controller
-        self._states = self.create_subscription(
-            JointTrajectoryControllerState,
-            f"{arm}/controller_state",
-            self._on_state,
-            QoSProfile(depth=1000),
-            raw=True,
-        )
-        self.create_subscription(JointState, joints, self._on_joints, QoSProfile(depth=100))
-        for topic in (f"{arm}/joint_trajectory", "faults/commands"):
-            self.create_subscription(JointTrajectory, topic, self._on_command, QoSProfile(depth=1))
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(
-            MonitorStatus, "smoothness_monitor/state", self._on_safety, latched
-        )
-        self._plans = self.create_publisher(JointTrajectory, "arm/plan", QoSProfile(depth=1))
-        self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
-        self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
-        self.run_away = self.create_client(Trigger, "trial_driver/run_away")
-
-    def now_ns(self) -> int:
-        """Return ROS time."""
-        return int(self.get_clock().now().nanoseconds)
-
-    def _on_safety(self, msg: MonitorStatus) -> None:
-        self.safety = msg
-
-    def _on_state(self, raw: bytes) -> None:
-        self.references.append(raw)
-        # The executor takes one at a time, which is too slow for 1 kHz on a loaded host.
-        with self._states.handle:
-            while taken := self._states.handle.take_message(self._states.msg_type, True):
-                self.references.append(taken[0])
-
-    def _on_command(self, msg: JointTrajectory) -> None:
-        self.starts.add(_ns(msg.header.stamp))
-
-    def _on_joints(self, msg: JointState) -> None:
-        places = dict(zip(msg.name, msg.position, strict=True))
-        row = np.array([places[name] for name in self.robot.limits.joint_names])
-        self.joints.append((_ns(msg.header.stamp), row))
-
-    def newest(self) -> JointTrajectoryControllerState:
-        """Return the newest state of the controller."""
-        return deserialize_message(self.references[-1], JointTrajectoryControllerState)
-
-    def send_motion(self, travel: np.ndarray) -> None:
-        """Send a plan from where the reference rests to somewhere else."""
-        state = self.newest()
-        start_ns = _ns(state.header.stamp) - _ns(state.reference.time_from_start)
-        names = self.robot.limits.joint_names
-        hold = Plan.hold(names, np.array(state.reference.positions), start_ns)
-        now_ns = self.now_ns()
-        begin = hold.state(now_ns + SPLICE_NS)
-        rows = np.linspace(begin.position, begin.position + travel, int(TRAVEL_S / 0.1))
-        chunk = Chunk(names, now_ns + SPLICE_NS, 100_000_000, rows)
-        tail = track(chunk, begin, self.robot.limits, start_ns=now_ns + SPLICE_NS)
-        plan = overlap(hold, tail, cut_ns=now_ns - PAST_NS)
-        msg = JointTrajectory(joint_names=list(names))
-        sec, nanosec = divmod(plan.start_ns, 1_000_000_000)
-        msg.header.stamp = Time(sec=sec, nanosec=nanosec)
-        for point in plan.points():
-            sec, nanosec = divmod(point.time_from_start_ns, 1_000_000_000)
-            msg.points.append(
-                JointTrajectoryPoint(
-                    positions=point.positions,
-                    velocities=point.velocities,
-                    accelerations=point.accelerations,
-                    time_from_start=Duration(sec=sec, nanosec=nanosec),
-                )
-            )
-        self._plans.publish(msg)
-
-
-@contextmanager
-def _process(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process, and end it as Ctrl-C does."""
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            words, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def _child(parent: int, program: str) -> int:
-    """Return the process id of a child that runs a program."""
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            stat = (entry / "stat").read_text(errors="replace") if entry.name.isdigit() else ""
-            if not stat or int(stat.rpartition(")")[2].split()[1]) != parent:
-                continue
-            if program in (entry / "cmdline").read_text(errors="replace").split("\0")[0]:
-                return int(entry.name)
-    raise TrialError(f"no process {program} was started")
-
-
-def _prefer(process: int) -> None:
-    """Let a process's threads go first, where that is allowed: they are the arm.
-
-    On a loaded host a controller drops states while its publishing thread waits for a processor,
-    and a driver reads its joints at odd times.
-    """
-    with suppress(PermissionError, ProcessLookupError):
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), -15)
 
 
 def _edited(source: Path, target: Path, edit: Callable[[Any], None]) -> Path:
@@ -350,9 +115,9 @@ class Trial:
         with ExitStack() as stack:
             if self.hardware == "topic_based":
                 driver = [sys.executable, "-c", DRIVER, *robot]
-                process = stack.enter_context(_process(driver, self.folder / "driver.log"))
-                _prefer(process.pid)
-            launched = stack.enter_context(_process(launch, self.folder / "launch.log"))
+                process = stack.enter_context(running(driver, self.folder / "driver.log"))
+                prefer(process.pid)
+            launched = stack.enter_context(running(launch, self.folder / "launch.log"))
             rclpy.init()
             stack.callback(rclpy.try_shutdown)
             joints = "joint_states" if self.hardware == "mock" else "joint_states_raw"
@@ -410,7 +175,7 @@ class Trial:
         case = self.case
         self._until(lambda: observer.safety.permit, BRING_UP_S, "a permit")
         self._until(lambda: bool(observer.references and observer.joints), 10.0, "states")
-        _prefer(_child(launch_pid, "ros2_control_node"))
+        prefer(child(launch_pid, "ros2_control_node"))
         self._spin(0.3)
         begin = len(observer.references)
         observer.send_motion(np.array(TRAVEL))
@@ -423,7 +188,7 @@ class Trial:
             raise TrialError(f"the plan was rejected: {observer.safety.last_rejection}")
         self._spin(STOP_AT_S)
         if case.manager_dies:
-            os.kill(_child(launch_pid, "ros2_control_node"), signal.SIGKILL)
+            os.kill(child(launch_pid, "ros2_control_node"), signal.SIGKILL)
         if not case.trips:
             if observer.safety.first_cause:
                 raise TrialError(f"tripped too early: {observer.safety.first_cause_detail}")
@@ -433,15 +198,15 @@ class Trial:
         self._await_the_end(observer)
         stopped = observer.safety
         end, joints_end = len(observer.references), len(observer.joints)
-        times, positions, velocities = self._references(observer, begin, end)
-        trip_ns = _ns(stopped.trip_stamp)
-        stands_s, travel = _standstill(observer.joints, trip_ns)
+        times, positions, velocities = observer.references_between(begin, end)
+        trip_ns = to_ns(stopped.trip_stamp)
+        stands_s, travel = standstill(observer.joints, trip_ns)
         measured = TrialResult(
             case=case.name,
             hardware=self.hardware,
             rate_hz=self.rate_hz,
             cause=stopped.first_cause,
-            state=_state_name(stopped.state),
+            state=state_name(stopped.state),
             rung=stopped.rung,
             rung_log=tuple(stopped.rung_log),
             jerk_ratio=self._ratio(times, positions),
@@ -458,7 +223,7 @@ class Trial:
         self._reset(observer)
         self._until(lambda: observer.safety.permit, 5.0, "a permit after the reset")
         self._spin(0.5)
-        _, held, _ = self._references(observer, end, len(observer.references))
+        _, held, _ = observer.references_between(end, len(observer.references))
         rows = np.array([row for _, row in observer.joints[joints_end - 1 :]])
         step = float(np.abs(np.diff(rows, axis=0)).max())
         if measured.speed == 0.0:
@@ -466,50 +231,12 @@ class Trial:
         begin = len(observer.references) - 20
         observer.send_motion(-0.5 * np.array(TRAVEL))
         self._spin(TRAVEL_S + 1.0)
-        times, positions, _ = self._references(observer, begin, len(observer.references))
+        times, positions, _ = observer.references_between(begin, len(observer.references))
         if not np.abs(positions[-1] - positions[0]).max() > 0.1:
             raise TrialError(f"it does not move after the reset: {observer.safety.last_rejection}")
         return replace(measured, reset_step=step, again_ratio=self._ratio(times, positions))
-
-    def _references(
-        self, observer: Observer, begin: int, end: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return trajectory times (N,) ns, positions and velocities (N, J) of the reference.
-
-        The time is that for which the controller evaluated its trajectory: the trajectory's own
-        stamp plus the time since its start.
-        """
-        times, positions, velocities = [], [], []
-        start_ns = 0
-        for raw in observer.references[begin:end]:
-            msg = deserialize_message(raw, JointTrajectoryControllerState)
-            since_ns = _ns(msg.reference.time_from_start)
-            seen_ns = _ns(msg.header.stamp) - since_ns
-            if abs(seen_ns - start_ns) > SAME_START_NS:
-                known = (each for each in observer.starts if abs(each - seen_ns) <= SAME_START_NS)
-                start_ns = min(known, key=lambda each: abs(each - seen_ns), default=seen_ns)
-            times.append(start_ns + since_ns)
-            positions.append(msg.reference.positions)
-            velocities.append(msg.reference.velocities)
-        return np.array(times), np.array(positions), np.array(velocities)
 
     def _ratio(self, times: np.ndarray, positions: np.ndarray) -> float:
         """Return the largest |jerk| over its limit."""
         _, jerk = command_jerk(times, positions)
         return float((np.abs(jerk) / self.robot.limits.jerk).max())
-
-
-def _state_name(state: int) -> str:
-    names = ("STARTUP", "READY", "STOPPING", "STOPPED_LATCHED", "FAULT")
-    return next(name for name in names if getattr(MonitorStatus, name) == state)
-
-
-def _standstill(joints: list[tuple[int, np.ndarray]], trip_ns: int) -> tuple[float, float]:
-    """Return when the joints came to where they stayed, s after the trip, and how far that was."""
-    times = np.array([time_ns for time_ns, _ in joints])
-    rows = np.array([row for _, row in joints])
-    away = np.abs(rows - rows[-1]).max(axis=1) > STANDS_RAD
-    last = int(np.flatnonzero(away)[-1]) + 1 if away.any() else 0
-    at_trip = int(np.searchsorted(times, trip_ns))
-    travel = np.abs(rows[-1] - rows[min(at_trip, len(rows) - 1)]).max()
-    return max(0.0, float(times[last] - trip_ns) * 1e-9), float(travel)

@@ -27,7 +27,8 @@ def need_ros2_control(hardware):
 def run(domain, tmp_path):
     def run(name, hardware, rate_hz=100):
         need_ros2_control(hardware)
-        from verification.stop_trials.trial import Trial, shortcomings
+        from verification.stop_trials.result import shortcomings
+        from verification.stop_trials.trial import Trial
 
         case = CASES[name]
         measured = Trial(case, hardware, rate_hz, tmp_path).run()
