@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-import vla_sim.evaluate as evaluation
 from executors.base import Array, ChunkRows, Executor, Setup
 from executors.link import ChunkDelay, DelayedLink
 from executors.outcome import ExecutorOutcome, jerk, rms
 from strict_yaml import read_yaml
 from vla_contract.robot import Robot, load_robot
 from vla_policies import Action, Policy, load_policy
+from vla_sim.episode import TICK_S, Timing
+from vla_sim.evaluate import run_episode
 from vla_sim.world import Renderer, World
 
 EPOCH_NS = 1_000_000_000_000
@@ -70,7 +71,7 @@ def run(
     built: Table, make: Callable[[Setup], Executor], delay: ChunkDelay, *, seeds: range
 ) -> ExecutorOutcome:
     """Run one executor over scenes and colours. All delay is the link's."""
-    evaluation.LATENCY_S = (0.0, 0.0)
+    at_once = Timing(latency_s=(0.0, 0.0))
     commanded, moved, refused, seconds = [], [], 0, 0.0
     durations: list[float] = []
     tasks = 0
@@ -80,11 +81,12 @@ def run(
                 Setup(built.robot.limits, built.robot.gripper, built.world.home, EPOCH_NS)
             )
             adapter = _Adapter(DelayedLink(executor, delay, seed), built.world)
-            episode = evaluation.run_episode(
-                built.world, built.renderer, built.policy, adapter, seed=seed, colour=colour
-            )
+            episode = run_episode(
+                built.world, built.renderer, built.policy, adapter, seed=seed, colour=colour,
+                timing=at_once,
+            )  # fmt: skip
             tasks += 1
-            seconds += len(episode.commands) * evaluation.TICK_S
+            seconds += len(episode.commands) * TICK_S
             commanded.append(jerk(episode.commands[:, :-1]))
             # The first note is of before the arm was put in its place.
             moved.append(jerk(np.array(adapter.arm)[1:, :-1]))

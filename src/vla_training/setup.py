@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Install vla_training with its command, vla-train."""
+"""Install vla_training with its commands, vla-train and vla-eval."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 PACKAGE = "vla_training"
 # colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
 BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
-ON_PATH = [] if BY_PIP else [("bin", ["bin/vla-train"])]
+ON_PATH = [] if BY_PIP else [("bin", ["bin/vla-train", "bin/vla-eval"])]
 
 HERE = Path(__file__).resolve().parent
 
@@ -36,7 +36,8 @@ setup(
         "numpy>=1.21",
         "pyyaml>=5.4",
         *siblings(
-            "smolvla", "strict_yaml", "vla_contract", "vla_policies", "vla_recording", "vla_sim"
+            "smolvla", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies",
+            "vla_recording", "vla_sim",
         ),
     ],
     # What computes it, as with smolvla; without it demonstrations can be collected.
@@ -51,5 +52,10 @@ setup(
     maintainer_email="maintainers@vla-smooth.invalid",
     description="Teach a vision-language-action policy in a simulated world. Imports no ROS.",
     license="Apache-2.0",
-    entry_points={"console_scripts": [f"vla-train = {PACKAGE}.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            f"vla-train = {PACKAGE}.cli:main",
+            f"vla-eval = {PACKAGE}.evaluation.command:main",
+        ]
+    },
 )

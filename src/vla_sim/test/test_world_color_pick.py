@@ -11,6 +11,7 @@ from vla_contract.robot import load_robot
 from vla_policies import kinematics, load_policy
 from vla_policies.color_pick import config, vision
 from vla_sim import evaluate
+from vla_sim.executors import EXECUTORS, SmoothExecutor
 from vla_sim.world import Renderer, World
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -72,7 +73,7 @@ def test_every_cube_is_detected_within_5_mm_in_scenes_that_look_different(stage)
 )
 def test_the_named_cube_and_no_other_ends_in_the_bin(stage, policy, executor, seed, colour):
     world, renderer, robot = stage
-    mover = evaluate.EXECUTORS[executor](robot, world.home)
+    mover = EXECUTORS[executor](robot, world.home)
     episode = evaluate.run_episode(world, renderer, policy, mover, seed=seed, colour=colour)
     assert episode.success, episode
     assert episode.phases[0] == "approach"
@@ -82,7 +83,7 @@ def test_the_named_cube_and_no_other_ends_in_the_bin(stage, policy, executor, se
 
 def test_smooth_execution_keeps_the_jerk_limit(stage, policy):
     world, renderer, robot = stage
-    mover = evaluate.SmoothExecutor(robot, world.home)
+    mover = SmoothExecutor(robot, world.home)
     episode = evaluate.run_episode(world, renderer, policy, mover, seed=4, colour="green")
     assert episode.success
     assert np.all(np.abs(episode.jerk) <= robot.limits.jerk * (1.0 + 1e-6))
@@ -105,7 +106,7 @@ def test_a_cube_that_is_snatched_from_the_jaws_is_fetched_again(stage, policy):
                 world.place_object("red_cube", np.array([0.25, 0.08, 0.0125]))
             return action
 
-    mover = evaluate.SmoothExecutor(robot, world.home)
+    mover = SmoothExecutor(robot, world.home)
     episode = evaluate.run_episode(world, renderer, Snatcher(), mover, seed=0, colour="red")
     assert episode.success, episode
     assert episode.phases.count("grasp") == 2
@@ -128,7 +129,7 @@ def test_a_policy_that_starts_with_the_cube_in_hand_brings_it(stage, policy):
             return action
 
     forgetful = Forgetful()
-    mover = evaluate.SmoothExecutor(robot, world.home)
+    mover = SmoothExecutor(robot, world.home)
     episode = evaluate.run_episode(world, renderer, forgetful, mover, seed=2, colour="blue")
     assert episode.success, episode
     assert episode.phases.count("grasp") == 1
@@ -137,27 +138,6 @@ def test_a_policy_that_starts_with_the_cube_in_hand_brings_it(stage, policy):
 def test_an_arm_that_starts_elsewhere_does_the_same_task(stage, policy):
     world, renderer, robot = stage
     start = np.array([-1.0, -0.4, 0.6, 0.9, 0.8, 0.9])
-    mover = evaluate.SmoothExecutor(robot, start)
+    mover = SmoothExecutor(robot, start)
     episode = evaluate.run_episode(world, renderer, policy, mover, seed=1, colour="red")
     assert episode.success, episode
-
-
-def test_the_command_reports_and_tells_success_by_its_exit_code(capsys):
-    given = ["--config", str(CONFIG), "--seeds", "1", "--colours", "blue"]
-    assert evaluate.main(given) == 0
-    assert "blue       1 /    1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        (["--policy", "dance"], "so101_dance.yaml"),
-        (["--robot", "panda"], "panda/robot.yaml"),
-        (["--policy", "smolvla_tiny"], "smolvla"),
-    ],
-)
-def test_the_command_says_in_one_line_what_is_wrong(capsys, given, named):
-    assert evaluate.main(["--config", str(CONFIG), *given]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert named in error

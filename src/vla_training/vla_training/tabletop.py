@@ -18,7 +18,8 @@ from vla_contract.contract import Contract
 from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import Robot, load_robot
 from vla_policies import STATE, Action, Observation
-from vla_sim.evaluate import LATENCY_S, PERIOD_S, TICK_S, SmoothExecutor
+from vla_sim.episode import TICK_S, Timing, run_episode
+from vla_sim.executors import SmoothExecutor
 from vla_sim.world import CUBES, Renderer, World
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE
 from vla_training.teacher import Lesson, Situation, TableLayout, Teacher
@@ -115,7 +116,7 @@ class Tabletop:
         return Situation(
             self.world.joint_readings()[0],
             np.array([each.position for each in objects]),
-            np.array([_rotation(each.quaternion) for each in objects]),
+            np.array([rotation(each.quaternion) for each in objects]),
             target,
         )
 
@@ -157,39 +158,27 @@ class Tabletop:
             after_s: How long it goes on when the cube is in the bin and the arm home, s.
         """
         world = self.world
-        executor = SmoothExecutor(self.robot, world.joint_readings()[0])
         before = {each.name: each for each in world.objects()}
-        steps = round(TICK_S / world.timestep_s)
-        rows: list[Row] = []
-        commands: list[Array] = []
-        arriving: tuple[int, int, Action] | None = None
-        look_ns, done_ns, now_ns = 0, -1, 0
         name = CUBES[target]
-        touched: set[str] = set()
-        for tick in range(round(limit_s / TICK_S)):
-            now_ns = tick * round(TICK_S * 1e9)
-            if arriving is not None and now_ns >= arriving[0]:
-                executor.accept(arriving[2], arriving[1], now_ns)
-                arriving = None
-            if tick % self._look_ticks == 0:
-                row = self.look(target, task, now_ns)
-                rows.append(row)
-                if arriving is None and now_ns >= look_ns:
-                    action = driver(row)
-                    arriving = (now_ns + round(rng.uniform(*LATENCY_S) * 1e9), now_ns, action)
-                    look_ns = now_ns + round(rng.uniform(*PERIOD_S) * 1e9) - 50_000_000
-                home = np.max(np.abs(world.joint_readings()[0][:5] - world.home[:5])) < 0.05
-                in_bin = next(each.in_bin for each in world.objects() if each.name == name)
-                if not (home and in_bin):
-                    done_ns = -1
-                elif done_ns < 0:
-                    done_ns = now_ns
-            if done_ns >= 0 and now_ns >= done_ns + after_s * 1e9:
-                break
-            commands.append(executor.command(now_ns))
-            world.command(commands[-1])
-            world.step(steps)
-            touched |= world.touched()
+
+        def finished() -> bool:
+            home = np.max(np.abs(world.joint_readings()[0][:5] - world.home[:5])) < 0.05
+            return bool(home) and any(each.in_bin for each in world.objects() if each.name == name)
+
+        course = run_episode(
+            world,
+            SmoothExecutor(self.robot, world.joint_readings()[0]),
+            look=lambda now_ns: self.look(target, task, now_ns),
+            drive=driver,
+            # Looks are on a grid, and the one that is due is not to be missed by a little.
+            timing=Timing(self._look_ticks, period_s=(0.15, 0.25), settle_s=after_s),
+            rng=rng,
+            limit_s=limit_s,
+            finished=finished,
+            every_frame=True,
+        )
+        if course.error is not None:
+            raise course.error
         there = {each.name: each for each in world.objects()}
         moved = {
             other
@@ -197,14 +186,14 @@ class Tabletop:
             if float(np.linalg.norm(there[other].position - was.position)) > _MOVED_M
             and not (was.in_bin and there[other].in_bin)
         }
-        disturbed = tuple(sorted((moved | touched) - {name}))
+        disturbed = tuple(sorted((moved | course.touched) - {name}))
         return Outcome(
             success=there[name].in_bin and not disturbed,
             delivered=there[name].in_bin,
             disturbed=disturbed,
-            duration_s=(done_ns if done_ns >= 0 else now_ns) * 1e-9,
-            rows=tuple(rows),
-            commands=np.array(commands),
+            duration_s=course.duration_s,
+            rows=course.looks,
+            commands=course.commands,
         )
 
 
@@ -216,7 +205,8 @@ def _seen(pose: Array, matrix: Array, point: Array) -> Array:
     return np.asarray((ray[:2] / ray[2] + 0.5) / [WIDTH, HEIGHT])
 
 
-def _rotation(quaternion: Array) -> Array:
+def rotation(quaternion: Array) -> Array:
+    """Return the rotation (3, 3) of a unit quaternion w, x, y, z."""
     w, x, y, z = quaternion
     return np.array(
         [

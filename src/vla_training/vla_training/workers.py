@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +20,7 @@ from vla_sim.world import RenderError, WorldError
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
 from vla_training.instructions import SPOKEN
+from vla_training.pool import in_parallel
 from vla_training.situations import BLOCK, block
 from vla_training.store import DemonstrationWriter, Info
 from vla_training.tabletop import COLOURS, Driver, Row, Tabletop
@@ -234,7 +230,7 @@ def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Ite
             found = (call(seed) for (seed,) in wanted)
         else:
             call = _episode if job.related else _situations
-            found = _in_parallel(call, wanted, processes, job)
+            found = in_parallel(call, wanted, processes, _begin, (job,))
         for episode in found:
             writer.add(episode.rows, episode.task)
             yield Collected(len(episode.rows[STATE]), episode.success)
@@ -254,26 +250,4 @@ def try_out(
         for each in wanted:
             yield worker.trial(*each)
         return
-    yield from _in_parallel(_trial, wanted, processes, job)
-
-
-def _in_parallel(
-    call: Callable[..., Any], wanted: Sequence[tuple[Any, ...]], processes: int, job: Job
-) -> Iterator[Any]:
-    """Yield what `call` returns for each tuple of arguments, in their order."""
-    # Begun anew: a graphics context or a thread of torch does not outlive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _begin, (job,))
-    rest = iter(wanted)
-    waiting = deque(pool.submit(call, *each) for each in islice(rest, 2 * processes))
-    try:
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(call, *each) for each in islice(rest, 1))
-    except BrokenProcessPool:
-        raise TrainingError(
-            "a worker process ended before its work was done; its message is above. Run the same "
-            "command again to go on, with --processes 1 if memory is short"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from in_parallel(_trial, wanted, processes, _begin, (job,))

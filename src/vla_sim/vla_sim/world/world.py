@@ -119,13 +119,25 @@ class World:
 
     def reset_scene(self, seed: int) -> None:
         """Lay out the cubes, light, colours and cameras anew. The arm stays where it is."""
-        self._scene = scenes.sample_scene(seed, randomise=self._randomise)
+        self.lay_out(scenes.sample_scene(seed, randomise=self._randomise))
+
+    def lay_out(self, scene: scenes.Scene) -> None:
+        """Lay out the cubes, light, colours and cameras as a scene says. The arm stays."""
+        self._scene = scene
         for row, (at, dof) in enumerate(zip(self._object_qpos, self._object_dof, strict=True)):
             half_yaw = 0.5 * self._scene.yaws[row]
             self._data.qpos[at : at + 3] = self._scene.positions[row]
             self._data.qpos[at + 3 : at + 7] = [np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)]
             self._data.qvel[dof : dof + 6] = 0.0
         mujoco.mj_forward(self.model, self._data)
+
+    def restart(self, scene: scenes.Scene) -> None:
+        """Begin at time 0 with the arm at home: what follows depends on nothing before."""
+        mujoco.mj_resetData(self.model, self._data)
+        self.place_arm(self.home)
+        # What the solver begins with is no part of the scene.
+        self._data.qacc_warmstart[:] = 0.0
+        self.lay_out(scene)
 
     def place_arm(self, position: Array) -> None:
         """Put the arm and its targets at `position` (6,), rad, at rest. For start-up and tests."""
@@ -161,6 +173,17 @@ class World:
         pose[:3, :3] = site.xmat.reshape(3, 3)
         pose[:3, 3] = site.xpos
         return pose
+
+    def tips(self, positions: Array) -> Array:
+        """Return where the tip frame would be (N, 3), m, with the joints at positions (N, J)."""
+        spare = mujoco.MjData(self.model)
+        site = self.model.site(self._tip_frame).id
+        places = np.empty((len(positions), 3))
+        for row, joints in enumerate(positions):
+            spare.qpos[self._qpos] = joints
+            mujoco.mj_kinematics(self.model, spare)
+            places[row] = spare.site_xpos[site]
+        return places
 
     def objects(self) -> list[ObjectState]:
         """Return where the cubes are and which rest in the bin."""

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try a policy in scenes that it has not seen, changed in kinds; count, measure, report.
+
+What was tried before is kept: the same command again goes on, and a larger one adds to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vla_training.cli.arguments import seconds, whole
+
+
+def _parser() -> argparse.ArgumentParser:
+    from vla_sim.executors import EXECUTORS
+    from vla_training.evaluation.perturb import PERTURBATIONS
+    from vla_training.evaluation.trial import COLOURS
+
+    parser = argparse.ArgumentParser(prog="vla-eval", description=__doc__)
+    add = parser.add_argument
+    add("folder", type=Path, help="of the results; made where there is none")
+    add("--policy", default="color_pick", metavar="NAME",
+        help="of <robot>_<name>.yaml in config/policies, or teacher (%(default)s)")  # fmt: skip
+    add("--checkpoint", type=Path, metavar="FOLDER", help="in place of the contract's")
+    add("--robot", default="so101", metavar="NAME", help="its folder (%(default)s)")
+    add("--config", type=Path, default=Path("config"), metavar="FOLDER", help="(%(default)s)")
+    add("--executors", nargs="+", choices=list(EXECUTORS), default=["smooth"], metavar="NAME",
+        help=f"of {', '.join(EXECUTORS)} (smooth)")  # fmt: skip
+    add("--latencies", nargs="+", type=_latency, default=[(0.05, 0.10)], metavar="S",
+        help="from a picture to its chunk's arrival: 0.2, or 0.05-0.1 (0.05-0.1)")  # fmt: skip
+    add("--perturbations", nargs="+", choices=PERTURBATIONS, default=["none"], metavar="NAME",
+        help=f"of {', '.join(PERTURBATIONS)} (none)")  # fmt: skip
+    add("--seeds", type=whole(1, 1_000_000), default=20, metavar="N", help="scenes (%(default)s)")
+    add("--first-seed", type=whole(0, 2**31), default=0, metavar="N", help="(%(default)s)")
+    add("--colours", nargs="+", choices=COLOURS, default=list(COLOURS), metavar="NAME",
+        help="of cubes (all)")  # fmt: skip
+    add("--films", type=whole(0, 1000), default=1, metavar="N",
+        help="of so many scenes of each combination a film is kept (%(default)s)")  # fmt: skip
+    add("--limit", type=seconds, default=40.0, metavar="S",
+        help="of an episode, simulated (%(default)s)")  # fmt: skip
+    add("--processes", type=whole(1, 256), default=2, metavar="N",
+        help="each with a world and a policy (%(default)s)")  # fmt: skip
+    return parser
+
+
+def _latency(text: str) -> tuple[float, float]:
+    from vla_training.evaluation.results import latency
+
+    try:
+        return latency(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no latency; write seconds, as 0.2 or 0.05-0.1, at most 10"
+        ) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code: 2 for what the caller can mend, with one line."""
+    from vla_training.errors import TrainingError
+
+    given = _parser().parse_args(arguments)
+    try:
+        return _run(given)
+    except TrainingError as error:
+        print(f"vla-eval: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vla-eval: stopped; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    from vla_training.evaluation.page import write_page
+    from vla_training.evaluation.results import ResultStore
+    from vla_training.evaluation.run import TrialGrid, evaluate, films_of, settings_of
+    from vla_training.evaluation.tables import in_words
+    from vla_training.evaluation.trial import TEACHER, TrialSetup
+
+    contract = None
+    if given.policy != TEACHER:
+        contract = Path(given.config, "policies", f"{given.robot}_{given.policy}.yaml")
+    bench = TrialSetup(
+        Path(given.config, "robots", given.robot, "robot.yaml"),
+        contract,
+        given.checkpoint,
+        given.limit,
+    )
+    settings = settings_of(given.policy, bench)
+    results = ResultStore(given.folder, settings)
+    grid = TrialGrid(
+        executors=given.executors,
+        latencies_s=given.latencies,
+        perturbations=given.perturbations,
+        seeds=range(given.first_seed, given.first_seed + given.seeds),
+        colours=given.colours,
+        films=given.films,
+    )
+    cases = grid.cases()
+    kept = sum(map(results.has, cases))
+    if kept:
+        print(f"{given.folder}: {kept} of {len(cases)} were tried before", flush=True)
+    try:
+        evaluate(bench, grid, results, given.folder, given.processes, _progress())
+    finally:
+        if results.lines:
+            path = write_page(given.folder, settings, results.lines, films_of(given.folder))
+            print(in_words(results.lines))
+            print(f"{path}: written, with {given.folder / 'results.csv'}")
+    return 0
+
+
+def _progress() -> Callable[[int, int], None]:
+    began = time.monotonic()
+
+    def show(done: int, count: int) -> None:
+        each_s = (time.monotonic() - began) / done
+        left_min = (count - done) * each_s / 60.0
+        line = f"{done} of {count}, {each_s:.1f} s each, {left_min:.0f} min left"
+        if sys.stderr.isatty():
+            print(f"\r{line}   ", end="\n" if done == count else "", file=sys.stderr, flush=True)
+        elif done % 20 == 0 or done == count:
+            print(line, flush=True)
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

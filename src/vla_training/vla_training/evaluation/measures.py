@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an arm moved in an episode: jerk, smoothness, length of the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smooth_motion import movements
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MotionMeasures:
+    """Of the commands of one episode at 100 Hz; NaN where a thing is not defined.
+
+    Jerk is the third difference, exact for commands, over all of the time that is given, rest
+    included: beside it stands how long that is. LDLJ and SPARC are means over the movements from
+    rest to rest.
+
+    Attributes:
+        moving_s: Time that is measured, s.
+        joint_jerk_mean: Mean over the time of the jerk's Euclidean norm over the joints, rad/s^3.
+        joint_jerk_rms: Root mean square over time and joints, rad/s^3.
+        joint_jerk_peak: Largest of any joint, rad/s^3.
+        tip_jerk_mean: Mean of the norm of the jerk of the tip's position, m/s^3.
+        tip_jerk_rms: Root mean square of that norm, m/s^3.
+        tip_jerk_peak: Its largest, m/s^3.
+        arm_jerk_rms: As `joint_jerk_rms`, of where the simulated joints really were.
+        ldlj: Log dimensionless jerk of the joints' velocities.
+        sparc: Spectral arc length of the joints' speed.
+        movements: How many there were.
+        joint_path: Length of the way of the joints, rad.
+        tip_path: Length of the way of the tip, m.
+    """
+
+    moving_s: float
+    joint_jerk_mean: float
+    joint_jerk_rms: float
+    joint_jerk_peak: float
+    tip_jerk_mean: float
+    tip_jerk_rms: float
+    tip_jerk_peak: float
+    arm_jerk_rms: float
+    ldlj: float
+    sparc: float
+    movements: int
+    joint_path: float
+    tip_path: float
+
+
+def measure(
+    names: tuple[str, ...], commands: Array, joints: Array, tips: Array, dt_s: float
+) -> MotionMeasures:
+    """Measure an episode.
+
+    Args:
+        names: Of the arm's J joints, without the gripper.
+        commands: (M, J) rad, `dt_s` apart.
+        joints: (M, J) rad: where they were.
+        tips: (M, 3) m: where the tip would be with the joints as commanded.
+        dt_s: s.
+    """
+    jerk = _jerk(commands, dt_s)
+    tip = np.linalg.norm(_jerk(tips, dt_s), axis=1)
+    velocities = np.diff(commands, axis=0) / dt_s
+    times = np.arange(len(velocities)) * round(dt_s * 1e9)
+    # At rest before and after, so that the first movement and the last one are whole.
+    pad = 30
+    still = np.zeros((pad, len(names)))
+    padded = np.vstack((still, velocities, still))
+    times = np.arange(len(padded)) * round(dt_s * 1e9)
+    found = movements(names, times, padded) if len(velocities) else []
+    return MotionMeasures(
+        moving_s=len(commands) * dt_s,
+        joint_jerk_mean=_mean(np.linalg.norm(jerk, axis=1)),
+        joint_jerk_rms=_rms(jerk),
+        joint_jerk_peak=_peak(jerk),
+        tip_jerk_mean=_mean(tip),
+        tip_jerk_rms=_rms(tip),
+        tip_jerk_peak=_peak(tip),
+        arm_jerk_rms=_rms(_jerk(joints, dt_s)),
+        ldlj=_mean([each.ldlj for each in found if each.ldlj is not None]),
+        sparc=_mean([each.sparc for each in found if each.sparc is not None]),
+        movements=len(found),
+        joint_path=float(np.linalg.norm(np.diff(commands, axis=0), axis=1).sum()),
+        tip_path=float(np.linalg.norm(np.diff(tips, axis=0), axis=1).sum()),
+    )
+
+
+def _jerk(positions: Array, dt_s: float) -> Array:
+    return np.asarray(np.diff(positions, n=3, axis=0) / dt_s**3)
+
+
+def _mean(values: object) -> float:
+    array = np.asarray(values, dtype=np.float64)
+    return float(array.mean()) if array.size else math.nan
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else math.nan
+
+
+def _peak(values: Array) -> float:
+    return float(np.abs(values).max()) if values.size else math.nan
