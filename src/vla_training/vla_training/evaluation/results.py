@@ -15,7 +15,7 @@ from typing import Any
 
 from vla_training.errors import TrainingError, writing
 from vla_training.evaluation.measures import MotionMeasures
-from vla_training.evaluation.trial import TrialCase, TrialResult
+from vla_training.evaluation.trial import CaseResult, TrialCase
 
 RESULTS, RUN = "results.csv", "run.json"
 MAX_BYTES = 1 << 30
@@ -31,7 +31,7 @@ class TrialLine:
     """A case and what became of it."""
 
     case: TrialCase
-    result: TrialResult
+    result: CaseResult
 
 
 def key(case: TrialCase) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class ResultStore:
         """Say whether a case was tried already."""
         return key(case) in self._known
 
-    def add(self, case: TrialCase, result: TrialResult) -> None:
+    def add(self, case: TrialCase, result: CaseResult) -> None:
         """Keep what became of a case.
 
         Raises:
@@ -134,7 +134,7 @@ class ResultStore:
         return lines
 
 
-def _row(case: TrialCase, result: TrialResult) -> Sequence[object]:
+def _row(case: TrialCase, result: CaseResult) -> Sequence[object]:
     measures = asdict(result.measures)
     return (
         case.executor, case.latency, case.perturbation, case.seed, case.colour,
@@ -152,7 +152,7 @@ def _line(row: Sequence[str]) -> TrialLine:
     )  # fmt: skip
     measures: dict[str, Any] = {name: float(told[name]) for name in _MEASURES}
     measures["movements"] = int(told["movements"])
-    result = TrialResult(
+    result = CaseResult(
         success=bool(int(told["success"])),
         delivered=bool(int(told["delivered"])),
         disturbed=tuple(told["disturbed"].split()),

@@ -21,8 +21,8 @@ from vla_training.evaluation.results import ResultStore
 from vla_training.evaluation.trial import (
     FILM,
     TEACHER,
+    CaseResult,
     TrialCase,
-    TrialResult,
     TrialSetup,
     TrialWorld,
 )
@@ -151,7 +151,7 @@ def _film_path(folder: Path, case: TrialCase) -> Path:
     return folder / FILMS / f"{film_name(case)}.mp4"
 
 
-def _tried(place: TrialWorld, case: TrialCase, film: Path | None) -> TrialResult:
+def _tried(place: TrialWorld, case: TrialCase, film: Path | None) -> CaseResult:
     if film is None:
         return place.run(case)
     try:
@@ -185,6 +185,6 @@ def _begin(bench: TrialSetup) -> None:
     _PLACE = TrialWorld(bench)
 
 
-def _try(case: TrialCase, film: Path | None) -> tuple[TrialCase, TrialResult]:
+def _try(case: TrialCase, film: Path | None) -> tuple[TrialCase, CaseResult]:
     assert _PLACE is not None
     return case, _tried(_PLACE, case, film)

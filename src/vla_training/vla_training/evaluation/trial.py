@@ -60,7 +60,7 @@ class TrialCase:
 
 
 @dataclass(frozen=True)
-class TrialResult:
+class CaseResult:
     """What became of a case.
 
     Attributes:
@@ -154,7 +154,7 @@ class TrialWorld:
 
     def run(
         self, case: TrialCase, film: Callable[[NDArray[np.uint8]], None] | None = None
-    ) -> TrialResult:
+    ) -> CaseResult:
         """Try a case; what comes of it is a function of the case and the policy.
 
         Args:
@@ -211,7 +211,7 @@ class TrialWorld:
             last = min(last, round(course.duration_s / TICK_S))
         commands = course.commands[:last]
         taken = course.inference_s
-        return TrialResult(
+        return CaseResult(
             success=delivered and not disturbed,
             delivered=delivered,
             disturbed=disturbed,
