@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,8 @@ def _begin(bench: TrialSetup) -> None:
     global _PLACE
     # One thread for each process: more would take the processors from one another.
     os.environ["OMP_NUM_THREADS"] = "1"
+    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _PLACE = TrialWorld(bench)
 
 
