@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Package so100_driver for pip and colcon."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 NAME = "so100_driver"
+HERE = Path(__file__).resolve().parent
+
+
+def siblings(*folders: str) -> list[str]:
+    """Require packages of this repository by where they lie, from src/: no index has them."""
+    places = [(HERE.parent / folder).resolve() for folder in folders]
+    # With a host, or colcon cannot read it.
+    return [f"{place.name} @ file://localhost{place.as_uri()[7:]}" for place in places]
+
 
 setup(
     name=NAME,
@@ -14,12 +25,22 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
     ],
-    entry_points={"console_scripts": ["so101 = so100_driver.cli.__main__:main"]},
+    entry_points={
+        "console_scripts": [
+            "so101 = so100_driver.cli.__main__:main",
+            f"{NAME} = {NAME}.node:main",
+        ]
+    },
     python_requires=">=3.10",
-    install_requires=["numpy>=1.21", "rustypot>=1.13"],
-    extras_require={"test": ["pytest"]},
+    install_requires=[
+        "numpy>=1.21",
+        "rustypot>=1.13",
+        *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract"),
+    ],
+    # `embedded`: where no ROS 2 is installed.
+    extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
     maintainer="The maintainers",
     maintainer_email="maintainers@vla-smooth.invalid",
-    description="The Feetech bus of the SO-100 and SO-101, its calibration, a simulated bus.",
+    description="Driver of the SO-100 and SO-101: the servo bus, calibration, protection.",
     license="Apache-2.0",
 )

@@ -54,6 +54,7 @@ setup(
             "node_kit",
             "smooth_motion",
             "smoothness_monitor",
+            "so100_driver",
             "strict_yaml",
             "vla_contract",
             "vla_policies",

@@ -46,6 +46,7 @@ setup(
         "console_scripts": [
             f"{PACKAGE} = {PACKAGE}.node:main",
             f"faults = {PACKAGE}.faults.node:main",
+            f"emulated_controllers = {PACKAGE}.emulated_controllers:main",
         ]
     },
 )

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from .bus import BusError
 from .core.arm import Arm
-from .core.orders import Orders
+from .core.orders import Orders, Write
 from .core.state import DriveSettings, ServoState
 
 # A port that vanished is looked for again after this long, and then less and less often.
@@ -39,26 +42,68 @@ class Servos(Protocol):
         """Send goals without answers; raise BusError."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the servos said in one cycle.
+
+    Attributes:
+        positions_rad: By joint, of those that answered.
+        velocities_rad_s: The same.
+        whole: All joints answered.
+    """
+
+    positions_rad: Mapping[str, float]
+    velocities_rad_s: Mapping[str, float]
+    whole: bool
+
+
 class ControlLoop:
-    """Runs an arm on a bus, one cycle a call. Only one thread may use it."""
+    """Runs an arm on a bus, one cycle a call. Only one thread may call it.
+
+    Attributes:
+        arm: What decides. Others may use it while they hold `lock`.
+        lock: Held while the arm is asked, never while the bus is.
+    """
 
     def __init__(self, servos: Servos, arm: Arm) -> None:
         self._servos = servos
         self.arm = arm
+        self.lock = threading.Lock()
         self._ids = [scale.servo_id for scale in arm.scales.values()]
         self._pause_s = _FIRST_PAUSE_S
         self._next_try_s = 0.0
 
-    def read(self, now_s: float) -> tuple[Mapping[int, ServoState], Mapping[int, DriveSettings]]:
-        """Read everything that a cycle needs.
+    def step(self, now_s: float) -> Reading:
+        """Run one cycle.
 
         Args:
-            now_s: Steady time; a port that vanished is tried again by it.
+            now_s: Steady time.
         """
+        states, drive = self._read(now_s)
+        with self.lock:
+            orders = self.arm.cycle(states, drive, now_s)
+        failures = self._write(orders)
+        if failures:
+            with self.lock:
+                for write, problem in failures:
+                    self.arm.failed(write, problem)
+        scales = self.arm.scales
+        heard = {name: scale for name, scale in scales.items() if scale.servo_id in states}
+        return Reading(
+            {
+                name: scale.radians(states[scale.servo_id].position)
+                for name, scale in heard.items()
+            },
+            {name: scale.rad_s(states[scale.servo_id].velocity) for name, scale in heard.items()},
+            len(heard) == len(scales),
+        )
+
+    def _read(self, now_s: float) -> tuple[Mapping[int, ServoState], Mapping[int, DriveSettings]]:
         if self._servos.gone and not self._opened_anew(now_s):
             return {}, {}
         states = self._servos.read_states(self._ids)
-        checked = self.arm.next_to_check()
+        with self.lock:
+            checked = self.arm.next_to_check()
         try:
             # One that did not even tell its state is not asked more.
             drive = {checked: self._servos.read_drive(checked)} if checked in states else {}
@@ -66,8 +111,8 @@ class ControlLoop:
             drive = {}
         return states, drive
 
-    def write(self, orders: Orders) -> None:
-        """Carry out what the arm ordered."""
+    def _write(self, orders: Orders) -> list[tuple[Write, str]]:
+        failures: list[tuple[Write, str]] = []
         dropped: set[int] = set()
         for write in orders.writes:
             if write.servo_id in dropped:
@@ -76,15 +121,14 @@ class ControlLoop:
                 self._servos.write(write.servo_id, write.register, write.value)
             except BusError as error:
                 dropped.add(write.servo_id)
-                self.arm.failed(write, str(error))
+                failures.append((write, str(error)))
         # A servo that did not take its orders keeps the goal that it has.
         goals = {number: goal for number, goal in orders.goals.items() if number not in dropped}
         if goals:
-            try:
+            # Where it fails, their silence in the next cycle says so.
+            with contextlib.suppress(BusError):
                 self._servos.write_goals(goals)
-            except BusError:
-                # Its silence in the next cycle says so.
-                return
+        return failures
 
     def _opened_anew(self, now_s: float) -> bool:
         if now_s < self._next_try_s:

@@ -38,9 +38,7 @@ class Rig:
         self.now_s += PERIOD_S
         self.bus.advance(self.now_s)
         self.wire.now_s = self.now_s
-        states, drive = self.cycle.read(self.now_s)
-        self.complete += len(states) == 6
-        self.cycle.write(self.arm.cycle(states, drive, self.now_s))
+        self.complete += self.cycle.step(self.now_s).whole
         self.events += self.arm.take_events()
 
     def run(self, seconds, each=None):

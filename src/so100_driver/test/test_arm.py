@@ -3,6 +3,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -404,6 +405,68 @@ def test_random_commands_never_move_a_joint_far_in_a_cycle():
         rig.arm.command(names, positions, rig.now_s)
         rig.step()
     assert np.abs(rig.angles - before).max() < 0.15
+
+
+def as_if(rig, index, **values):
+    """Let one servo's next answers be wrong, with a checksum that fits."""
+    read = rig.wire.read_states
+
+    def wrong(ids):
+        states = read(ids)
+        states[index + 1] = replace(states[index + 1], **values)
+        return states
+
+    rig.wire.read_states = wrong
+    return lambda: setattr(rig.wire, "read_states", read)
+
+
+@pytest.mark.parametrize("values", [{"position": 3000}, {"temperature_c": 90.0}])
+def test_one_answer_that_cannot_be_true_is_not_believed(values):
+    rig = Rig().held()
+    rig.run(0.3, rig.moving("shoulder_pan", 0.5))
+    right = as_if(rig, LIFT, **values)
+    rig.run(0.02)
+    right()
+    rig.arm.hold()
+    before = rig.angles
+    rig.run(0.5)
+    assert np.abs(rig.angles - before).max() < 0.08
+    assert rig.arm.mode is ArmMode.HOLDING
+    assert "degrees C" not in rig.words
+
+
+def test_what_is_said_again_and_again_is_believed():
+    rig = Rig().held()
+    as_if(rig, LIFT, temperature_c=62.0)
+    rig.run(0.1)
+    assert "too hot" in rig.words
+
+
+def test_torque_waits_until_every_servo_has_answered_alike():
+    rig = Rig()
+    rig.step()
+    assert "try again" in rig.arm.torque_on(rig.now_s)
+    rig.run(0.05)
+    assert rig.arm.torque_on(rig.now_s) == ""
+
+
+def test_a_goal_that_a_servo_cannot_have_kept_is_not_taken_over():
+    rig = Rig().held()
+    rig.run(0.3, rig.moving("shoulder_pan", 0.5))
+    rig.bus.faults.unplugged = True
+    rig.run(0.3)
+    for servo in rig.bus.servos:
+        servo.set("Torque_Enable", 0)
+        servo.set("Goal_Position", 3000)
+        servo.set("Torque_Enable", 1)
+        servo._setpoint_ticks = servo._shaft_ticks
+    rig.plant.stuck = set(range(6))
+    rig.bus.faults.unplugged = False
+    rig.run(0.3)
+    rig.plant.stuck = set()
+    goals = [servo.get("Goal_Position") for servo in rig.bus.servos]
+    shown = [servo.get("Present_Position") for servo in rig.bus.servos]
+    assert np.abs(np.subtract(goals, shown)).max() < 70
 
 
 def test_a_write_in_doubt_at_torque_off_is_said():

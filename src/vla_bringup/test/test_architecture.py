@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "vla_policies": {"strict_yaml"},
     "smolvla": {"vla_policies"},
     "vla_contract": GROUND - {"vla_contract"},
-    "so100_driver": set(),
+    "so100_driver": {"node_kit", "vla_contract"},
     "vla_training": {*GROUND, "smolvla", "vla_recording", "vla_sim"},
     "node_kit": {"smooth_motion"},
     "vla_sim": {*GROUND, "node_kit", "vla_msgs"},
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "vla_bringup": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
-WITHOUT_ROS = sorted({*GROUND, "smolvla", "so100_driver", "vla_training"})
+NODES = ["vla_sim", "vla_policy_node", "smoothness_monitor", "so100_driver"]
+WITHOUT_ROS = sorted({*GROUND, "smolvla", "vla_training"})
 
 
 def modules(folder: Path) -> list[Path]:
@@ -60,7 +61,7 @@ def test_the_ground_floor_knows_no_ros(package):
         assert not found, f"{path.relative_to(TOP)} imports {found}"
 
 
-@pytest.mark.parametrize("package", ["vla_sim", "vla_policy_node", "smoothness_monitor"])
+@pytest.mark.parametrize("package", NODES)
 def test_a_core_knows_no_ros_and_reads_no_clock(package):
     clocks = re.compile(r"\btime\.(time|time_ns|monotonic|monotonic_ns|sleep)\(|datetime\.now\(")
     for path in modules(SRC / package / package / "core"):
@@ -69,7 +70,7 @@ def test_a_core_knows_no_ros_and_reads_no_clock(package):
         assert not clocks.search(path.read_text()), f"{path.relative_to(TOP)} reads a clock"
 
 
-@pytest.mark.parametrize("package", ["vla_sim", "vla_policy_node", "smoothness_monitor"])
+@pytest.mark.parametrize("package", NODES)
 def test_a_node_is_thin(package):
     lines = (SRC / package / package / "node.py").read_text().splitlines()
     assert len(lines) < 300

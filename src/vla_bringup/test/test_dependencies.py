@@ -77,6 +77,7 @@ ROS = {
     "geometry_msgs",
     "launch",
     "launch_ros",
+    "lifecycle_msgs",
     "rcl_interfaces",
     "rclpy",
     "rosgraph_msgs",

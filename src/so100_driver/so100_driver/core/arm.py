@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from .description import REST_RAD
 from .gate import CommandGate, CommandRefusedError
-from .health import HealthLevel, ServoDiagnosis, health_of
+from .health import HealthLevel, ServoHealth, health_of
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
 from .protection import JointProtection, JointVerdict, Stage
 from .recovery import Recovery
@@ -20,6 +20,14 @@ from .scale import JointScale
 from .state import DriveSettings, ServoState
 
 ACCELERATION = 254
+# One answer in 256 that is damaged has a checksum that fits. What no servo can have done since its
+# last answer is not believed, unless it is said again and again.
+_LARGEST_SPEED_RAD_S = 8.0
+_SLACK_RAD = 0.1
+_SLACK_C = 4.0
+_SAID_AGAIN = 5
+# So many answers of each servo are heard before the first torque.
+_SURE = 3
 _LARGEST_TORQUE = 1000
 
 
@@ -67,6 +75,8 @@ class Arm:
         self._events: list[ArmEvent] = []
         self._by_id = {scale.servo_id: name for name, scale in self.scales.items()}
         self._checked = 0
+        self._doubts: dict[str, int] = {}
+        self._sure: dict[str, int] = {}
         self._answered: set[str] = set()
         # What was read of these is from before their orders.
         self._ordered: set[str] = set()
@@ -80,7 +90,9 @@ class Arm:
     def measured_rad(self) -> dict[str, float]:
         """Return where each joint was last seen, rad."""
         return {
-            name: self.scales[name].radians(state.position) for name, state in self._states.items()
+            name: scale.radians(self._states[name].position)
+            for name, scale in self.scales.items()
+            if name in self._states
         }
 
     def silent(self, now_s: float) -> list[str]:
@@ -91,7 +103,7 @@ class Arm:
             if not (now_s - self._heard_s.get(name, -1e9) <= self.limits.stale_s)
         ]
 
-    def health(self, now_s: float) -> list[ServoDiagnosis]:
+    def health(self, now_s: float) -> list[ServoHealth]:
         """Return how each servo is."""
         silent = self.silent(now_s)
         return [
@@ -131,6 +143,9 @@ class Arm:
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
+        unsure = [name for name in self.scales if self._sure.get(name, 0) < _SURE]
+        if unsure:
+            return f"{', '.join(unsure)} has not answered {_SURE} times alike yet; try again"
         faulty = {name: state.faults for name, state in self._states.items() if state.faults}
         if faulty:
             name, faults = next(iter(faulty.items()))
@@ -280,7 +295,7 @@ class Arm:
         self._answered = {self._by_id[number] for number in states if number in self._by_id}
         for servo_id, state in states.items():
             name = self._by_id.get(servo_id)
-            if name is not None:
+            if name is not None and self._believed(name, state, now_s):
                 self._states[name] = state
                 self._heard_s[name] = now_s
         if self.mode is ArmMode.OFF:
@@ -291,6 +306,22 @@ class Arm:
         self._protect(now_s)
         self._move(now_s)
         return self._orders()
+
+    def _believed(self, name: str, state: ServoState, now_s: float) -> bool:
+        last = self._states.get(name)
+        if last is not None:
+            scale = self.scales[name]
+            moved = abs(scale.radians(state.position) - scale.radians(last.position))
+            within = _LARGEST_SPEED_RAD_S * (now_s - self._heard_s[name]) + _SLACK_RAD
+            warmed = abs(state.temperature_c - last.temperature_c)
+            if not (moved <= within and warmed <= _SLACK_C):
+                self._doubts[name] = self._doubts.get(name, 0) + 1
+                self._sure[name] = 0
+                if self._doubts[name] < _SAID_AGAIN:
+                    return False
+        self._doubts[name] = 0
+        self._sure[name] = self._sure.get(name, 0) + 1
+        return True
 
     def failed(self, write: Write, problem: str) -> None:
         """Be told that a write was not answered."""
@@ -345,7 +376,7 @@ class Arm:
                 recovery.seen_on(now_s)
                 if name in self._unknown:
                     self._unknown.discard(name)
-                    self._goal[name] = self.scales[name].radians(settings.goal)
+                    self._goal[name] = self._kept_goal(name, settings)
             elif recovery.seen_off(now_s):
                 self._stand(
                     ArmMode.HOLDING,
@@ -358,6 +389,12 @@ class Arm:
                 # Where it is now: it has sunk already, and must not jump back.
                 self._goal[name] = self.measured_rad[name]
                 self._engage(name)
+
+    def _kept_goal(self, name: str, settings: DriveSettings) -> float:
+        """Return the goal that a servo says it keeps, if that is near where it stands."""
+        goal = self.scales[name].radians(settings.goal)
+        at = self.measured_rad[name]
+        return goal if abs(goal - at) <= self.limits.gate.first_distance_rad else at
 
     def _look_for_faults(self) -> None:
         for name, state in self._states.items():

@@ -120,7 +120,7 @@ def load(path: Path) -> Calibration:
         raise CalibrationError(
             f"{path}: {error.strerror}; give LeRobot's file "
             "(~/.cache/huggingface/lerobot/calibration/robots/so_follower/<id>.json) or run "
-            "`lerobot-calibrate`"
+            "`so101 calibrate` or `lerobot-calibrate`"
         ) from error
     except UnicodeDecodeError as error:
         raise CalibrationError(f"{path}: not UTF-8 text") from error

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""One SO-101: its driver, controllers, the monitor and, with a contract, a policy.
+
+    ros2 launch vla_bringup so101.launch.py                        # nothing plugged in
+    ros2 launch vla_bringup so101.launch.py hardware:=real port:=/dev/so101_follower \
+        calibration_file:=~/my_arm.json
+    ros2 launch vla_bringup so101.launch.py hardware:=sim          # MuJoCo, cameras and a task
+
+`real` is any port that answers as the arm does: `so101 simulate` is one. The controllers are
+ros2_control's where it is installed, else emulated ones; `controllers:=` chooses.
+"""
+
+from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from vla_bringup import description
+
+HERE = Path(__file__).parent
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "hardware",
+        default_value="mock",
+        choices=["mock", "real", "sim"],
+        description="mock: every command is reached at once. real: an arm on a serial port. "
+        "sim: MuJoCo.",
+    ),
+    DeclareLaunchArgument(
+        "controllers",
+        default_value="auto",
+        choices=["auto", "ros2_control", "emulated"],
+        description="Whose controllers; auto: ros2_control's where it is installed.",
+    ),
+    DeclareLaunchArgument(
+        "port",
+        default_value="/dev/so101_follower",
+        description="Serial port of the arm (`so101 udev` prints the rule that names it).",
+    ),
+    DeclareLaunchArgument(
+        "calibration_file",
+        default_value="",
+        description="LeRobot's calibration file of the arm, proved by `so101 prove`. For real.",
+    ),
+    DeclareLaunchArgument(
+        "command_timeout_s",
+        default_value="0.2",
+        description="After so long without a command the arm holds. For real.",
+    ),
+    DeclareLaunchArgument(
+        "stale_s",
+        default_value="0.1",
+        description="After so long without an answer of a servo the arm holds. For real.",
+    ),
+    DeclareLaunchArgument(
+        "answer_timeout_s",
+        default_value="0.004",
+        description="How long one answer of a servo may take. For real.",
+    ),
+]
+# Of the controllers behind the driver's topics.
+TOPIC_BASED = "topic_based"
+# The policy that the simulation runs.
+TASK = "so101_color_pick.yaml"
+
+
+def included(name: str, **arguments: str) -> IncludeLaunchDescription:
+    """Return another launch file of this folder, with these arguments."""
+    source = PythonLaunchDescriptionSource(str(HERE / f"{name}.launch.py"))
+    return IncludeLaunchDescription(source, launch_arguments=arguments.items())
+
+
+def number(argument: str) -> ParameterValue:
+    """Return an argument's value as a number."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=float)
+
+
+def text(argument: str) -> ParameterValue:
+    """Return an argument's value, as a string whatever it looks like."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=str)
+
+
+def whose_controllers(context: LaunchContext) -> str:
+    """Return `ros2_control` or `emulated`."""
+    asked = LaunchConfiguration("controllers").perform(context)
+    if asked != "auto":
+        return asked
+    try:
+        get_package_prefix("controller_manager")
+    except PackageNotFoundError:
+        return "emulated"
+    return "ros2_control"
+
+
+def driver(context: LaunchContext) -> list[Action]:
+    """Return the driver of a real arm.
+
+    Raises:
+        RuntimeError: It is not said which calibration is the arm's.
+    """
+    if not LaunchConfiguration("calibration_file").perform(context):
+        raise RuntimeError(
+            "hardware:=real needs calibration_file:=..., the arm's own (`so101 calibrate PORT "
+            "FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
+        )
+    # Nothing ends with it: what the arm does without its driver is the monitor's to say.
+    return [
+        Node(
+            package="so100_driver",
+            executable="so100_driver",
+            name="so100_driver",
+            namespace=description.NAMESPACE,
+            output="screen",
+            parameters=[
+                {
+                    "port": text("port"),
+                    "calibration_file": text("calibration_file"),
+                    "robot_file": text("robot_file"),
+                    "command_timeout_s": number("command_timeout_s"),
+                    "stale_s": number("stale_s"),
+                    "answer_timeout_s": number("answer_timeout_s"),
+                }
+            ],
+        )
+    ]
+
+
+def emulated(context: LaunchContext, hardware: str) -> list[Action]:
+    """Return the emulated controllers, and the frames where there is what publishes them."""
+    controllers = Node(
+        package="vla_sim",
+        executable="emulated_controllers",
+        name="emulated_controllers",
+        namespace=description.NAMESPACE,
+        output="screen",
+        parameters=[{"hardware": hardware, "robot_file": text("robot_file")}],
+    )
+    missing = description.missing()
+    frames = (
+        LogInfo(msg=f"no robot_description and no /tf: there is no {missing}")
+        if missing
+        else description.describe(context, "mock")
+    )
+    return [LogInfo(msg="the controllers are emulated"), controllers, frames]
+
+
+def bring_up(context: LaunchContext) -> list[Action]:
+    """Return everything for the hardware that was chosen."""
+    hardware = LaunchConfiguration("hardware").perform(context)
+    contract = LaunchConfiguration("contract_file").perform(context)
+    monitor = LaunchConfiguration("monitor_file").perform(context)
+    real = hardware == "real"
+    own = PathJoinSubstitution(
+        [description.FOLDER, "monitor_driver.yaml" if real else "monitor.yaml"]
+    )
+    files = {"contract_file": contract, "monitor_file": monitor or own.perform(context)}
+    if hardware == "sim":
+        task = PathJoinSubstitution([description.SHARE, "config", "policies", TASK])
+        files["contract_file"] = contract or task.perform(context)
+        # A simulation that is started anew is another arm: nothing of the one before counts.
+        latch = LaunchConfiguration("latch_folder").perform(context)
+        files["latch_folder"] = latch or str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}")
+        return [included("so101_sim", **files)]
+    files["measured_topic"] = "joint_states_raw" if real else "joint_states"
+    behind = TOPIC_BASED if real else "mock"
+    if whose_controllers(context) == "ros2_control":
+        rest: list[Action] = [included("so101_ros2_control", hardware=behind, **files)]
+    else:
+        suite = included("monitored_policy", **files)
+        rest = [suite, OpaqueFunction(function=emulated, args=[behind])]
+    return [*rest, *([OpaqueFunction(function=driver)] if real else [])]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Bring up one arm."""
+    defaults = [
+        DeclareLaunchArgument(
+            "namespace",
+            default_value="",
+            description="Namespace of every node and topic: one for each arm of a graph.",
+        ),
+        DeclareLaunchArgument(
+            "robot_file",
+            default_value=PathJoinSubstitution([description.FOLDER, "robot.yaml"]),
+            description="Joint names, limits and controllers of the robot.",
+        ),
+        DeclareLaunchArgument(
+            "latch_folder",
+            default_value="",
+            description="Folder of the file that keeps the latch over a restart of the monitor. "
+            "Empty: ~/.ros/smoothness_monitor; for sim, a new one.",
+        ),
+        DeclareLaunchArgument(
+            "contract_file",
+            default_value="",
+            description="Which policy runs and which topics feed its features. Empty: none runs; "
+            "with sim, the one that puts cubes away.",
+        ),
+        DeclareLaunchArgument(
+            "monitor_file",
+            default_value="",
+            description="Thresholds of the monitor. Empty: the robot's own, for real with the "
+            "driver's topics.",
+        ),
+    ]
+    return LaunchDescription(
+        [
+            *ARGUMENTS,
+            description.ROBOT,
+            description.DESCRIPTION_FILE,
+            *defaults,
+            OpaqueFunction(function=bring_up),
+        ]
+    )

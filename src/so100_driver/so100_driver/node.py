@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver as a lifecycle node: one arm on one serial port.
+
+Configured, it reads and publishes, and no servo is told anything. Activated, it holds the arm
+where it is and follows commands. Deactivated, it holds. Torque goes off by `~/torque` alone: not
+when the node is deactivated, not when it ends.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool, Trigger
+
+from node_kit.declare import declare
+from node_kit.messages import to_time
+from node_kit.parameters import ParameterError
+from node_kit.run import run
+from so100_driver import convert, qos
+from so100_driver.bus import ServoBus
+from so100_driver.connection import DriverError, connect, in_degrees
+from so100_driver.control_loop import ControlLoop, Reading
+from so100_driver.core.health import HealthLevel
+from so100_driver.core.orders import ArmMode
+from so100_driver.params import DriverParameters
+from vla_contract.robot import RobotConfigError, load_robot
+
+_NUMBERS = re.compile(r"[-+]?[0-9.]+")
+HEALTH_S = 0.2
+SAID_AGAIN_S = 2.0
+# Until every servo has answered, when the node is configured.
+FIRST_ANSWERS_S = 2.0
+
+
+class DriverNode(LifecycleNode):
+    """Drives one arm.
+
+    Raises:
+        ParameterError: A parameter is missing or wrong.
+        RobotConfigError: The robot file is.
+        DriverError: With `autostart`, the arm cannot be driven.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("so100_driver")
+        self._parameters = declare(self, DriverParameters)
+        robot = load_robot(self._parameters.robot_file)
+        limits = robot.limits
+        ends = zip(limits.position_lower.tolist(), limits.position_upper.tolist(), strict=True)
+        self._ranges = dict(zip(limits.joint_names, ends, strict=True))
+        gripper = robot.gripper
+        self._ranges[gripper.joint] = (gripper.position_lower, gripper.position_upper)
+        self._bus: ServoBus | None = None
+        self._loop: ControlLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._ends = threading.Event()
+        self._said_s: dict[str, float] = {}
+        self._problem = ""
+        self._states = self.create_publisher(JointState, "joint_states_raw", qos.STATE)
+        self._health = self.create_publisher(DiagnosticArray, "~/servo_health", qos.HEALTH)
+        # Where the monitor, and everybody else, looks for it.
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.HEALTH)
+        self.create_subscription(JointState, "joint_commands", self._on_command, qos.COMMAND)
+        self.create_service(Trigger, "~/hold", self._on_hold)
+        self.create_service(Trigger, "~/clear_faults", self._on_clear_faults)
+        self.create_service(Trigger, "~/lower", self._on_lower)
+        self.create_service(SetBool, "~/torque", self._on_torque)
+        self.create_timer(HEALTH_S, self._on_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if self._parameters.autostart:
+            for transition in (self.trigger_configure, self.trigger_activate):
+                if transition() != TransitionCallbackReturn.SUCCESS:
+                    self.destroy_node()
+                    raise DriverError(self._problem or "the transition failed")
+
+    # -- transitions -----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the port, hold the arm against its calibration, and begin to publish."""
+        parameters = self._parameters
+        try:
+            self._bus, self._loop = connect(
+                parameters.port,
+                parameters.calibration_file,
+                self._ranges,
+                parameters.limits(),
+                parameters.answer_timeout_s,
+            )
+        except DriverError as error:
+            return self._failed(str(error))
+        self._ends.clear()
+        self._thread = threading.Thread(target=self._run, name="servo bus", daemon=True)
+        self._thread.start()
+        ends_s = time.monotonic() + FIRST_ANSWERS_S
+        while silent := self._silent():
+            if time.monotonic() > ends_s:
+                self._disconnect()
+                return self._failed(f"{parameters.port}: no answer from {', '.join(silent)}")
+            time.sleep(0.01)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Hold the arm where it is, and wait for a command near its pose."""
+        assert self._loop is not None
+        ends_s = time.monotonic() + FIRST_ANSWERS_S
+        problem = self._torque_on()
+        # The first answers are a few cycles old at most.
+        while problem and time.monotonic() < ends_s:
+            time.sleep(0.02)
+            problem = self._torque_on()
+        with self._loop.lock:
+            measured = self._loop.arm.measured_rad
+            if not problem and self._loop.arm.mode is ArmMode.HOLDING:
+                problem = self._loop.arm.clear_faults(time.monotonic())
+        if problem:
+            return self._failed(problem)
+        self.get_logger().info(f"holding at {in_degrees(measured)} degrees")
+        return super().on_activate(state)
+
+    def _torque_on(self) -> str:
+        assert self._loop is not None
+        with self._loop.lock:
+            return self._loop.arm.torque_on(time.monotonic())
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Hold the arm, and take no command."""
+        if self._loop is not None:
+            with self._loop.lock:
+                self._loop.arm.hold("the driver was deactivated")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release the port; the servos go on with what they do."""
+        self._disconnect()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release the port; the servos go on with what they do."""
+        self._disconnect()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Release the port and end the node; the servos hold where they are."""
+        self._disconnect()
+        super().destroy_node()
+
+    def _failed(self, problem: str) -> TransitionCallbackReturn:
+        self._problem = problem
+        self.get_logger().error(problem)
+        return TransitionCallbackReturn.FAILURE
+
+    def _disconnect(self) -> None:
+        self._ends.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._bus is not None:
+            self._bus.close()
+        self._bus = self._loop = None
+
+    def _silent(self) -> list[str]:
+        assert self._loop is not None
+        with self._loop.lock:
+            return self._loop.arm.silent(time.monotonic())
+
+    # -- the bus's thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        loop = self._loop
+        assert loop is not None
+        period_s = 1.0 / self._parameters.rate_hz
+        next_s = time.monotonic()
+        while not self._ends.is_set():
+            try:
+                self._cycle(loop)
+            except Exception as error:
+                # Without a reading nobody takes the arm for well, and the next cycle may do.
+                if not self._ends.is_set() and self.context.ok():
+                    words = f"a cycle failed: {type(error).__name__}: {error}"
+                    self._say(HealthLevel.ERROR, words)
+            next_s = max(next_s + period_s, time.monotonic())
+            self._ends.wait(max(0.0, next_s - time.monotonic()))
+
+    def _cycle(self, loop: ControlLoop) -> None:
+        # Both clocks at one moment: the servos are read right after it.
+        stamp_ns, now_s = self.get_clock().now().nanoseconds, time.monotonic()
+        reading = loop.step(now_s)
+        if reading.whole and not self._ends.is_set():
+            self._publish(stamp_ns, reading)
+        with loop.lock:
+            events = loop.arm.take_events()
+        for event in events:
+            self._say(event.level, event.text)
+
+    def _publish(self, stamp_ns: int, reading: Reading) -> None:
+        names = list(self._ranges)
+        msg = JointState(name=names)
+        msg.header.stamp = to_time(stamp_ns)
+        msg.position = [reading.positions_rad[name] for name in names]
+        msg.velocity = [reading.velocities_rad_s[name] for name in names]
+        self._states.publish(msg)
+
+    def _say(self, level: HealthLevel, text: str) -> None:
+        """Log once, and again only after a while: a cause may come a hundred times a second."""
+        now_s, kind = time.monotonic(), _NUMBERS.sub("", text)
+        if now_s - self._said_s.get(kind, -SAID_AGAIN_S) < SAID_AGAIN_S:
+            return
+        self._said_s = {
+            said: at_s for said, at_s in self._said_s.items() if now_s - at_s < SAID_AGAIN_S
+        }
+        self._said_s[kind] = now_s
+        logger = self.get_logger()
+        if level is HealthLevel.OK:
+            logger.info(text)
+        elif level is HealthLevel.WARN:
+            logger.warning(text)
+        else:
+            logger.error(text)
+
+    # -- callbacks -------------------------------------------------------------------------------
+
+    def _on_command(self, msg: JointState) -> None:
+        if self._loop is None:
+            return
+        with self._loop.lock:
+            refusal = self._loop.arm.command(msg.name, msg.position, time.monotonic())
+            off = self._loop.arm.mode is ArmMode.OFF
+        if refusal and not off:
+            self._say(HealthLevel.WARN, f"command refused: {refusal}")
+
+    def _on_hold(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answered(response, "hold")
+
+    def _on_clear_faults(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answered(response, "clear_faults")
+
+    def _on_lower(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answered(response, "lower")
+
+    def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        return self._answered(response, "torque_on" if request.data else "torque_off")
+
+    def _answered(self, response, what: str):  # type: ignore[no-untyped-def]
+        """Ask the arm for something, and answer with its reason where it says no."""
+        problem = "the driver is not configured"
+        if self._loop is not None:
+            with self._loop.lock:
+                arm = self._loop.arm
+                problem = arm.hold() if what == "hold" else getattr(arm, what)(time.monotonic())
+        response.success, response.message = not problem, problem
+        return response
+
+    def _on_health(self) -> None:
+        if self._loop is None:
+            return
+        with self._loop.lock:
+            arm = self._loop.arm
+            servos, mode = arm.health(time.monotonic()), arm.mode
+            reason, refused, refusal = arm.reason, arm.refused, arm.last_refusal
+        assert self._bus is not None
+        msg = convert.health_to(
+            self.get_namespace(), servos, self._bus.statistics, mode, reason, refused, refusal
+        )
+        msg.header.stamp = self.get_clock().now().to_msg()
+        self._health.publish(msg)
+        self._diagnostics.publish(msg)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to end.
+
+    Returns:
+        0 after a shutdown, 2 when the arm cannot be driven or the configuration is wrong.
+    """
+    return run("so100_driver", DriverNode, (ParameterError, RobotConfigError, DriverError), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters; `python -m so100_driver.params README.md` renews the table in it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+
+from node_kit.parameters import parameter, table
+from node_kit.tables import renew_files
+from so100_driver.core.gate import GateLimits
+from so100_driver.core.orders import ArmLimits
+
+
+@dataclass(frozen=True)
+class DriverParameters:
+    """All parameters are read once, at the start."""
+
+    port: str = parameter("/dev/so101_follower", "Serial port of the arm.")
+    calibration_file: str = parameter(
+        "",
+        "LeRobot's calibration file of this arm; its proof (`so101 prove`) lies beside it.",
+        required=True,
+    )
+    robot_file: str = parameter("", "Robot file: joints and their limits.", required=True)
+    autostart: bool = parameter(
+        True, "Configure and activate by itself. Else another node makes the transitions."
+    )
+    rate_hz: float = parameter(
+        100.0, "Rate of reading, publishing, commanding.", "Hz", 20.0, 200.0
+    )
+    answer_timeout_s: float = parameter(
+        0.004, "How long one answer of a servo may take.", "s", 0.001, 0.1
+    )
+    first_distance_rad: float = parameter(
+        0.1,
+        "How near the pose the first command lies; none before it moves the arm.",
+        "rad",
+        0.0,
+        0.5,
+    )
+    largest_distance_rad: float = parameter(
+        0.5, "How far from the measured pose a command may lie.", "rad", 0.05, 1.5
+    )
+    largest_step_rad: float = parameter(
+        0.15, "How far from the command before it a command may lie.", "rad", 0.01, 0.5
+    )
+    command_timeout_s: float = parameter(
+        0.2, "After so long without a command the arm holds.", "s", 0.02, 2.0
+    )
+    stale_s: float = parameter(
+        0.1, "After so long without an answer of a servo the arm holds.", "s", 0.03, 1.0
+    )
+    lowering_rad_s: float = parameter(0.4, "How fast the arm lowers itself.", "rad/s", 0.05, 1.0)
+
+    def limits(self) -> ArmLimits:
+        """Return how the arm behaves."""
+        return ArmLimits(
+            gate=GateLimits(
+                first_distance_rad=self.first_distance_rad,
+                largest_distance_rad=self.largest_distance_rad,
+                largest_step_rad=self.largest_step_rad,
+            ),
+            command_timeout_s=self.command_timeout_s,
+            stale_s=self.stale_s,
+            lowering_rad_s=self.lowering_rad_s,
+        )
+
+
+TABLES = {"parameters": partial(table, DriverParameters)}
+
+if __name__ == "__main__":
+    sys.exit(renew_files(TABLES))
