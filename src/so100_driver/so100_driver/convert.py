@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from node_kit.messages import distinct
 from so100_driver.bus import BusStatistics
-from so100_driver.core.health import HealthLevel, ServoHealth
+from so100_driver.core.health import HealthLevel, ServoDiagnosis
 from so100_driver.core.orders import ArmMode
 
 NAME = "so100_driver"
@@ -25,7 +25,7 @@ _MODE_LEVEL = {
 
 def health_to(
     namespace: str,
-    servos: Sequence[ServoHealth],
+    servos: Sequence[ServoDiagnosis],
     statistics: Mapping[int, BusStatistics],
     mode: ArmMode,
     reason: str,
@@ -46,7 +46,7 @@ def health_to(
 
 
 def _servo(
-    namespace: str, servo: ServoHealth, statistics: Mapping[int, BusStatistics]
+    namespace: str, servo: ServoDiagnosis, statistics: Mapping[int, BusStatistics]
 ) -> DiagnosticStatus:
     values = dict(servo.values)
     counts = statistics.get(servo.servo_id)

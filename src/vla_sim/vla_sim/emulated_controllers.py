@@ -31,7 +31,7 @@ from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory import FloatArray
-from vla_sim.core.trajectory_controller import Cycle, TrajectoryController
+from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
 
 _WARNING_PERIOD_S = 5.0
 _MOST_JOINTS = 64
@@ -160,7 +160,9 @@ class EmulatedControllers(Node):
             controller.destroy_node()
         super().destroy_node()
 
-    def _serve(self, name: str, controller: TrajectoryController) -> Callable[[Cycle], None]:
+    def _serve(
+        self, name: str, controller: TrajectoryController
+    ) -> Callable[[CycleOutcome], None]:
         """Subscribe to a controller's trajectories; return what publishes its state."""
         publisher = self.create_publisher(
             JointTrajectoryControllerState, f"{name}/controller_state", qos.STATE
@@ -177,7 +179,7 @@ class EmulatedControllers(Node):
             if rejection is not None:
                 self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
 
-        def publish(cycle: Cycle) -> None:
+        def publish(cycle: CycleOutcome) -> None:
             convert.fill_controller_state(state, cycle.state)
             publisher.publish(state)
             if cycle.warning:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from .description import REST_RAD
 from .gate import CommandGate, CommandRefusedError
-from .health import HealthLevel, ServoHealth, health_of
+from .health import HealthLevel, ServoDiagnosis, health_of
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
 from .protection import JointProtection, JointVerdict, Stage
 from .recovery import Recovery
@@ -103,7 +103,7 @@ class Arm:
             if not (now_s - self._heard_s.get(name, -1e9) <= self.limits.stale_s)
         ]
 
-    def health(self, now_s: float) -> list[ServoHealth]:
+    def health(self, now_s: float) -> list[ServoDiagnosis]:
         """Return how each servo is."""
         silent = self.silent(now_s)
         return [

@@ -21,7 +21,7 @@ class HealthLevel(IntEnum):
 
 
 @dataclass(frozen=True)
-class ServoHealth:
+class ServoDiagnosis:
     """One servo.
 
     Attributes:
@@ -47,7 +47,7 @@ def health_of(
     *,
     silent: bool,
     age_s: float,
-) -> ServoHealth:
+) -> ServoDiagnosis:
     """Return how a servo is.
 
     Args:
@@ -59,7 +59,7 @@ def health_of(
         age_s: How long ago it last answered.
     """
     if state is None:
-        return ServoHealth(joint, servo_id, HealthLevel.STALE, "never answered")
+        return ServoDiagnosis(joint, servo_id, HealthLevel.STALE, "never answered")
     values = {
         "temperature, degrees C": f"{state.temperature_c:.0f}",
         "load": f"{state.load:.3f}",
@@ -69,11 +69,11 @@ def health_of(
     }
     if silent:
         words = f"no answer for {age_s:.1f} s"
-        return ServoHealth(joint, servo_id, HealthLevel.STALE, words, values)
+        return ServoDiagnosis(joint, servo_id, HealthLevel.STALE, words, values)
     if state.faults:
-        return ServoHealth(joint, servo_id, HealthLevel.ERROR, ", ".join(state.faults), values)
+        return ServoDiagnosis(joint, servo_id, HealthLevel.ERROR, ", ".join(state.faults), values)
     if verdict.stage >= Stage.RETREAT:
-        return ServoHealth(joint, servo_id, HealthLevel.ERROR, verdict.reason, values)
+        return ServoDiagnosis(joint, servo_id, HealthLevel.ERROR, verdict.reason, values)
     if verdict.stage is Stage.SOFT:
-        return ServoHealth(joint, servo_id, HealthLevel.WARN, verdict.reason, values)
-    return ServoHealth(joint, servo_id, HealthLevel.OK, "well", values)
+        return ServoDiagnosis(joint, servo_id, HealthLevel.WARN, verdict.reason, values)
+    return ServoDiagnosis(joint, servo_id, HealthLevel.OK, "well", values)

@@ -12,7 +12,7 @@ import numpy as np
 from so100_driver.core.packets import Instruction, Packet, Receiver
 from so100_driver.core.registers import BAUD_RATE, BROADCAST_ID
 
-from .plant import Plant
+from .plant import ServoPlant
 from .servo import Servo
 
 _BITS_PER_BYTE = 10
@@ -71,7 +71,7 @@ class SimulatedBus:
     """
 
     def __init__(
-        self, servos: Sequence[Servo], plant: Plant, seed: int = 0, now_s: float = 0.0
+        self, servos: Sequence[Servo], plant: ServoPlant, seed: int = 0, now_s: float = 0.0
     ) -> None:
         self.servos = list(servos)
         self.plant = plant

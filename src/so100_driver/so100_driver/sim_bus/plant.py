@@ -12,7 +12,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 
-class Plant(Protocol):
+class ServoPlant(Protocol):
     """An arm that takes torques.
 
     Arrays are `(J,)`, in the order of the servos' ids.
