@@ -149,7 +149,7 @@ def test_a_terminal_that_ends_ends_a_guided_command(port, tmp_path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 1

@@ -31,7 +31,7 @@ POSE = (0.0, -0.4, 0.4, 0.3, 0.0, 0.5)
 PATIENT = ("answer_timeout_s:=0.1", "stale_s:=1.0", "command_timeout_s:=2.0")
 
 
-def until(ready, what="", timeout_s=60.0):
+def until(ready, what="", timeout_s=240.0):
     deadline = time.monotonic() + timeout_s
     while not ready():
         assert time.monotonic() < deadline, what
@@ -81,7 +81,7 @@ def start(arm, proved):
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 class Client:
@@ -110,7 +110,7 @@ class Client:
 
     def ask(self, kind, name, **fields):
         client = self.node.create_client(kind, f"so100_driver/{name}")
-        assert client.wait_for_service(timeout_sec=60)
+        assert client.wait_for_service(timeout_sec=240)
         future = client.call_async(kind.Request(**fields))
         until(future.done, name)
         return future.result()
@@ -123,6 +123,10 @@ class Client:
         msg = JointState(name=list(target), position=[float(value) for value in target.values()])
         msg.header.stamp = self.node.get_clock().now().to_msg()
         self.commands.publish(msg)
+
+    def level(self, joint):
+        status = self.health.get(f"so100_driver/{joint}")
+        return status.level if status else None
 
     def mode(self):
         status = self.health.get("so100_driver/arm")
@@ -182,7 +186,6 @@ def test_it_holds_at_once_follows_what_is_near_and_refuses_what_is_far(arm, star
         return client.pose()["shoulder_pan"] > 0.25
 
     until(moved, client.mode())
-    assert "follows commands" in client.mode() or client.mode()
 
 
 def test_hold_torque_and_clearing_are_services_with_reasons(arm, start, client):
@@ -209,7 +212,7 @@ def test_an_end_by_ctrl_c_leaves_the_arm_holding(arm, start):
     process = start()
     until(lambda: torques(arm) == [1] * 6, "no torque")
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
     assert torques(arm) == [1] * 6
 
 
@@ -221,14 +224,14 @@ def test_a_cable_that_is_pulled_is_told_and_plugged_in_again_the_arm_holds(arm, 
     with arm.bus() as bus:
         bus.faults.unplugged = True
     until(
-        lambda: all(client.health[f"so100_driver/{name}"].level == b"\x03" for name in JOINTS),
+        lambda: all(client.level(name) == b"\x03" for name in JOINTS),
         "not stale",
     )
     count = len(client.states)
     with arm.bus() as bus:
         bus.faults.unplugged = False
     until(lambda: len(client.states) > count + 5, "no states")
-    until(lambda: client.health["so100_driver/gripper"].level == b"\x00", "not well")
+    until(lambda: client.level("gripper") == b"\x00", "not well")
     assert torques(arm) == [1] * 6
 
 
@@ -276,7 +279,7 @@ def test_what_cannot_be_driven_ends_with_one_line_and_no_torque(
 ):
     break_it(arm, proved)
     process = start(stderr=subprocess.PIPE)
-    _, text = process.communicate(timeout=120)
+    _, text = process.communicate(timeout=240)
     assert process.returncode == 2, text
     line = [line for line in text.splitlines() if line.startswith("so100_driver: ")]
     assert len(line) == 1, text

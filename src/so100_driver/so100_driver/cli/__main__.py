@@ -176,7 +176,9 @@ def _simulate(link: Path | None, calibration_file: Path | None) -> int:
         keep(calibration_file, calibration, zeros)
     port = SimulatedPort(simulated_so101(now_s=time.monotonic()), link)
     print(f"a simulated SO-101 answers at {port.path}; Ctrl-C ends it", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell that starts it in the background has it ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         signal.pause()
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ to write. It never switches torque off but by `torque_off`, which a person asks 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from .description import REST_RAD
@@ -15,7 +16,7 @@ from .health import HealthLevel, ServoDiagnosis, health_of
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
 from .protection import JointProtection, JointVerdict, Stage
 from .recovery import Recovery
-from .registers import STS3215
+from .registers import RAD_PER_TICK, STS3215
 from .scale import JointScale
 from .state import DriveSettings, ServoState
 
@@ -26,6 +27,11 @@ _LARGEST_SPEED_RAD_S = 8.0
 _SLACK_RAD = 0.1
 _SLACK_C = 4.0
 _SAID_AGAIN = 5
+# Answers are alike that follow each other within this long and this near.
+_LATELY_S = 0.06
+_ALIKE_RAD = 0.04
+# A fault counts once it is reported so often in a row.
+_CERTAIN = 2
 # So many answers of each servo are heard before the first torque.
 _SURE = 3
 _LARGEST_TORQUE = 1000
@@ -75,6 +81,7 @@ class Arm:
         self._events: list[ArmEvent] = []
         self._by_id = {scale.servo_id: name for name, scale in self.scales.items()}
         self._checked = 0
+        self._faulty: dict[str, int] = {}
         self._doubts: dict[str, int] = {}
         self._sure: dict[str, int] = {}
         self._answered: set[str] = set()
@@ -122,7 +129,11 @@ class Arm:
         """Return the servo whose orders are read back next: one in doubt, or each in turn."""
         names = list(self.scales)
         self._checked = (self._checked + 1) % len(names)
-        doubtful = [name for name, recovery in self._recovery.items() if recovery.pending]
+        doubtful = [
+            name
+            for name, recovery in self._recovery.items()
+            if recovery.pending or recovery.in_doubt
+        ]
         doubtful += self._unknown
         doubtful = [name for name in doubtful if name in self._answered]
         return self.scales[(doubtful or [names[self._checked]])[0]].servo_id
@@ -222,10 +233,13 @@ class Arm:
         lost = [name for name, recovery in self._recovery.items() if recovery.pending]
         if lost:
             return f"{', '.join(lost)} has no torque: lower the arm and ask for torque anew"
-        faulty = [name for name, state in self._states.items() if state.faults]
-        if faulty:
-            # The servo forgets an overload with a new goal.
-            self._goal.update({name: self.measured_rad[name] for name in faulty})
+        unsure = [name for name in self.scales if self._sure.get(name, 0) < _SURE]
+        if unsure:
+            return f"{', '.join(unsure)} has not answered {_SURE} times alike yet; try again"
+        for name, state in self._states.items():
+            if state.faults:
+                # The servo forgets an overload with a new goal: one tick is new enough.
+                self._goal[name] = self._near(name) - math.copysign(RAD_PER_TICK, state.load)
         self._forget_protection()
         self._stand(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
@@ -309,6 +323,7 @@ class Arm:
 
     def _believed(self, name: str, state: ServoState, now_s: float) -> bool:
         last = self._states.get(name)
+        moved = 0.0
         if last is not None:
             scale = self.scales[name]
             moved = abs(scale.radians(state.position) - scale.radians(last.position))
@@ -320,7 +335,9 @@ class Arm:
                 if self._doubts[name] < _SAID_AGAIN:
                     return False
         self._doubts[name] = 0
-        self._sure[name] = self._sure.get(name, 0) + 1
+        # After a silence nearly everything is possible, and so nothing is sure.
+        alike = now_s - self._heard_s.get(name, -1e9) <= _LATELY_S and moved <= _ALIKE_RAD
+        self._sure[name] = self._sure.get(name, 0) + 1 if alike else 0
         return True
 
     def failed(self, write: Write, problem: str) -> None:
@@ -385,10 +402,18 @@ class Arm:
                     HealthLevel.ERROR,
                 )
         for name, recovery in self._recovery.items():
-            if recovery.due(now_s) and name in self._states and name not in self.silent(now_s):
-                # Where it is now: it has sunk already, and must not jump back.
-                self._goal[name] = self.measured_rad[name]
+            sure = self._sure.get(name, 0) >= _SURE and name in self._answered
+            if sure and recovery.due(now_s):
+                self._goal[name] = self._near(name)
                 self._engage(name)
+
+    def _near(self, name: str) -> float:
+        """Return the goal of a joint, or where it is if that is elsewhere: it must not jump back.
+
+        Taking where it is each time would let it sink by its sag each time.
+        """
+        goal, at = self._goal[name], self.measured_rad[name]
+        return goal if abs(goal - at) <= self.limits.gate.first_distance_rad else at
 
     def _kept_goal(self, name: str, settings: DriveSettings) -> float:
         """Return the goal that a servo says it keeps, if that is near where it stands."""
@@ -398,7 +423,10 @@ class Arm:
 
     def _look_for_faults(self) -> None:
         for name, state in self._states.items():
-            if state.faults and self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING):
+            if name in self._answered:
+                self._faulty[name] = self._faulty.get(name, 0) + 1 if state.faults else 0
+            certain = self._faulty.get(name, 0) >= _CERTAIN
+            if certain and self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING):
                 self._stand(
                     ArmMode.HOLDING, f"{name} reports {', '.join(state.faults)}", HealthLevel.ERROR
                 )

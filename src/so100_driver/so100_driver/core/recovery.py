@@ -18,9 +18,11 @@ class Recovery:
 
     Attributes:
         pending: It has no torque.
+        in_doubt: It said so once; one answer may be damaged.
     """
 
     pending: bool = False
+    in_doubt: bool = False
     _tries: int = 0
     _next_s: float = 0.0
     _last_s: float = 0.0
@@ -31,16 +33,18 @@ class Recovery:
         return self._tries >= _TRIES
 
     def seen_off(self, now_s: float) -> bool:
-        """Be told that it has no torque; return whether that is new."""
-        new = not self.pending
-        if new:
-            self.pending = True
-            self._next_s = now_s
-        return new
+        """Be told that it has no torque; return whether that is new and certain."""
+        if self.pending:
+            return False
+        if not self.in_doubt:
+            self.in_doubt = True
+            return False
+        self.pending, self._next_s = True, now_s
+        return True
 
     def seen_on(self, now_s: float) -> None:
         """Be told that it has torque."""
-        self.pending = False
+        self.pending = self.in_doubt = False
         if self._tries and now_s - self._last_s > _FORGIVEN_S:
             self._tries = 0
 
@@ -59,4 +63,5 @@ class Recovery:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.pending, self._tries = False, 0
+        self.pending = self.in_doubt = False
+        self._tries = 0

@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the SO-101's driver does on the simulated servo bus, measured.
+
+    python -m verification.so101_arm faults protection fuzz --frames 1000000 rate --seconds 30 \
+        --folder docs/measurements
+
+Each part writes its raw data into the folder. `faults`, `protection` and `fuzz` run in a time that
+is given, the same on every computer; `rate` runs in real time, on a pseudo-terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "src" / "so100_driver" / "test"))
+
+from arm_rig import GRIPPER, LIFT, PERIOD_S, Rig  # noqa: E402
+
+from so100_driver.bus import ServoBus  # noqa: E402
+from so100_driver.control_loop import ControlLoop  # noqa: E402
+from so100_driver.core.arm import Arm  # noqa: E402
+from so100_driver.core.calibration import JOINTS  # noqa: E402
+from so100_driver.core.description import RANGES_RAD  # noqa: E402
+from so100_driver.core.orders import ArmLimits, ArmMode  # noqa: E402
+from so100_driver.core.packets import Instruction, Packet  # noqa: E402
+from so100_driver.core.protection import ProtectionLimits  # noqa: E402
+from so100_driver.core.scale import scales_of  # noqa: E402
+from so100_driver.sim_bus.arm import so101_calibration  # noqa: E402
+from so100_driver.sim_bus.bus import Answer  # noqa: E402
+
+# As without a driver that watches: nothing but the servos' own protection.
+UNPROTECTED = ProtectionLimits(
+    load=9.0, gripper_load=9.0, current_a=99.0, warm_c=999.0, hot_c=999.0, lower_c=999.0
+)
+SPEED_RAD_S = 0.5
+
+
+def _write_rows(path: Path, head: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(list(head))
+        writer.writerows(rows)
+    print(f"written: {path}")
+
+
+# -- faults ------------------------------------------------------------
+
+
+def _silent(rig: Rig) -> None:
+    rig.bus.faults.silent = {3}
+
+
+def _corrupted(rig: Rig) -> None:
+    rig.bus.faults.corrupted = 1.0
+
+
+def _wrong_id(rig: Rig) -> None:
+    rig.bus.faults.wrong_id = {3: 5}
+
+
+def _twice(rig: Rig) -> None:
+    rig.bus.servos[3].set("ID", 3)
+
+
+def _restarts(rig: Rig) -> None:
+    rig.bus.servos[LIFT].restart()
+
+
+def _brown_out(rig: Rig) -> None:
+    rig.bus.faults.supply_v = 3.0
+
+
+def _bus_cable(rig: Rig) -> None:
+    rig.bus.faults.unplugged = True
+
+
+def _chain_cable(rig: Rig) -> None:
+    rig.bus.faults.unpowered = {4, 5, 6}
+
+
+def _usb_cable(rig: Rig) -> None:
+    rig.wire.unplug()
+
+
+def _stuck(rig: Rig) -> None:
+    rig.plant.stuck.add(0)
+
+
+def _hot(rig: Rig) -> None:
+    rig.bus.servos[LIFT].temperature_c = 61.0
+
+
+def _lost(rig: Rig) -> None:
+    rig.bus.faults.lost = 0.05
+
+
+def _mend(rig: Rig) -> None:
+    faults = rig.bus.faults
+    faults.silent, faults.wrong_id, faults.unpowered = set(), {}, set()
+    faults.corrupted = faults.lost = 0.0
+    faults.unplugged, faults.supply_v = False, 7.4
+    rig.wire.cable_in = True
+    rig.plant.stuck.clear()
+    rig.bus.servos[3].set("ID", 4)
+    rig.bus.servos[LIFT].temperature_c = 30.0
+
+
+FAULTS: dict[str, Callable[[Rig], None]] = {
+    "a servo falls silent": _silent,
+    "every answer is damaged": _corrupted,
+    "a servo answers with another's id": _wrong_id,
+    "two servos have one id": _twice,
+    "a servo restarts": _restarts,
+    "brown-out of all servos, 50 ms": _brown_out,
+    "the bus's cable is pulled": _bus_cable,
+    "a cable in the chain is pulled": _chain_cable,
+    "the USB cable is pulled": _usb_cable,
+    "a joint is stuck": _stuck,
+    "a servo is at 61 degrees C": _hot,
+    "5 % of all answers are lost": _lost,
+}
+
+
+def faults(folder: Path) -> None:
+    """Try each fault in a motion at 0.5 rad/s; then mend it."""
+    rows = []
+    for name, break_it in FAULTS.items():
+        rig = Rig(seed=5).held()
+        move = rig.moving("shoulder_pan", SPEED_RAD_S)
+        rig.run(0.5, move)
+        began_s = rig.now_s
+        break_it(rig)
+        held_s = None
+        for cycle in range(300):
+            move(rig)
+            rig.step()
+            if "brown-out" in name and cycle == 4:
+                rig.bus.faults.supply_v = 7.4
+            if held_s is None and rig.arm.mode is not ArmMode.FOLLOWING:
+                held_s, mode, why = rig.now_s - began_s, rig.arm.mode, rig.arm.reason
+                break
+        stood = rig.run(1.0, move).angles
+        _mend(rig)
+        rig.run(3.0, move)
+        jump = float(np.abs(rig.angles - stood).max()) if held_s is not None else float("nan")
+        back = rig.arm.clear_faults(rig.now_s)
+        again = back or rig.send()
+        rows.append(
+            (
+                name,
+                "" if held_s is None else f"{held_s:.2f}",
+                "follows on" if held_s is None else mode.value,
+                "" if held_s is None else why,
+                "" if held_s is None else f"{jump:.3f}",
+                "".join(map(str, rig.torque)),
+                again or "follows",
+            )
+        )
+        print(rows[-1], flush=True)
+    head = (
+        "fault",
+        "arm holds after, s",
+        "what it does",
+        "reason said",
+        "largest motion in 3 s once mended, rad",
+        "torque of the servos after it",
+        "a command near the pose after clearing",
+    )
+    _write_rows(folder / "so101_faults.csv", head, rows)
+
+
+# -- protection ------------------------------------------------------------
+
+
+def _stuck_pan(rig: Rig) -> tuple[int, Callable[[Rig], None]]:
+    rig.plant.stuck.add(0)
+    return 0, _ramp(rig, "shoulder_pan", 0.5, 0.45)
+
+
+def _hand_in_gripper(rig: Rig) -> tuple[int, Callable[[Rig], None]]:
+    rig.plant.low_rad[GRIPPER] = 0.45
+    return GRIPPER, _ramp(rig, "gripper", -0.5, 0.5)
+
+
+def _heavy_lift(rig: Rig) -> tuple[int, Callable[[Rig], None]]:
+    # A servo that grows hot under a load that it just carries.
+    rig.bus.servos[LIFT].temperature_c = 50.0
+    rig.plant.external_nm[LIFT] = 1.4
+    return LIFT, _ramp(rig, "shoulder_lift", 0.0, 0.0)
+
+
+def _ramp(rig: Rig, joint: str, speed: float, far: float) -> Callable[[Rig], None]:
+    target = dict(rig.arm.measured_rad)
+    begin = target[joint]
+
+    def each(rig: Rig) -> None:
+        if abs(target[joint] - begin) < far:
+            target[joint] += speed * PERIOD_S
+        rig.arm.command(list(target), list(target.values()), rig.now_s)
+
+    return each
+
+
+SCENES = {
+    "stuck joint": (_stuck_pan, 8.0),
+    "hand in the gripper": (_hand_in_gripper, 8.0),
+    "hot servo": (_heavy_lift, 240.0),
+}
+
+
+def protection(folder: Path) -> None:
+    """Record torque and temperature with and without the driver's protection."""
+    rows = []
+    for scene, (begin, seconds) in SCENES.items():
+        for protected in (False, True):
+            limits = ArmLimits() if protected else ArmLimits(protection=UNPROTECTED)
+            rig = Rig(limits=limits).held()
+            index, each = begin(rig)
+            every = 5 if seconds < 60 else 50
+            for cycle in range(round(seconds / PERIOD_S)):
+                each(rig)
+                rig.step()
+                if cycle % every == 0:
+                    servo = rig.bus.servos[index]
+                    rows.append(
+                        (
+                            scene,
+                            "driver" if protected else "servo alone",
+                            f"{cycle * PERIOD_S:.2f}",
+                            f"{abs(servo.torque_nm):.3f}",
+                            f"{servo.temperature_c:.2f}",
+                            rig.arm.mode.name,
+                        )
+                    )
+            print(scene, protected, rig.arm.mode.name, rig.arm.reason, flush=True)
+    head = ("scene", "protection", "time, s", "torque, N m", "temperature, degrees C", "arm")
+    _write_rows(folder / "so101_protection.csv", head, rows)
+    _plot(rows, folder / "so101_protection.png")
+
+
+def _plot(rows: Sequence[tuple[str, ...]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, len(SCENES), figsize=(12, 6), squeeze=False)
+    for column, scene in enumerate(SCENES):
+        for who, colour in (("servo alone", "tab:red"), ("driver", "tab:blue")):
+            own = [row for row in rows if row[0] == scene and row[1] == who]
+            times = [float(row[2]) for row in own]
+            axes[0][column].plot(times, [float(row[3]) for row in own], colour, label=who)
+            axes[1][column].plot(times, [float(row[4]) for row in own], colour, label=who)
+        axes[0][column].set_title(scene)
+        axes[0][column].set_ylabel("torque, N m")
+        axes[1][column].set_ylabel("temperature, degrees C")
+        axes[1][column].set_xlabel("time, s")
+        axes[0][column].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+    print(f"written: {path}")
+
+
+# -- fuzz ------------------------------------------------------------
+
+
+def _damaged(data: bytes, generator: random.Random) -> bytes:
+    """Return an answer with bytes changed, cut, repeated or made up; its checksum may fit."""
+    kind = generator.randrange(6)
+    if kind == 0 or len(data) < 7:
+        return generator.randbytes(generator.randrange(40))
+    changed = bytearray(data)
+    if kind == 1:
+        return bytes(changed[: generator.randrange(len(changed))])
+    if kind == 2:
+        return bytes(changed) + bytes(changed[: generator.randrange(len(changed))])
+    for _ in range(generator.randrange(1, 5)):
+        changed[generator.randrange(2, len(changed))] = generator.randrange(256)
+    if kind == 3:
+        # A checksum that fits: the worst that noise can do.
+        changed[-1] = ~sum(changed[2:-1]) & 0xFF
+    if kind == 4:
+        changed[2] = generator.randrange(256)
+    return bytes(changed)
+
+
+def fuzz(folder: Path, frames: int, seed: int) -> None:
+    """Damage answers to a holding arm, and send random frames to one without torque."""
+    generator = random.Random(seed)
+    rig = Rig().held().run(1.0)
+    receive = rig.bus.receive
+    count = {"answers": 0}
+
+    def damaging(data: bytes, now_s: float) -> list[Answer]:
+        found = []
+        for answer in receive(data, now_s):
+            if generator.random() < 0.6:
+                count["answers"] += 1
+                found.append(Answer(_damaged(answer.data, generator), answer.due_s))
+            else:
+                found.append(answer)
+        return found
+
+    rig.bus.receive = damaging
+    before, began_s, cycles, worst = rig.angles, time.monotonic(), 0, 0.0
+    while count["answers"] < frames // 2:
+        if rig.arm.mode is ArmMode.HOLDING and cycles % 50 == 0:
+            rig.arm.clear_faults(rig.now_s)
+        rig.step()
+        cycles += 1
+        rig.events.clear()
+        worst = max(worst, float(np.abs(rig.angles - before).max()))
+        if cycles % 5000 == 0:
+            print(
+                count["answers"], f"{worst:.4f}", f"{time.monotonic() - began_s:.0f} s", flush=True
+            )
+    held = rig.torque
+    still = Rig()
+    start = still.angles
+    sent = 0
+    while sent < frames - count["answers"]:
+        stream = b""
+        for _ in range(50):
+            code = generator.choice((*Instruction, generator.randrange(256)))
+            parameters = generator.randbytes(generator.randrange(14))
+            if code in (Instruction.WRITE, Instruction.REG_WRITE, Instruction.SYNC_WRITE):
+                # Not one that reaches Torque_Enable: that is a host's right.
+                parameters = bytes((56,)) + parameters[1:]
+            line = bytearray(Packet(generator.randrange(255), code, parameters).to_bytes())
+            if generator.random() < 0.3:
+                line[generator.randrange(len(line))] = generator.randrange(256)
+            stream += bytes(line)
+            sent += 1
+        still.bus.receive(stream, 0.0)
+    moved = float(np.abs(still.angles - start).max())
+    outcome = {
+        "seed": seed,
+        "answers_damaged": count["answers"],
+        "cycles": cycles,
+        "largest_motion_of_a_holding_arm_rad": worst,
+        "torque_at_the_end": held,
+        "frames_sent_to_servos": sent,
+        "motion_of_an_arm_without_torque_rad": moved,
+    }
+    path = folder / "so101_fuzz.json"
+    path.write_text(json.dumps(outcome, indent=1) + "\n")
+    print(json.dumps(outcome, indent=1))
+
+
+# -- rate ------------------------------------------------------------
+
+
+def rate(folder: Path, seconds: float) -> None:
+    """Run the loop at 100 Hz on a pseudo-terminal, with and without lost answers."""
+    outcome = []
+    for lost in (0.0, 0.05):
+        code = (
+            "import sys, time\n"
+            "from so100_driver.sim_bus.arm import simulated_so101\n"
+            "from so100_driver.sim_bus.port import SimulatedPort\n"
+            "bus = simulated_so101((0, -0.4, 0.4, 0.3, 0, 0.5), now_s=time.monotonic())\n"
+            f"bus.faults.lost = {lost}\n"
+            "port = SimulatedPort(bus)\n"
+            "print(port.path, flush=True)\n"
+            "sys.stdin.readline()\n"
+            "with port.bus() as b: print(b.bytes_on_the_wire, flush=True)\n"
+            "sys.stdin.readline()\n"
+            "with port.bus() as b: print(b.bytes_on_the_wire, flush=True)\n"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as simulator:
+            assert simulator.stdin is not None
+            assert simulator.stdout is not None
+            outcome.append(_rate(simulator, lost, seconds))
+            simulator.stdin.close()
+    path = folder / "so101_rate.json"
+    path.write_text(json.dumps(outcome, indent=1) + "\n")
+    print(json.dumps(outcome, indent=1))
+
+
+def _rate(simulator: subprocess.Popen[str], lost: float, seconds: float) -> dict[str, object]:
+    assert simulator.stdin is not None
+    assert simulator.stdout is not None
+
+    def on_the_wire() -> int:
+        assert simulator.stdin is not None
+        assert simulator.stdout is not None
+        simulator.stdin.write("\n")
+        simulator.stdin.flush()
+        return int(simulator.stdout.readline())
+
+    port = simulator.stdout.readline().strip()
+    arm = Arm(scales_of(so101_calibration(), RANGES_RAD, dict.fromkeys(JOINTS, 2048.0)))
+    with ServoBus(port) as bus:
+        loop = ControlLoop(bus, arm)
+        for _ in range(20):
+            loop.step(time.monotonic())
+            time.sleep(0.01)
+        arm.torque_on(time.monotonic())
+        before = on_the_wire()
+        began_s, cpu_s = time.monotonic(), time.process_time()
+        next_s, ends, durations, whole = began_s, [], [], 0
+        while time.monotonic() - began_s < seconds:
+            now_s = time.monotonic()
+            whole += loop.step(now_s).whole
+            ends.append(now_s)
+            durations.append(time.monotonic() - now_s)
+            next_s = max(next_s + PERIOD_S, time.monotonic())
+            time.sleep(max(0.0, next_s - time.monotonic()))
+        elapsed_s = time.monotonic() - began_s
+        cpu = (time.process_time() - cpu_s) / elapsed_s
+        wire = (on_the_wire() - before) * 10 / 1e6 / elapsed_s
+    periods = np.diff(ends) * 1e3
+    return {
+        "answers_lost": lost,
+        "seconds": elapsed_s,
+        "cycles": len(ends),
+        "cycles_whole": whole,
+        "period_ms": {f"p{p}": float(np.percentile(periods, p)) for p in (50, 95, 99, 99.9)},
+        "cycle_takes_ms": {f"p{p}": float(np.percentile(durations, p) * 1e3) for p in (50, 99)},
+        "cpu_share_of_a_core": cpu,
+        "bus_share": wire,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def main() -> int:
+    """Run the parts that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="+", choices=["faults", "protection", "fuzz", "rate"])
+    parser.add_argument("--folder", type=Path, default=TOP / "docs" / "measurements")
+    parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    given = parser.parse_args()
+    for part in given.parts:
+        if part == "faults":
+            faults(given.folder)
+        elif part == "protection":
+            protection(given.folder)
+        elif part == "fuzz":
+            fuzz(given.folder, given.frames, given.seed)
+        else:
+            rate(given.folder, given.seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
