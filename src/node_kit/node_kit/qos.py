@@ -31,6 +31,8 @@ EACH = _kept(10)
 SENSED = _kept(10, ReliabilityPolicy.BEST_EFFORT)
 # The same, deep enough for a stall of 0.1 s at 1 kHz: a gap restarts an estimate of jerk.
 ALL_SENSED = _kept(100, ReliabilityPolicy.BEST_EFFORT)
+# Of commands to a driver only the newest counts, and both kinds of publishers are heard.
+COMMANDED = _kept(1, ReliabilityPolicy.BEST_EFFORT)
 # Some subscribe to /clock reliably, those of rclpy and rclcpp do not: to them a time that comes
 # too late is of no use.
 CLOCK = _kept(10)

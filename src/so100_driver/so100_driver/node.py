@@ -19,11 +19,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
+from node_kit import qos
 from node_kit.declare import declare
 from node_kit.messages import to_time
 from node_kit.parameters import ParameterError
 from node_kit.run import run
-from so100_driver import convert, qos
+from so100_driver import convert
 from so100_driver.bus import ServoBus
 from so100_driver.connection import DriverError, connect, in_degrees
 from so100_driver.control_loop import ControlLoop, Reading
@@ -63,11 +64,11 @@ class DriverNode(LifecycleNode):
         self._ends = threading.Event()
         self._said_s: dict[str, float] = {}
         self._problem = ""
-        self._states = self.create_publisher(JointState, "joint_states_raw", qos.STATE)
-        self._health = self.create_publisher(DiagnosticArray, "~/servo_health", qos.HEALTH)
+        self._states = self.create_publisher(JointState, "joint_states_raw", qos.EACH)
+        self._health = self.create_publisher(DiagnosticArray, "~/servo_health", qos.EACH)
         # Where the monitor, and everybody else, looks for it.
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.HEALTH)
-        self.create_subscription(JointState, "joint_commands", self._on_command, qos.COMMAND)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EACH)
+        self.create_subscription(JointState, "joint_commands", self._on_command, qos.COMMANDED)
         self.create_service(Trigger, "~/hold", self._on_hold)
         self.create_service(Trigger, "~/clear_faults", self._on_clear_faults)
         self.create_service(Trigger, "~/lower", self._on_lower)

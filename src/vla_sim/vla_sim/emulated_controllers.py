@@ -21,12 +21,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from node_kit import qos
 from node_kit.declare import declare
 from node_kit.messages import to_time
 from node_kit.parameters import ParameterError, parameter
 from node_kit.run import run
 from vla_contract.robot import Robot, RobotConfigError, load_robot
-from vla_sim import convert, qos
+from vla_sim import convert
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode
 from vla_sim.core.simulation import Simulation
@@ -119,7 +120,7 @@ class EmulatedControllers(Node):
         if not mock:
             self._commands = self.create_publisher(JointState, "joint_commands", qos.TRAJECTORY)
             heard = self.create_subscription(
-                JointState, "joint_states_raw", self._joints.hear, qos.INPUT
+                JointState, "joint_states_raw", self._joints.hear, qos.ALL_SENSED
             )
             # Controllers that begin earlier would hold the arm at NaN.
             self.get_logger().info(f"waiting for a driver on {heard.topic_name}")
@@ -133,7 +134,7 @@ class EmulatedControllers(Node):
             period_ns=period_ns,
             steps_per_tick=1,
         )
-        self._states = self.create_publisher(JointState, "joint_states", qos.STATE)
+        self._states = self.create_publisher(JointState, "joint_states", qos.EACH)
         self._message = JointState(name=list(self._joints.joint_names))
         self._publish_arm = self._serve(self._robot.arm_controller, self._simulation.arm)
         self._publish_gripper = self._serve(
@@ -165,7 +166,7 @@ class EmulatedControllers(Node):
     ) -> Callable[[CycleOutcome], None]:
         """Subscribe to a controller's trajectories; return what publishes its state."""
         publisher = self.create_publisher(
-            JointTrajectoryControllerState, f"{name}/controller_state", qos.STATE
+            JointTrajectoryControllerState, f"{name}/controller_state", qos.EACH
         )
         state = JointTrajectoryControllerState(
             joint_names=list(controller.config.joint_names), speed_scaling_factor=1.0
