@@ -43,7 +43,7 @@ class Servos(Protocol):
 
 
 @dataclass(frozen=True)
-class Reading:
+class BusReading:
     """What the servos said in one cycle.
 
     Attributes:
@@ -73,7 +73,7 @@ class ControlLoop:
         self._pause_s = _FIRST_PAUSE_S
         self._next_try_s = 0.0
 
-    def step(self, now_s: float) -> Reading:
+    def step(self, now_s: float) -> BusReading:
         """Run one cycle.
 
         Args:
@@ -89,7 +89,7 @@ class ControlLoop:
                     self.arm.failed(write, problem)
         scales = self.arm.scales
         heard = {name: scale for name, scale in scales.items() if scale.servo_id in states}
-        return Reading(
+        return BusReading(
             {
                 name: scale.radians(states[scale.servo_id].position)
                 for name, scale in heard.items()

@@ -27,7 +27,7 @@ from node_kit.run import run
 from so100_driver import convert
 from so100_driver.bus import ServoBus
 from so100_driver.connection import DriverError, connect, in_degrees
-from so100_driver.control_loop import ControlLoop, Reading
+from so100_driver.control_loop import BusReading, ControlLoop
 from so100_driver.core.health import HealthLevel
 from so100_driver.core.orders import ArmMode
 from so100_driver.params import DriverParameters
@@ -199,7 +199,7 @@ class DriverNode(LifecycleNode):
         for event in events:
             self._say(event.level, event.text)
 
-    def _publish(self, stamp_ns: int, reading: Reading) -> None:
+    def _publish(self, stamp_ns: int, reading: BusReading) -> None:
         names = list(self._ranges)
         msg = JointState(name=names)
         msg.header.stamp = to_time(stamp_ns)
