@@ -327,6 +327,7 @@ def fuzz(folder: Path, frames: int, seed: int) -> None:
                 count["answers"], f"{worst:.4f}", f"{time.monotonic() - began_s:.0f} s", flush=True
             )
     held = rig.torque
+    print("frames to servos without torque", flush=True)
     still = Rig()
     start = still.angles
     sent = 0

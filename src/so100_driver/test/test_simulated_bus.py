@@ -64,6 +64,12 @@ def test_a_sync_read_brings_all_answers_in_the_order_asked_within_1_4_ms(bus):
     assert answers[-1].due_s == pytest.approx(140 * 1e-5, rel=0.02)
 
 
+def test_a_read_of_more_than_an_answer_holds_is_not_answered(bus):
+    assert ask(bus, Packet(1, Instruction.READ, bytes((0, 255)))) == []
+    assert ask(bus, Packet(254, Instruction.SYNC_READ, bytes((0, 255, 1)))) == []
+    assert ask(bus, Packet(1, Instruction.PING)) == [Packet(1, 0)]
+
+
 def test_two_servos_with_one_id_answer_garbage(bus):
     bus.servos[3].keep("ID", 3)
     assert ask(bus, Packet(3, Instruction.PING)) == []

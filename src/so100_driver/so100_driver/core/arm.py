@@ -28,7 +28,7 @@ _SLACK_RAD = 0.1
 _SLACK_C = 4.0
 _SAID_AGAIN = 5
 # Answers are alike that follow each other within this long and this near.
-_LATELY_S = 0.06
+_LATELY_S = 0.3
 _ALIKE_RAD = 0.04
 # A fault counts once it is reported so often in a row.
 _CERTAIN = 2
@@ -233,7 +233,11 @@ class Arm:
         lost = [name for name, recovery in self._recovery.items() if recovery.pending]
         if lost:
             return f"{', '.join(lost)} has no torque: lower the arm and ask for torque anew"
-        unsure = [name for name in self.scales if self._sure.get(name, 0) < _SURE]
+        unsure = [
+            name
+            for name, state in self._states.items()
+            if state.faults and self._sure.get(name, 0) < _SURE
+        ]
         if unsure:
             return f"{', '.join(unsure)} has not answered {_SURE} times alike yet; try again"
         for name, state in self._states.items():

@@ -20,6 +20,8 @@ _RETURN_DELAY_S_PER_UNIT = 2e-6
 _STEP_S = 0.001
 # After a longer silence the time in between is skipped: nobody looked.
 _LONGEST_CATCH_UP_S = 5.0
+# More does not fit into an answer.
+_LONGEST_READ = 253
 SUPPLY_V = 7.4
 _SUPPLY_OHM = 0.15
 
@@ -194,7 +196,7 @@ class SimulatedBus:
         own_id = servo.id_on_the_bus
         if packet.code == Instruction.PING:
             return Packet(own_id, servo.status)
-        if packet.code == Instruction.READ and len(data) == 2:
+        if packet.code == Instruction.READ and len(data) == 2 and data[1] <= _LONGEST_READ:
             return Packet(own_id, servo.status, self._read(servo, data[0], data[1]))
         if packet.code == Instruction.WRITE and len(data) >= 2:
             servo.write(data[0], data[1:])
@@ -225,6 +227,8 @@ class SimulatedBus:
         if len(packet.parameters) < 3:
             return
         address, count, *ids = packet.parameters
+        if count > _LONGEST_READ:
+            return
         for servo_id in ids:
             answers = [
                 Packet(servo_id, servo.status, self._read(servo, address, count))
