@@ -88,11 +88,6 @@ def number(argument: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(argument), value_type=float)
 
 
-def text(argument: str) -> ParameterValue:
-    """Return an argument's value, as a string whatever it looks like."""
-    return ParameterValue(LaunchConfiguration(argument), value_type=str)
-
-
 def whose_controllers(context: LaunchContext) -> str:
     """Return `ros2_control` or `emulated`."""
     asked = LaunchConfiguration("controllers").perform(context)
@@ -126,9 +121,9 @@ def driver(context: LaunchContext) -> list[Action]:
             output="screen",
             parameters=[
                 {
-                    "port": text("port"),
-                    "calibration_file": text("calibration_file"),
-                    "robot_file": text("robot_file"),
+                    "port": description.text("port"),
+                    "calibration_file": description.text("calibration_file"),
+                    "robot_file": description.text("robot_file"),
                     "command_timeout_s": number("command_timeout_s"),
                     "stale_s": number("stale_s"),
                     "answer_timeout_s": number("answer_timeout_s"),
@@ -146,7 +141,7 @@ def emulated(context: LaunchContext, hardware: str) -> list[Action]:
         name="emulated_controllers",
         namespace=description.NAMESPACE,
         output="screen",
-        parameters=[{"hardware": hardware, "robot_file": text("robot_file")}],
+        parameters=[{"hardware": hardware, "robot_file": description.text("robot_file")}],
     )
     missing = description.missing()
     frames = (
@@ -177,7 +172,7 @@ def bring_up(context: LaunchContext) -> list[Action]:
     files["measured_topic"] = "joint_states_raw" if real else "joint_states"
     behind = TOPIC_BASED if real else "mock"
     if whose_controllers(context) == "ros2_control":
-        rest: list[Action] = [included("so101_ros2_control", hardware=behind, **files)]
+        rest: list[Action] = [included("ros2_control", hardware=behind, **files)]
     else:
         suite = included("monitored_policy", **files)
         rest = [suite, OpaqueFunction(function=emulated, args=[behind])]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import time
 from pathlib import Path
 
@@ -207,6 +208,13 @@ def test_the_directions_and_the_weight_that_the_proof_goes_by_are_the_model_s():
     # The weight bends every joint the way its angle grows, here.
     weights = gravity_nm(dict.fromkeys(JOINTS, 0.0))
     assert all(weights[name] > 0.05 for name in ("shoulder_lift", "elbow_flex", "wrist_flex"))
+
+
+def test_every_launch_file_that_is_included_is_there():
+    text = (TOP / "launch" / "so101.launch.py").read_text()
+    names = re.findall(r'included\("(\w+)"', text)
+    assert len(names) == 3
+    assert all((TOP / "launch" / f"{name}.launch.py").is_file() for name in names)
 
 
 def test_ros2_control_is_taken_where_it_is_installed():
