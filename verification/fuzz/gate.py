@@ -57,7 +57,7 @@ from smooth_motion.clocks import Now
 from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import Call, CallRequest, CallResult, MonitorOutputs, StopState
-from smoothness_monitor.params import load_config
+from smoothness_monitor.params import MonitorConfig, load_config
 from verification.fuzz import runs as runs_file
 from verification.fuzz.planner import EPOCH, MS, RATIO, ROBOTS, SECOND, SHARES, altered
 from vla_contract.robot import Robot
@@ -83,8 +83,10 @@ MAY_TRIP = {
 class Lenient(Monitor):
     """A monitor whose refusals stop nothing, so that the attack goes on in mid-motion."""
 
-    def _refuse(self, reason: str, trips: str, now: Now) -> None:
-        super()._refuse(reason, "", now)
+    def __init__(self, robot: Robot, config: MonitorConfig) -> None:
+        super().__init__(robot, config)
+        refuse = self.plans.refuse
+        self.plans.refuse = lambda reason, trips, now: refuse(reason, "", now)  # type: ignore[method-assign]
 
 
 @dataclass
@@ -510,7 +512,7 @@ class GateEpisode:
         self.run_until(self.now + SECOND)
 
     def judge(self) -> None:
-        limits, h = self.monitor._limits, self.period_ns * 1e-9
+        limits, h = self.monitor.view.limits, self.period_ns * 1e-9
         if self.monitor.state is not StopState.READY:
             self.note_causes(set(self.monitor.snapshot().causes))
         span = limits.position_upper - limits.position_lower

@@ -144,8 +144,9 @@ def test_a_brake_waits_no_longer_than_half_a_second_for_a_link(make_bench):
     bench.policy_on = False
     bench.links["controller_state"] = Slow(290 * MS)
     bench.run(0.4)
-    bench.monitor._link.heard(bench.now_ns - 5 * S, bench.now_ns, bench.monitor._clock.now_ns)
-    assert bench.monitor._stop_inputs(bench.now).lead_ns == LONGEST_LEAD_NS
+    view = bench.monitor.view
+    view.link.heard(bench.now_ns - 5 * S, bench.now_ns, view.clock.now_ns)
+    assert view.stop_inputs(bench.now, stepped=False).lead_ns == LONGEST_LEAD_NS
 
 
 def held_up(bench, outputs, seconds):

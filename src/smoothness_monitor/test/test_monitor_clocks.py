@@ -153,7 +153,7 @@ def test_a_stop_after_a_short_stall_climbs_no_rung_for_messages_that_wait(
     host.get_moving()
     host.monitor_stalled_until_ns = host.now_ns + stall_ms * MS
     host.run(stall_ms * 1e-3)
-    host.run_until(lambda: host.monitor._clock.catching_up, 0.1)
+    host.run_until(lambda: host.monitor.view.clock.catching_up, 0.1)
     host.stop()
     assert host.run_until(lambda: host.state is StopState.STOPPED_LATCHED, 3.0), host.log
     assert host.monitor.snapshot().rung is Rung.BRAKE, host.monitor.snapshot().rung_log

@@ -1,144 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the monitor tells: whether plans may come, what it waits for, and its state."""
+"""What the monitor tells: its state, the smoothness of the motion, and every detector's word."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from smoothness_monitor.core.detectors.inputs import uncompared
-from smoothness_monitor.core.smoothness_meter import Smoothness
-from smoothness_monitor.core.stop import Lock
-from smoothness_monitor.core.types import (
-    DetectorReport,
-    Latch,
-    MonitorSnapshot,
-    StopState,
-)
-from smoothness_monitor.core.view import View
+from smoothness_monitor.core.detectors import Detectors
+from smoothness_monitor.core.plan_gate import PlanGate
+from smoothness_monitor.core.slowdown import Slowdown
+from smoothness_monitor.core.smoothness_meter import Smoothness, SmoothnessMeter
+from smoothness_monitor.core.state_machine import StateMachine
+from smoothness_monitor.core.stop import Lock, Stop
+from smoothness_monitor.core.types import DetectorReport, FloatArray, MonitorSnapshot
 
 
-class Readout(View):
-    """The monitor's state in values and in words."""
+def snapshot(
+    names: tuple[str, ...],
+    jerk_limit: FloatArray,
+    detectors: Detectors,
+    machine: StateMachine,
+    stop: Stop,
+    plans: PlanGate,
+    slowdown: Slowdown,
+) -> MonitorSnapshot:
+    """Return the state as it is published."""
+    command, measured = detectors.command_jerk, detectors.measured_jerk
+    return MonitorSnapshot(
+        state=machine.state,
+        permit=machine.permit,
+        first_cause=machine.first_cause,
+        first_cause_detail=machine.causes.get(machine.first_cause, ""),
+        causes=tuple(machine.causes),
+        trip_ns=machine.trip_ns,
+        rung=stop.rung,
+        rung_log=stop.rung_log,
+        locked_out=stop.lock is Lock.LOCKED,
+        waiting_for=machine.waiting_for(),
+        joint_names=names,
+        jerk_limit=jerk_limit,
+        command_jerk=command.newest,
+        command_jerk_peak=command.peak.copy(),
+        measured_jerk=measured.newest,
+        measured_jerk_noise_floor=np.full(len(names), measured.estimator.noise_floor),
+        measured_jerk_threshold=measured.threshold,
+        measured_jerk_delay_s=measured.estimator.delay_s,
+        plans_forwarded=plans.forwarded,
+        plans_rejected=plans.rejected,
+        last_rejection=plans.last_rejection,
+        speed_scaling=slowdown.scaling,
+        slow_reason=slowdown.why,
+    )
 
-    @property
-    def permit(self) -> bool:
-        """Whether plans may come: READY and every input fresh."""
-        now_ns = self._clock.now_ns
-        return (
-            self.state is StopState.READY
-            and not self.detectors.controller_parameters.present
-            and not self._put_off[0]
-            and self._joints.age_s(now_ns) <= self.config.joint_states_stale_s
-            and self._controller.age_s(now_ns) <= self.config.controller_state_stale_s
-        )
 
-    @property
-    def latch(self) -> Latch:
-        """What a process after this one must know."""
-        first = self._first_cause()
-        return Latch(
-            latched=self.state in (StopState.STOPPING, StopState.STOPPED_LATCHED, StopState.FAULT),
-            locked_out=self._stop.lock is not Lock.OPEN,
-            rests=self.tracker.cycle is None or self.tracker.rests,
-            first_cause=first,
-            detail=self._causes.get(first, ""),
-            trip_ns=self._trip_ns,
-        )
+def smoothness(
+    own_ns: int,
+    jerk_limit: FloatArray,
+    detectors: Detectors,
+    slowdown: Slowdown,
+    meter: SmoothnessMeter,
+) -> Smoothness:
+    """Return the smoothness of the motion as it is published."""
+    estimator = detectors.measured_jerk.estimator
+    return meter.report(
+        own_ns,
+        limit=jerk_limit,
+        noise_floor=estimator.noise_floor,
+        delay_s=estimator.delay_s,
+        speed_scaling=slowdown.scaling,
+        deviation=slowdown.deviation,
+    )
 
-    def waiting_for(self) -> tuple[str, ...]:
-        """Return what keeps the state in STARTUP, or what a latched stop waits for."""
-        if self.state is StopState.READY:
-            put_off = (self._put_off[0],) if self._put_off[0] else ()
-            return (*self._silent_clock(), *self._wrong_parameters(), *put_off)
-        missing = self._missing()
-        if self._restored and self.state is StopState.STOPPED_LATCHED:
-            return (*missing, f"a person: {self._causes.get('restarted', '')}; call ~/reset")
-        return missing
 
-    def _silent_clock(self) -> tuple[str, ...]:
-        detector = self.detectors.stale_clock
-        return (f"{detector.name}: {detector.present}",) if detector.present else ()
-
-    def _wrong_parameters(self) -> tuple[str, ...]:
-        return tuple(f"{name}: {text}" for name, text in self._parameters.items() if text)
-
-    def _missing(self) -> tuple[str, ...]:
-        """Return what keeps the state in STARTUP, or blocks a reset."""
-        if self.state not in (StopState.STARTUP, StopState.STOPPED_LATCHED, StopState.FAULT):
-            return ()
-        # The last words of a controller that is locked out do not count; a reset hears it anew.
-        locked = self._stop.lock is Lock.LOCKED
-        waiting = [*self._silent_clock(), *self.detectors.present(cycles=not locked)]
-        # A controller that is locked out may have been taken away, and its parameters with it.
-        waiting += () if locked else self._wrong_parameters()
-        if locked:
-            pass
-        elif self.tracker.cycle is not None:
-            if not self.tracker.rests:
-                waiting.append("controller_state: the reference moves")
-        elif math.isfinite(self._controller.age_s(self._clock.now_ns)):
-            waiting.append("controller_state: nothing since the controller was activated")
-        if self._measured is not None:
-            if not self.detectors.measured_jerk.filled:
-                rate_hz = self.config.joint_states_rate_hz
-                waiting.append(
-                    f"joint_states: messages at {rate_hz:g} Hz without a gap, until the estimate "
-                    "of the jerk has settled"
-                )
-            elif not self._standstill.stands:
-                waiting.append("joint_states: the joints move")
-            if self._uncompared_ns is not None and self._stop.lock is Lock.OPEN:
-                waiting.append(uncompared(self._newest_skews))
-        return tuple(waiting)
-
-    def snapshot(self) -> MonitorSnapshot:
-        """Return the state as it is published."""
-        first = self._first_cause()
-        command, measured = self.detectors.command_jerk, self.detectors.measured_jerk
-        estimator = measured.estimator
-        return MonitorSnapshot(
-            state=self.state,
-            permit=self.permit,
-            first_cause=first,
-            first_cause_detail=self._causes.get(first, ""),
-            causes=tuple(self._causes),
-            trip_ns=self._trip_ns,
-            rung=self._stop.rung,
-            rung_log=self._stop.rung_log,
-            locked_out=self._stop.lock is Lock.LOCKED,
-            waiting_for=self.waiting_for(),
-            joint_names=self.names,
-            jerk_limit=self.robot.limits.jerk,
-            command_jerk=command.newest,
-            command_jerk_peak=command.peak.copy(),
-            measured_jerk=measured.newest,
-            measured_jerk_noise_floor=np.full(len(self.names), estimator.noise_floor),
-            measured_jerk_threshold=measured.threshold,
-            measured_jerk_delay_s=estimator.delay_s,
-            plans_forwarded=self._forwarded,
-            plans_rejected=self._rejected,
-            last_rejection=self._last_rejection,
-            speed_scaling=self._slowdown.scaling,
-            slow_reason=self._slowdown.why,
-        )
-
-    def smoothness(self) -> Smoothness:
-        """Return the smoothness of the motion as it is published."""
-        estimator = self.detectors.measured_jerk.estimator
-        return self._meter.report(
-            self._clock.now_ns,
-            limit=self.robot.limits.jerk,
-            noise_floor=estimator.noise_floor,
-            delay_s=estimator.delay_s,
-            speed_scaling=self._slowdown.scaling,
-            deviation=self._slowdown.deviation,
-        )
-
-    def reports(self) -> tuple[DetectorReport, ...]:
-        """Return every detector's newest finding."""
-        return tuple(
-            DetectorReport(name, name in self._causes, item.present, item.value)
-            for name, item in self.detectors.by_name.items()
-        )
+def reports(detectors: Detectors, machine: StateMachine) -> tuple[DetectorReport, ...]:
+    """Return every detector's newest finding."""
+    return tuple(
+        DetectorReport(name, name in machine.causes, item.present, item.value)
+        for name, item in detectors.by_name.items()
+    )

@@ -144,6 +144,11 @@ class Stop:
         self._leaves_ns = 0
         self._left_over_until_ns = 0
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything was ever heard of the controller."""
+        return self._tracker.running is not None
+
     # -- what the monitor calls -----------------------------------------------------------------
 
     def begin(self, inputs: StopInputs) -> None:
@@ -173,7 +178,7 @@ class Stop:
         self.phase = StopPhase.STOPPING
         self._ladder = self._doubts_until_ns = None
         self._hold_gripper(inputs)
-        if self._tracker.running is None:
+        if not self.heard:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
             self.phase = StopPhase.FAILED if self.failed else StopPhase.LATCHED
             return
