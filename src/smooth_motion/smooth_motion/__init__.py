@@ -23,11 +23,7 @@ from smooth_motion.meters import (
     BoundaryMeter,
     InterventionMeter,
     Interventions,
-    Movement,
-    MovementMeter,
     RecentJerk,
-    Segmentation,
-    movements,
 )
 from smooth_motion.metrics import (
     BoundaryJerk,
@@ -36,6 +32,12 @@ from smooth_motion.metrics import (
     jerk_statistics,
     ldlj,
     sparc,
+)
+from smooth_motion.movement_meter import (
+    Movement,
+    MovementMeter,
+    Segmentation,
+    movements,
 )
 from smooth_motion.overlap import overlap, part_ns, splice_ns
 from smooth_motion.plan import Knots, Plan, PlanSample, Point

@@ -146,7 +146,7 @@ def test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on(bench)
 def test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none(bench):
     """H26."""
     bench.get_moving()
-    bench.monitor.stop._tracker = Broken()
+    bench.monitor.stop._sender._tracker = Broken()
     bench.stop()
     assert bench.state is StopState.FAULT
     assert CallRequest.DEACTIVATE in bench.requests()
@@ -158,7 +158,8 @@ def test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit(bench):
     """H26."""
     bench.get_moving()
     monitor = bench.monitor
-    monitor.tracker = monitor.stop._tracker = monitor.view.joints = Broken()
+    stop = monitor.stop
+    stop._tracker = stop._sender._tracker = monitor.view.joints = Broken()
     outputs = monitor.on_internal_error("tick: ZeroDivisionError", bench.now)
     assert [call.request for call in outputs.calls] == [
         CallRequest.DEACTIVATE,

@@ -7,7 +7,7 @@ import math
 
 from smoothness_monitor.core.controller_tracker import ControllerTracker
 from smoothness_monitor.core.detectors import Detectors
-from smoothness_monitor.core.detectors.inputs import uncompared
+from smoothness_monitor.core.detectors.clocks import uncompared
 from smoothness_monitor.core.robot_view import RobotView
 from smoothness_monitor.core.stop import Lock, Stop
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from smooth_motion.clocks import ClockWatch, Now, set_by
 from smooth_motion.messages import ControllerState, JointStates
 from smoothness_monitor.core.detectors import Detectors
-from smoothness_monitor.core.detectors.inputs import Stale
+from smoothness_monitor.core.detectors.silence import Stale
 from smoothness_monitor.core.inputs import InputStream, Order, compared_names, stamp_problem
 from smoothness_monitor.core.robot_view import RobotView
 from smoothness_monitor.core.state_machine import StateMachine

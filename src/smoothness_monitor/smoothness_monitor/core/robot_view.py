@@ -9,13 +9,14 @@ from __future__ import annotations
 from smooth_motion import Limits
 from smooth_motion.clocks import Now
 from smooth_motion.messages import JointStates
+from smoothness_monitor.core.brake_sender import StopInputs
 from smoothness_monitor.core.controller_tracker import ControllerTracker
 from smoothness_monitor.core.detectors import Ages, Measurement
-from smoothness_monitor.core.detectors.inputs import ClockSkew
+from smoothness_monitor.core.detectors.clocks import ClockSkew
 from smoothness_monitor.core.gripper import GripperTracker
 from smoothness_monitor.core.inputs import InputStream, OwnClock, Standstill
 from smoothness_monitor.core.link_delay import LONGEST_LEAD_NS, MARGIN_NS, LinkDelay
-from smoothness_monitor.core.stop import Lock, Stop, StopInputs
+from smoothness_monitor.core.stop import Lock, Stop
 from smoothness_monitor.core.types import FloatArray, nanoseconds
 from smoothness_monitor.params import MonitorConfig
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from node_kit.log import LogLevel
 from smooth_motion.clocks import Now
+from smoothness_monitor.core.brake_sender import StopInputs
 from smoothness_monitor.core.conditions import Conditions
 from smoothness_monitor.core.detectors import LONGEST_LINE, Detectors
 from smoothness_monitor.core.robot_view import RobotView
 from smoothness_monitor.core.smoothness_meter import SmoothnessMeter
-from smoothness_monitor.core.stop import Lock, Stop, StopInputs, StopPhase
+from smoothness_monitor.core.stop import Lock, Stop, StopPhase
 from smoothness_monitor.core.types import (
     CallResult,
     Latch,

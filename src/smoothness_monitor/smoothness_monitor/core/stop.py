@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from node_kit.log import LogLevel
-from smooth_motion import Limits, MotionError, Plan, limit_violations
-from smooth_motion import State as MotionState
-from smooth_motion.clocks import Now
 from smooth_motion.messages import Trajectory
-from smoothness_monitor.core import brakes
+from smoothness_monitor.core.brake_sender import DELIVERY_NS, BrakeSender, StopInputs
 from smoothness_monitor.core.controller_tracker import ControllerTracker
 from smoothness_monitor.core.gripper import GripperTracker
 from smoothness_monitor.core.ladder import Ladder, LadderAction, LadderTimes, StopFindings
@@ -19,7 +15,6 @@ from smoothness_monitor.core.types import (
     Call,
     CallRequest,
     CallResult,
-    FloatArray,
     Outbox,
     Rung,
     nanoseconds,
@@ -28,12 +23,6 @@ from smoothness_monitor.params import MonitorConfig
 
 # A stop that is driven off its brake brakes again, this many times; then the controller goes.
 MAX_BRAKES = 3
-# What is sent now reaches the controller in this time, unless the link is seen to be slower.
-DELIVERY_NS = 60_000_000
-# By how much a trajectory may be later than what was seen of the link.
-_LATER_NS = 30_000_000
-# A controller's cycle that is further than this from now is not late, its clock is another.
-OTHER_CLOCK_NS = 300_000_000
 # A stop that failed is tried again when the reference moves, so often at most.
 RETRY_NS = 1_000_000_000
 # What the process before this one forwarded ends at rest by itself, and too little is known of it
@@ -64,45 +53,6 @@ class Lock(enum.Enum):
     OPENING = "opening"
 
 
-@dataclass(frozen=True)
-class StopInputs:
-    """What the monitor sees when the stop is to move on.
-
-    Attributes:
-        now: The clocks.
-        own_ns: The monitor's own clock.
-        late_ns: How late the controller is heard; what is known of it is of so long ago.
-        link_ns: Largest delay between the controller and this node that was seen lately.
-        lead_ns: For how long a brake has to continue what runs, at least.
-        limits: Of the arm.
-        controller_fresh: controller_state is not stale.
-        joints_fresh: joint_states is not stale.
-        joints_rest: The measured joints stand, by fresh measurements.
-        measured: (J,) rad, None before the first.
-    """
-
-    now: Now
-    own_ns: int
-    late_ns: int
-    link_ns: int
-    lead_ns: int
-    limits: Limits
-    controller_fresh: bool
-    joints_fresh: bool
-    joints_rest: bool
-    measured: FloatArray | None
-
-    @property
-    def way_ns(self) -> int:
-        """How much longer than usual a trajectory is on its way."""
-        return max(0, min(self.link_ns, self.lead_ns) - DELIVERY_NS)
-
-    @property
-    def delivery_ns(self) -> int:
-        """In which time what is sent now reaches the controller, by what was seen."""
-        return max(DELIVERY_NS, min(self.link_ns + _LATER_NS, self.lead_ns))
-
-
 class Stop:
     """Brings the arm to rest and keeps it there.
 
@@ -127,8 +77,8 @@ class Stop:
         self.rung = Rung.NONE
         self.rung_log: tuple[str, ...] = ()
         self.lock = Lock.OPEN
-        self._tracker, self._gripper = tracker, gripper
-        self._config, self._out = config, outbox
+        self._sender = BrakeSender(tracker, gripper, outbox)
+        self._tracker, self._config, self._out = tracker, config, outbox
         self._times = LadderTimes(
             resend_ns=nanoseconds(config.stop_resend_s),
             goal_ns=nanoseconds(config.stop_goal_s),
@@ -140,8 +90,6 @@ class Stop:
         self._began_ns = 0
         # Until when the brake waits for the controller's next word, None when it does not.
         self._doubts_until_ns: int | None = None
-        # When the brake leaves what runs.
-        self._leaves_ns = 0
         self._left_over_until_ns = 0
 
     @property
@@ -177,7 +125,7 @@ class Stop:
         self._brakes += 1
         self.phase = StopPhase.STOPPING
         self._ladder = self._doubts_until_ns = None
-        self._hold_gripper(inputs)
+        self._sender.hold_gripper(inputs)
         if not self.heard:
             # Nothing was ever heard of the controller, so nothing was ever sent to it.
             self.phase = StopPhase.FAILED if self.failed else StopPhase.LATCHED
@@ -196,27 +144,11 @@ class Stop:
     def renew(self, inputs: StopInputs) -> None:
         """Make what brings the arm to rest anew: what was made did not go out in time."""
         assert self._ladder is not None
-        self._hold_gripper(inputs)
-        self._ladder.plan = self._send_brake(inputs)
-
-    def _hold_gripper(self, inputs: StopInputs) -> None:
-        now_ns = inputs.now.ros_ns
-        commanded = self._gripper.common(now_ns, inputs.lead_ns, delivery_ns=inputs.delivery_ns)
-        if commanded is None:
-            return
-        running, overlap_ns = commanded
-        hold = brakes.hold_gripper(
-            running,
-            now_ns=now_ns,
-            controller_ns=self._gripper.stamp_ns,
-            overlap_ns=overlap_ns,
-        )
-        self._gripper.sent(hold, now_ns)
-        self._out.gripper.append(Trajectory.of_gripper(hold))
-        self._out.made_ns = now_ns
+        self._sender.hold_gripper(inputs)
+        self._ladder.plan = self._sender.brake(inputs)
 
     def _brake(self, inputs: StopInputs) -> None:
-        plan = self._send_brake(inputs)
+        plan = self._sender.brake(inputs)
         lasts_ns = 0 if plan is None else plan.end_ns - inputs.now.ros_ns
         self._ladder = Ladder(plan, self._times, now_ns=inputs.own_ns, lasts_ns=lasts_ns)
         if plan is not None:
@@ -378,9 +310,9 @@ class Stop:
 
         A brake leaves what runs early where two plans were under way that part early.
         """
-        if inputs.now.ros_ns + max(DELIVERY_NS, inputs.link_ns) <= self._leaves_ns:
+        if inputs.now.ros_ns + max(DELIVERY_NS, inputs.link_ns) <= self._sender.leaves_ns:
             return False
-        plan = self._send_brake(inputs)
+        plan = self._sender.brake(inputs)
         if plan is None:
             return False
         ladder.plan = plan
@@ -427,72 +359,12 @@ class Stop:
         ended = plan is not None and cycle is not None and cycle.time_ns >= plan.end_ns
         return StopFindings(runs, ended and self._tracker.rests, inputs.joints_rest)
 
-    def _send(self, plan: Plan, inputs: StopInputs) -> None:
-        self._tracker.sent(plan, inputs.own_ns, inputs.now.ros_ns)
-        self._out.arm.append(Trajectory.of(plan))
-        self._out.made_ns = inputs.now.ros_ns
-
-    def _send_brake(self, inputs: StopInputs) -> Plan | None:
-        """Send the brake; return the plan that now stops the arm, None when there is none."""
-        tracker = self._tracker
-        cycle, running = tracker.cycle, tracker.running
-        assert cycle is not None
-        assert running is not None
-        foreign = tracker.foreign
-        now_ns = inputs.now.ros_ns
-        base, overlap_ns = tracker.common(now_ns, inputs.lead_ns, delivery_ns=inputs.delivery_ns)
-        self._leaves_ns = now_ns + overlap_ns
-        state_ns = cycle.time_ns
-        if abs(state_ns - inputs.now.ros_ns) > OTHER_CLOCK_NS:
-            # Its stamps are of another clock, so all that is known is that the state is of now.
-            state_ns = inputs.now.ros_ns
-        try:
-            if foreign:
-                plan = brakes.brake_from_state(
-                    MotionState(cycle.position, cycle.velocity, cycle.acceleration),
-                    inputs.limits,
-                    state_ns=state_ns,
-                    now_ns=inputs.now.ros_ns,
-                    foreign_start_ns=cycle.verdict.start_ns,
-                )
-                # What was sent before no longer matters, and must not be taken for the brake.
-                tracker.rebase()
-            else:
-                plan = brakes.brake_in_plan(
-                    base,
-                    inputs.limits,
-                    now_ns=inputs.now.ros_ns,
-                    controller_ns=cycle.time_ns,
-                    overlap_ns=overlap_ns,
-                    sent=tracker.known,
-                )
-        except MotionError as error:
-            if foreign:
-                self._out.log(LogLevel.ERROR, f"no brake trajectory exists: {error}")
-                return None
-            self._out.log(LogLevel.ERROR, f"no brake exists ({error}): the plan runs to its end")
-            return base
-        for violation in limit_violations(plan, inputs.limits):
-            self._out.log(LogLevel.WARN, f"the brake cannot keep a limit: {violation}")
-        self._send(plan, inputs)
-        return plan
-
     def _hold_at_once(self, inputs: StopInputs) -> None:
-        """Send a hold. It steps an arm that moves, which is better than going on."""
-        ladder, cycle = self._ladder, self._tracker.cycle
-        if ladder is None or cycle is None:
+        """Have a hold sent in place of the brake, where it is known where the arm is."""
+        if self._ladder is None:
             return
-        position = None
-        if inputs.controller_fresh:
-            position, where = cycle.position, "at the reference"
-        elif inputs.joints_fresh and not inputs.joints_rest:
-            position, where = inputs.measured, "at the measured joints"
-        if position is None:
-            return
-        names = inputs.limits.joint_names
-        hold = brakes.hold(names, position, now_ns=inputs.now.ros_ns, sent=self._tracker.known)
-        self._send(hold, inputs)
-        ladder.plan = hold
-        self._note(
-            Rung.CONTROLLER_OFF, f"instead, a hold {where} on the topic", inputs, climb=False
-        )
+        held = self._sender.hold(inputs)
+        if held is not None:
+            self._ladder.plan, where = held
+            what = f"instead, a hold {where} on the topic"
+            self._note(Rung.CONTROLLER_OFF, what, inputs, climb=False)

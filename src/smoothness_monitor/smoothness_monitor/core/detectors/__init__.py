@@ -17,6 +17,12 @@ from collections.abc import Mapping, Sequence
 
 from smooth_motion import Acknowledged
 from smoothness_monitor.core.detectors.base import Ages, Cycle, Detector, Measurement
+from smoothness_monitor.core.detectors.clocks import (
+    ClockSkew,
+    ClockStep,
+    Overrun,
+    StaleClock,
+)
 from smoothness_monitor.core.detectors.command import (
     CommandAcceleration,
     CommandJerkLimit,
@@ -26,25 +32,16 @@ from smoothness_monitor.core.detectors.command import (
     ReferenceJudge,
 )
 from smoothness_monitor.core.detectors.inputs import (
-    ClockSkew,
-    ClockStep,
     ControllerInactive,
     ControllerParameters,
     ForeignPublisher,
     InternalError,
-    LostPolicy,
     NonFinite,
     Operator,
-    Overrun,
     PlanNotAdopted,
     PlanRejected,
     Restarted,
     ServoHealth,
-    StaleClock,
-    StaleControllerState,
-    StaleDriverStates,
-    StaleJointStates,
-    StaleServoStatus,
     StampOrder,
 )
 from smoothness_monitor.core.detectors.measured import (
@@ -54,6 +51,13 @@ from smoothness_monitor.core.detectors.measured import (
     MeasurementJudge,
     TrackingError,
     make_estimator,
+)
+from smoothness_monitor.core.detectors.silence import (
+    LostPolicy,
+    StaleControllerState,
+    StaleDriverStates,
+    StaleJointStates,
+    StaleServoStatus,
 )
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import Robot
