@@ -36,7 +36,7 @@ def two_plans(limits, apart_ns):
 
 @pytest.mark.parametrize("apart_ms", [2, 8, 15])
 def test_of_two_trajectories_that_began_together_it_is_the_one_that_is_followed(limits, apart_ms):
-    """H12. Taken for one another, they showed a jerk that no controller commanded."""
+    """Taken for one another, they showed a jerk that no controller commanded."""
     first, second = two_plans(limits, apart_ms * MS)
     rng = np.random.default_rng(3)
     true = np.arange(T0 + 100 * MS, second.end_ns, 10 * MS)
