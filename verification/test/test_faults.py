@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smooth_motion import Point
 from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smoothness_monitor.core.types import Rung, StopState
 from verification.faults import __main__ as command
@@ -36,7 +37,7 @@ CYCLE = ControllerState(1000, 10, JOINTS, (1.0, 2.0, 3.0), (0.1, 0.2, 0.3), (0.0
 PLAN = Trajectory(
     1000,
     JOINTS,
-    tuple(op.Point(i * 100 * MS, [float(i), 0.0, 0.0], [1.0] * 3, [2.0] * 3) for i in range(4)),
+    tuple(Point(i * 100 * MS, [float(i), 0.0, 0.0], [1.0] * 3, [2.0] * 3) for i in range(4)),
 )
 
 

@@ -184,7 +184,6 @@ class _Writer:
         rows[:, LOOSE], rows[:, STEP] = loose[kept], stamp_steps[kept]
         values = self._usable(floats[kept], rows[:, PIECE])
         stream.samples.append(rows, values)
-        stream.has_velocities |= bool(np.isfinite(values[:, joints:]).any())
         self._steps(shown, counted, values[:, :joints], first)
         self._raw = int(times[-1]), int(received[-1]), int(stamps[-1])
         self._time, self._piece = int(shown[-1]), int(rows[-1, PIECE])

@@ -70,7 +70,6 @@ class JointStream:
         start_ns: Of the first sample.
         end_ns: Of the last.
         extremes: (2, J) lowest and highest finite positions, unusable ones too.
-        has_velocities: Some velocity is reported.
         stamps: What was found about them.
         steps: Times between samples, of each joint.
         piece: Some (n, 1 + J) consecutive samples while the joints move.
@@ -96,7 +95,6 @@ class JointStream:
     start_ns: int = 0
     end_ns: int = 0
     extremes: FloatArray = field(default_factory=lambda: np.zeros((2, 0)))
-    has_velocities: bool = False
     stamps: Stamps = field(default_factory=Stamps)
     steps: list[SeriesSample] = field(default_factory=list)
     piece: FloatArray = field(default_factory=lambda: np.zeros((0, 1)))
