@@ -276,7 +276,11 @@ def against(other: str, results: dict[str, Results], delays: list[int]) -> str:
         line: list[object] = [steps]
         for scenario in ("replay", "FER", "FR3", "cubes"):
             ours = results[scenario][OURS, steps]
-            theirs = results[scenario][other, steps]
+            theirs = results[scenario].get((other, steps))
+            if theirs is None:  # not run
+                width = 1 + 2 * (scenario != "replay") + (ours.aborts is not None)
+                line += ["-"] * width
+                continue
             line.append(f"{ours.rms / theirs.rms:.3f}")
             if scenario != "replay":
                 both = ours.duration_s and theirs.duration_s

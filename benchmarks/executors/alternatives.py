@@ -8,7 +8,7 @@ results; the gripper follows the rows as they are.
 from __future__ import annotations
 
 import numpy as np
-from ruckig import InputParameter, OutputParameter, Result, Ruckig
+from ruckig import InputParameter, OutputParameter, Result, Ruckig, RuckigError
 from scipy.interpolate import CubicSpline
 
 from executors.base import Array, ChunkRows, Setup
@@ -20,6 +20,7 @@ BUTTERWORTH = 1.5  # the filter's coefficient, as MoveIt Servo has it
 # What Ruckig is given of the limits: of the very limit, rounding would make aborts of Franka's
 # interface; and it refuses a target's velocity that is as high as the limit.
 OF_LIMITS, OF_VELOCITY = 0.999, 0.99
+ARRIVED = 1e-6  # rad
 
 
 class _Filtered:
@@ -121,7 +122,13 @@ class Online(_Filtered):
         velocity = np.clip((target - before) / self._period_s, -self._fastest, self._fastest)
         self._in.target_position = target.tolist()
         self._in.target_velocity = velocity.tolist()
-        result = self._ruckig.update(self._in, self._out)
+        try:
+            result = self._ruckig.update(self._in, self._out)
+        except RuckigError:
+            # It cannot solve for differences of a nanoradian: then it has arrived.
+            if not (np.abs(target - self._in.current_position) <= ARRIVED).all():
+                raise
+            return np.array(self._in.current_position)
         if result not in (Result.Working, Result.Finished):
             raise RuntimeError(f"Ruckig: {result}")
         self._out.pass_to_input(self._in)
