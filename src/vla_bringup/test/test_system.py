@@ -17,6 +17,8 @@ import pytest
 import rclpy
 import yaml
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from std_msgs.msg import Header
+from std_srvs.srv import Empty
 from vla_msgs.action import RunPolicy
 from vla_msgs.msg import ExecutorStatus, MonitorStatus, PolicyStatus
 
@@ -68,6 +70,17 @@ def let_pass(observer: EpisodeRunner, seconds: float) -> None:
     """Let simulated time pass."""
     until_ns = observer._now_ns() + round(seconds * 1e9)
     observer._until(lambda: observer._now_ns() >= until_ns, 2.0 * seconds, "passing of time")
+
+
+@contextlib.contextmanager
+def time_stands(observer: EpisodeRunner) -> Iterator[None]:
+    """Pause the simulation, so that nothing ends while a process starts."""
+    for name in ("pause", "unpause"):
+        client = observer.create_client(Empty, f"vla_sim/{name}_physics")
+        assert client.wait_for_service(400.0), name
+        observer._until(client.call_async(Empty.Request()).done, 10.0, name)
+        if name == "pause":
+            yield
 
 
 def start_moving(observer: EpisodeRunner) -> None:
@@ -136,7 +149,9 @@ def test_a_monitor_killed_in_motion_stops_the_planning(graph, observer):
 WAVE = (Path(__file__).parents[3] / "docs" / "how-to" / "add_a_source.md").read_text("utf-8")
 # A source that lives in simulated time has it wait, however fast or busy the host is.
 DEALT_WITH = """
-dealt_with = node.create_publisher(Header, "clock_acknowledgement", 10)
+from rclpy.qos import DurabilityPolicy, QoSProfile
+kept = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+dealt_with = node.create_publisher(Header, "clock_acknowledgement", kept)
 node.create_timer(0.01, lambda: dealt_with.publish(
     Header(stamp=node.get_clock().now().to_msg(), frame_id="/wave")))
 """
@@ -154,14 +169,28 @@ def test_the_source_of_the_how_to_takes_over_in_motion_and_gives_back_without_a_
     told: list[ExecutorStatus] = []
     observer.create_subscription(ExecutorStatus, "arm/executor_status", told.append, qos.LATCHED)
     start_moving(observer)
-    words = ["wave.py", "--ros-args", "-p", "use_sim_time:=true"]
-    done = subprocess.run(
-        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[0].startswith("True taken over from color_pick"), done.stdout
+    with time_stands(observer):
+        source = subprocess.Popen(
+            [sys.executable, "wave.py", "--ros-args", "-p", "use_sim_time:=true"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        there = threading.Event()
+        observer.create_subscription(
+            Header,
+            "clock_acknowledgement",
+            lambda msg: there.set() if msg.frame_id == "/wave" else None,
+            qos.LATCHED,
+        )
+        assert there.wait(400.0), source.poll()
+    answers, trouble = source.communicate(timeout=400)
+    assert source.returncode == 0, trouble
+    asked, gave_back = answers.splitlines()
+    assert asked.startswith("True taken over from color_pick"), answers
     # It still held the arm at the end.
-    assert done.stdout.split("\n")[1] == "True", (told[-1].last_end, told[-1].last_refusal)
+    assert gave_back == "True", (told[-1].last_end, told[-1].last_refusal)
     observer._until(lambda: observer.status.state == PolicyStatus.IDLE, 2.0, "end of the run")
     plans = [status.plans_acknowledged for status in told if status.holder == "wave"]
     assert max(plans) > 10
