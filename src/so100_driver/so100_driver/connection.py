@@ -18,7 +18,7 @@ from .core.scale import scales_of
 
 _KEPT = ("Homing_Offset", "Min_Position_Limit", "Max_Position_Limit", "Present_Position")
 # Nothing moves yet: a busy host is no reason to refuse an arm.
-_PATIENT_S = 0.25
+_PATIENT_S = 0.5
 
 
 class DriverError(Exception):

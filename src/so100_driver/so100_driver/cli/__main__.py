@@ -15,7 +15,8 @@ from ..core.checkup import Grade
 from .guide import Guide, StoppedByPersonError, TerminalGuide
 
 # A guided command is in no hurry: adapters with their latency at its default answer after 16 ms.
-_PATIENT_S = 0.1
+# A person waits; a busy computer is no silent servo.
+_PATIENT_S = 0.5
 _SCANNING_S = 0.25
 
 

@@ -29,7 +29,7 @@ def examine(
     """
     try:
         # Doctors are patient: a USB adapter at its default latency answers after 16 ms.
-        bus = ServoBus(port, timeout_s=0.1)
+        bus = ServoBus(port, timeout_s=0.25)
     except BusError as error:
         seen, _, remedy = str(error).removeprefix(f"{port}: ").partition("; ")
         yield Finding(Grade.FAIL, f"port {port}", seen, remedy or "choose another port")
