@@ -36,8 +36,13 @@ setup(
         "numpy>=1.21",
         "pyyaml>=5.4",
         *siblings(
-            "smolvla", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies",
-            "vla_recording", "vla_sim",
+            "smolvla",
+            "smooth_motion",
+            "strict_yaml",
+            "vla_contract",
+            "vla_policies",
+            "vla_recording",
+            "vla_sim",
         ),
     ],
     # What computes it, as with smolvla; without it demonstrations can be collected.

@@ -204,9 +204,6 @@ def test_int8_without_observations_is_refused(checkpoint, tmp_path, capsys):
 
 def test_no_telemetry_is_sent():
     """OpenVINO's would start a process and ask a server, from the robot."""
-    code = (
-        "import sys, smolvla.openvino_backend; "
-        "print(sys.modules['openvino_telemetry'])"
-    )
+    code = "import sys, smolvla.openvino_backend; print(sys.modules['openvino_telemetry'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "None"

@@ -69,8 +69,7 @@ def load_policy(name: str, options: Mapping[str, Any]) -> Policy:
         factory: Callable[[Mapping[str, Any]], Policy] = _load(name, value)
     except (ImportError, AttributeError) as error:
         raise PolicyError(
-            f"policy {name}: {value} cannot be imported ({_line(error)}); install what it "
-            "needs"
+            f"policy {name}: {value} cannot be imported ({_line(error)}); install what it needs"
         ) from error
     except _ITS_OWN as error:
         raise PolicyError(
