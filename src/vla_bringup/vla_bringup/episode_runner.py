@@ -227,6 +227,10 @@ class EpisodeRunner(Node):
             print(f"episode_runner: {error}", file=sys.stderr, flush=True)
         except _ToldToEndError:
             pass
+        except Exception:
+            # Once rclpy was shut down, what it raises of that says no more than that.
+            if self.context.ok():
+                raise
         finally:
             # Ends the spinning, and the process with it.
             rclpy.try_shutdown()
