@@ -100,37 +100,26 @@ def whose_controllers(context: LaunchContext) -> str:
     return "ros2_control"
 
 
-def driver(context: LaunchContext) -> list[Action]:
-    """Return the driver of a real arm.
-
-    Raises:
-        RuntimeError: It is not said which calibration is the arm's.
-    """
-    if not LaunchConfiguration("calibration_file").perform(context):
-        raise RuntimeError(
-            "hardware:=real needs calibration_file:=..., the arm's own (`so101 calibrate PORT "
-            "FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
-        )
+def driver() -> Node:
+    """Return the driver of a real arm."""
     # Nothing ends with it: what the arm does without its driver is the monitor's to say.
-    return [
-        Node(
-            package="so100_driver",
-            executable="so100_driver",
-            name="so100_driver",
-            namespace=description.NAMESPACE,
-            output="screen",
-            parameters=[
-                {
-                    "port": description.text("port"),
-                    "calibration_file": description.text("calibration_file"),
-                    "robot_file": description.text("robot_file"),
-                    "command_timeout_s": number("command_timeout_s"),
-                    "stale_s": number("stale_s"),
-                    "answer_timeout_s": number("answer_timeout_s"),
-                }
-            ],
-        )
-    ]
+    return Node(
+        package="so100_driver",
+        executable="so100_driver",
+        name="so100_driver",
+        namespace=description.NAMESPACE,
+        output="screen",
+        parameters=[
+            {
+                "port": description.text("port"),
+                "calibration_file": description.text("calibration_file"),
+                "robot_file": description.text("robot_file"),
+                "command_timeout_s": number("command_timeout_s"),
+                "stale_s": number("stale_s"),
+                "answer_timeout_s": number("answer_timeout_s"),
+            }
+        ],
+    )
 
 
 def emulated(context: LaunchContext, hardware: str) -> list[Action]:
@@ -153,11 +142,21 @@ def emulated(context: LaunchContext, hardware: str) -> list[Action]:
 
 
 def bring_up(context: LaunchContext) -> list[Action]:
-    """Return everything for the hardware that was chosen."""
+    """Return everything for the hardware that was chosen.
+
+    Raises:
+        RuntimeError: It is real, and not said which calibration is the arm's.
+    """
     hardware = LaunchConfiguration("hardware").perform(context)
     contract = LaunchConfiguration("contract_file").perform(context)
     monitor = LaunchConfiguration("monitor_file").perform(context)
     real = hardware == "real"
+    # Before anything starts: what has started is left behind by a launch that fails.
+    if real and not LaunchConfiguration("calibration_file").perform(context):
+        raise RuntimeError(
+            "hardware:=real needs calibration_file:=..., the arm's own (`so101 calibrate PORT "
+            "FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
+        )
     own = PathJoinSubstitution(
         [description.FOLDER, "monitor_driver.yaml" if real else "monitor.yaml"]
     )
@@ -176,7 +175,7 @@ def bring_up(context: LaunchContext) -> list[Action]:
     else:
         suite = included("monitored_policy", **files)
         rest = [suite, OpaqueFunction(function=emulated, args=[behind])]
-    return [*rest, *([OpaqueFunction(function=driver)] if real else [])]
+    return [*rest, *([driver()] if real else [])]
 
 
 def generate_launch_description() -> LaunchDescription:
