@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Package so100_driver for pip and colcon."""
 
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = "so100_driver"
+# colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
+BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
+ON_PATH = [] if BY_PIP else [("bin", ["bin/so101"])]
 HERE = Path(__file__).resolve().parent
 
 
@@ -24,6 +28,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
+        *ON_PATH,
     ],
     entry_points={
         "console_scripts": [
