@@ -9,6 +9,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 POLICY ?= color_pick
+# so101_bus: the same arm, moved by simulated servos that its driver commands at a serial port.
+ROBOT ?= so101
 EPISODES ?= 3
 SEED ?= 0
 HOURS ?= 8
@@ -45,7 +47,7 @@ demo: $(POLICY_VENV)/.installed
 endif
 
 demo: setup
-	$(BIN)/demo --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output "$(OUT)"
+	$(BIN)/demo --robot $(ROBOT:%_bus=%) --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output "$(OUT)"
 
 # Demonstrations, imitation, what the teacher says to the student's own mistakes, imitation again. What is interrupted
 # goes on where it was.

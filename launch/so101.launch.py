@@ -5,6 +5,7 @@ r"""One SO-101: its driver, controllers, the monitor and, with a contract, a pol
     ros2 launch vla_bringup so101.launch.py hardware:=real port:=/dev/so101_follower \
         calibration_file:=~/my_arm.json
     ros2 launch vla_bringup so101.launch.py hardware:=sim          # MuJoCo, cameras and a task
+    ros2 launch vla_bringup so101.launch.py hardware:=bus          # the same behind the driver
 
 `real` is any port that answers as the arm does: `so101 simulate` is one. The controllers are
 ros2_control's where it is installed, else emulated ones; `controllers:=` chooses.
@@ -21,10 +22,11 @@ from launch.actions import (
     IncludeLaunchDescription,
     LogInfo,
     OpaqueFunction,
+    Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
+from launch_ros.actions import Node, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vla_bringup import description
@@ -35,9 +37,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "hardware",
         default_value="mock",
-        choices=["mock", "real", "sim"],
+        choices=["mock", "real", "sim", "bus"],
         description="mock: every command is reached at once. real: an arm on a serial port. "
-        "sim: MuJoCo.",
+        "sim: MuJoCo. bus: MuJoCo, moved by simulated servos that the driver commands at a port.",
     ),
     DeclareLaunchArgument(
         "controllers",
@@ -70,7 +72,24 @@ ARGUMENTS = [
         default_value="0.004",
         description="How long one answer of a servo may take. For real.",
     ),
+    DeclareLaunchArgument(
+        "sag_rad_nm",
+        default_value="0.0",
+        description="How far a servo gives way under a torque, rad/(N m), which the driver then "
+        "corrects for the arm's own weight. For real.",
+    ),
+    DeclareLaunchArgument(
+        "seed", default_value="0", description="Seed of the first scene. For sim and bus."
+    ),
+    DeclareLaunchArgument(
+        "real_time_factor",
+        default_value="1.0",
+        description="Simulated time over the host's, at most; 0: as fast as it can. For sim and "
+        "bus.",
+    ),
 ]
+# A simulated servo with P = 16; the answers of a busy host take their time.
+SIMULATED_ARM = {"sag_rad_nm": "0.056", "answer_timeout_s": "0.1"}
 # Of the controllers behind the driver's topics.
 TOPIC_BASED = "topic_based"
 # The policy that the simulation runs.
@@ -117,6 +136,7 @@ def driver() -> Node:
                 "command_timeout_s": number("command_timeout_s"),
                 "stale_s": number("stale_s"),
                 "answer_timeout_s": number("answer_timeout_s"),
+                "sag_rad_nm": number("sag_rad_nm"),
             }
         ],
     )
@@ -141,6 +161,44 @@ def emulated(context: LaunchContext, hardware: str) -> list[Action]:
     return [LogInfo(msg="the controllers are emulated"), controllers, frames]
 
 
+def on_a_simulated_bus(context: LaunchContext, files: dict[str, str]) -> list[Action]:
+    """Return everything around a simulated arm whose servos are driven at a port.
+
+    All of it lives in the simulation's time: the driver too, whose cycles it waits for. A host
+    that is too slow for them makes a slow simulation, and no arm that holds for want of commands.
+    """
+    folder = Path(files["latch_folder"])
+    simulation = Node(
+        package="vla_sim",
+        executable="vla_sim_servos",
+        name="vla_sim",
+        namespace=description.NAMESPACE,
+        output="screen",
+        parameters=[
+            {
+                "robot_file": description.text("robot_file"),
+                "servos": description.text("robot"),
+                "folder": str(folder),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+                "real_time_factor": number("real_time_factor"),
+            }
+        ],
+        on_exit=Shutdown(reason="the simulation ended"),
+    )
+    context.launch_configurations.update(SIMULATED_ARM)
+    context.launch_configurations["port"] = str(folder / "port")
+    context.launch_configurations["calibration_file"] = str(folder / "arm.json")
+    return [
+        SetParameter("use_sim_time", True),
+        # Each simulation has a time of its own, in its namespace.
+        SetRemap("/clock", "clock"),
+        included("monitored_policy", **files),
+        OpaqueFunction(function=emulated, args=[TOPIC_BASED]),
+        simulation,
+        driver(),
+    ]
+
+
 def bring_up(context: LaunchContext) -> list[Action]:
     """Return everything for the hardware that was chosen.
 
@@ -150,25 +208,30 @@ def bring_up(context: LaunchContext) -> list[Action]:
     hardware = LaunchConfiguration("hardware").perform(context)
     contract = LaunchConfiguration("contract_file").perform(context)
     monitor = LaunchConfiguration("monitor_file").perform(context)
-    real = hardware == "real"
+    real, simulated = hardware == "real", hardware in ("sim", "bus")
     # Before anything starts: what has started is left behind by a launch that fails.
     if real and not LaunchConfiguration("calibration_file").perform(context):
         raise RuntimeError(
             "hardware:=real needs calibration_file:=..., the arm's own (`so101 calibrate PORT "
             "FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
         )
+    driven = hardware in ("real", "bus")
     own = PathJoinSubstitution(
-        [description.FOLDER, "monitor_driver.yaml" if real else "monitor.yaml"]
+        [description.FOLDER, "monitor_driver.yaml" if driven else "monitor.yaml"]
     )
     files = {"contract_file": contract, "monitor_file": monitor or own.perform(context)}
-    if hardware == "sim":
+    files["measured_topic"] = "joint_states_raw" if driven else "joint_states"
+    if simulated:
         task = PathJoinSubstitution([description.SHARE, "config", "policies", TASK])
         files["contract_file"] = contract or task.perform(context)
         # A simulation that is started anew is another arm: nothing of the one before counts.
         latch = LaunchConfiguration("latch_folder").perform(context)
         files["latch_folder"] = latch or str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}")
+        if hardware == "bus":
+            return on_a_simulated_bus(context, files)
+        given = ("seed", "real_time_factor")
+        files |= {name: LaunchConfiguration(name).perform(context) for name in given}
         return [included("so101_sim", **files)]
-    files["measured_topic"] = "joint_states_raw" if real else "joint_states"
     behind = TOPIC_BASED if real else "mock"
     if whose_controllers(context) == "ros2_control":
         rest: list[Action] = [included("ros2_control", hardware=behind, **files)]

@@ -34,7 +34,8 @@ setup(
         "console_scripts": [
             "so101 = so100_driver.cli.__main__:main",
             f"{NAME} = {NAME}.node:main",
-        ]
+        ],
+        "vla_sim_servos": [f"so101 = {NAME}.sim_bus.world:ServosInTheWorld"],
     },
     python_requires=">=3.10",
     install_requires=[

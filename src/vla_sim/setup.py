@@ -45,6 +45,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"{PACKAGE} = {PACKAGE}.node:main",
+            f"{PACKAGE}_servos = {PACKAGE}.servo_node:main",
             f"faults = {PACKAGE}.faults.node:main",
             f"emulated_controllers = {PACKAGE}.emulated_controllers:main",
         ]

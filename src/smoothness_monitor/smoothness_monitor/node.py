@@ -61,7 +61,8 @@ class SmoothnessMonitor(Node):
         """
         super().__init__("smoothness_monitor")
         params = declare_params(self)
-        robot, config = load_robot(params.robot_file), load_config(params.monitor_file)
+        robot = load_robot(params.robot_file)
+        config = load_config(params.monitor_file, self.get_namespace())
         show_config(self, config)
         try:
             self._monitor = Monitor(robot, config, load_detectors(robot, config))

@@ -86,8 +86,8 @@ class MonitorConfig:
         "Age of the newest message on driver_states_topic that trips.", "s", 0.02, 2.0
     )
     servo_status: str = _param(
-        "How the names of the statuses on /diagnostics begin that tell the servos' health; empty "
-        "where there are none."
+        "How the names of the statuses on /diagnostics begin that tell the servos' health, after "
+        "the monitor's namespace; after none with a slash in front. Empty where there are none."
     )
     servo_status_stale_s: float = _param(
         "Age of the newest of these statuses that trips.", "s", 0.1, 30.0
@@ -301,8 +301,13 @@ class MonitorConfig:
     )
 
 
-def load_config(path: str | Path) -> MonitorConfig:
+def load_config(path: str | Path, namespace: str = "") -> MonitorConfig:
     """Read a monitor file.
+
+    Args:
+        path: The file.
+        namespace: The monitor's. /diagnostics is one topic for all, so that the names on it have
+            their node's namespace before them, and so has `servo_status` then.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or one of its keys is unknown, missing, of
@@ -324,6 +329,9 @@ def load_config(path: str | Path) -> MonitorConfig:
             raise ConfigError(f"{path}: {name}: missing; add it: {item.metadata['doc']}")
         values[name] = _value(path, item, content[name])
     _cross_check(path, values)
+    if values["servo_status"]:
+        name = values["servo_status"]
+        values["servo_status"] = (name if name[0] == "/" else f"{namespace}/{name}").strip("/")
     return MonitorConfig(**values)
 
 

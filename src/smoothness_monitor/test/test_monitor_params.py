@@ -34,6 +34,19 @@ def problem(path):
     return line
 
 
+@pytest.mark.parametrize(
+    ("namespace", "written", "read"),
+    [
+        ("/", "so100_driver", "so100_driver"),
+        ("/left", "so100_driver", "left/so100_driver"),
+        ("/left", "/servo bus", "servo bus"),
+        ("/left", "", ""),
+    ],
+)
+def test_of_two_arms_each_hears_its_own_servos(write, namespace, written, read):
+    assert load_config(write(servo_status=written), namespace).servo_status == read
+
+
 def test_no_threshold_has_a_default():
     assert all(item.default is MISSING for item in fields(MonitorConfig))
 

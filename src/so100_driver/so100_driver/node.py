@@ -4,23 +4,26 @@
 Configured, it reads and publishes, and no servo is told anything. Activated, it holds the arm
 where it is and follows commands. Deactivated, it holds. Torque goes off by `~/torque` alone: not
 when the node is deactivated, not when it ends.
+
+A thread runs the cycles, by the host's clock. In simulated time a timer does, and the simulation
+waits for each: however slow the host is, no cycle is late. The bytes take the host's time then.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-import threading
 import time
+from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from node_kit import qos
+from node_kit.clock import MotionClock
 from node_kit.declare import declare
+from node_kit.log import LogLevel, LogLine, write
 from node_kit.messages import to_time
 from node_kit.parameters import ParameterError
 from node_kit.run import run
@@ -30,12 +33,13 @@ from so100_driver.connection import DriverError, connect, in_degrees
 from so100_driver.control_loop import BusReading, ControlLoop
 from so100_driver.core.health import HealthLevel
 from so100_driver.core.orders import ArmMode
+from so100_driver.cycle_thread import CycleThread
 from so100_driver.params import DriverParameters
+from so100_driver.saying import Saying
 from vla_contract.robot import RobotConfigError, load_robot
 
-_NUMBERS = re.compile(r"[-+]?[0-9.]+")
 HEALTH_S = 0.2
-SAID_AGAIN_S = 2.0
+SAID_AS = {HealthLevel.OK: LogLevel.INFO, HealthLevel.WARN: LogLevel.WARN}
 # Until every servo has answered, when the node is configured.
 FIRST_ANSWERS_S = 2.0
 
@@ -51,8 +55,9 @@ class DriverNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("so100_driver")
-        self._parameters = declare(self, DriverParameters)
-        robot = load_robot(self._parameters.robot_file)
+        self._given = declare(self, DriverParameters)
+        self._motion = MotionClock(self)
+        robot = load_robot(self._given.robot_file)
         limits = robot.limits
         ends = zip(limits.position_lower.tolist(), limits.position_upper.tolist(), strict=True)
         self._ranges = dict(zip(limits.joint_names, ends, strict=True))
@@ -60,9 +65,8 @@ class DriverNode(LifecycleNode):
         self._ranges[gripper.joint] = (gripper.position_lower, gripper.position_upper)
         self._bus: ServoBus | None = None
         self._loop: ControlLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._ends = threading.Event()
-        self._said_s: dict[str, float] = {}
+        self._thread: CycleThread | None = None
+        self._saying = Saying()
         self._problem = ""
         self._states = self.create_publisher(JointState, "joint_states_raw", qos.EACH)
         self._health = self.create_publisher(DiagnosticArray, "~/servo_health", qos.EACH)
@@ -73,18 +77,47 @@ class DriverNode(LifecycleNode):
         self.create_service(Trigger, "~/clear_faults", self._on_clear_faults)
         self.create_service(Trigger, "~/lower", self._on_lower)
         self.create_service(SetBool, "~/torque", self._on_torque)
-        self.create_timer(HEALTH_S, self._on_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if self._parameters.autostart:
-            for transition in (self.trigger_configure, self.trigger_activate):
-                if transition() != TransitionCallbackReturn.SUCCESS:
-                    self.destroy_node()
-                    raise DriverError(self._problem or "the transition failed")
+        self.create_timer(HEALTH_S, self._on_health, clock=self._motion.timers)
+        # In simulated time it begins with the time: what it drives is there then.
+        self._begins = self._given.autostart
+        if self._motion.simulated:
+            period_s = 1.0 / self._given.rate_hz
+            self.create_timer(period_s, self._on_simulated_time, clock=self._motion.timers)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Configure and activate, where nobody else is to."""
+        if not self._begins:
+            return
+        self._begins = False
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                self.destroy_node()
+                raise DriverError(self._problem or "the transition failed")
+
+    def _on_simulated_time(self) -> None:
+        self._begin()
+        if self._loop is not None:
+            self._cycle(self._loop)
+        self._motion.acknowledge()
+
+    def _now_s(self) -> float:
+        """Return the clock of the motion."""
+        return self._motion.elapsed_ns() * 1e-9
+
+    def _await_cycle(self) -> None:
+        """Let a cycle pass while a transition waits."""
+        if not self._motion.simulated:
+            time.sleep(0.01)
+        elif self._loop is not None:
+            self._cycle(self._loop)
 
     # -- transitions -----------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the port, hold the arm against its calibration, and begin to publish."""
-        parameters = self._parameters
+        parameters = self._given
         try:
             self._bus, self._loop = connect(
                 parameters.port,
@@ -95,15 +128,16 @@ class DriverNode(LifecycleNode):
             )
         except DriverError as error:
             return self._failed(str(error))
-        self._ends.clear()
-        self._thread = threading.Thread(target=self._run, name="servo bus", daemon=True)
-        self._thread.start()
+        if not self._motion.simulated:
+            cycle, period_s = partial(self._cycle, self._loop), 1.0 / parameters.rate_hz
+            self._thread = CycleThread(period_s, cycle, self._on_failed_cycle)
+            self._thread.start()
         ends_s = time.monotonic() + FIRST_ANSWERS_S
         while silent := self._silent():
             if time.monotonic() > ends_s:
                 self._disconnect()
                 return self._failed(f"{parameters.port}: no answer from {', '.join(silent)}")
-            time.sleep(0.01)
+            self._await_cycle()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -113,12 +147,12 @@ class DriverNode(LifecycleNode):
         problem = self._torque_on()
         # The first answers are a few cycles old at most.
         while problem and time.monotonic() < ends_s:
-            time.sleep(0.02)
+            self._await_cycle()
             problem = self._torque_on()
         with self._loop.lock:
             measured = self._loop.arm.measured_rad
             if not problem and self._loop.arm.mode is ArmMode.HOLDING:
-                problem = self._loop.arm.clear_faults(time.monotonic())
+                problem = self._loop.arm.clear_faults(self._now_s())
         if problem:
             return self._failed(problem)
         self.get_logger().info(f"holding at {in_degrees(measured)} degrees")
@@ -127,7 +161,7 @@ class DriverNode(LifecycleNode):
     def _torque_on(self) -> str:
         assert self._loop is not None
         with self._loop.lock:
-            return self._loop.arm.torque_on(time.monotonic())
+            return self._loop.arm.torque_on(self._now_s())
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Hold the arm, and take no command."""
@@ -157,9 +191,8 @@ class DriverNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _disconnect(self) -> None:
-        self._ends.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.end()
             self._thread = None
         if self._bus is not None:
             self._bus.close()
@@ -168,31 +201,20 @@ class DriverNode(LifecycleNode):
     def _silent(self) -> list[str]:
         assert self._loop is not None
         with self._loop.lock:
-            return self._loop.arm.silent(time.monotonic())
+            return self._loop.arm.silent(self._now_s())
 
-    # -- the bus's thread ------------------------------------------------------------------------
+    # -- the cycle --------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        loop = self._loop
-        assert loop is not None
-        period_s = 1.0 / self._parameters.rate_hz
-        next_s = time.monotonic()
-        while not self._ends.is_set():
-            try:
-                self._cycle(loop)
-            except Exception as error:
-                # Without a reading nobody takes the arm for well, and the next cycle may do.
-                if not self._ends.is_set() and self.context.ok():
-                    words = f"a cycle failed: {type(error).__name__}: {error}"
-                    self._say(HealthLevel.ERROR, words)
-            next_s = max(next_s + period_s, time.monotonic())
-            self._ends.wait(max(0.0, next_s - time.monotonic()))
+    def _on_failed_cycle(self, error: Exception) -> None:
+        # Without a reading nobody takes the arm for well, and the next cycle may do.
+        if self.context.ok():
+            self._say(HealthLevel.ERROR, f"a cycle failed: {type(error).__name__}: {error}")
 
     def _cycle(self, loop: ControlLoop) -> None:
         # Both clocks at one moment: the servos are read right after it.
-        stamp_ns, now_s = self.get_clock().now().nanoseconds, time.monotonic()
-        reading = loop.step(now_s)
-        if reading.whole and not self._ends.is_set():
+        stamp_ns, now_ns = self._motion.now()
+        reading = loop.step(now_ns * 1e-9)
+        if reading.whole and not (self._thread and self._thread.ends):
             self._publish(stamp_ns, reading)
         with loop.lock:
             events = loop.arm.take_events()
@@ -208,21 +230,8 @@ class DriverNode(LifecycleNode):
         self._states.publish(msg)
 
     def _say(self, level: HealthLevel, text: str) -> None:
-        """Log once, and again only after a while: a cause may come a hundred times a second."""
-        now_s, kind = time.monotonic(), _NUMBERS.sub("", text)
-        if now_s - self._said_s.get(kind, -SAID_AGAIN_S) < SAID_AGAIN_S:
-            return
-        self._said_s = {
-            said: at_s for said, at_s in self._said_s.items() if now_s - at_s < SAID_AGAIN_S
-        }
-        self._said_s[kind] = now_s
-        logger = self.get_logger()
-        if level is HealthLevel.OK:
-            logger.info(text)
-        elif level is HealthLevel.WARN:
-            logger.warning(text)
-        else:
-            logger.error(text)
+        if self._saying.new(text, time.monotonic()):
+            write(self.get_logger(), LogLine(SAID_AS.get(level, LogLevel.ERROR), text))
 
     # -- callbacks -------------------------------------------------------------------------------
 
@@ -230,7 +239,7 @@ class DriverNode(LifecycleNode):
         if self._loop is None:
             return
         with self._loop.lock:
-            refusal = self._loop.arm.command(msg.name, msg.position, time.monotonic())
+            refusal = self._loop.arm.command(msg.name, msg.position, self._now_s())
             off = self._loop.arm.mode is ArmMode.OFF
         if refusal and not off:
             self._say(HealthLevel.WARN, f"command refused: {refusal}")
@@ -253,7 +262,7 @@ class DriverNode(LifecycleNode):
         if self._loop is not None:
             with self._loop.lock:
                 arm = self._loop.arm
-                problem = arm.hold() if what == "hold" else getattr(arm, what)(time.monotonic())
+                problem = arm.hold() if what == "hold" else getattr(arm, what)(self._now_s())
         response.success, response.message = not problem, problem
         return response
 
@@ -262,7 +271,7 @@ class DriverNode(LifecycleNode):
             return
         with self._loop.lock:
             arm = self._loop.arm
-            servos, mode = arm.health(time.monotonic()), arm.mode
+            servos, mode = arm.health(self._now_s()), arm.mode
             reason, refused, refusal = arm.reason, arm.refused, arm.last_refusal
         assert self._bus is not None
         msg = convert.health_to(

@@ -53,6 +53,14 @@ class DriverParameters:
         0.1, "After so long without an answer of a servo the arm holds.", "s", 0.03, 1.0
     )
     lowering_rad_s: float = parameter(0.4, "How fast the arm lowers itself.", "rad/s", 0.05, 1.0)
+    sag_rad_nm: float = parameter(
+        0.0,
+        "How far a servo gives way under a torque; goals are raised by what the arm's own weight "
+        "bends it then. 0: they are not. 0.056 with P = 16, by the maker's model.",
+        "rad/(N m)",
+        0.0,
+        0.1,
+    )
 
     def limits(self) -> ArmLimits:
         """Return how the arm behaves."""
@@ -65,6 +73,7 @@ class DriverParameters:
             command_timeout_s=self.command_timeout_s,
             stale_s=self.stale_s,
             lowering_rad_s=self.lowering_rad_s,
+            sag_rad_nm=self.sag_rad_nm,
         )
 
 

@@ -11,7 +11,7 @@ from arm_rig import ELBOW, GRIPPER, LIFT, PERIOD_S, Rig
 
 from so100_driver.core.calibration import JOINTS
 from so100_driver.core.health import HealthLevel
-from so100_driver.core.orders import ArmMode, Write
+from so100_driver.core.orders import ArmLimits, ArmMode, Write
 from so100_driver.core.registers import RAD_PER_TICK
 
 TICK = RAD_PER_TICK
@@ -107,6 +107,19 @@ def test_a_command_near_the_pose_is_followed_and_the_goal_reached_but_for_sag():
     assert rig.arm.mode is ArmMode.FOLLOWING
     assert rig.angles[0] - start == pytest.approx(0.5, abs=0.1)
     assert rig.last == ""
+
+
+@pytest.mark.parametrize(("sag_rad_nm", "least", "most"), [(0.0, 0.02, 0.1), (0.056, 0.0, 0.005)])
+def test_where_the_weight_is_corrected_a_goal_is_reached_without_sag(sag_rad_nm, least, most):
+    rig = Rig(limits=ArmLimits(sag_rad_nm=sag_rad_nm)).held()
+    # Once more from where it is: the weight bends it further, or not at all.
+    rig.arm.hold()
+    rig.arm.clear_faults(rig.now_s)
+    target = dict(zip(JOINTS, rig.angles, strict=True))
+    target["shoulder_lift"] += 0.05
+    rig.run(1.0, lambda rig: rig.arm.command(list(target), list(target.values()), rig.now_s))
+    assert rig.arm.mode is ArmMode.FOLLOWING
+    assert least <= np.abs(rig.angles - np.array(list(target.values()))).max() <= most
 
 
 def test_a_jump_in_the_middle_of_a_motion_is_refused():

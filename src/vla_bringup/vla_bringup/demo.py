@@ -47,14 +47,18 @@ def describe(
     """Build the launch description; the exit code ends up in `outcome["code"]`."""
     contract = arguments.contract or contract_for(arguments.policy, arguments.robot, share)
     robot_file = str(share / "config" / "robots" / arguments.robot / "robot.yaml")
+    given = {
+        "contract_file": str(contract),
+        "robot": arguments.robot,
+        "seed": str(arguments.seed),
+        "real_time_factor": str(arguments.real_time_factor),
+    }
+    name = f"{arguments.robot}_sim"
+    if arguments.hardware == "bus":
+        name, given["hardware"] = arguments.robot, "bus"
     system = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(share / "launch" / f"{arguments.robot}_sim.launch.py")),
-        launch_arguments={
-            "contract_file": str(contract),
-            "robot": arguments.robot,
-            "seed": str(arguments.seed),
-            "real_time_factor": str(arguments.real_time_factor),
-        }.items(),
+        PythonLaunchDescriptionSource(str(share / "launch" / f"{name}.launch.py")),
+        launch_arguments=given.items(),
     )
     runner = Node(
         package="vla_bringup",
@@ -94,6 +98,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--robot", default="so101", help="robot to simulate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--hardware",
+        choices=["sim", "bus"],
+        default="sim",
+        help="sim: the simulation's own joints. bus: its servos, driven at a serial port by the "
+        "arm's own driver (default: %(default)s)",
     )
     parser.add_argument(
         "--contract", type=Path, help="contract file, in place of the policy's own"

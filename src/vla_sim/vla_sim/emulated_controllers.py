@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Controllers without a simulation: they stand where ros2_control stands, in real time.
+"""Controllers without a simulation: they stand where ros2_control stands.
 
 Where there is no ros2_control they command an arm through its driver's topics, as
 joint_state_topic_hardware_interface does, or a mock that is at once where it is commanded.
+In simulated time the simulation waits for each of their cycles.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from node_kit import qos
+from node_kit.clock import MotionClock
 from node_kit.declare import declare
 from node_kit.messages import to_time
 from node_kit.parameters import ParameterError, parameter
@@ -99,7 +100,7 @@ class CommandedJoints:
 
 
 class EmulatedControllers(Node):
-    """An arm's and a gripper's controller, in real time.
+    """An arm's and a gripper's controller.
 
     Raises:
         ParameterError: A parameter is missing or wrong.
@@ -147,9 +148,8 @@ class EmulatedControllers(Node):
             self._lock,
             lambda: self.get_clock().now().nanoseconds,
         )
-        self.create_timer(
-            period_ns * 1e-9, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self._motion = MotionClock(self)
+        self.create_timer(period_ns * 1e-9, self._on_period, clock=self._motion.timers)
         self.get_logger().info(
             f"controllers of {self._robot.name} at {parameters.controller_rate_hz} Hz, hardware "
             f"{parameters.hardware}"
@@ -191,6 +191,10 @@ class EmulatedControllers(Node):
         )
         self.companions.append(ControllerNode(name, self.get_namespace(), controller, self._lock))
         return publish
+
+    def _on_period(self) -> None:
+        self._tick()
+        self._motion.acknowledge()
 
     def _tick(self) -> None:
         now_ns = self.get_clock().now().nanoseconds

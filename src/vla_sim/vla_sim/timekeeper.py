@@ -46,6 +46,7 @@ class Timekeeper:
         period_ns: int,
         tick: Callable[[int], None],
         on_failure: Callable[[Exception], None],
+        lead_ns: int = LEAD_NS,
     ) -> None:
         """Connect; `worker` is to be started when all else is ready.
 
@@ -59,6 +60,7 @@ class Timekeeper:
             period_ns: Time between ticks.
             tick: Called with the time of each tick, in the worker's thread.
             on_failure: Called with what a tick raised, in that thread.
+            lead_ns: How far time may run ahead of a node that lives in it.
         """
         self._node = node
         self._clock = node.create_publisher(ClockMsg, "/clock", qos.CLOCK)
@@ -71,7 +73,7 @@ class Timekeeper:
             start_ns,
             period_ns,
             Pace(period_ns, parameters.real_time_factor),
-            Lockstep(LEAD_NS, round(parameters.lockstep_timeout_s * 1e9)),
+            Lockstep(lead_ns, round(parameters.lockstep_timeout_s * 1e9)),
             tick,
             self.announce,
             self._on_left_out,

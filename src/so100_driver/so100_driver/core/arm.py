@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from .description import REST_RAD
+from .description import REST_RAD, gravity_nm
 from .gate import CommandGate, CommandRefusedError
 from .health import HealthLevel, ServoDiagnosis, health_of
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
@@ -361,18 +361,27 @@ class Arm:
         self._ordered.clear()
         if self.mode is ArmMode.OFF:
             return Orders(writes)
+        sag = self._sag()
         return Orders(
             writes,
             {
-                self.scales[name].servo_id: self._ticks(name)
+                self.scales[name].servo_id: self._ticks(name, sag)
                 for name in self._goal
                 if name not in self._unknown
             },
         )
 
-    def _ticks(self, name: str) -> int:
+    def _ticks(self, name: str, sag: Mapping[str, float]) -> int:
         largest = STS3215["Goal_Position"].largest
-        return max(0, min(largest, self.scales[name].ticks(self._goal[name])))
+        goal = self._goal[name] - sag.get(name, 0.0)
+        return max(0, min(largest, self.scales[name].ticks(goal)))
+
+    def _sag(self) -> Mapping[str, float]:
+        """Return how far its own weight bends each joint where the arm is led, rad."""
+        if not self.limits.sag_rad_nm:
+            return {}
+        torques = gravity_nm({**self.measured_rad, **self._goal})
+        return {name: torque * self.limits.sag_rad_nm for name, torque in torques.items()}
 
     # -- what went wrong -------------------------------------------------------------------------
 
@@ -421,7 +430,7 @@ class Arm:
 
     def _kept_goal(self, name: str, settings: DriveSettings) -> float:
         """Return the goal that a servo says it keeps, if that is near where it stands."""
-        goal = self.scales[name].radians(settings.goal)
+        goal = self.scales[name].radians(settings.goal) + self._sag().get(name, 0.0)
         at = self.measured_rad[name]
         return goal if abs(goal - at) <= self.limits.gate.first_distance_rad else at
 
@@ -560,7 +569,7 @@ class Arm:
         self._writes += [
             Write(servo_id, "Acceleration", ACCELERATION),
             Write(servo_id, "Torque_Limit", round(whole * _LARGEST_TORQUE)),
-            Write(servo_id, "Goal_Position", self._ticks(name)),
+            Write(servo_id, "Goal_Position", self._ticks(name, self._sag())),
             Write(servo_id, "Torque_Enable", 1),
         ]
 

@@ -35,6 +35,8 @@ class ArmLimits:
         rest_distance_rad: How near its rest it counts as lowered.
         drop_within_s: How long the consent to drop it counts.
         gripper_torque: Share of its torque that the gripper has.
+        sag_rad_nm: How far a joint gives way under a torque, rad/(N m): the goals lie so much
+            higher that the arm's own weight does not bend it. 0: they do not.
     """
 
     gate: GateLimits = field(default_factory=GateLimits)
@@ -45,6 +47,7 @@ class ArmLimits:
     rest_distance_rad: float = 0.25
     drop_within_s: float = 10.0
     gripper_torque: float = 0.5
+    sag_rad_nm: float = 0.0
 
 
 @dataclass(frozen=True)

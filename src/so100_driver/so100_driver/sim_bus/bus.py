@@ -18,6 +18,8 @@ from .servo import Servo
 _BITS_PER_BYTE = 10
 _RETURN_DELAY_S_PER_UNIT = 2e-6
 _STEP_S = 0.001
+# Of adding up steps.
+_ROUNDING_S = 1e-9
 # After a longer silence the time in between is skipped: nobody looked.
 _LONGEST_CATCH_UP_S = 5.0
 # More does not fit into an answer.
@@ -89,11 +91,16 @@ class SimulatedBus:
 
     # -- time ------------------------------------------------------------------------------------
 
+    @property
+    def now_s(self) -> float:
+        """Return the time that the servos have reached."""
+        return self._now_s
+
     def advance(self, now_s: float) -> None:
         """Let the servos and what they move reach `now_s`."""
         if now_s - self._now_s > _LONGEST_CATCH_UP_S:
             self._now_s = now_s - _LONGEST_CATCH_UP_S
-        while now_s - self._now_s >= _STEP_S:
+        while now_s - self._now_s >= _STEP_S - _ROUNDING_S:
             current = sum(servo.current_a for servo in self.servos)
             supply_v = self.faults.supply_v - _SUPPLY_OHM * current
             for servo in self.servos:

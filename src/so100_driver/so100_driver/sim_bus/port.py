@@ -38,14 +38,19 @@ class SimulatedPort:
         path: What a driver opens; a symbolic link where one was asked for.
     """
 
-    def __init__(self, bus: SimulatedBus, link: Path | None = None) -> None:
+    def __init__(
+        self, bus: SimulatedBus, link: Path | None = None, *, own_time: bool = True
+    ) -> None:
         """Open the pseudo-terminal and begin to answer.
 
         Args:
             bus: What answers. While the port serves it, use it within `bus()` only.
             link: Name for the port, such as `/tmp/so101_follower`; replaced if it is a link.
+            own_time: The servos live in the host's time, and answers take as long as the wire
+                does. Else their time goes on only where others advance the bus, and answers come
+                at once.
         """
-        self._bus = bus
+        self._bus, self._own_time = bus, own_time
         self._lock = threading.Lock()
         self._link = link
         self._plugged = True
@@ -125,8 +130,8 @@ class SimulatedPort:
                 time.sleep(_IDLE_S)
                 data = b""
             with self._lock:
-                now_s = time.monotonic() - behind_s
-                if now_s - last_s > _LONGEST_STEP_S:
+                now_s = time.monotonic() - behind_s if self._own_time else self._bus.now_s
+                if self._own_time and now_s - last_s > _LONGEST_STEP_S:
                     behind_s += now_s - last_s - _LONGEST_STEP_S
                     now_s = last_s + _LONGEST_STEP_S
                 last_s = now_s
@@ -137,7 +142,7 @@ class SimulatedPort:
                 answers = self._bus.receive(data, now_s)
             for answer in answers:
                 delay_s = answer.due_s + behind_s - time.monotonic()
-                if delay_s > 0:
+                if self._own_time and delay_s > 0:
                     time.sleep(delay_s)
                 with contextlib.suppress(BlockingIOError, OSError):
                     os.write(self._master, answer.data)

@@ -156,6 +156,15 @@ class World:
         """Advance by n physics steps."""
         mujoco.mj_step(self.model, self._data, n)
 
+    def take_out_servos(self) -> None:
+        """Leave the joints to whoever calls `push`: the model's own position servos end."""
+        self.model.actuator_gainprm[:] = 0.0
+        self.model.actuator_biasprm[:] = 0.0
+
+    def push(self, torque: Array) -> None:
+        """Push the joints with torques (6,), N m, from now on. Only without servos."""
+        self._data.qfrc_applied[self._dof] = self._checked(torque)
+
     def joint_readings(self) -> tuple[Array, Array, Array]:
         """Return position (6,) rad on the encoder's grid, velocity (6,) rad/s, effort (6,) N m."""
         position, velocity = self.joint_truth()
