@@ -31,9 +31,9 @@ from vla_contract.robot import Robot, load_robot
 from vla_policies import STATE, Action, FeatureKind, FeatureSpec, Observation, PolicySpec
 from vla_policies.rtc import Committed
 from vla_policy_node.core.chunk_executor import ChunkExecutor
+from vla_policy_node.core.controller_reports import ControllerReport
 from vla_policy_node.core.inference import InferenceResult
 from vla_policy_node.core.permit import MonitorReport, MonitorState
-from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.params import PolicyNodeParameters
 

@@ -24,8 +24,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from executors import EXECUTORS, ChunkDelay, color_pick, reach, replay
-from executors.fci import FER, FR3
 from executors.outcome import ExecutorOutcome
+from franka import FER, FR3
 from pages import DOCS, fill, machine, table
 
 JITTER_S, LOSS = 0.03, 0.02

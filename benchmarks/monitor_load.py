@@ -19,43 +19,39 @@ plan three times a second. Each figure comes from a run of its own:
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import queue
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import yaml
+from franka import FER
+from monitor_load_nodes import (
+    CUT_NS,
+    FINGERS,
+    HOME,
+    JOINTS,
+    MS,
+    SETTLE_S,
+    SWING,
+    TICKS_PER_TURN,
+    S,
+)
+from pages import DOCS, fill, machine, table
 
-# The floor is measured with real rclpy too, where the suite need not be installed.
-with contextlib.suppress(ImportError):
-    from node_kit.messages import trajectory_from
-    from smooth_motion import CheckConfig, Chunk, Limits, Plan, check, overlap, splice_ns, track
+from smooth_motion import CheckConfig, Chunk, Plan, check, overlap, track
+from strict_yaml import read_yaml
 
-S = 1_000_000_000
-MS = 1_000_000
-PERIOD_NS = MS
-HOME = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)
-JOINTS = tuple(f"panda_joint{i}" for i in range(1, 8))
-FINGERS = ("panda_finger_joint1", "panda_finger_joint2")
-TICKS_PER_TURN = 1_638_400
-SETTLE_S = 4.0
-PLAN_S = 1 / 3
-OVERLAP_NS = 250 * MS
-CUT_NS = 20 * MS
-# rad: swing of each joint about its home.
-SWING = 0.3
-TRIP_S = 1.2
+NODES = Path(__file__).with_name("monitor_load_nodes.py")
 CPU_GOAL, DECISION_GOAL_MS, CHECK_GOAL_MS = 0.15, 2.0, 5.0
 
-# The manufacturer's published limits.
+# A Panda, with the limits that its manufacturer publishes.
 ROBOT = {
     "robot": "panda",
     "base_frame": "panda_link0",
@@ -64,21 +60,14 @@ ROBOT = {
         "controller": "arm_controller",
         "joints": list(JOINTS),
         "limits": {
-            name: {"position": list(p), "velocity": v, "acceleration": a, "jerk": j}
-            for name, p, v, a, j in zip(
+            name: {"position": [low, high], "velocity": v, "acceleration": a, "jerk": j}
+            for name, low, high, v, a, j in zip(
                 JOINTS,
-                (
-                    (-2.8973, 2.8973),
-                    (-1.7628, 1.7628),
-                    (-2.8973, 2.8973),
-                    (-3.0718, -0.0698),
-                    (-2.8973, 2.8973),
-                    (-0.0175, 3.7525),
-                    (-2.8973, 2.8973),
-                ),
-                (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61),
-                (15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0),
-                (7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0),
+                FER.position_lower.tolist(),
+                FER.position_upper.tolist(),
+                FER.velocity.tolist(),
+                FER.acceleration.tolist(),
+                FER.jerk.tolist(),
                 strict=True,
             )
         },
@@ -97,371 +86,13 @@ MONITOR = {
     "joint_states_rate_hz": 1000.0,
     "measured_jerk_window": 41,
     "controller_manager": "",
+    # The plant has none that could be read.
+    "controller_parameters": "none",
 }
 
 
-# -- the processes around the monitor -------------------------------------------------------------
-
-
-def _node(name):
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-
-    rclpy.init(args=[])
-    node = rclpy.create_node(name)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    return rclpy, node, executor
-
-
-def _reliable(depth, **changes):
-    from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE,
-        **changes,
-    )
-
-
-def _transient(depth=1):
-    from rclpy.qos import DurabilityPolicy
-
-    return _reliable(depth, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-class CycleMessages:
-    """The two messages of a control cycle, full as the real ones are."""
-
-    def __init__(self, node):
-        from control_msgs.msg import JointTrajectoryControllerState
-        from rclpy.serialization import serialize_message
-        from sensor_msgs.msg import JointState
-
-        self._serialize = serialize_message
-        self._joints = node.create_publisher(JointState, "joint_states", _reliable(10))
-        self._state = node.create_publisher(
-            JointTrajectoryControllerState, "arm_controller/controller_state", _reliable(10)
-        )
-        zero = [0.0] * len(JOINTS)
-        self._joint_state = JointState(
-            name=[*JOINTS, *FINGERS], velocity=[0.0] * 9, effort=[0.1] * 9
-        )
-        self._controller_state = JointTrajectoryControllerState(joint_names=list(JOINTS))
-        for part in ("reference", "feedback", "error", "output"):
-            point = getattr(self._controller_state, part)
-            point.positions, point.velocities, point.accelerations = zero, zero, zero
-
-    def heard(self):
-        """Return whether somebody listens to both."""
-        publishers = (self._joints, self._state)
-        return all(publisher.get_subscription_count() for publisher in publishers)
-
-    def publish(self, stamp_ns, since_ns, reference, measured):
-        """Publish a cycle; return when each of its messages left, ns."""
-        position, velocity, acceleration = reference
-        joints, state = self._joint_state, self._controller_state
-        for stamp in (joints.header.stamp, state.header.stamp):
-            stamp.sec, stamp.nanosec = divmod(stamp_ns, S)
-        joints.position = [*measured, 0.04, 0.04]
-        since = state.reference.time_from_start
-        since.sec, since.nanosec = divmod(since_ns, S)
-        state.reference.positions = position
-        state.reference.velocities = velocity
-        state.reference.accelerations = acceleration
-        state.feedback.positions = measured
-        # Both leave at the end of the cycle, one right after the other, as a controller manager's.
-        joints, state = self._serialize(joints), self._serialize(state)
-        first_ns = time.time_ns()
-        self._joints.publish(joints)
-        second_ns = time.time_ns()
-        self._state.publish(state)
-        return first_ns, second_ns
-
-
-class IdealController:
-    """A controller that holds at home, or follows the trajectory that it received last."""
-
-    def __init__(self):
-        zero = [0.0] * len(JOINTS)
-        self.start_ns = time.time_ns() // PERIOD_NS * PERIOD_NS
-        self._table = self._hold = [(list(HOME), zero, zero)]
-        self._from_ns = self.start_ns
-        self._next = None
-        self._past = [list(HOME)] * 3
-
-    def receive(self, plan, now_ns):
-        """Take a trajectory; what it commands is computed at once, for the cycles to come."""
-        first_ns = -(-now_ns // PERIOD_NS) * PERIOD_NS
-        last_ns = max(first_ns, plan.end_ns) + 2 * PERIOD_NS
-        times = np.arange(first_ns, last_ns, PERIOD_NS)
-        sample = plan.sample(times)
-        rows = (sample.position.tolist(), sample.velocity.tolist(), sample.acceleration.tolist())
-        self._next = plan.start_ns, first_ns, list(zip(*rows, strict=True))
-
-    def cycle(self, stamp_ns):
-        """Return the time since the trajectory's start, the reference and where the joints are."""
-        if self._next is not None and stamp_ns >= self._next[1]:
-            (self.start_ns, self._from_ns, self._table), self._next = self._next, None
-        row = min((stamp_ns - self._from_ns) // PERIOD_NS, len(self._table) - 1)
-        reference = self._table[max(row, 0)]
-        self._past = [*self._past[1:], reference[0]]
-        tick = 2 * np.pi / TICKS_PER_TURN
-        measured = [round(value / tick) * tick for value in self._past[0]]
-        return stamp_ns - self.start_ns, reference, measured
-
-
-def plant(options):
-    """Publish at 1 kHz; with trips, break a limit now and then and reset."""
-    from std_srvs.srv import Trigger
-    from trajectory_msgs.msg import JointTrajectory
-    from vla_msgs.msg import MonitorStatus
-
-    rclpy, node, executor = _node("plant")
-    stream, arm = CycleMessages(node), IdealController()
-    states, plans, sent = queue.SimpleQueue(), [], []
-
-    def follow(message):
-        now_ns = time.time_ns()
-        plan = _plan_of(message)
-        arm.receive(plan, now_ns)
-        plans.append((now_ns, len(plan.times_ns)))
-
-    def note(message):
-        states.put((time.time_ns(), message.state, message.first_cause))
-
-    node.create_subscription(
-        JointTrajectory, "arm_controller/joint_trajectory", follow, _reliable(1)
-    )
-    node.create_subscription(MonitorStatus, "smoothness_monitor/state", note, _transient())
-    reset = node.create_client(Trigger, "smoothness_monitor/reset")
-    threading.Thread(target=executor.spin, daemon=True).start()
-
-    trips = TripSchedule(reset) if options.trips else None
-    state, cause, begun_s = MonitorStatus.STARTUP, "", time.monotonic()
-    next_ns, late = time.time_ns() // PERIOD_NS * PERIOD_NS, 0
-    while time.monotonic() < begun_s + options.seconds:
-        next_ns += PERIOD_NS
-        left_ns = next_ns - time.time_ns()
-        if left_ns > 0:
-            time.sleep(left_ns * 1e-9)
-        late += left_ns < -PERIOD_NS
-        since_ns, reference, measured = arm.cycle(next_ns)
-        while not states.empty():
-            at_ns, state, cause = states.get()
-            if trips is not None:
-                trips.heard(at_ns, state, plans)
-        bad = trips is not None and trips.due(state)
-        if bad:
-            reference = (reference[0], [9.0] * len(JOINTS), reference[2])
-        left = stream.publish(next_ns, since_ns, reference, measured)
-        if bad:
-            trips.sent_ns = left[1]
-        sent.append((next_ns, *left))
-    print(
-        json.dumps(
-            {
-                "late": late,
-                "cycles": len(sent),
-                "state": int(state),
-                "cause": cause,
-                "plans": len(plans),
-                "knots": float(np.median([knots for _, knots in plans])) if plans else 0.0,
-                "trips": [] if trips is None else trips.times_ns,
-            }
-        ),
-        flush=True,
-    )
-    if options.sent:
-        np.save(options.sent, np.array(sent[int(SETTLE_S * S / PERIOD_NS) :]))
-    executor.shutdown()
-    rclpy.try_shutdown()
-
-
-class TripSchedule:
-    """When a limit is broken, what came of it, and the reset after it."""
-
-    def __init__(self, reset):
-        from std_srvs.srv import Trigger
-
-        self._reset, self._request = reset, Trigger.Request()
-        self._next_s = time.monotonic() + SETTLE_S
-        self._reset_s = float("inf")
-        self.sent_ns = None
-        self.times_ns = []
-
-    def due(self, state):
-        """Return whether the next cycle breaks a limit; ask for a reset when it is time."""
-        now_s = time.monotonic()
-        if now_s > self._reset_s:
-            self._reset.call_async(self._request)
-            self._reset_s = now_s + TRIP_S / 4
-        if now_s < self._next_s or self.sent_ns is not None or state != 1:
-            return False
-        self._next_s = now_s + TRIP_S * (1.0 + 0.2 * np.random.default_rng().random())
-        return True
-
-    def heard(self, at_ns, state, plans):
-        """Take in a state of the monitor, and the trajectories that came up to now."""
-        if state == 1:
-            self._reset_s = float("inf")
-        elif self.sent_ns is not None and state in (2, 3):
-            # The state follows the brake, and nothing is forwarded in between.
-            brakes = [when for when, _ in plans[-3:] if self.sent_ns < when <= at_ns]
-            self.times_ns.append((self.sent_ns, max(brakes, default=at_ns)))
-            self.sent_ns = None
-            self._reset_s = time.monotonic() + 0.4
-
-
-def policy(options):
-    """Send a plan three times a second that continues what was forwarded last."""
-    from builtin_interfaces.msg import Duration
-    from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
-    from vla_msgs.msg import MonitorStatus, PolicyStatus
-
-    rclpy, node, executor = _node("vla_policy_node")
-    limits = _limits()
-    random = np.random.default_rng(1)
-    seen = {"plan": Plan.hold(JOINTS, HOME, time.time_ns()), "permit": False}
-
-    def follow(message):
-        seen["plan"] = _plan_of(message)
-
-    def note(message):
-        seen["permit"] = message.permit
-
-    def send():
-        if not seen["permit"]:
-            return
-        now_ns, running = time.time_ns(), seen["plan"]
-        splice = splice_ns(running, now_ns + OVERLAP_NS)
-        t = splice * 1e-9 % 1e4 + np.arange(50)[:, None] / 30.0
-        phase = np.arange(len(JOINTS)) + 0.3 * random.standard_normal()
-        rows = np.array(HOME) + SWING * np.sin(2.0 * t + phase)
-        chunk = Chunk(JOINTS, splice, S // 30, rows)
-        tail = track(chunk, running.state(splice), limits, start_ns=splice)
-        plan = overlap(running, tail, cut_ns=max(now_ns - CUT_NS, running.start_ns))
-        message = JointTrajectory(joint_names=list(JOINTS))
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(plan.start_ns, S)
-        for point in plan.points():
-            sec, nanosec = divmod(point.time_from_start_ns, S)
-            message.points.append(
-                JointTrajectoryPoint(
-                    positions=point.positions,
-                    velocities=point.velocities,
-                    accelerations=point.accelerations,
-                    time_from_start=Duration(sec=sec, nanosec=nanosec),
-                )
-            )
-        publisher.publish(message)
-
-    publisher = node.create_publisher(JointTrajectory, "arm/plan", _reliable(1))
-    status = node.create_publisher(PolicyStatus, "~/status", _transient())
-    node.create_subscription(
-        JointTrajectory, "arm_controller/joint_trajectory", follow, _reliable(1)
-    )
-    node.create_subscription(MonitorStatus, "smoothness_monitor/state", note, _transient())
-    node.create_timer(PLAN_S, send)
-    node.create_timer(0.1, lambda: status.publish(PolicyStatus(state=PolicyStatus.RUNNING)))
-    _spin_for(executor, options.seconds)
-    rclpy.try_shutdown()
-
-
-def listener(options):
-    """Receive what the monitor receives at 1 kHz, and do nothing with it."""
-    from control_msgs.msg import JointTrajectoryControllerState
-    from sensor_msgs.msg import JointState
-
-    rclpy, node, executor = _node("listener")
-    counts = [0, 0]
-
-    def hear(index):
-        def count(message):
-            counts[index] += 1
-
-        return count
-
-    node.create_subscription(JointState, "joint_states", hear(0), _reliable(10))
-    node.create_subscription(
-        JointTrajectoryControllerState,
-        "arm_controller/controller_state",
-        hear(1),
-        _reliable(10),
-    )
-    _spin_for(executor, options.seconds)
-    print(json.dumps({"received": sum(counts)}), flush=True)
-    rclpy.try_shutdown()
-
-
-def source(options):
-    """Publish the plant's messages and nothing else, for the floor."""
-    rclpy, node, _ = _node("plant")
-    stream, arm = CycleMessages(node), IdealController()
-    end_s = time.monotonic() + options.seconds
-    next_ns = time.time_ns() // PERIOD_NS * PERIOD_NS
-    while time.monotonic() < end_s:
-        next_ns += PERIOD_NS
-        time.sleep(max(0.0, (next_ns - time.time_ns()) * 1e-9))
-        stream.publish(next_ns, *arm.cycle(next_ns))
-    rclpy.try_shutdown()
-
-
-def watched(options):
-    """Run the node with a stopwatch behind the methods that judge its 1 kHz inputs."""
-    from smoothness_monitor import node
-    from smoothness_monitor.core.monitor import Monitor
-
-    seen = {"on_joint_states": [], "on_controller_state": []}
-    for name, times in seen.items():
-        judge = getattr(Monitor, name)
-
-        def timed(self, message, now, judge=judge, times=times):
-            outputs = judge(self, message, now)
-            times.append((message.stamp_ns, time.time_ns()))
-            return outputs
-
-        setattr(Monitor, name, timed)
-    trips, trip = [], Monitor._trip
-
-    def noted(self, *args):
-        trips.append(time.time_ns())
-        return trip(self, *args)
-
-    Monitor._trip = noted
-    code = node.main(["monitor", *options.rest])
-    joints, states = (np.array(times).reshape(-1, 2) for times in seen.values())
-    np.savez(options.seen, joints=joints, states=states, trips=np.array(trips))
-    return code
-
-
-def _spin_for(executor, seconds):
-    end_s = time.monotonic() + seconds
-    while (left_s := end_s - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=left_s)
-    executor.shutdown()
-
-
-def _plan_of(message):
-    trajectory = trajectory_from(message)
-    return Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
-
-
-def _limits():
-    rows = [ROBOT["arm"]["limits"][name] for name in JOINTS]
-    lower, upper = np.array([row["position"] for row in rows]).T
-    rest = (np.array([row[key] for row in rows]) for key in ("velocity", "acceleration", "jerk"))
-    return Limits(JOINTS, lower, upper, *rest)
-
-
-ROLES = {role.__name__: role for role in (plant, policy, listener, source, watched)}
-
-
-# -- the runs -------------------------------------------------------------------------------------
-
-
 def _start(role, seconds, *rest, setup=None, **options):
-    command = [sys.executable, os.path.abspath(__file__), "--role", role]
+    command = [sys.executable, str(NODES), "--role", role]
     command += ["--seconds", str(seconds)]
     for name, value in options.items():
         command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
@@ -487,10 +118,6 @@ def _share(pid, seconds):
 
 
 def _files(folder):
-    import yaml
-
-    from strict_yaml import read_yaml
-
     (folder / "robot.yaml").write_text(yaml.safe_dump(ROBOT), encoding="utf-8")
     like = Path(__file__).resolve().parents[1] / "config" / "robots" / "so101" / "monitor.yaml"
     values = {**read_yaml(like), **MONITOR}
@@ -501,6 +128,8 @@ def _files(folder):
         f"robot_file:={folder / 'robot.yaml'}",
         "-p",
         f"monitor_file:={folder / 'monitor.yaml'}",
+        "-p",
+        f"latch_folder:={folder}",
     ]
 
 
@@ -604,11 +233,11 @@ def trips(arguments, seconds, folder):
 
 def check_times(count):
     """Return the times of `check` on 7 joints x 90 knots, ms."""
-    limits, config = _limits(), CheckConfig(min_overlap_ns=150 * MS, max_start_ahead_ns=0)
+    config = CheckConfig(min_overlap_ns=150 * MS, max_start_ahead_ns=0)
     hold = Plan.hold(JOINTS, HOME, 0)
     t = np.arange(100)[:, None] / 30.0
     rows = np.array(HOME) + SWING * np.sin(2.0 * t + np.arange(len(JOINTS)))
-    tail = track(Chunk(JOINTS, 0, S // 30, rows), hold.state(0), limits, start_ns=0)
+    tail = track(Chunk(JOINTS, 0, S // 30, rows), hold.state(0), FER, start_ns=0)
     times_ms, knots = [], 0
     for i in range(count):
         now_ns = 100 * MS + i % 500 * MS
@@ -616,11 +245,11 @@ def check_times(count):
         if i % 50 == 0:
             rest = 60
             chunk = Chunk(JOINTS, splice, S // 30, rows[:rest] + 0.01 * i / count)
-            new = track(chunk, tail.state(splice), limits, start_ns=splice)
+            new = track(chunk, tail.state(splice), FER, start_ns=splice)
             plan = _cut_to(overlap(tail, new, cut_ns=now_ns - CUT_NS), 90)
             cut_now_ns = now_ns
         begun_ns = time.perf_counter_ns()
-        found = check(plan, tail, limits, now_ns=cut_now_ns, config=config)
+        found = check(plan, tail, FER, now_ns=cut_now_ns, config=config)
         times_ms.append((time.perf_counter_ns() - begun_ns) / MS)
         if found:
             sys.exit(f"check refuses: {found[0]}")
@@ -659,8 +288,6 @@ def _spread(times_ms):
 
 def report(results, arguments):
     """Write the page of the documentation."""
-    from pages import DOCS, fill, machine, table
-
     load_, floor_, check_ = results["load"], results["floor"], results["check"]
     joints, states = (results["ordinary"][name] for name in ("joints", "states"))
     found, braked = results["trips"]["found"], results["trips"]["braked"]
@@ -731,14 +358,7 @@ def main():
     )
     parser.add_argument("--results", type=Path, help="file that keeps the figures of other runs")
     parser.add_argument("--docs", action="store_true", help="into docs/measurements")
-    parser.add_argument("--role", choices=list(ROLES), help=argparse.SUPPRESS)
-    parser.add_argument("--sent", help=argparse.SUPPRESS)
-    parser.add_argument("--seen", help=argparse.SUPPRESS)
-    parser.add_argument("--trips", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.role:
-        return ROLES[options.role](options) or 0
     os.environ.setdefault("ROS_DOMAIN_ID", "77")
     if options.fifo:
         # Inherited by what is started from here.

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from franka import FER, FR3, HOME
 
 from executors.base import MS, Array, ChunkRows, Executor, Setup
-from executors.fci import FER, FR3, HOME, aborts
+from executors.fci import aborts
 from executors.link import STEP_NS, ChunkDelay, DelayedLink
 from executors.outcome import JERK_RATE, ExecutorOutcome, jerk, rms
 from smooth_motion import Limits

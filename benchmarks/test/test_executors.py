@@ -14,8 +14,9 @@ from executors.alternatives import (
 )
 from executors.baselines import Ensemble, LeRobot, LeRobotHeld, Naive
 from executors.controllers import LinearPoints, Smooth
-from executors.fci import FER, HOME, aborts
+from executors.fci import aborts
 from executors.outcome import ExecutorOutcome
+from franka import FER, HOME
 
 MS = 1_000_000
 STEP = 33_333_333

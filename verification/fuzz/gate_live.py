@@ -31,322 +31,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, deque
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import rclpy
 from ament_index_python.packages import (
     PackageNotFoundError,
     get_package_prefix,
     get_package_share_directory,
 )
-from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
-from vla_msgs.msg import MonitorStatus
 
 from benchmarks.pages import DOCS, fill, machine, table
-from node_kit.messages import controller_state_from, trajectory_from, trajectory_to
-from smooth_motion import Chunk, MotionError, Plan, overlap, splice_ns, track
-from smooth_motion.clocks import Now
-from smooth_motion.messages import Trajectory
-from smoothness_monitor.core import gate, gripper
-from smoothness_monitor.core.controller_tracker import ControllerTracker
-from smoothness_monitor.core.gripper import GripperTracker
-from smoothness_monitor.core.types import NOTHING, MonitorOutputs
 from smoothness_monitor.params import load_config
-from verification.fuzz.gate import ATTACKS, GateEpisode, Result, code
-from verification.fuzz.gate_verdict import OWN, Command, Leg, LegRecord, judge, same
+from verification.fuzz.gate import FUZZER, NAMES
+from verification.fuzz.gate_verdict import Leg, judge
+from verification.fuzz.live_attack import Live
+from verification.fuzz.live_graph import LiveGraph
+from verification.fuzz.runs import SECOND
 from verification.live_faults import end, launcher
 from verification.stop_trials import processes
 from verification.stop_trials.processes import LAUNCH, TrialError
-from vla_contract.robot import Robot, load_robot
+from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 A_LEG = 1000
-MS, SECOND = 1_000_000, 1_000_000_000
 READY_S = 120.0
 # Nice value of the sessions of the graph and of this program.
 PREFERENCE = "-10"
-WAY_NS = 40 * MS
-SPARES_MS = (0, 40, 80, 120, 200)
-
-
-def flat(stamp: Any) -> int:
-    """Return a Time or Duration in ns."""
-    return int(stamp.sec) * SECOND + int(stamp.nanosec)
-
-
-class LiveGraph(Node):
-    """Ears and hands in the running graph."""
-
-    def __init__(self, robot: Robot) -> None:
-        super().__init__("fuzz_gate_live")
-        self.record = LegRecord()
-        self.robot = robot
-        self.tracker = ControllerTracker(robot.limits.joint_names, 200 * MS)
-        self.gripper = GripperTracker(robot.gripper.joint)
-        self.safety = MonitorStatus(state=MonitorStatus.STARTUP)
-        self.heard = 0
-        self.by_stamp: dict[int, str] = {}
-        self.counts: Counter[str] = Counter()
-        controllers = {"arm": robot.arm_controller, "gripper": robot.gripper.controller}
-        for topic, name in controllers.items():
-            self._listen(topic, name)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(
-            MonitorStatus, "smoothness_monitor/state", self._on_safety, latched
-        )
-        deep = QoSProfile(depth=10)
-        self.plans = self.create_publisher(JointTrajectory, "arm/plan", deep)
-        self.gripper_plans = self.create_publisher(JointTrajectory, "gripper/plan", deep)
-        self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
-        self.reset = self.create_client(Trigger, "smoothness_monitor/reset")
-
-    def _listen(self, topic: str, controller: str) -> None:
-        def on_state(msg: JointTrajectoryControllerState) -> None:
-            self._on_cycle(topic, msg)
-
-        def on_command(msg: JointTrajectory, info: Any) -> None:
-            self._on_command(topic, msg, info["source_timestamp"])
-
-        self.create_subscription(
-            JointTrajectoryControllerState,
-            f"{controller}/controller_state",
-            on_state,
-            QoSProfile(depth=200),
-        )
-        self.create_subscription(
-            JointTrajectory, f"{controller}/joint_trajectory", on_command, QoSProfile(depth=50)
-        )
-
-    def now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
-
-    def _on_safety(self, msg: MonitorStatus) -> None:
-        if msg.state == MonitorStatus.READY and self.safety.state != MonitorStatus.READY:
-            # A controller that was activated begins with a hold of its own.
-            self.tracker.forget()
-        if msg.plans_rejected != self.safety.plans_rejected:
-            self.counts[f"rejected: {msg.last_rejection.partition(':')[0]}"] += 1
-        self.safety, self.heard = msg, self.heard + 1
-        self.record.states.append(
-            (
-                flat(msg.header.stamp),
-                int(msg.state),
-                tuple(msg.causes),
-                f"{msg.first_cause}: {msg.first_cause_detail}" if msg.first_cause else "",
-                int(msg.rung),
-            )
-        )
-
-    def _on_cycle(self, topic: str, msg: JointTrajectoryControllerState) -> None:
-        state = controller_state_from(msg)
-        names = self.robot.limits.joint_names if topic == "arm" else (self.robot.gripper.joint,)
-        places = [state.joint_names.index(name) for name in names]
-        empty = np.zeros(len(names))
-        position = np.array(state.position)[places]
-        velocity = np.array(state.velocity)[places] if len(state.velocity) else empty
-        acceleration = np.array(state.acceleration)[places] if len(state.acceleration) else empty
-        self.record.cycles[topic].append(
-            (state.stamp_ns, state.time_from_start_ns, position, velocity)
-        )
-        if topic == "gripper":
-            self.gripper.observe(state, self.now_ns())
-        elif np.isfinite(position).all():
-            reference = np.stack((position, velocity, acceleration))
-            self.tracker.observe(state, reference, self.now_ns())
-
-    def _on_command(self, topic: str, msg: JointTrajectory, published_ns: int) -> None:
-        trajectory = trajectory_from(msg)
-        name = self.by_stamp.get(trajectory.stamp_ns, OWN)
-        self.counts[f"{name}: forwarded" if topic == "arm" else "forwarded to the gripper"] += 1
-        now_ns = self.now_ns()
-        if topic == "arm":
-            plan: Any = (arm_plan := gate.plan_of(trajectory))
-            # A brake is sent twice.
-            with suppress(MotionError):
-                if self.tracker.running is not None:
-                    self.tracker.sent(arm_plan, now_ns, now_ns)
-        else:
-            finger_plan, _ = gripper.plan_of(trajectory, self.robot.gripper.joint)
-            assert finger_plan is not None
-            self.gripper.sent(plan := finger_plan, now_ns)
-        commands = self.record.commands[topic]
-        if name != OWN or not (commands and same(commands[-1].plan, plan)):
-            commands.append(Command(plan, published_ns, name))
-
-
-class Live(GateEpisode):
-    """The attacker of `fuzz_gate`, with a graph in place of an emulation."""
-
-    def __init__(
-        self, graph: LiveGraph, executor: SingleThreadedExecutor, seed: int, *, lenient: bool
-    ) -> None:
-        # None of the emulation's own state: only what the attacks look at.
-        self.graph, self.executor, self.lenient = graph, executor, lenient
-        self.rng = np.random.default_rng([seed, 77])
-        self.robot, self.limits = graph.robot, graph.robot.limits
-        self.monitor = SimpleNamespace(  # type: ignore[assignment]
-            tracker=graph.tracker, gripper=graph.gripper, on_gripper=self._give_gripper
-        )
-        config = load_config(CONFIG / "robots" / "so101" / "monitor.yaml")
-        # What comes too late for its way through a real graph says nothing about anything else.
-        self.overlap_ns = round(config.plan_overlap_s * SECOND) + WAY_NS
-        self.sent: deque[Trajectory] = deque(maxlen=40)
-        self.bases: deque[Plan] = deque(maxlen=12)
-        self.result = Result()
-        self.result.counts = graph.counts
-        self.now = graph.now_ns()
-
-    def take(self, outputs: MonitorOutputs) -> None:
-        """Nothing comes back: the graph carries it out."""
-
-    @property
-    def clocks(self) -> Now:
-        return Now(self.now, self.now)
-
-    @property
-    def state(self) -> int:
-        return int(self.graph.safety.state)
-
-    def wait(self, seconds: float) -> None:
-        """Let the graph go on for a time; in simulated time where that is the graph's."""
-        begun_ns, begun_s = self.graph.now_ns(), time.monotonic()
-        while True:
-            gone = (self.graph.now_ns() - begun_ns) * 1e-9
-            self.executor.spin_once(timeout_sec=max(0.0, min(0.02, seconds - gone)))
-            # Simulated time may stand.
-            gone = (self.graph.now_ns() - begun_ns) * 1e-9
-            if gone >= seconds or time.monotonic() - begun_s > 20.0 * seconds + 1.0:
-                break
-        self.now = self.graph.now_ns()
-
-    def until(self, done: Any, seconds: float, what: str) -> None:
-        due = time.monotonic() + seconds
-        while not done():
-            if time.monotonic() > due:
-                waits = "; ".join(self.graph.safety.waiting_for)
-                raise TimeoutError(f"{what}: not within {seconds} s ({waits})")
-            self.wait(0.01)
-
-    def give(self, name: str, trajectory: Trajectory) -> None:
-        """Publish a trajectory for the arm."""
-        counts = self.graph.counts
-        try:
-            message = trajectory_to(trajectory)
-        except (AssertionError, ValueError, OverflowError):
-            counts["not to be put into a message"] += 1
-            return
-        counts["trajectories"] += 1
-        counts[name] += 1
-        if self.state == MonitorStatus.READY:
-            counts["while READY"] += 1
-            counts[f"{name}: while READY"] += 1
-        self.sent.append(trajectory)
-        self.graph.by_stamp[trajectory.stamp_ns] = name
-        self.graph.plans.publish(message)
-
-    def _give_gripper(self, trajectory: Trajectory, _: Now) -> MonitorOutputs:
-        with suppress(AssertionError, ValueError, OverflowError):
-            self.graph.gripper_plans.publish(trajectory_to(trajectory))
-        return NOTHING
-
-    def policy(self) -> Plan | None:
-        """Return what a sound policy sends: it continues the newest plan it heard of."""
-        rng, tracker = self.rng, self.graph.tracker
-        if tracker.running is None:
-            return None
-        running = tracker.may_run[-1]
-        spare = int(rng.choice(SPARES_MS)) * MS
-        splice = splice_ns(running, self.now + self.overlap_ns + spare)
-        try:
-            state = running.state(splice)
-            low, high = self.limits.position_lower, self.limits.position_upper
-            goal = rng.uniform(low, high) * 0.9
-            if rng.random() < 0.5:
-                goal = state.position + rng.normal(0.0, 0.3, low.size)
-            rows = np.linspace(state.position, np.clip(goal, low, high), int(rng.integers(4, 14)))
-            chunk = Chunk(self.limits.joint_names, splice, 50 * MS, rows)
-            tail = track(chunk, state, self.limits, start_ns=splice)
-            plan = overlap(running, tail, cut_ns=max(self.now - 20 * MS, running.start_ns))
-        except MotionError:
-            self.graph.counts["without a plan"] += 1
-            return None
-        self.bases.append(plan)
-        return plan
-
-    def attack(self) -> None:
-        """Send some of what is nearly right, or a flood of it."""
-        count = int(self.rng.choice([1, 2, 3, 8, 30], p=[0.45, 0.25, 0.2, 0.07, 0.03]))
-        base = self.fresh()
-        for _ in range(count):
-            attack = ATTACKS[self.rng.integers(len(ATTACKS))]
-            trajectory = attack(self, base)
-            if trajectory is not None:
-                self.give(attack.__name__, trajectory)
-                self.wait(0.001 if count > 3 else 0.01)
-
-    def round(self) -> None:
-        """Move for a while as a policy does it, attack, and come back from the stop."""
-        rng = self.rng
-        for _ in range(int(rng.integers(2, 12 if self.lenient else 50))):
-            if self.state != MonitorStatus.READY:
-                break
-            plan = self.policy()
-            if plan is not None:
-                self.give("policy", Trajectory.of(plan))
-            if rng.random() < 0.2:
-                self.give_gripper()
-            self.wait(float(rng.uniform(0.02, 0.08)))
-        if rng.random() < 0.15:
-            self.graph.counts["stops"] += 1
-            self.graph.stop.call_async(Trigger.Request())
-        for _ in range(int(rng.integers(1, 5))):
-            self.attack()
-            self.wait(0.02)
-        self.wait(0.05)
-        if self.state != MonitorStatus.READY:
-            self.come_back()
-
-    def come_back(self) -> None:
-        """Attack what is being stopped, then reset as a person would."""
-        graph = self.graph
-        over = (MonitorStatus.STOPPED_LATCHED, MonitorStatus.FAULT)
-        due = time.monotonic() + 20.0
-        while self.state not in over:
-            if time.monotonic() > due:
-                raise TimeoutError("the stop does not end")
-            self.attack()
-            self.wait(0.1)
-        graph.counts["gave up (FAULT)"] += self.state == MonitorStatus.FAULT
-        self.attack()
-        due = time.monotonic() + 60.0
-        while self.state != MonitorStatus.READY:
-            if time.monotonic() > due:
-                raise TimeoutError(f"no reset: {'; '.join(graph.safety.waiting_for)}")
-            self.wait(0.05)
-            if graph.safety.waiting_for and self.state == MonitorStatus.STOPPED_LATCHED:
-                continue
-            future = graph.reset.call_async(Trigger.Request())
-            graph.counts["resets asked for"] += 1
-            with suppress(TimeoutError):
-                self.until(future.done, 8.0, "an answer to ~/reset")
-            self.wait(0.1)
-        graph.counts["resets"] += 1
-        # A person gives it a moment.
-        self.wait(0.1)
-
-
-# -- a leg ----------------------------------------------------------------------------------------
+ATTACKED = ("policy", *NAMES)
 
 
 def real() -> bool:
@@ -363,9 +78,9 @@ def real() -> bool:
 LENIENT = """
 import sys
 if any(word.endswith("/smoothness_monitor") for word in sys.orig_argv[:4]):
-    from smoothness_monitor.core.monitor import Monitor
-    refuse = Monitor._refuse
-    Monitor._refuse = lambda self, reason, trips, now: refuse(self, reason, "", now)
+    from smoothness_monitor.core.plan_gate import PlanGate
+    refuse = PlanGate.refuse
+    PlanGate.refuse = lambda self, reason, trips, now: refuse(self, reason, "", now)
 """
 
 
@@ -403,7 +118,7 @@ def prefer(launch: int, program: str) -> None:
 def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:
     """Launch, attack, judge, end."""
     began = time.monotonic()
-    leg = Leg(seed, system(lenient), code())
+    leg = Leg(seed, system(lenient), FUZZER.hash())
     environment = dict(os.environ)
     if lenient:
         (folder / "sitecustomize.py").write_text(LENIENT, encoding="utf-8")
@@ -432,7 +147,8 @@ def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:
     graph = LiveGraph(robot)
     executor = SingleThreadedExecutor()
     executor.add_node(graph)
-    live = Live(graph, executor, seed, lenient=lenient)
+    overlap_ns = round(config.plan_overlap_s * SECOND)
+    live = Live(graph, executor, seed, overlap_ns=overlap_ns, lenient=lenient)
     try:
         live.until(lambda: graph.safety.permit or process.poll() is not None, READY_S, "a permit")
         live.until(lambda: bool(graph.record.cycles["gripper"]), 10.0, "the gripper")
@@ -478,10 +194,10 @@ def page(legs: list[Leg]) -> str:
         failures = [f"seed {leg.seed}: {line}" for leg in own for line in leg.failures]
         host = [f"seed {leg.seed}: {line}" for leg in own for line in leg.host]
         minutes = sum(leg.seconds for leg in own) / 60.0
-        sent = {n for leg in own for n in leg.counts if n in NAMES}
+        sent = {n for leg in own for n in leg.counts if n in ATTACKED}
         rows = [
             [f"`{n}`", *(counts[f"{n}{part}"] for part in ("", ": while READY", ": forwarded"))]
-            for n in NAMES
+            for n in ATTACKED
             if n in sent
         ]
         parts += [
@@ -504,9 +220,6 @@ def page(legs: list[Leg]) -> str:
             "",
         ]
     return "\n".join(parts)
-
-
-NAMES = ("policy", *dict.fromkeys(attack.__name__ for attack in ATTACKS))
 
 
 def main() -> int:

@@ -18,10 +18,9 @@ import numpy as np
 from smooth_motion import GripperPlan, part_ns
 from smoothness_monitor.core import gripper
 from smoothness_monitor.core.types import Rung
+from verification.fuzz.runs import DERIVATIVES, MS, RATIO, SECOND
 from vla_contract.robot import Robot
 
-MS, SECOND = 1_000_000, 1_000_000_000
-RATIO = 1.001
 # Starts of trajectories, as controller_state tells them, wander by less.
 SAME_START_NS = 20 * MS
 # rad; a controller that runs a trajectory reports it, to rounding.
@@ -35,7 +34,6 @@ ONE_STEP_NS = 200 * MS
 # Within so long of a step the monitor must have tripped.
 SEEN_NS = 500 * MS
 TOPICS = ("arm", "gripper")
-ORDERS = ("velocity", "acceleration", "jerk")
 OWN = "the monitor's own"
 # How long before it leaves what runs a trajectory must have been published to be the host's fault:
 # by the monitor's own rules, less what it may take from its look at the clock to the topic.
@@ -149,7 +147,7 @@ def excess(
         slack: By how much a position may be off without any time for it, rad.
     """
     found: list[tuple[int, str, float]] = []
-    worst = dict.fromkeys(ORDERS[: len(limits)], 0.0)
+    worst = dict.fromkeys(DERIVATIVES[: len(limits)], 0.0)
     order = np.argsort(times, kind="stable")
     dt = np.diff(times[order]) * 1e-9
     dq = np.abs(np.diff(positions[order], axis=0))
@@ -170,7 +168,7 @@ def excess(
         rows = number * np.diff(rows, axis=0) / span
         # A gripper may step by `slack`, between straight lines.
         ratios = (np.abs(rows) - (slack if len(limits) == 1 else 0.0) / span) / limit
-        largest, what = ratios.max(axis=1), ORDERS[number - 1]
+        largest, what = ratios.max(axis=1), DERIVATIVES[number - 1]
         worst[what] = float(largest.max(initial=0.0))
         for i in np.flatnonzero(~(largest <= RATIO)):
             found.append((int(index[i : i + number + 1].max()), what, float(largest[i])))

@@ -20,7 +20,8 @@ from smoothness_monitor.params import load_config
 from vla_contract.contract import load_contract
 from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import load_robot
-from vla_policy_node.core.planner import ControllerReport, Planner
+from vla_policy_node.core.controller_reports import ControllerReport
+from vla_policy_node.core.planner import Planner
 
 SO101 = Path(__file__).resolve().parents[3] / "config" / "robots" / "so101"
 JOINTS = tuple(f"axis_{number}" for number in range(1, 8))

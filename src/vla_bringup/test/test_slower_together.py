@@ -17,9 +17,9 @@ from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
 from vla_policies import Action, FeatureKind, FeatureSpec, PolicySpec
 from vla_policy_node.core.chunk_executor import ChunkExecutor
+from vla_policy_node.core.controller_reports import ControllerReport
 from vla_policy_node.core.inference import InferenceResult
 from vla_policy_node.core.permit import MonitorReport, MonitorState
-from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.params import PolicyNodeParameters
 from vla_sim.faults import operations as op

@@ -22,10 +22,10 @@ from vla_policies import (
 )
 from vla_policies.rtc import Committed, continuing
 from vla_policy_node.core.chunk_executor import ChunkExecutor
+from vla_policy_node.core.controller_reports import ControllerReport
 from vla_policy_node.core.inference import InferenceResult
 from vla_policy_node.core.outputs import StepOutputs
 from vla_policy_node.core.permit import MonitorReport, MonitorState
-from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import Ended

@@ -14,8 +14,8 @@ from vla_policy_node.core.chunk_blending import (
     effective,
     ensemble,
 )
+from vla_policy_node.core.controller_reports import Event
 from vla_policy_node.core.latency import DurationPercentile
-from vla_policy_node.core.planner import Event
 
 MS = 1_000_000
 DT = 100 * MS

@@ -16,12 +16,8 @@ from smooth_motion import (
     stretch,
     within_from_ns,
 )
-from vla_policy_node.core.planner import (
-    ControllerReport,
-    Event,
-    Planner,
-    RefusalError,
-)
+from vla_policy_node.core.controller_reports import ControllerReport, Event
+from vla_policy_node.core.planner import Planner, RefusalError
 
 MS = 1_000_000
 NOW = 10**12

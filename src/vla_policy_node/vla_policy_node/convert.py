@@ -22,9 +22,9 @@ from smooth_motion.check import MAX_KNOTS
 from vla_contract.images import ImageError, decompressed, to_rgb
 from vla_policy_node.core.arm_lease import NAME_LENGTH
 from vla_policy_node.core.chunk_executor import Execution
+from vla_policy_node.core.controller_reports import ControllerReport
 from vla_policy_node.core.outputs import Status
 from vla_policy_node.core.permit import MonitorReport, MonitorState
-from vla_policy_node.core.planner import ControllerReport
 from vla_policy_node.core.received_chunk import MAX_ROWS, ReceivedChunk
 from vla_policy_node.core.session import Ended, percentile
 

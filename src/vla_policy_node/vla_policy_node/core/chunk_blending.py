@@ -9,7 +9,7 @@ import numpy as np
 
 from smooth_motion import Chunk
 from vla_policies.rtc import HORIZON, Committed
-from vla_policy_node.core.planner import Event
+from vla_policy_node.core.controller_reports import Event
 
 CONTINUE, BLEND, REPLACE, ENSEMBLE = "continue", "blend", "replace", "ensemble"
 # A new chunk is blended in over this many delays of an answer, at least over this time. Measured:

@@ -16,9 +16,10 @@ from vla_policies.rtc import Committed
 from vla_policy_node.core.arm_lease import Arbiter, ChunkSource, End, Grant, Lease
 from vla_policy_node.core.chunk_blending import ChunkBlending
 from vla_policy_node.core.chunk_check import ChunkCheck
+from vla_policy_node.core.controller_reports import ControllerReport, Event
 from vla_policy_node.core.outputs import Execution, StepOutputs
 from vla_policy_node.core.permit import MonitorReport, Permit
-from vla_policy_node.core.planner import ControllerReport, Event, Planner, RefusalError
+from vla_policy_node.core.planner import Planner, RefusalError
 from vla_policy_node.core.received_chunk import (
     SECOND_NS,
     ReceivedChunk,

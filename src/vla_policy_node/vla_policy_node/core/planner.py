@@ -6,10 +6,8 @@ controller's state tells which plan runs. One plan is under way at a time. Whate
 nothing is sent and the running plan ends at rest.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +28,13 @@ from smooth_motion import (
 )
 from smooth_motion.check import MAX_KNOTS
 from vla_contract.robot import Robot
+from vla_policy_node.core.controller_reports import (
+    SAME_START_NS,
+    ControllerReport,
+    Event,
+    GripperInForce,
+    stale,
+)
 
 # The first point lies this long before the controller's newest cycle: a controller that lags
 # behind the clock enters the trajectory in the middle. It would draw a line of its own to a first
@@ -39,57 +44,12 @@ START_BACK_NS = 50_000_000
 DELIVERY_NS = 10_000_000
 # A controller's state that is this old by its own stamp does not say what runs now.
 HELD_BACK_NS = 500_000_000
-# A controller publishes its state each cycle, 100 times a second or more often.
-CONTROLLER_STATE_AGE_NS = 200_000_000
-# The controller adds up its periods, so the start that it reports wanders by a fraction of this.
-SAME_START_NS = 1_000_000
 # While the speed changes no plan is made that would leave the running one this much later.
 SETTLING_NS = 50_000_000
-# A gripper's trajectory that runs is one of the last few sent.
-GRIPPER_HISTORY = 8
 
 
 class RefusalError(Exception):
     """A chunk yields no plan. The message says why."""
-
-
-@dataclass(frozen=True)
-class ControllerReport:
-    """One message of a joint_trajectory_controller's state: its reference.
-
-    Attributes:
-        stamp_ns: ROS time.
-        time_from_start_ns: Since the start of the trajectory that runs.
-        position: (J,) rad, the joints in the robot file's order.
-        velocity: (J,) rad/s.
-        acceleration: (J,) rad/s^2.
-    """
-
-    stamp_ns: int
-    time_from_start_ns: int
-    position: NDArray[np.float64]
-    velocity: NDArray[np.float64]
-    acceleration: NDArray[np.float64]
-
-    @property
-    def start_ns(self) -> int:
-        """Start of the trajectory that runs, which is its identity."""
-        return self.stamp_ns - self.time_from_start_ns
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether the reference stands still, exactly."""
-        return not (self.velocity.any() or self.acceleration.any())
-
-
-class Event(Enum):
-    """What a message of the arm's controller changed."""
-
-    NOTHING = ""
-    ACKNOWLEDGED = "the controller runs the plan"
-    LOST = "the controller did not take the plan; going on from the one that runs"
-    FOREIGN = "the controller runs a trajectory that was not sent from here; waiting for its rest"
-    REBASED = "going on from where the controller rests"
 
 
 @dataclass(frozen=True)
@@ -171,7 +131,7 @@ class Planner:
         # Another's plan was heard that the controller may not have taken yet.
         self._overtaken = False
         self._foreign_start_ns: int | None = None
-        self._gripper = _GripperTracker(robot.gripper.joint) if with_gripper else None
+        self._gripper = GripperInForce(robot.gripper.joint) if with_gripper else None
 
     # -- what the controllers report --------------------------------------------------------------
 
@@ -211,7 +171,7 @@ class Planner:
         self._running = self._in_flight = self._foreign_start_ns = None
         self._overtaken = False
         if self._gripper is not None:
-            self._gripper = _GripperTracker(self._robot.gripper.joint)
+            self._gripper = GripperInForce(self._robot.gripper.joint)
 
     def heard(self, plan: Plan, now_ns: int) -> None:
         """Take in a plan that went to the controller, from whomever it came.
@@ -256,7 +216,7 @@ class Planner:
         if self._running is None:
             found.append(f"{self._robot.arm_controller}/controller_state: no message yet")
         else:
-            found += _stale(self._robot.arm_controller, steady_ns - self._arrival_ns)
+            found += stale(self._robot.arm_controller, steady_ns - self._arrival_ns)
             if self._foreign_start_ns is not None:
                 found.append(f"{self._robot.arm_controller}: {Event.FOREIGN.value}")
         if self._gripper is not None:
@@ -264,7 +224,7 @@ class Planner:
             if self._gripper.arrival_ns is None:
                 found.append(f"{controller}/controller_state: no message yet")
             else:
-                found += _stale(controller, steady_ns - self._gripper.arrival_ns)
+                found += stale(controller, steady_ns - self._gripper.arrival_ns)
         return tuple(found)
 
     # -- plans ------------------------------------------------------------------------------------
@@ -412,35 +372,5 @@ class Planner:
             self._gripper.sent(motion.gripper)
 
 
-class _GripperTracker:
-    """Which gripper trajectory runs."""
-
-    def __init__(self, joint: str) -> None:
-        self._joint = joint
-        self._sent: deque[GripperPlan] = deque(maxlen=GRIPPER_HISTORY)
-        self.running = GripperPlan.hold(joint, 0.0, 0)
-        self.arrival_ns: int | None = None
-
-    def sent(self, plan: GripperPlan) -> None:
-        self._sent.append(plan)
-
-    def observe(self, report: ControllerReport, steady_ns: int) -> None:
-        for plan in reversed(self._sent):
-            if abs(plan.start_ns - report.start_ns) <= SAME_START_NS:
-                self.running = plan
-                break
-        else:
-            self.running = GripperPlan.hold(
-                self._joint, float(report.position[0]), report.start_ns
-            )
-        self.arrival_ns = steady_ns
-
-
 def _columns(chunk: Chunk, joints: Sequence[str]) -> NDArray[np.float64]:
     return chunk.positions[:, [chunk.joint_names.index(joint) for joint in joints]]
-
-
-def _stale(controller: str, age_ns: int) -> Sequence[str]:
-    if age_ns <= CONTROLLER_STATE_AGE_NS:
-        return ()
-    return (f"{controller}/controller_state: stale: {age_ns / 1e9:.3f} s old",)
