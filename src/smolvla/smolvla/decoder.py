@@ -60,7 +60,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     score = grouped.to(torch.float32) @ k.to(torch.float32).permute(0, 2, 3, 1)
     score = score.view(batch, groups, share, rows, -1) * size**-0.5
     if mask is not None:
-        score = score.masked_fill(~mask[:, None, None], torch.finfo(torch.float32).min)
+        score = score.masked_fill(~mask[:, None, None], torch.finfo(score.dtype).min)
     weight = score.softmax(dim=-1).to(v.dtype).view(batch, groups, share * rows, -1)
     out = (weight @ v.transpose(1, 2)).view(batch, groups, share, rows, size)
     return out.permute(0, 3, 1, 2, 4).reshape(batch, rows, heads * size)

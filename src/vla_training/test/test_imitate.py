@@ -33,7 +33,9 @@ def begin(folder, dataset, settings, base=None):
     return Imitation(folder, load_lessons([dataset], settings.chunk_rows), settings, base)
 
 
-def test_training_that_is_interrupted_goes_on_to_the_same_bits(dataset, settings, tmp_path):
+@pytest.mark.parametrize("ways", [{}, {"optimiser": "muon", "precision": "bfloat16"}])
+def test_training_that_is_interrupted_goes_on_to_the_same_bits(dataset, settings, tmp_path, ways):
+    settings = replace(settings, **ways)
     whole = begin(tmp_path / "whole", dataset, settings)
     assert whole.run()
     half = begin(tmp_path / "parts", dataset, settings)
@@ -62,6 +64,67 @@ def test_it_learns_what_is_shown(dataset, settings, tmp_path):
     after = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
     assert after["flow"] < 0.6 * before["flow"]
     assert after["find"] < before["find"]
+
+
+def test_muon_updates_the_matrices_of_the_layers_and_adamw_the_rest(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, replace(settings, optimiser="muon"))
+    names = {id(each): name for name, each in training._parameters.items()}
+    held = [
+        {names[id(each)] for group in optimiser.param_groups for each in group["params"]}
+        for optimiser in training._optimisers
+    ]
+    assert len(held) == 2
+    assert not held[0] & held[1]
+    assert held[0] | held[1] == set(training._parameters)
+    assert "text.layers.0.mlp.up_proj.weight" in held[1]
+    assert not {name for name in held[1] if ".layers." not in name or "norm" in name}
+
+
+def test_bfloat16_gives_nearly_the_losses_of_float32(dataset, settings, tmp_path):
+    wide = begin(tmp_path / "wide", dataset, settings)
+    narrow = begin(tmp_path / "narrow", dataset, replace(settings, precision="bfloat16"))
+    batch = wide._batches.make(0)
+    first, second = (each.losses(batch, flow=True) for each in (wide, narrow))
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    for name, loss in first.items():
+        torch.testing.assert_close(second[name].float(), loss, rtol=0.05, atol=0.02)
+
+
+def test_the_losses_can_be_compiled(dataset, settings, tmp_path, monkeypatch):
+    plain = begin(tmp_path / "plain", dataset, settings)
+    traced = []
+
+    def compiled(call, **options):
+        traced.append(options)
+        return real(call, backend="eager", fullgraph=True, **options)  # traced, no C++ made
+
+    real = torch.compile
+    monkeypatch.setenv("CXX", "sh")  # some program that is there
+    monkeypatch.setattr(torch, "compile", compiled)
+    training = begin(tmp_path / "run", dataset, replace(settings, compile=True))
+    batch = plain._batches.make(0)
+    wanted, found = (each.losses(batch, flow=True) for each in (plain, training))
+    assert traced
+    for name, loss in wanted.items():
+        torch.testing.assert_close(found[name], loss, rtol=1e-4, atol=1e-5)
+
+
+def test_no_compiler_is_one_line(dataset, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(TrainingError, match="compile: there is no C\\+\\+ compiler; install g"):
+        begin(tmp_path / "run", dataset, replace(settings, compile=True))
+
+
+def test_a_chunk_that_hardly_moves_counts_more(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, replace(settings, near_weight=4.0))
+    batches, lessons = training._batches, load_lessons([dataset], 4)
+    rows = np.arange(2)
+    still = lessons.targets([0, 1])[rows, 0]
+    still[0, :, :2] = 0.0
+    still[1, :, :2] = 2.0 * batches._action.scale[:2]
+    weights = batches._weights(rows, batches._action.normalise(still))
+    np.testing.assert_allclose(weights[0], 1.0, atol=1e-5)
+    np.testing.assert_allclose(weights[1], 1.0 / 9.0, rtol=1e-4)
 
 
 def test_another_seed_gives_other_weights(dataset, settings, tmp_path):
@@ -131,6 +194,11 @@ def test_a_run_goes_on_from_the_weights_of_another(dataset, settings, tmp_path):
     # What was written are the averages.
     for name, each in second.model.named_parameters():
         torch.testing.assert_close(each, first._average[name])
+    # The referring heads, which no checkpoint has, are those of its run.
+    for name, each in second.heads.named_parameters():
+        torch.testing.assert_close(each, first._average[f"heads.{name}"])
+    (tmp_path / "first" / STATE_FILE).write_bytes(b"damaged")
+    begin(tmp_path / "third", dataset, settings, base)  # does without them
 
 
 def test_data_without_a_teacher_is_learned_from_too(settings, tmp_path, make_dataset):
@@ -227,7 +295,7 @@ def test_lines_of_a_run_that_was_cut_off_are_dropped(dataset, settings, tmp_path
     begin(tmp_path / "run", dataset, settings).run(until=25)
     path = tmp_path / "run" / CSV_FILE
     was = path.read_text()
-    path.write_text(was + "50,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1\n75,0.3")
+    path.write_text(was + "50,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1\n75,0.3")
     begin(tmp_path / "run", dataset, settings).run()
     steps = [line[0] for line in csv.reader(path.open())]
     assert steps == ["step", "25", "50", "60"]

@@ -57,6 +57,19 @@ def test_it_goes_to_the_cube_that_is_named(teacher):
         assert np.hypot(x - CUBES[target, 0], y - CUBES[target, 1]) < 0.006
 
 
+def test_it_turns_the_hand_only_where_its_camera_shows_how_the_cube_is_turned(teacher):
+    turned = np.repeat(
+        np.array([[0.9, -0.436, 0.0], [0.436, 0.9, 0.0], [0.0, 0.0, 1.0]])[None], 3, 0
+    )
+    far = over(CUBES[0, :2] - [0.0, 0.09], 0.065, 0.55, roll=0.1)
+    near = over(CUBES[0, :2] - [0.0, 0.03], 0.065, 0.55, roll=0.1)
+    kept, taken = (
+        teacher.show(Situation(joints, CUBES, turned, 0)).chunk[:3, 4] for joints in (far, near)
+    )
+    np.testing.assert_allclose(kept, far[4], atol=0.02)
+    assert abs(taken[2] - near[4]) > 0.05
+
+
 def test_it_closes_around_the_cube_and_not_beside_it(teacher):
     joints = HOME
     for _ in range(2):

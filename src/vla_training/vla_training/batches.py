@@ -17,7 +17,7 @@ from smolvla.checkpoint import Checkpoint
 from smolvla.images import fit
 from vla_training.augment import augment
 from vla_training.heads import Referred
-from vla_training.lessons import Lessons
+from vla_training.lessons import Lessons, hand_camera
 from vla_training.settings import ImitationSettings
 
 _DELAY_ROWS = 6.0  # in which an error of the measured joints is made good
@@ -33,7 +33,7 @@ class Batch:
         text: Token ids (B * Q, L).
         text_valid: (B * Q, L), false for padding.
         actions: (B * Q, T, max_action_size), normalised.
-        action_valid: (B * Q, T), false behind the end of an episode.
+        action_weight: (B * Q, T), how much a row counts; 0 behind the end of an episode.
         referred: Of the B * Q things.
         noise: (B * Q * draws, T, max_action_size).
         time: (B * Q * draws,) in (0, 1].
@@ -44,7 +44,7 @@ class Batch:
     text: Tensor
     text_valid: Tensor
     actions: Tensor
-    action_valid: Tensor
+    action_weight: Tensor
     referred: Referred
     noise: Tensor
     time: Tensor
@@ -63,6 +63,7 @@ class Batches:
         """
         self._lessons, self._settings = lessons, settings
         self._config = checkpoint.config
+        self._hand = hand_camera(lessons.info)
         self._columns = [lessons.info.joints.index(name) for name in settings.relative]
         self._targets = lessons.targets(self._columns)
         self._state = checkpoint.processing.state
@@ -97,12 +98,13 @@ class Batches:
             text=torch.from_numpy(text),
             text_valid=torch.from_numpy(text_valid),
             actions=torch.from_numpy(actions),
-            action_valid=torch.from_numpy(np.repeat(lessons.valid[rows], things.shape[1], axis=0)),
+            action_weight=torch.from_numpy(self._weights(rows, actions)),
             referred=Referred(
                 pixels=_flat(lessons.pixels[at, column]),
                 away=_flat(lessons.away[at, column]),
                 phase=_flat(lessons.phase[at, column]),
                 all_pixels=torch.from_numpy(lessons.pixels[rows].swapaxes(1, 2).copy()),
+                all_turns=torch.from_numpy(self._turns(rows)),
             ),
             noise=torch.randn(count, *actions.shape[1:], generator=generator),
             time=torch.from_numpy(time.astype(np.float32)),
@@ -148,6 +150,27 @@ class Batches:
         actions = np.zeros((*chunks.shape[:3], self._config.max_action_size), np.float32)
         actions[..., : self._config.action_size] = self._action.normalise(chunks)
         return actions
+
+    def _turns(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return how each thing is turned in each camera's picture (B, C, K, 2); nan: unknown."""
+        away = self._lessons.away[rows]
+        turns = np.full((len(rows), len(self._config.cameras), *away.shape[1:2], 2), np.nan)
+        if self._hand is not None:
+            turns[:, self._hand] = away[..., -2:]
+        return turns.astype(np.float32)
+
+    def _weights(
+        self, rows: NDArray[np.int64], actions: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return how much each row of the chunks (B * Q, T, max_action_size) counts (B * Q, T)."""
+        valid = self._lessons.valid[rows].astype(np.float32)
+        valid = np.repeat(valid, len(actions) // len(rows), axis=0)
+        if not self._columns:
+            return valid
+        still = self._action.normalise(np.zeros(self._config.action_size, np.float32))
+        moved = (actions[..., : len(still)] - still)[..., self._columns]
+        size = np.sqrt(np.mean(np.square(moved), axis=(1, 2)))
+        return np.asarray(valid / (1.0 + self._settings.near_weight * size)[:, None], np.float32)
 
     def _images(self, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
         size = self._config.image_size

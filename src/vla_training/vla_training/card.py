@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from vla_training.imitate import Imitation, parameter_count
+from vla_training.imitate import LOSSES, Imitation, parameter_count
 from vla_training.lessons import Lessons
 from vla_training.metrics import CSV_FILE
 
@@ -102,4 +102,4 @@ def _figures(folder: Path) -> str:
     if not lines:
         return "none yet"
     last = lines[-1]
-    return ", ".join(f"{name} {last[name]}" for name in ("flow", "find", "point", "away", "phase"))
+    return ", ".join(f"{name} {last[name]}" for name in LOSSES)

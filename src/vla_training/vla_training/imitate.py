@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,14 +31,16 @@ from smolvla.torch_backend import load_model
 from vla_training.batches import Batch, Batches
 from vla_training.errors import TrainingError, writing
 from vla_training.heads import ReferringHeads
-from vla_training.lessons import AWAY_SCALE, Lessons
+from vla_training.lessons import AWAY_PARTS, Lessons
 from vla_training.metrics import Metrics, draw_curves
-from vla_training.settings import EXPERT, ImitationSettings
+from vla_training.optimisers import make_optimisers
+from vla_training.settings import BFLOAT16, EXPERT, ImitationSettings
 from vla_training.start import make_start
 
 STATE_FILE, SETTINGS_FILE, START, CHECKPOINT = "state.pt", "run.json", "start", "checkpoint"
 LOG_STEPS = 25
-FIGURES = ("flow", "find", "point", "away", "phase", "gradient", "learning_rate", "step_s")
+LOSSES = ("flow", "find", "turn", "point", "away", "phase")
+FIGURES = (*LOSSES, "gradient", "learning_rate", "step_s")
 PHASES = 8  # at most
 # They may differ when a run goes on: the same numbers come out, or only more of them.
 _FREE = ("save_s", "threads")
@@ -83,8 +86,9 @@ class Imitation:
         self.model = load_model(self.checkpoint).train()
         torch.manual_seed(settings.seed)  # of the heads' weights
         self.heads = ReferringHeads(
-            self.model, things=lessons.pixels.shape[1], away=len(AWAY_SCALE), phases=PHASES
+            self.model, things=lessons.pixels.shape[1], away=AWAY_PARTS, phases=PHASES
         )
+        self._heads_of(base)
         self.model.requires_grad_(True)
         if settings.train == EXPERT:
             for name, parameter in self.model.named_parameters():
@@ -92,13 +96,17 @@ class Imitation:
         named = [*self.model.named_parameters()]
         named += [(f"heads.{name}", each) for name, each in self.heads.named_parameters()]
         self._parameters = {name: each for name, each in named if each.requires_grad}
-        self._optimiser = torch.optim.AdamW(
-            list(self._parameters.values()), lr=settings.learning_rate, betas=(0.9, 0.95),
-            weight_decay=settings.weight_decay,
-        )  # fmt: skip
+        self._optimisers = make_optimisers(self._parameters, settings)
         self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
         self.step = 0
         self._recent: list[list[float]] = []  # figures that are not written yet
+        self._computed = self._losses
+        if settings.compile:
+            if shutil.which(os.environ.get("CXX", "g++")) is None:
+                raise TrainingError(
+                    "compile: there is no C++ compiler; install g++, or set compile: false"
+                )
+            self._computed = torch.compile(self._losses, dynamic=False)
         self._take_up()
         self.saved_step = self.step
         self._batches = Batches(lessons, self.checkpoint, settings)
@@ -153,6 +161,14 @@ class Imitation:
 
     def losses(self, batch: Batch, *, flow: bool) -> dict[str, Tensor]:
         """Return the mean losses of a batch: ``flow`` where wanted, and the referring ones."""
+        # Only tensors go in, and no numpy happens inside: so it can be compiled.
+        time = self.model.embed_time(batch.time)
+        narrow = self.settings.precision == BFLOAT16
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            return self._computed(batch, time if flow else None)
+
+    def _losses(self, batch: Batch, time: Tensor | None) -> dict[str, Tensor]:
+        """Return the losses; `time` is the embedding of the flow's times, or None for no flow."""
         model = self.model
         count, cameras = batch.images.shape[:2]
         things = len(batch.text) // count
@@ -164,42 +180,46 @@ class Imitation:
         state = model.embed_state(batch.state).repeat_interleave(things, dim=0)
         prefix = model.prefill(context, state, valid)
         found = self.heads.losses(seen, prefix, batch.referred)
-        if flow:
-            found["flow"] = self._flow(prefix, batch)
+        if time is not None:
+            found["flow"] = self._flow(prefix, batch, time)
         return found
 
-    def _flow(self, prefix: Prefix, batch: Batch) -> Tensor:
+    def _flow(self, prefix: Prefix, batch: Batch, time: Tensor) -> Tensor:
         draws = len(batch.time) // len(batch.actions)
         actions = batch.actions.repeat_interleave(draws, dim=0)
         share = batch.time[:, None, None]
         x = share * batch.noise + (1 - share) * actions
-        said = self.model.velocity(repeated(prefix, draws), x, self.model.embed_time(batch.time))
-        error = (said - (batch.noise - actions)).square().mean(-1)
-        weight = batch.action_valid.repeat_interleave(draws, dim=0)
-        return (error * weight).sum() / weight.sum().clamp(min=1)
+        said = self.model.velocity(repeated(prefix, draws), x, time)
+        error = (said.float() - (batch.noise - actions)).square().mean(-1)
+        weight = batch.action_weight.repeat_interleave(draws, dim=0)
+        return (error * weight).sum() / weight.sum().clamp(min=1e-6)
 
     def _update(self, batch: Batch) -> list[float]:
         settings = self.settings
         flow = self.step >= settings.refer_steps
         found = self.losses(batch, flow=flow)
-        refer = found["find"] + found["point"] + found["away"] + 0.5 * found["phase"]
+        refer = (
+            found["find"] + found["turn"] + found["point"] + found["away"] + 0.5 * found["phase"]
+        )
         loss = found["flow"] + settings.refer_weight * refer if flow else refer
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"{self.folder}: the loss is {float(loss)} at step {self.step}; lower "
                 "learning_rate, and begin again in a new folder"
             )
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._rate(self.step)
-        self._optimiser.zero_grad()
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self._rate(self.step)
+            optimiser.zero_grad()
         loss.backward()
         parameters = list(self._parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         decay = min(settings.ema, (2 + self.step) / (11 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self._average.values()), parameters, 1.0 - decay)
-        values = [found[name].item() if name in found else 0.0 for name in FIGURES[:5]]
+        values = [found[name].item() if name in found else 0.0 for name in LOSSES]
         return [*values, float(norm)]
 
     def _rate(self, step: int) -> float:
@@ -223,7 +243,7 @@ class Imitation:
             "step": self.step,
             "model": self.model.state_dict(),
             "heads": self.heads.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimisers": [each.state_dict() for each in self._optimisers],
             "average": self._average,
             "recent": self._recent,
         }
@@ -324,6 +344,23 @@ class Imitation:
         _check_model_fits(checkpoint, lessons, rows, base or folder)
         return checkpoint
 
+    def _heads_of(self, base: Path | None) -> None:
+        """Begin with the referring heads of the run whose checkpoint `base` is, where it has any.
+
+        They are no part of a checkpoint; new ones would disturb what has been learnt.
+        """
+        path = None if base is None else base.parent / STATE_FILE
+        if path is None or not path.exists():
+            return
+        try:
+            average = torch.load(path, weights_only=True)["average"]
+        except Exception:  # torch raises whatever its unpickler raises; a run without it is good
+            return
+        own = self.heads.state_dict()
+        found = {name: average.get(f"heads.{name}") for name in own}
+        if all(each is not None and each.shape == own[name].shape for name, each in found.items()):
+            self.heads.load_state_dict(found)
+
     def _take_up(self) -> None:
         path = self.folder / STATE_FILE
         if not path.exists():
@@ -332,7 +369,8 @@ class Imitation:
             state: dict[str, Any] = torch.load(path, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.heads.load_state_dict(state["heads"])
-            self._optimiser.load_state_dict(state["optimiser"])
+            for optimiser, there in zip(self._optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(there)
             for name, values in state["average"].items():
                 self._average[name].copy_(values)
             self._recent = [[float(value) for value in each] for each in state["recent"]]
@@ -375,8 +413,6 @@ def _check_model_fits(checkpoint: Checkpoint, lessons: Lessons, rows: int, sourc
 
 
 def _remove(folder: Path) -> None:
-    import shutil
-
     shutil.rmtree(folder, ignore_errors=True)
 
 

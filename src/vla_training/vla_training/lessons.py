@@ -20,6 +20,7 @@ from vla_training.store import (
     ACTION,
     ASKED,
     AWAY,
+    AWAY_SIZE,
     CHUNK,
     PHASE,
     PIXELS,
@@ -31,7 +32,11 @@ from vla_training.store import (
 Array32 = NDArray[np.float32]
 
 LEAST_STD_RAD = 0.02  # a joint that hardly moves is not blown up to unit size
-AWAY_SCALE = np.array([0.5, 0.05, 0.05, 0.5], np.float32)  # rad, m, m, rad
+AWAY_SCALE = np.array([0.5, 0.05, 0.05], np.float32)  # rad, m, m
+AWAY_PARTS = len(AWAY_SCALE) + 2
+HAND_CAMERA = "wrist"  # end of its feature's name: it turns with the hand
+_TURN_SEEN_M = 0.10  # of the hand from a thing, along the table: beyond, it is too small to tell
+_REACH_M = 0.2  # of a hand, roughly: m along the table for a radian of bearing
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,9 @@ class Lessons:
         asked: (N,), the thing that was asked for, 0 to K - 1.
         chunks: (N, K or 1, T, J), rad, absolute.
         valid: (N, T), rows before the episode's end.
-        away: (N, K or 1, D), scaled, or nan.
+        away: (N, K or 1, D), or nan: bearing, radius and height from the hand, scaled, then cosine
+            and sine of four times the roll that is missing, where the hand's camera shows it. A
+            cube looks the same after a quarter turn, and so do they.
         phase: (N, K or 1), or -1.
         pixels: (N, K or 1, C, 2), or nan.
         bounds: (D + 1,), where the rows of each dataset begin.
@@ -163,10 +170,28 @@ def _lessons(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[st
         found["chunks"] = episode[ACTION].astype(np.float32)[np.minimum(ahead, count - 1)][:, None]
         found["valid"] = ahead < count
     things = found["chunks"].shape[1]
-    nothing = np.full((count, things), np.nan, np.float32)
-    away = episode.get(AWAY, np.repeat(nothing[..., None], len(AWAY_SCALE), axis=2))
-    found["away"] = np.clip(away / AWAY_SCALE, -3.0, 3.0).astype(np.float32)
     found["phase"] = episode.get(PHASE, np.full((count, things), -1)).astype(np.int64)
     blind = np.full((count, things, len(info.cameras), 2), np.nan)
     found["pixels"] = episode.get(PIXELS, blind).astype(np.float32)
+    nothing = np.full((count, things, AWAY_SIZE), np.nan)
+    found["away"] = _away(episode.get(AWAY, nothing), found["pixels"], hand_camera(info))
     return found
+
+
+def hand_camera(info: Info) -> int | None:
+    """Return which of the cameras turns with the hand; None for none."""
+    names = [name.rsplit(".", 1)[-1] for name in info.cameras]
+    return names.index(HAND_CAMERA) if HAND_CAMERA in names else None
+
+
+def _away(away: NDArray[Any], pixels: Array32, camera: int | None) -> Array32:
+    """Return the way (N, K, 4) from the hand as it is taught (N, K, `AWAY_PARTS`)."""
+    place = np.clip(away[..., :3] / AWAY_SCALE, -3.0, 3.0)
+    turn = np.stack([np.cos(4.0 * away[..., 3]), np.sin(4.0 * away[..., 3])], axis=-1)
+    along = np.hypot(away[..., 0] * _REACH_M, away[..., 1])
+    seen = np.zeros(along.shape, dtype=bool)
+    if camera is not None:
+        at = pixels[:, :, camera]
+        seen = (along < _TURN_SEEN_M) & ((at >= 0.0) & (at < 1.0)).all(-1)
+    turn[~seen] = np.nan
+    return np.asarray(np.concatenate([place, turn], axis=-1), np.float32)

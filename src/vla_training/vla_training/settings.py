@@ -12,6 +12,8 @@ from vla_training.errors import TrainingError
 from vla_training.start import Size
 
 ALL, EXPERT = "all", "expert"
+ADAMW, MUON = "adamw", "muon"
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,16 @@ class ImitationSettings:
         learning_rate: Highest.
         warmup_steps: In which it rises to that.
         final_rate: Share of it that is left at the end, along half a cosine.
-        weight_decay: AdamW's.
+        optimiser: `ADAMW`, or `MUON`: for matrices inside the layers Muon, for the rest AdamW.
+        precision: Of the products of matrices: `FLOAT32` or `BFLOAT16`; weights stay float32.
+        compile: Compile the computation of the losses (a minute; needs a C++ compiler).
+        weight_decay: The optimiser's.
         clip_norm: Of the gradient.
         ema: Decay of the averaged weights, which are what is saved.
         refer_weight: Of the referring losses beside the flow's.
+        near_weight: How much more a chunk counts that hardly moves the arm, as one near a grasp:
+            the flow's loss is divided by 1 + near_weight x size, where the size of a chunk is its
+            root mean square in units of the standard deviation. 0: all count alike.
         augmentation: 0: pictures as they are; 1: other colours, light, shadows, noise.
         state_noise_rad: Standard deviation of what is added to the measured joints, rad.
         train: `ALL` weights, or the `EXPERT` alone with the vision-language model frozen.
@@ -66,10 +74,14 @@ class ImitationSettings:
     learning_rate: float = _between(1e-3, 1e-9, 1.0)
     warmup_steps: int = _between(100, 0, 1_000_000)
     final_rate: float = _between(0.02, 0.0, 1.0)
+    optimiser: str = field(default=ADAMW, metadata={"choices": (ADAMW, MUON)})
+    precision: str = field(default=FLOAT32, metadata={"choices": (FLOAT32, BFLOAT16)})
+    compile: bool = False
     weight_decay: float = _between(1e-3, 0.0, 1.0)
     clip_norm: float = _between(1.0, 1e-6, 1e6)
     ema: float = _between(0.999, 0.0, 0.999999)
     refer_weight: float = _between(1.0, 0.0, 1e3)
+    near_weight: float = _between(0.0, 0.0, 100.0)
     augmentation: float = _between(1.0, 0.0, 2.0)
     state_noise_rad: float = _between(0.003, 0.0, 0.5)
     train: str = field(default=ALL, metadata={"choices": (ALL, EXPERT)})
@@ -127,6 +139,10 @@ def parse_settings(document: Any, source: str) -> ImitationSettings:
             choices = known[key].metadata["choices"]
             if value not in choices:
                 raise TrainingError(f"{where}: is {value!r}; write {' or '.join(choices)}")
+            values[key] = value
+        elif isinstance(known[key].default, bool):
+            if not isinstance(value, bool):
+                raise TrainingError(f"{where}: is {value!r}; write true or false")
             values[key] = value
         else:
             whole = isinstance(known[key].default, int)

@@ -36,6 +36,7 @@ _MOVING = 100.0  # rad/s: the arm is under way, so a chunk does not ramp up
 
 _BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
 _OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
+_TURN_WITHIN = 0.05  # m: there the hand's camera shows how a cube is turned, so a student can tell
 _OVER_BIN = 0.035  # m, likewise
 _AROUND = (0.0055, 0.005, 0.10)  # m along the table, m of height, rad: the jaws may close
 _CLOSING = (0.012, 0.012, 0.30)  # within which jaws that are closing go on
@@ -169,7 +170,8 @@ class Teacher:
         low = along < _OVER_CUBE and here[2] < TRAVEL_HEIGHT - 0.005
         if opening < _OPEN_ENOUGH and not (low and opening > 0.3):
             waiting = (*around.place[:2], TRAVEL_HEIGHT, *around.place[3:])
-            return "fetch", HandGoal(_place(waiting), ((0.0, TRAVEL_HEIGHT),)), GRIPPER_OPEN
+            above = HandGoal(_place(waiting), ((0.0, TRAVEL_HEIGHT),), _TURN_WITHIN)
+            return "fetch", above, GRIPPER_OPEN
         return "fetch", around, GRIPPER_OPEN
 
     def _around(self, cube: Array, rotation: Array, rolled: float) -> HandGoal:
@@ -185,7 +187,8 @@ class Teacher:
         roll = (roll - near + 0.5 * quarter) % quarter - 0.5 * quarter + near
         roll = max(-_ROLL_MOST, min(_ROLL_MOST, roll))
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
-        return HandGoal((*straight[:4], roll), ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
+        funnel = ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over)
+        return HandGoal((*straight[:4], roll), funnel, _TURN_WITHIN)
 
     def _over_bin(self, now: Situation) -> HandGoal:
         """Return the goal over the spot in the bin that is farthest from what lies there."""

@@ -36,10 +36,13 @@ class HandGoal:
         place: Hand coordinates (5,): bearing, radius, height, pitch, roll; see `HandKinematics`.
         funnel: Pairs of horizontal distance from the goal, rising, and height to keep there, m.
             Within the first distance it is the goal's; beyond the last distance, the last height.
+        turn_within_m: Horizontal distance from the goal within which the hand takes on its roll;
+            farther off it keeps the one that it has.
     """
 
     place: tuple[float, float, float, float, float]
     funnel: tuple[tuple[float, float], ...]
+    turn_within_m: float = math.inf
 
     def floor(self, astray: float) -> float:
         """Return the height, m, to keep at a horizontal distance from the goal, m."""
@@ -103,7 +106,8 @@ def _flow(here: list[float], goal: HandGoal, dt_s: float) -> tuple[float, ...]:
     to_radius = goal.place[1] - radius
     mean_radius = max(0.05, 0.5 * (radius + goal.place[1]))
     along = math.hypot(to_bearing * mean_radius, to_radius)
-    to_pitch, to_roll = goal.place[3] - pitch, goal.place[4] - roll
+    to_pitch = goal.place[3] - pitch
+    to_roll = goal.place[4] - roll if along < goal.turn_within_m else 0.0
 
     astray = along + _MISALIGNMENT * (abs(to_roll) + abs(to_pitch))
     floor = goal.floor(astray)
