@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sockets of a Zenoh session: closing one never waits for its other end."""
+"""The sockets of a Zenoh session.
+
+Closing one never waits for its other end, and two processes that lost each other meet again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import zenoh
@@ -17,36 +21,75 @@ _NO_LINGER = struct.pack("ii", 0, 0)
 _FD_DIRECTORY = "/proc/self/fd"
 
 
-def close_without_waiting(session: zenoh.Session) -> None:
-    """Let the connections of a session, present and future, be closed at once.
+def look_after(session: zenoh.Session) -> None:
+    """Let the connections of a session, present and future, be closed at once and made again.
 
-    Zenoh sets SO_LINGER to 10 s on each socket, a number fixed when it was compiled, and closes
-    sockets on the threads that receive. A connection whose other end does not read any more is
-    given up after Zenoh's lease; with data left to send, `close` then holds such a thread for the
-    10 s. Zenoh has two of them: three readers that hang, and nothing is received from anybody.
-    Without the option the kernel still sends what is left, after `close` as after the end of the
-    process.
+    **Closed at once.** Zenoh sets SO_LINGER to 10 s on each socket, a number fixed when it was
+    compiled, and closes sockets on the threads that receive. A connection whose other end does not
+    read any more is given up after Zenoh's lease; with data left to send, `close` then holds such
+    a thread for the 10 s. Zenoh has two of them: three readers that hang, and nothing is received
+    from anybody. Without the option the kernel still sends what is left, after `close` as after
+    the end of the process.
 
-    The listener lives as long as the session.
+    **Made again.** Two processes learn of each other from the router, once, when one of them
+    connects to it, and Zenoh does not connect them while an old connection between them is still
+    there. A process that was stopped for long loses all of its connections, in any order. Where
+    the one to the router is made again before the old one to another process has gone, the two
+    would never meet again: this process then greets the router once more.
+
+    The listeners live as long as the session.
     """
     if not os.path.isdir(_FD_DIRECTORY):
         return
-
-    @threads.called_back
-    def on_event(event: Any) -> None:
-        if event.kind == zenoh.SampleKind.PUT:
-            _do_not_linger(event.link.src, event.link.dst)
-
+    links = _Links()
     # Not by a channel and a thread: one that wakes while the interpreter ends, aborts the process.
+    session.info.declare_transport_events_listener(
+        zenoh.handlers.Callback(links.on_transport, indirect=False), history=True
+    )
     session.info.declare_link_events_listener(
-        zenoh.handlers.Callback(on_event, indirect=False), history=True
+        zenoh.handlers.Callback(links.on_link, indirect=False), history=True
     )
 
 
-def _do_not_linger(source: str, destination: str) -> None:
-    """Reset SO_LINGER on the socket between two of Zenoh's locators, `tcp/127.0.0.1:7447`."""
-    ends = _port(source), _port(destination)
-    if None in ends:
+class _Links:
+    """The connections of one session, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._routers: set[str] = set()
+        self._made: dict[tuple[str, str], str] = {}  # source and destination: whose
+
+    @threads.called_back
+    def on_transport(self, event: Any) -> None:
+        if event.transport.whatami == zenoh.WhatAmI.ROUTER:
+            self._routers.add(str(event.transport.zid))
+
+    @threads.called_back
+    def on_link(self, event: Any) -> None:
+        ends, whose = (event.link.src, event.link.dst), str(event.link.zid)
+        if event.kind == zenoh.SampleKind.PUT:
+            self._made[ends] = whose
+            _on_socket(ends, _do_not_linger)
+            return
+        made = list(self._made.items())
+        if self._made.pop(ends, None) is None or whose in self._routers:
+            return
+        newer = made[made.index((ends, whose)) + 1 :]
+        for router in [other for other, its in newer if its in self._routers]:
+            _on_socket(router, _shut_down)  # Zenoh connects again
+
+
+def _do_not_linger(one: socket.socket) -> None:
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+
+
+def _shut_down(one: socket.socket) -> None:
+    one.shutdown(socket.SHUT_RDWR)
+
+
+def _on_socket(ends: tuple[str, str], action: Callable[[socket.socket], None]) -> None:
+    """Do something with the socket between two of Zenoh's locators, `tcp/127.0.0.1:7447`."""
+    ports = _port(ends[0]), _port(ends[1])
+    if None in ports:
         return  # not TCP or TLS
     for name in os.listdir(_FD_DIRECTORY):
         # Zenoh's threads open and close descriptors meanwhile: one that is gone is no error.
@@ -59,8 +102,8 @@ def _do_not_linger(source: str, destination: str) -> None:
                     socket.AF_INET6,
                 ):
                     continue
-                if (one.getsockname()[1], one.getpeername()[1]) == ends:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                if (one.getsockname()[1], one.getpeername()[1]) == ports:
+                    action(one)
 
 
 def _port(locator: str) -> int | None:

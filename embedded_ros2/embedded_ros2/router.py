@@ -132,7 +132,7 @@ def available(port: int) -> Iterator[None]:
 def serve(port: int = DEFAULT_PORT, idle_s: float = IDLE_S) -> None:
     """Route until no session has been connected for `idle_s` seconds."""
     router = zenoh.open(router_config(port))
-    links.close_without_waiting(router)
+    links.look_after(router)
     last_seen = time.monotonic()
     while True:
         time.sleep(0.5)

@@ -28,7 +28,7 @@ def open_session() -> zenoh.Session:
     port = local_router_port(config)
     with nullcontext() if port is None else router.available(port):
         session = zenoh.open(config)
-        links.close_without_waiting(session)
+        links.look_after(session)
         if port is not None:
             deadline = time.monotonic() + _CONNECT_TIMEOUT_S
             while not session.info.routers_zid():

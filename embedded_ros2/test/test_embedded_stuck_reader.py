@@ -322,17 +322,62 @@ def test_no_socket_of_a_session_waits_when_it_is_closed():
             one.close()
 
 
+@pytest.mark.parametrize("who", [0, 1])
+def test_two_that_lose_each_other_after_the_way_to_the_router_was_renewed_meet_again(who):
+    """As after a long stop; either may be the one that connects."""
+    sessions = [open_session() for _ in range(2)]
+    deadline = time.monotonic() + DEADLINE_S
+
+    def wait_for(condition):
+        while not condition():
+            time.sleep(0.02)
+            assert time.monotonic() < deadline
+
+    def ends(session, zids):
+        return {
+            (links._port(link.src), links._port(link.dst))
+            for link in session.info.links()
+            if link.zid in zids
+        }
+
+    def shut_down(pairs):
+        for pair in pairs:
+            with_socket(pair, lambda one: one.shutdown(socket.SHUT_RDWR))
+
+    session, other = sessions[who], sessions[1 - who]
+    try:
+        wait_for(lambda: ends(session, [other.zid()]) and ends(other, [session.zid()]))
+        routers = session.info.routers_zid()
+        old_way, old_pair = ends(session, routers), ends(session, [other.zid()])
+        shut_down(old_way)
+        wait_for(lambda: ends(session, routers) - old_way)
+        shut_down(old_pair)
+        wait_for(lambda: ends(session, [other.zid()]) - old_pair)
+        wait_for(lambda: ends(other, [session.zid()]))
+    finally:
+        for one in sessions:
+            one.close()
+
+
 def lingers(ends):
     """Return whether closing the socket between two ports of this process waits."""
+    return with_socket(
+        ends,
+        lambda one: any(
+            struct.unpack("ii", one.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))[:1]
+        ),
+    )
+
+
+def with_socket(ends, action):
+    """Return what an action says of this process's socket between two ports."""
     for name in os.listdir("/proc/self/fd"):
         try:
             with socket.socket(fileno=os.dup(int(name))) as one:
                 if one.family != socket.AF_INET:
                     continue
-                if (one.getsockname()[1], one.getpeername()[1]) != ends:
-                    continue
-                option = one.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-                return bool(struct.unpack("ii", option)[0])
+                if (one.getsockname()[1], one.getpeername()[1]) == ends:
+                    return action(one)
         except OSError:
             continue
-    return False
+    return None
