@@ -251,13 +251,14 @@ def test_a_large_answer_to_a_client_that_hangs_delays_no_other_client(start, pin
     from example_interfaces.srv import AddTwoInts
 
     server = start("""
+import array
 import rclpy
 from example_interfaces.srv import AddTwoInts
 from nav_msgs.srv import GetMap
 rclpy.init(args=[])
 node = rclpy.create_node("server")
 def get_map(request, response):
-    response.map.data = [0] * 4_000_000
+    response.map.data = array.array('b', bytes(4_000_000))
     return response
 node.create_service(GetMap, "map", get_map)
 node.create_service(AddTwoInts, "add", lambda request, response: response)
