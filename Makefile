@@ -214,6 +214,7 @@ $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs ruckig
 	touch $@
 
+# Torch comes alone: else each package is looked for at torch's index too, and where that cannot be reached, each waits.
 $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_policies/% src/smolvla/%,$(SOURCES))
 	test -x $(POLICY_VENV)/bin/pip || $(PYTHON) -m venv $(POLICY_VENV)
 	pwd -P >$(@D)/.place
@@ -221,8 +222,9 @@ $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_po
 	mkdir $(POLICY_VENV)/source
 	cp -R src/strict_yaml src/vla_policies src/smolvla $(POLICY_VENV)/source  # others read src meanwhile: no build in it
 	rm -rf $(POLICY_VENV)/source/*/build $(POLICY_VENV)/source/*/*.egg-info
-	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
-		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source/smolvla[torch]'
+	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps --retries 1 \
+		--extra-index-url $(TORCH_INDEX) torch
+	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt './$(POLICY_VENV)/source/smolvla[torch]'
 	rm -rf $(POLICY_VENV)/source
 	touch $@
 
@@ -233,14 +235,12 @@ $(POLICY_VENV)/.training: $(POLICY_VENV)/.installed constraints.txt $(filter $(T
 	mkdir $(POLICY_VENV)/source
 	cp -R $(TRAINING:%=src/%) $(POLICY_VENV)/source
 	rm -rf $(POLICY_VENV)/source/*/build $(POLICY_VENV)/source/*/*.egg-info
-	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
-		--extra-index-url $(TORCH_INDEX) './$(POLICY_VENV)/source/vla_training[torch]' numba
+	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt './$(POLICY_VENV)/source/vla_training[torch]' numba
 	rm -rf $(POLICY_VENV)/source
 	touch $@
 
 $(POLICY_VENV)/.tools: $(POLICY_VENV)/.training
-	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --retries 1 \
-		--extra-index-url $(TORCH_INDEX) openvino nncf pytest pytest-timeout
+	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt openvino nncf pytest pytest-timeout
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps openpi-client typing_extensions
 	touch $@
 
