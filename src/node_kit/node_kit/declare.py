@@ -26,6 +26,13 @@ def declare(node: Node, kind: type[Parameters]) -> Parameters:
     return check(kind, values)
 
 
+def show(node: Node, values: object) -> None:
+    """Declare the fields of a dataclass, read from elsewhere, to be read and not to be set."""
+    for item in fields(values):  # type: ignore[arg-type]
+        value = getattr(values, item.name)
+        node.declare_parameter(item.name, value, descriptor(item), ignore_override=True)
+
+
 def descriptor(item: Field[Any]) -> ParameterDescriptor:
     """Return the descriptor of a parameter."""
     meta = item.metadata

@@ -16,8 +16,9 @@ from smooth_motion.check import (
     limit_violations,
 )
 from smooth_motion.errors import MotionError, NoPlanError
-from smooth_motion.estimators import CommandJerk, KalmanJerk, SavitzkyGolayJerk, command_jerk
+from smooth_motion.estimators import CommandJerk, SavitzkyGolayJerk, command_jerk
 from smooth_motion.gripper import GripperLimits, GripperPlan, track_gripper
+from smooth_motion.kalman import KalmanJerk
 from smooth_motion.limits import Limits, State
 from smooth_motion.meters import (
     BoundaryMeter,

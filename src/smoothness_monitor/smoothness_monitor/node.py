@@ -27,18 +27,19 @@ except ImportError:  # Humble: stale_controller_state has to find an inactive co
 
 from node_kit import messages, qos
 from node_kit.clock import MotionClock
+from node_kit.declare import declare, show
+from node_kit.parameters import ParameterError
 from node_kit.run import run
 from smoothness_monitor import convert, graph
 from smoothness_monitor.convert_smoothness import smoothness_status, smoothness_to
 from smoothness_monitor.core.monitor import Monitor
 from smoothness_monitor.core.types import NOTHING, CallResult, MonitorOutputs
-from smoothness_monitor.declare import declare_params, show_config
 from smoothness_monitor.guard import Guard
 from smoothness_monitor.ladder_calls import LadderCalls
 from smoothness_monitor.latch_file import LatchFile, file_of
 from smoothness_monitor.outgoing import Outgoing
 from smoothness_monitor.parameter_reader import read_parameters
-from smoothness_monitor.params import ConfigError, MonitorConfig, load_config
+from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
 from smoothness_monitor.plugins import load_detectors
 from smoothness_monitor.subscribe import DIAGNOSTICS_BYTES, STATE_BYTES, Bounded, trajectory_bytes
 from vla_contract.robot import Robot, RobotConfigError, load_robot
@@ -56,14 +57,15 @@ class SmoothnessMonitor(Node):
         """Read the parameters and connect.
 
         Raises:
-            ConfigError: A parameter or the monitor file is wrong.
+            ParameterError: A file is not named.
+            ConfigError: The monitor file is wrong.
             RobotConfigError: The robot file is wrong.
         """
         super().__init__("smoothness_monitor")
-        params = declare_params(self)
+        params = declare(self, NodeParams)
         robot = load_robot(params.robot_file)
         config = load_config(params.monitor_file, self.get_namespace())
-        show_config(self, config)
+        show(self, config)
         try:
             self._monitor = Monitor(robot, config, load_detectors(robot, config))
         except ValueError as error:
@@ -289,7 +291,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         0 after an orderly end, 2 after a configuration error.
     """
-    return run("smoothness_monitor", SmoothnessMonitor, (ConfigError, RobotConfigError), args)
+    wrong = (ParameterError, ConfigError, RobotConfigError)
+    return run("smoothness_monitor", SmoothnessMonitor, wrong, args)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ YAML file that names every one of them. None has a default, none can change whil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from node_kit.parameters import parameter
 from strict_yaml import StrictYamlError, read_yaml
 from vla_contract.robot import moved_to
 
@@ -36,23 +37,17 @@ def _param(
 class NodeParams:
     """The node's parameters, all read-only; the two files are required."""
 
-    robot_file: str = _param("Path of the robot file: joint names, limits and controllers.")
-    monitor_file: str = _param("Path of the monitor file: every threshold below.")
-    latch_folder: str = field(
-        default="",
-        metadata={
-            "doc": "Folder of the file that keeps the latch over a restart of the node; empty: "
-            "~/.ros/smoothness_monitor."
-        },
+    robot_file: str = parameter(
+        "", "Path of the robot file: joint names, limits and controllers.", required=True
     )
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            if item.default is MISSING and not getattr(self, item.name):
-                raise ConfigError(
-                    f"parameter {item.name}: not set; give a path, e.g. "
-                    f"--ros-args -p {item.name}:=/path/to/file.yaml"
-                )
+    monitor_file: str = parameter(
+        "", "Path of the monitor file: every threshold below.", required=True
+    )
+    latch_folder: str = parameter(
+        "",
+        "Folder of the file that keeps the latch over a restart of the node; empty: "
+        "~/.ros/smoothness_monitor.",
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from node_kit.parameters import table
 from node_kit.tables import renew_files, rows
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.core.gate import REACTIONS
@@ -45,8 +46,7 @@ def refusals() -> str:
 
 def parameters() -> str:
     """Return the table of the node's parameters."""
-    body = ((f"`{item.name}`", item.metadata["doc"]) for item in fields(NodeParams))
-    return rows(("parameter", "meaning"), body)
+    return table(NodeParams)
 
 
 def thresholds() -> str:
@@ -84,7 +84,7 @@ def hazards() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (detectors, refusals, parameters, thresholds, hazards)
+    each.__name__: each for each in (detectors, refusals, parameters, thresholds, hazards)
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from node_kit.parameters import ParameterError, check
 from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
 
 SO101 = Path(__file__).resolve().parents[3] / "config" / "robots" / "so101" / "monitor.yaml"
@@ -104,5 +105,5 @@ def test_a_file_that_is_no_mapping_or_is_missing_is_an_error(tmp_path):
 
 
 def test_a_parameter_without_a_path_is_an_error_that_names_it():
-    with pytest.raises(ConfigError, match="monitor_file: not set"):
-        NodeParams(robot_file="robot.yaml", monitor_file="")
+    with pytest.raises(ParameterError, match="monitor_file: is not set"):
+        check(NodeParams, {"robot_file": "robot.yaml", "monitor_file": ""})

@@ -9,7 +9,8 @@ from numbers import Integral, Real
 from typing import Any
 
 from vla_policies.protocol import FeatureKind, FeatureSpec, PolicyError, PolicySpec, TrainingSpan
-from vla_policies.wire.messages import MAX_ROWS, UNITS
+from vla_policies.wire.messages import UNITS
+from vla_policies.wire.values import MAX_ROWS
 
 # s; rows that are further apart are no motion.
 MOST_DT_S = 60.0

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import InvalidHandle
+from rclpy.service_introspection import ServiceIntrospectionState
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
     from rclpy.node import Node
+    from rclpy.qos import QoSProfile
 
 Work = Callable[[], "Coroutine[Any, Any, Any] | None"]
 
@@ -67,3 +69,34 @@ class Entity:
     def destroy(self) -> None:
         """Stop offering work."""
         self._destroyed = True
+
+
+class ServiceEntity(Entity):
+    """What servers and clients of services share."""
+
+    _full_name: str
+    _endpoint: Any
+    _queue: Any
+
+    @property
+    def service_name(self) -> str:
+        """The service's fully qualified name, after remapping."""
+        return self._full_name
+
+    def configure_introspection(
+        self,
+        clock: Any,
+        service_event_qos_profile: QoSProfile,
+        introspection_state: ServiceIntrospectionState,
+    ) -> None:
+        """Refuse every state but OFF: service introspection is not offered."""
+        if introspection_state != ServiceIntrospectionState.OFF:
+            raise NotImplementedError("embedded_ros2 does not offer service introspection")
+
+    def destroy(self) -> None:
+        """Withdraw it; `Node.destroy_service` and `Node.destroy_client` call this."""
+        if not self._destroyed:
+            super().destroy()
+            if self._endpoint is not None:
+                self._endpoint.close()
+            self._queue.clear()

@@ -12,17 +12,16 @@ from embedded_ros2.interfaces.lookup import interface_name
 from embedded_ros2.network import NodeToken
 from embedded_ros2.services import ClientEndpoint, ReceivedMessage
 from embedded_ros2.wire import tokens
-from rclpy._entity import Entity, Work
+from rclpy._entity import ServiceEntity, Work
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
 from rclpy.qos import QoSProfile, _to_wire
-from rclpy.service_introspection import ServiceIntrospectionState
 from rclpy.task import Future
 from rclpy.type_support import SrvType, SrvTypeRequest, SrvTypeResponse  # noqa: F401  (exported)
 
 
-class Client(Entity):
+class Client(ServiceEntity):
     """Calls a service; `Node.create_client` makes it."""
 
     def __init__(
@@ -150,26 +149,3 @@ class Client(Entity):
         """Wait until there is a server; return whether there is one."""
         graph = self._node_token.network.graph
         return graph.wait_for(self.service_is_ready, timeout_sec, self.context.ok)
-
-    @property
-    def service_name(self) -> str:
-        """The service's fully qualified name, after remapping."""
-        return self._full_name
-
-    def configure_introspection(
-        self,
-        clock: Any,
-        service_event_qos_profile: QoSProfile,
-        introspection_state: ServiceIntrospectionState,
-    ) -> None:
-        """Refuse every state but OFF: service introspection is not offered."""
-        if introspection_state != ServiceIntrospectionState.OFF:
-            raise NotImplementedError("embedded_ros2 does not offer service introspection")
-
-    def destroy(self) -> None:
-        """Withdraw the client; `Node.destroy_client` calls this."""
-        if not self._destroyed:
-            super().destroy()
-            if self._endpoint is not None:
-                self._endpoint.close()
-            self._queue.clear()

@@ -13,10 +13,9 @@ from embedded_ros2.interfaces.lookup import interface_name
 from embedded_ros2.network import NodeToken
 from embedded_ros2.services import ServiceEndpoint
 from embedded_ros2.wire.attachment import Attachment
-from rclpy._entity import Entity, Work
+from rclpy._entity import ServiceEntity, Work
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile, _to_wire
-from rclpy.service_introspection import ServiceIntrospectionState
 from rclpy.type_support import SrvType, SrvTypeRequest, SrvTypeResponse  # noqa: F401  (exported)
 
 
@@ -27,7 +26,7 @@ class RequestHeader(NamedTuple):
     attachment: Attachment
 
 
-class Service(Entity):
+class Service(ServiceEntity):
     """Answers requests; `Node.create_service` makes it."""
 
     def __init__(
@@ -107,26 +106,3 @@ class Service(Entity):
             )
         if self._endpoint is not None and not self._destroyed:
             self._endpoint.reply(header.query, header.attachment, cdr.serialize(response))
-
-    @property
-    def service_name(self) -> str:
-        """The service's fully qualified name, after remapping."""
-        return self._full_name
-
-    def configure_introspection(
-        self,
-        clock: Any,
-        service_event_qos_profile: QoSProfile,
-        introspection_state: ServiceIntrospectionState,
-    ) -> None:
-        """Refuse every state but OFF: service introspection is not offered."""
-        if introspection_state != ServiceIntrospectionState.OFF:
-            raise NotImplementedError("embedded_ros2 does not offer service introspection")
-
-    def destroy(self) -> None:
-        """Withdraw the service; `Node.destroy_service` calls this."""
-        if not self._destroyed:
-            super().destroy()
-            if self._endpoint is not None:
-                self._endpoint.close()
-            self._queue.clear()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -29,15 +28,14 @@ from vla_policies.protocol import (
     check_observation,
 )
 from vla_policies.rtc import Committed, check_committed
+from vla_policies.wire import values
 from vla_policies.wire.codec import MessageLimits, Packed, Picture, WireError, brief
 
 VERSION = 1
 PROTOCOL = "vla_policies"
 PROMPT = "prompt"
 OWN_KEYS = ("version", "id", "stamp_ns", "reset", "committed")
-MAX_ROWS = 4096
 UNITS = ("rad", "deg")
-FLOATS = ("<f4", "<f8")
 _SPAN = ("low", "high", "least", "most", "factor", "zero")
 
 
@@ -145,32 +143,32 @@ def read_description(message: object) -> Description | None:
             f"client version {VERSION}; install the same release on both sides"
         )
     spec = PolicySpec(
-        policy_id=_text(message, "policy_id"),
-        observation=tuple(_feature(each) for each in _list(message, "features")),
-        joint_names=tuple(_texts(message, "joint_names")),
-        units=_one_of(message, "units", UNITS),
-        dt_s=_positive(message, "dt_s"),
-        chunk_size=_whole(message, "chunk_size", 1, MAX_ROWS),
+        policy_id=values.text(message, "policy_id"),
+        observation=tuple(_feature(each) for each in values.listed(message, "features")),
+        joint_names=tuple(values.texts(message, "joint_names")),
+        units=values.one_of(message, "units", UNITS),
+        dt_s=values.positive(message, "dt_s"),
+        chunk_size=values.whole(message, "chunk_size", 1, values.MAX_ROWS),
         span=read_span(message.get("span")),
-        notes=_optional_texts(message, "notes"),
+        notes=values.optional_texts(message, "notes"),
     )
-    return Description(spec, _flag(message, "continues"))
+    return Description(spec, values.flag(message, "continues"))
 
 
 def _feature(found: object) -> FeatureSpec:
     if not isinstance(found, dict):
         raise WireError("a feature is no map")
-    kind = FeatureKind(_one_of(found, "kind", tuple(kind.value for kind in FeatureKind)))
-    shape = _list(found, "shape")
+    kind = FeatureKind(values.one_of(found, "kind", tuple(kind.value for kind in FeatureKind)))
+    shape = values.listed(found, "shape")
     if len(shape) != (3 if kind is FeatureKind.IMAGE else 1) or not all(
         length is None or (type(length) is int and length > 0) for length in shape
     ):
         raise WireError(f"a feature's shape is {brief(shape)}")
-    units = "" if kind is FeatureKind.IMAGE else _one_of(found, "units", UNITS)
-    names, span = _optional_texts(found, "names"), read_span(found.get("span"))
+    units = "" if kind is FeatureKind.IMAGE else values.one_of(found, "units", UNITS)
+    names, span = values.optional_texts(found, "names"), read_span(found.get("span"))
     if names and len(names) not in shape:
         raise WireError(f"a feature of shape {shape} has {len(names)} names")
-    return FeatureSpec(_text(found, "name"), kind, tuple(shape), units, names, span)
+    return FeatureSpec(values.text(found, "name"), kind, tuple(shape), units, names, span)
 
 
 def write_span(span: TrainingSpan | None) -> dict[str, object] | None:
@@ -191,16 +189,12 @@ def read_span(found: object) -> TrainingSpan | None:
         return None
     if not isinstance(found, dict):
         raise WireError("a span is no map")
-    columns = {key: tuple(_finite(each) for each in _list(found, key)) for key in _SPAN}
-    if len({len(values) for values in columns.values()}) != 1:
+    columns = {
+        key: tuple(values.finite(each) for each in values.listed(found, key)) for key in _SPAN
+    }
+    if len({len(column) for column in columns.values()}) != 1:
         raise WireError("the lists of a span differ in length")
-    return TrainingSpan(**columns, declared_in=_text(found, "declared_in"))
-
-
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise WireError("a span has something else than finite numbers")
-    return float(value)
+    return TrainingSpan(**columns, declared_in=values.text(found, "declared_in"))
 
 
 # -- an observation -------------------------------------------------------------------------------
@@ -268,10 +262,10 @@ def read_request(message: object, description: Description, limits: MessageLimit
         _check_feature(feature, message[feature.name], limits)
     return Request(
         own=own,
-        number=_whole(message, "id", 0, 1 << 62) if own else 0,
-        reset=_flag(message, "reset") if own else False,
-        stamp_ns=_whole(message, "stamp_ns", 0, 1 << 62) if own else None,
-        task=_text(message, PROMPT),
+        number=values.whole(message, "id", 0, 1 << 62) if own else 0,
+        reset=values.flag(message, "reset") if own else False,
+        stamp_ns=values.whole(message, "stamp_ns", 0, 1 << 62) if own else None,
+        task=values.text(message, PROMPT),
         arrays={name: message[name] for name in names},
         committed=_committed(message.get("committed"), description),
     )
@@ -307,9 +301,9 @@ def _committed(found: object, description: Description) -> Committed | None:
         raise WireError("committed must be a map of positions, delay and horizon")
     columns = len(description.spec.joint_names)
     committed = Committed(
-        positions=_table(found, "positions", columns),
-        delay=_whole(found, "delay", 0, MAX_ROWS),
-        horizon=_whole(found, "horizon", 0, MAX_ROWS),
+        positions=values.table(found, "positions", columns),
+        delay=values.whole(found, "delay", 0, values.MAX_ROWS),
+        horizon=values.whole(found, "horizon", 0, values.MAX_ROWS),
     )
     check_committed(committed, columns)
     return committed
@@ -328,7 +322,7 @@ def write_answer(action: Action, request: Request, infer_ms: float) -> dict[str,
         positions = np.asarray(action.positions, dtype=np.float64)
     except (TypeError, ValueError):
         positions = np.zeros(0)
-    if positions.ndim != 2 or not len(positions) <= MAX_ROWS:
+    if positions.ndim != 2 or not len(positions) <= values.MAX_ROWS:
         raise WireError("the policy returned no table of numbers")
     message: dict[str, object] = {"actions": positions, "server_timing": {"infer_ms": infer_ms}}
     if request.own:
@@ -354,78 +348,13 @@ def read_answer(message: object, number: int, spec: PolicySpec) -> Action:
     if message.get("id") != number:
         raise WireError(f"an answer is to {brief(message.get('id'))}; {number} was asked")
     if "error" in message:
-        raise WireError(_text(message, "error"))
+        raise WireError(values.text(message, "error"))
     if "overtaken" in message:
         raise WireError("a newer observation overtook this one")
     return Action(
-        positions=_table(message, "actions", None),
-        dt_s=_positive(message, "dt_s"),
+        positions=values.table(message, "actions", None),
+        dt_s=values.positive(message, "dt_s"),
         joint_names=spec.joint_names,
-        phase=_text(message, "phase", empty=True),
-        done=_flag(message, "done"),
+        phase=values.text(message, "phase", empty=True),
+        done=values.flag(message, "done"),
     )
-
-
-# -- values ---------------------------------------------------------------------------------------
-
-
-def _table(found: Mapping[Any, Any], key: str, columns: int | None) -> Any:
-    value = found.get(key)
-    if not isinstance(value, Packed) or value.dtype not in FLOATS or len(value.shape) != 2:
-        raise WireError(f"{key} must be an array of rows of float32 or float64")
-    if value.shape[0] > MAX_ROWS or (columns is not None and value.shape[1] != columns):
-        raise WireError(f"{key} has shape {value.shape}; at most {MAX_ROWS} rows are allowed")
-    return value.array().astype(np.float64)
-
-
-def _text(found: Mapping[Any, Any], key: str, *, empty: bool = False) -> str:
-    value = found.get(key)
-    if not isinstance(value, str) or not (value or empty):
-        raise WireError(f"{key} must be a text")
-    return value
-
-
-def _whole(found: Mapping[Any, Any], key: str, low: int, high: int) -> int:
-    value = found.get(key)
-    if type(value) is not int or not low <= value <= high:
-        raise WireError(f"{key} is {brief(value)}; it must be a whole number, {low} to {high}")
-    return value
-
-
-def _positive(found: Mapping[Any, Any], key: str) -> float:
-    value = found.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < 1e6:
-        raise WireError(f"{key} is {brief(value)}; it must be a positive number")
-    return float(value)
-
-
-def _flag(found: Mapping[Any, Any], key: str) -> bool:
-    value = found.get(key)
-    if not isinstance(value, bool):
-        raise WireError(f"{key} is {brief(value)}; it must be true or false")
-    return value
-
-
-def _list(found: Mapping[Any, Any], key: str) -> list[Any]:
-    value = found.get(key)
-    if not isinstance(value, list):
-        raise WireError(f"{key} must be a list")
-    return value
-
-
-def _texts(found: Mapping[Any, Any], key: str) -> list[str]:
-    value = _list(found, key)
-    if not value or not all(isinstance(each, str) and each for each in value):
-        raise WireError(f"{key} must be a list of texts")
-    return value
-
-
-def _optional_texts(found: Mapping[Any, Any], key: str) -> tuple[str, ...]:
-    return tuple(_texts(found, key)) if found.get(key) else ()
-
-
-def _one_of(found: Mapping[Any, Any], key: str, choices: tuple[str, ...]) -> str:
-    value = found.get(key)
-    if value not in choices:
-        raise WireError(f"{key} is {brief(value)}; it must be one of {', '.join(choices)}")
-    return str(value)

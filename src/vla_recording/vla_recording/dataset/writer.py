@@ -147,11 +147,6 @@ class DatasetWriter:
         """What is saved."""
         return self._catalogue
 
-    @property
-    def rows_held(self) -> int:
-        """Rows of the episode under way."""
-        return self._held.rows
-
     def add_frame(self, row: Mapping[str, Any]) -> None:
         """Add a row to the episode under way.
 
