@@ -23,7 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "explanation" / "where_things_live.md"
 BEFORE = "c1614ec"
 KINDS = {"oldMoved": "magenta", "newMoved": "blue", "old": "red", "new": "green"}
-CODES = {"\x1b[35m": "moved away", "\x1b[34m": "moved in", "\x1b[31m": "deleted", "\x1b[32m": "added"}
+CODES = {
+    "\x1b[35m": "moved away",
+    "\x1b[34m": "moved in",
+    "\x1b[31m": "deleted",
+    "\x1b[32m": "added",
+}
 COLUMNS = ("before", "deleted", "moved away", "moved in", "added", "now")
 
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +34,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import MonitorStatus
 
 from benchmarks.pages import DOCS, fill, machine, table
+from verification.stop_trials.processes import end
 
 INSTRUCTION = "put the red cube in the bin"
 AT_S, FOR_S = 1.5, 2.5
@@ -239,21 +238,6 @@ def launcher() -> list[str]:
     return [str(beside) if beside.exists() else "embedded-ros2"]
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End the launch and all that it started."""
-    # A node that was stopped must go on to hear that it should end.
-    for step in (signal.SIGCONT, signal.SIGINT):
-        try:
-            os.killpg(process.pid, step)
-        except ProcessLookupError:
-            return
-    try:
-        process.wait(END_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def run(trial: Trial, folder: Path) -> Seen:
     """Launch, let it happen, watch, end."""
     path = folder / "faults.yaml"
@@ -271,7 +255,7 @@ def run(trial: Trial, folder: Path) -> Seen:
         return watch(trial, watcher, process)
     finally:
         watcher.destroy_node()
-        end(process)
+        end(process, END_S)
 
 
 def watch(trial: Trial, watcher: Watcher, process: subprocess.Popen[bytes]) -> Seen:

@@ -12,12 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
-import os
-import random
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -28,17 +23,10 @@ sys.path.insert(0, str(TOP / "src" / "so100_driver" / "test"))
 
 from arm_rig import GRIPPER, LIFT, PERIOD_S, Rig  # noqa: E402
 
-from so100_driver.bus import ServoBus  # noqa: E402
-from so100_driver.control_loop import ControlLoop  # noqa: E402
-from so100_driver.core.arm import Arm  # noqa: E402
-from so100_driver.core.calibration import JOINTS  # noqa: E402
-from so100_driver.core.description import RANGES_RAD  # noqa: E402
 from so100_driver.core.orders import ArmLimits, ArmMode  # noqa: E402
-from so100_driver.core.packets import Instruction, Packet  # noqa: E402
 from so100_driver.core.protection import ProtectionLimits  # noqa: E402
-from so100_driver.core.scale import scales_of  # noqa: E402
-from so100_driver.sim_bus.arm import so101_calibration  # noqa: E402
-from so100_driver.sim_bus.bus import Answer  # noqa: E402
+from verification.so101_fuzz import fuzz  # noqa: E402
+from verification.so101_rate import rate  # noqa: E402
 
 # As without a driver that watches: nothing but the servos' own protection.
 UNPROTECTED = ProtectionLimits(
@@ -271,171 +259,6 @@ def _plot(rows: Sequence[tuple[str, ...]], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=80)
     print(f"written: {path}")
-
-
-# -- fuzz ------------------------------------------------------------
-
-
-def _damaged(data: bytes, generator: random.Random) -> bytes:
-    """Return an answer with bytes changed, cut, repeated or made up; its checksum may fit."""
-    kind = generator.randrange(6)
-    if kind == 0 or len(data) < 7:
-        return generator.randbytes(generator.randrange(40))
-    changed = bytearray(data)
-    if kind == 1:
-        return bytes(changed[: generator.randrange(len(changed))])
-    if kind == 2:
-        return bytes(changed) + bytes(changed[: generator.randrange(len(changed))])
-    for _ in range(generator.randrange(1, 5)):
-        changed[generator.randrange(2, len(changed))] = generator.randrange(256)
-    if kind == 3:
-        # A checksum that fits: the worst that noise can do.
-        changed[-1] = ~sum(changed[2:-1]) & 0xFF
-    if kind == 4:
-        changed[2] = generator.randrange(256)
-    return bytes(changed)
-
-
-def fuzz(folder: Path, frames: int, seed: int) -> None:
-    """Damage answers to a holding arm, and send random frames to one without torque."""
-    generator = random.Random(seed)
-    rig = Rig().held().run(1.0)
-    receive = rig.bus.receive
-    count = {"answers": 0}
-
-    def damaging(data: bytes, now_s: float) -> list[Answer]:
-        found = []
-        for answer in receive(data, now_s):
-            if generator.random() < 0.6:
-                count["answers"] += 1
-                found.append(Answer(_damaged(answer.data, generator), answer.due_s))
-            else:
-                found.append(answer)
-        return found
-
-    rig.bus.receive = damaging
-    before, began_s, cycles, worst = rig.angles, time.monotonic(), 0, 0.0
-    while count["answers"] < frames // 2:
-        if rig.arm.mode is ArmMode.HOLDING and cycles % 50 == 0:
-            rig.arm.clear_faults(rig.now_s)
-        rig.step()
-        cycles += 1
-        rig.events.clear()
-        worst = max(worst, float(np.abs(rig.angles - before).max()))
-        if cycles % 5000 == 0:
-            print(
-                count["answers"], f"{worst:.4f}", f"{time.monotonic() - began_s:.0f} s", flush=True
-            )
-    held = rig.torque
-    print("frames to servos without torque", flush=True)
-    still = Rig()
-    start = still.angles
-    sent = 0
-    while sent < frames - count["answers"]:
-        stream = b""
-        for _ in range(50):
-            code = generator.choice((*Instruction, generator.randrange(256)))
-            parameters = generator.randbytes(generator.randrange(14))
-            if code in (Instruction.WRITE, Instruction.REG_WRITE, Instruction.SYNC_WRITE):
-                # Not one that reaches Torque_Enable: that is a host's right.
-                parameters = bytes((56,)) + parameters[1:]
-            line = bytearray(Packet(generator.randrange(255), code, parameters).to_bytes())
-            if generator.random() < 0.3:
-                line[generator.randrange(len(line))] = generator.randrange(256)
-            stream += bytes(line)
-            sent += 1
-        still.bus.receive(stream, 0.0)
-    moved = float(np.abs(still.angles - start).max())
-    outcome = {
-        "seed": seed,
-        "answers_damaged": count["answers"],
-        "cycles": cycles,
-        "largest_motion_of_a_holding_arm_rad": worst,
-        "torque_at_the_end": held,
-        "frames_sent_to_servos": sent,
-        "motion_of_an_arm_without_torque_rad": moved,
-    }
-    path = folder / "so101_fuzz.json"
-    path.write_text(json.dumps(outcome, indent=1) + "\n")
-    print(json.dumps(outcome, indent=1))
-
-
-# -- rate ------------------------------------------------------------
-
-
-def rate(folder: Path, seconds: float) -> None:
-    """Run the loop at 100 Hz on a pseudo-terminal, with and without lost answers."""
-    outcome = []
-    for lost in (0.0, 0.05):
-        code = (
-            "import sys, time\n"
-            "from so100_driver.sim_bus.arm import simulated_so101\n"
-            "from so100_driver.sim_bus.port import SimulatedPort\n"
-            "bus = simulated_so101((0, -0.4, 0.4, 0.3, 0, 0.5), now_s=time.monotonic())\n"
-            f"bus.faults.lost = {lost}\n"
-            "port = SimulatedPort(bus)\n"
-            "print(port.path, flush=True)\n"
-            "sys.stdin.readline()\n"
-            "with port.bus() as b: print(b.bytes_on_the_wire, flush=True)\n"
-            "sys.stdin.readline()\n"
-            "with port.bus() as b: print(b.bytes_on_the_wire, flush=True)\n"
-        )
-        with subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as simulator:
-            assert simulator.stdin is not None
-            assert simulator.stdout is not None
-            outcome.append(_rate(simulator, lost, seconds))
-            simulator.stdin.close()
-    path = folder / "so101_rate.json"
-    path.write_text(json.dumps(outcome, indent=1) + "\n")
-    print(json.dumps(outcome, indent=1))
-
-
-def _rate(simulator: subprocess.Popen[str], lost: float, seconds: float) -> dict[str, object]:
-    assert simulator.stdin is not None
-    assert simulator.stdout is not None
-
-    def on_the_wire() -> int:
-        assert simulator.stdin is not None
-        assert simulator.stdout is not None
-        simulator.stdin.write("\n")
-        simulator.stdin.flush()
-        return int(simulator.stdout.readline())
-
-    port = simulator.stdout.readline().strip()
-    arm = Arm(scales_of(so101_calibration(), RANGES_RAD, dict.fromkeys(JOINTS, 2048.0)))
-    with ServoBus(port) as bus:
-        loop = ControlLoop(bus, arm)
-        for _ in range(20):
-            loop.step(time.monotonic())
-            time.sleep(0.01)
-        arm.torque_on(time.monotonic())
-        before = on_the_wire()
-        began_s, cpu_s = time.monotonic(), time.process_time()
-        next_s, ends, durations, whole = began_s, [], [], 0
-        while time.monotonic() - began_s < seconds:
-            now_s = time.monotonic()
-            whole += loop.step(now_s).whole
-            ends.append(now_s)
-            durations.append(time.monotonic() - now_s)
-            next_s = max(next_s + PERIOD_S, time.monotonic())
-            time.sleep(max(0.0, next_s - time.monotonic()))
-        elapsed_s = time.monotonic() - began_s
-        cpu = (time.process_time() - cpu_s) / elapsed_s
-        wire = (on_the_wire() - before) * 10 / 1e6 / elapsed_s
-    periods = np.diff(ends) * 1e3
-    return {
-        "answers_lost": lost,
-        "seconds": elapsed_s,
-        "cycles": len(ends),
-        "cycles_whole": whole,
-        "period_ms": {f"p{p}": float(np.percentile(periods, p)) for p in (50, 95, 99, 99.9)},
-        "cycle_takes_ms": {f"p{p}": float(np.percentile(durations, p) * 1e3) for p in (50, 99)},
-        "cpu_share_of_a_core": cpu,
-        "bus_share": wire,
-        "load_average": os.getloadavg()[0],
-    }
 
 
 def main() -> int:

@@ -7,10 +7,10 @@ order. Nothing sleeps, so an hour passes in minutes.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -38,48 +38,13 @@ from smoothness_monitor.core.types import (
     StopState,
 )
 from smoothness_monitor.params import MonitorConfig
+from verification.faults.clock import EPOCH_NS, MS, PERIOD_NS, S, SimulatedClock
+from verification.faults.plant import Plant
 from vla_contract.robot import Robot
 from vla_sim.faults.operations import Link
 
-MS = 1_000_000
-S = 1_000_000_000
-EPOCH_NS = 1_700_000_000 * S
-PERIOD_NS = 10 * MS
-# The joints are where the command was this long ago, which is what a hobby servo makes of it.
-SERVO_LAG_NS = 30 * MS
 
-
-class Plant(Protocol):
-    """A controller and the joints behind it."""
-
-    active: bool
-
-    def receive(self, trajectory: Trajectory, now_ns: int) -> None:
-        """Take a trajectory from the topic."""
-
-    def goal(self, trajectory: Trajectory, now_ns: int) -> bool:
-        """Take an action goal; return whether it is accepted."""
-
-    def update(self, now_ns: int) -> ControllerState | None:
-        """Run a control cycle; return what the controller reports, None when inactive."""
-
-    def reference(self, now_ns: int) -> FloatArray:
-        """Return the command in force, (J,) rad."""
-
-    def measured(self, t_ns: int) -> FloatArray:
-        """Return where the joints are, (J,) rad."""
-
-    def deactivate(self) -> None:
-        """Run no more cycles; the command stays."""
-
-    def activate(self, now_ns: int) -> None:
-        """Begin with a hold at the command."""
-
-    def hold(self) -> None:
-        """Let the driver keep the joints where they are."""
-
-
-class Bench:
+class Bench(SimulatedClock):
     """Runs everything on one simulated clock; faults go into its links and hooks.
 
     Attributes:
@@ -109,14 +74,12 @@ class Bench:
             seed: Of everything random.
             jitter: Whether messages take random times.
         """
+        super().__init__()
         self.robot, self.config, self.plant = robot, config, plant
         self.names = robot.limits.joint_names
         self.monitor = Monitor(robot, config)
         self.random = np.random.default_rng(seed)
         self.jitter = jitter
-        self.now_ns = EPOCH_NS
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._count = 0
         self._delivered: dict[tuple[str, int], int] = {}
         self.links = {
             name: Link() for name in ("joint_states", "controller_state", "plans", "commands")
@@ -161,40 +124,6 @@ class Bench:
         """The monitor's clocks."""
         return Now(self.now_ns + self.clock_off_ns, self.now_ns - EPOCH_NS + 77 * S)
 
-    def at(self, t_ns: int, what: Callable[[], None]) -> None:
-        """Do something at a time."""
-        self._count += 1
-        heapq.heappush(self._events, (t_ns, self._count, what))
-
-    def after(self, delay_ns: int, what: Callable[[], None]) -> None:
-        """Do something later."""
-        self.at(self.now_ns + delay_ns, what)
-
-    def every(self, period_ns: int, phase_ns: int, what: Callable[[], None]) -> None:
-        """Do something again and again, on a grid."""
-
-        def again(due_ns: int) -> None:
-            what()
-            self.at(due_ns + period_ns, lambda: again(due_ns + period_ns))
-
-        start_ns = EPOCH_NS + phase_ns
-        self.at(start_ns, lambda: again(start_ns))
-
-    def run(self, seconds: float) -> None:
-        """Let time pass."""
-        self.run_until(lambda: False, seconds)
-
-    def run_until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Let time pass until something is the case; return whether it is."""
-        end_ns = self.now_ns + round(seconds * S)
-        while self._events and self._events[0][0] <= end_ns:
-            self.now_ns, _, what = heapq.heappop(self._events)
-            what()
-            if condition():
-                return True
-        self.now_ns = end_ns
-        return condition()
-
     def _arrival_ns(self, way: tuple[str, int], later_ns: int) -> int:
         """Return when a message arrives: in order, some late, some in bursts."""
         delay = 1 * MS
@@ -227,7 +156,7 @@ class Bench:
             return
         if self.jitter:
             wander = round(self.random.uniform(-0.1, 0.1) * MS)
-            message = _stamped(message, message.stamp_ns + wander)
+            message = replace(message, stamp_ns=message.stamp_ns + wander)
 
         def deliver(each: ControllerState) -> None:
             self.take(self.monitor.on_controller_state(each, self.now))
@@ -465,14 +394,3 @@ class Bench:
 
         assert self.run_until(moves, 10.0), "the arm did not get moving"
         assert self.state is StopState.READY, self.first_cause
-
-
-def _stamped(message: ControllerState, stamp_ns: int) -> ControllerState:
-    return ControllerState(
-        stamp_ns,
-        message.time_from_start_ns,
-        message.joint_names,
-        message.position,
-        message.velocity,
-        message.acceleration,
-    )

@@ -12,7 +12,8 @@ import numpy as np
 from smooth_motion.messages import JointStates
 from smoothness_monitor.core.types import CallRequest, FloatArray, Rung, StopState
 from smoothness_monitor.params import MonitorConfig
-from verification.faults.bench import EPOCH_NS, MS, PERIOD_NS, Bench, S
+from verification.faults.bench import Bench
+from verification.faults.clock import EPOCH_NS, MS, PERIOD_NS, S
 from verification.faults.kinds import FaultKind, FaultScene
 from verification.faults.plant import EmulatedPlant
 from vla_contract.robot import Robot

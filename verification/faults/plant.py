@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 import numpy as np
 
 from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.core.types import FloatArray
-from verification.faults.bench import PERIOD_NS, SERVO_LAG_NS
+from verification.faults.clock import MS, PERIOD_NS
 from vla_contract.robot import Robot
 from vla_sim.core.trajectory import JointTrajectory, TrajectoryPoint
 from vla_sim.core.trajectory_controller import (
@@ -17,6 +18,39 @@ from vla_sim.core.trajectory_controller import (
     Goal,
     TrajectoryController,
 )
+
+# The joints are where the command was this long ago, which is what a hobby servo makes of it.
+SERVO_LAG_NS = 30 * MS
+
+
+class Plant(Protocol):
+    """A controller and the joints behind it."""
+
+    active: bool
+
+    def receive(self, trajectory: Trajectory, now_ns: int) -> None:
+        """Take a trajectory from the topic."""
+
+    def goal(self, trajectory: Trajectory, now_ns: int) -> bool:
+        """Take an action goal; return whether it is accepted."""
+
+    def update(self, now_ns: int) -> ControllerState | None:
+        """Run a control cycle; return what the controller reports, None when inactive."""
+
+    def reference(self, now_ns: int) -> FloatArray:
+        """Return the command in force, (J,) rad."""
+
+    def measured(self, t_ns: int) -> FloatArray:
+        """Return where the joints are, (J,) rad."""
+
+    def deactivate(self) -> None:
+        """Run no more cycles; the command stays."""
+
+    def activate(self, now_ns: int) -> None:
+        """Begin with a hold at the command."""
+
+    def hold(self) -> None:
+        """Let the driver keep the joints where they are."""
 
 
 class EmulatedPlant:

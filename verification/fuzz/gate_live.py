@@ -51,9 +51,9 @@ from verification.fuzz.gate_verdict import Leg, judge
 from verification.fuzz.live_attack import Live
 from verification.fuzz.live_graph import LiveGraph
 from verification.fuzz.runs import SECOND
-from verification.live_faults import end, launcher
+from verification.live_faults import launcher
 from verification.stop_trials import processes
-from verification.stop_trials.processes import LAUNCH, TrialError
+from verification.stop_trials.processes import LAUNCH, TrialError, end
 from vla_contract.robot import load_robot
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

@@ -40,15 +40,20 @@ def running(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes], within_s: float = 20.0) -> None:
+    """End a process and all that it started, as Ctrl-C does, or by force."""
+    # A node that was stopped must go on to hear that it should end.
+    for step in (signal.SIGCONT, signal.SIGINT):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, step)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(within_s)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def child(parent: int, program: str) -> int:

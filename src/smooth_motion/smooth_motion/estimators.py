@@ -128,7 +128,7 @@ def command_jerk(
     return ends, np.asarray(table[ends - 3])
 
 
-class MeasuredJerk:
+class JerkOfMeasurements:
     """What the estimators on measured positions share: the way in."""
 
     joint_names: tuple[str, ...]
@@ -167,7 +167,7 @@ class MeasuredJerk:
         raise NotImplementedError
 
 
-class SavitzkyGolayJerk(MeasuredJerk):
+class SavitzkyGolayJerk(JerkOfMeasurements):
     """Jerk of measured positions: the third derivative of a cubic fitted to the last N samples.
 
     Causal, with a delay of half the window. Encoders of 4096 ticks a turn at 50-100 Hz cannot

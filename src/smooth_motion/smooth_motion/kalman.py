@@ -9,7 +9,7 @@ from math import factorial
 import numpy as np
 
 from smooth_motion.errors import MotionError
-from smooth_motion.estimators import PHASES, MeasuredJerk
+from smooth_motion.estimators import PHASES, JerkOfMeasurements
 from smooth_motion.limits import FloatArray, frozen_names
 
 # Shares of the final value within which a recursion counts as settled.
@@ -19,7 +19,7 @@ _SETTLED_GAIN = 1e-9
 _LONGEST_RUN_IN = 4096
 
 
-class KalmanJerk(MeasuredJerk):
+class KalmanJerk(JerkOfMeasurements):
     """Jerk of measured positions: a Kalman filter of a motion whose jerk wanders.
 
     The model is a chain of integrators from the snap, which is white noise, to the position. For a

@@ -16,8 +16,8 @@ import numpy as np
 from smooth_motion import Chunk, command_jerk, overlap, track
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.params import load_config
-from verification.faults.bench import MS, S
 from verification.faults.campaign import make_scene
+from verification.faults.clock import MS, S
 from vla_contract.robot import load_robot
 from vla_sim.faults import operations as op
 

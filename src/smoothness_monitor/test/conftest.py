@@ -11,7 +11,8 @@ import pytest
 from smooth_motion import Knots, Plan
 from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.params import load_config
-from verification.faults.bench import EPOCH_NS, Bench, S
+from verification.faults.bench import Bench
+from verification.faults.clock import EPOCH_NS, S
 from vla_contract.robot import load_robot
 from vla_sim.faults.operations import Link
 

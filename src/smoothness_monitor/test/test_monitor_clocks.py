@@ -8,7 +8,8 @@ import pytest
 
 from smooth_motion.clocks import Now
 from smoothness_monitor.core.types import Rung, StopState
-from verification.faults.bench import EPOCH_NS, MS, Bench, S
+from verification.faults.bench import Bench
+from verification.faults.clock import EPOCH_NS, MS, S
 from verification.faults.plant import EmulatedPlant
 
 

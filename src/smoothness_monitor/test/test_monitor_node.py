@@ -473,7 +473,7 @@ def test_two_arms_do_not_collide_in_the_diagnostics():
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ([], "parameter robot_file: not set"),
+        ([], "parameter robot_file: is not set"),
         (["-p", f"robot_file:={FILES['robot_file']}", "-p", "monitor_file:=/no.yaml"], "/no.yaml"),
         (
             ["-p", "robot_file:=/no.yaml", "-p", f"monitor_file:={FILES['monitor_file']}"],

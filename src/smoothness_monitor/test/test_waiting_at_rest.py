@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from smoothness_monitor.core.types import Rung, StopState
-from verification.faults.bench import MS, S
+from verification.faults.clock import MS, S
 from vla_sim.faults.operations import Link
 
 

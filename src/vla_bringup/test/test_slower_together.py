@@ -11,7 +11,8 @@ from smooth_motion import Plan
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.types import StopState
 from smoothness_monitor.params import load_config
-from verification.faults.bench import EPOCH_NS, MS, Bench, S
+from verification.faults.bench import Bench
+from verification.faults.clock import EPOCH_NS, MS, S
 from verification.faults.plant import EmulatedPlant
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot

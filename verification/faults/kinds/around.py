@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from verification.faults.bench import MS, S
+from verification.faults.clock import MS, S
 from verification.faults.kinds.kind import (
     MESSAGE,
     FaultKind,

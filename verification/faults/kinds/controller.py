@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from smoothness_monitor.core.types import CallRequest, Rung
-from verification.faults.bench import MS, S
+from verification.faults.clock import MS, S
 from verification.faults.kinds.kind import (
     FAULT_STEPS,
     LADDER_STEPS,

@@ -12,7 +12,8 @@ import numpy as np
 from smooth_motion import Point
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.types import CallRequest, Rung, ServoStatus, StopState
-from verification.faults.bench import Bench, S
+from verification.faults.bench import Bench
+from verification.faults.clock import S
 from verification.faults.plant import EmulatedPlant
 from vla_sim.faults import operations as op
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,13 @@ from numpy.typing import NDArray
 
 from vla_policies.color_pick import config, motion, vision
 from vla_policies.color_pick.instruction import colour_of
+from vla_policies.color_pick.state import (
+    PickDecision,
+    PickIntent,
+    PickMemory,
+    PickPhase,
+    PickView,
+)
 from vla_policies.kinematics import JOINTS, PAN_X, HandKinematics
 from vla_policies.protocol import (
     STATE,
@@ -64,68 +69,6 @@ _SETTLE_NS = 250_000_000
 _GIVE_UP_NS = 1_000_000_000
 
 
-class PickPhase(str, Enum):
-    """What the policy is doing, as it says in its chunks."""
-
-    SEARCH = "search"
-    APPROACH = "approach"
-    DESCEND = "descend"
-    GRASP = "grasp"
-    LIFT = "lift"
-    CARRY = "carry"
-    RELEASE = "release"
-    HOME = "home"
-    DONE = "done"
-
-
-class _Intent(Enum):
-    FETCH = "fetch"
-    BRING = "bring"
-    LET_GO = "let go"
-    RETURN = "return"
-
-
-@dataclass
-class _Memory:
-    """All that is kept between observations."""
-
-    intent: _Intent | None = None
-    since_ns: int = 0  # of the intent
-    closed: bool = False  # the jaws, around a cube or nothing
-    cube: vision.Sighting | None = None
-    over_bin: motion.HandGoal | None = None
-    unseen_since_ns: int | None = None
-    low_since_ns: int = 0
-    opening: float = math.nan
-    stamp_ns: int = 0
-    chunk: Array | None = None
-    trail: list[tuple[int, Array]] = field(default_factory=list)  # where the chunks led, and when
-
-    def turn_to(self, intent: _Intent, now_ns: int) -> None:
-        self.intent, self.since_ns, self.closed = intent, now_ns, False
-        if intent is _Intent.BRING:
-            self.over_bin = None
-
-
-@dataclass(frozen=True)
-class _Decision:
-    phase: PickPhase
-    goal: motion.HandGoal
-    gripper: float
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """One observation, understood."""
-
-    now_ns: int
-    joints: Array
-    opening: float
-    here: Array
-    image: NDArray[np.uint8]
-    colour: str
-
-
 class ColorPick:
     """Brings the cube of the colour that the instruction names into the bin."""
 
@@ -133,7 +76,7 @@ class ColorPick:
         """Use a calibrated camera, a bin and cubes as described by `options`."""
         self._config = options
         self._hand = HandKinematics(GRASP_POINT)
-        self._memory = _Memory()
+        self._memory = PickMemory()
         home = _place(self._hand.coordinates(options.home[:5]))
         self._home = motion.HandGoal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
         camera = options.camera
@@ -156,7 +99,7 @@ class ColorPick:
 
     def reset(self) -> None:
         """Forget: a new instruction begins."""
-        self._memory = _Memory()
+        self._memory = PickMemory()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -170,7 +113,7 @@ class ColorPick:
         """
         check_observation(observation, self._spec)
         state = np.asarray(observation.state[STATE], dtype=np.float64)
-        view = _View(
+        view = PickView(
             now_ns=observation.stamp_ns,
             joints=state[:5],
             opening=float(state[5]),
@@ -192,33 +135,33 @@ class ColorPick:
 
     # -- deciding ---------------------------------------------------------------------------------
 
-    def _decide(self, view: _View) -> _Decision:
+    def _decide(self, view: PickView) -> PickDecision:
         memory = self._memory
         if memory.intent is None:
-            first = _Intent.BRING if self._holds_already(view) else _Intent.FETCH
+            first = PickIntent.BRING if self._holds_already(view) else PickIntent.FETCH
             memory.turn_to(first, view.now_ns)
         # An intent that is fulfilled or void passes on to the next, at most once around.
-        for _ in _Intent:
+        for _ in PickIntent:
             intent = memory.intent
-            if intent is _Intent.FETCH:
+            if intent is PickIntent.FETCH:
                 decision = self._fetch(view)
-            elif intent is _Intent.BRING:
+            elif intent is PickIntent.BRING:
                 decision = self._bring(view)
-            elif intent is _Intent.LET_GO:
+            elif intent is PickIntent.LET_GO:
                 decision = self._let_go(view)
             else:
                 decision = self._return(view)
             if decision is not None:
                 return decision
-        return _Decision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
+        return PickDecision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
 
-    def _fetch(self, view: _View) -> _Decision | None:
+    def _fetch(self, view: PickView) -> PickDecision | None:
         """Find the cube, come over it and down around it."""
         memory = self._memory
         if memory.cube is None or _distance(memory.cube, view.here) > _FAR:
             seen = self._look(view)
             if seen is not None and self._in_bin(seen):
-                memory.turn_to(_Intent.RETURN, view.now_ns)
+                memory.turn_to(PickIntent.RETURN, view.now_ns)
                 return None
             if seen is not None and seen.in_sight >= self._sight_needed(view):
                 memory.cube, memory.unseen_since_ns = seen, None
@@ -227,7 +170,7 @@ class ColorPick:
         goal = self._around(memory.cube, view.colour)
         along, up, turn = goal.distance(view.here)
         if along < 0.0035 and up < 0.003 and turn < 0.06 and view.opening > _OPEN_ENOUGH:
-            memory.turn_to(_Intent.BRING, view.now_ns)
+            memory.turn_to(PickIntent.BRING, view.now_ns)
             return None
         low = along < _OVER_CUBE and view.here[2] < TRAVEL_HEIGHT - 0.005
         if not low:
@@ -238,9 +181,9 @@ class ColorPick:
         if not low and view.opening < _OPEN_ENOUGH:
             waiting = (*goal.place[:2], TRAVEL_HEIGHT, *goal.place[3:])
             goal = motion.HandGoal(_place(waiting), ((0.0, TRAVEL_HEIGHT),))
-        return _Decision(PickPhase.DESCEND if low else PickPhase.APPROACH, goal, GRIPPER_OPEN)
+        return PickDecision(PickPhase.DESCEND if low else PickPhase.APPROACH, goal, GRIPPER_OPEN)
 
-    def _search(self, view: _View) -> _Decision:
+    def _search(self, view: PickView) -> PickDecision:
         """Clear the camera's view by going home, and give up after a while there."""
         memory = self._memory
         if not self._is_home(view):
@@ -251,9 +194,9 @@ class ColorPick:
             raise PolicyError(
                 f"no {view.colour} cube is in full view of the camera; put one on the table"
             )
-        return _Decision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
+        return PickDecision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
 
-    def _bring(self, view: _View) -> _Decision | None:
+    def _bring(self, view: PickView) -> PickDecision | None:
         """Close the jaws, make sure that something is between them, carry it over the bin."""
         memory = self._memory
         age_ns = view.now_ns - memory.since_ns
@@ -261,48 +204,48 @@ class ColorPick:
         memory.closed = memory.closed or at_rest or age_ns >= _GIVE_UP_NS
         if memory.cube is not None and not memory.closed:
             goal = self._around(memory.cube, view.colour)
-            return _Decision(PickPhase.GRASP, goal, GRIPPER_CLOSED)
+            return PickDecision(PickPhase.GRASP, goal, GRIPPER_CLOSED)
         if view.opening < _EMPTY:
             memory.cube = None
-            memory.turn_to(_Intent.FETCH, view.now_ns)
+            memory.turn_to(PickIntent.FETCH, view.now_ns)
             return None
         over_bin = self._over_bin(view)
         along, up, _ = over_bin.distance(view.here)
         if along < 0.008 and up < 0.006:
-            memory.turn_to(_Intent.LET_GO, view.now_ns)
+            memory.turn_to(PickIntent.LET_GO, view.now_ns)
             return None
         low = view.here[2] < CARRY_HEIGHT - 0.015 and along > _OVER_BIN
-        return _Decision(PickPhase.LIFT if low else PickPhase.CARRY, over_bin, GRIPPER_CLOSED)
+        return PickDecision(PickPhase.LIFT if low else PickPhase.CARRY, over_bin, GRIPPER_CLOSED)
 
-    def _let_go(self, view: _View) -> _Decision | None:
+    def _let_go(self, view: PickView) -> PickDecision | None:
         """Open the jaws over the bin."""
         memory = self._memory
         if view.opening >= _OPEN_ENOUGH or view.now_ns - memory.since_ns > _GIVE_UP_NS:
-            memory.turn_to(_Intent.RETURN, view.now_ns)
+            memory.turn_to(PickIntent.RETURN, view.now_ns)
             return None
-        return _Decision(PickPhase.RELEASE, self._over_bin(view), GRIPPER_OPEN)
+        return PickDecision(PickPhase.RELEASE, self._over_bin(view), GRIPPER_OPEN)
 
-    def _return(self, view: _View) -> _Decision | None:
+    def _return(self, view: PickView) -> PickDecision | None:
         """Go home, and look whether the cube is where it belongs."""
         memory = self._memory
         if not self._is_home(view):
             high = view.here[2] > CARRY_HEIGHT - 0.015
             gripper = float(self._config.home[5]) if high else GRIPPER_OPEN
-            return _Decision(PickPhase.HOME, self._home, gripper)
+            return PickDecision(PickPhase.HOME, self._home, gripper)
         seen = self._look(view)
         if seen is not None and not self._in_bin(seen) and seen.in_sight >= _IN_PART:
             memory.cube = None
-            memory.turn_to(_Intent.FETCH, view.now_ns)
+            memory.turn_to(PickIntent.FETCH, view.now_ns)
             return None
-        return _Decision(PickPhase.DONE, self._home, float(self._config.home[5]))
+        return PickDecision(PickPhase.DONE, self._home, float(self._config.home[5]))
 
     # -- seeing -----------------------------------------------------------------------------------
 
-    def _look(self, view: _View, height: float | None = None) -> vision.Sighting | None:
+    def _look(self, view: PickView, height: float | None = None) -> vision.Sighting | None:
         options = self._config
         return vision.find_cube(view.image, view.colour, options.camera, options.cube_side, height)
 
-    def _holds_already(self, view: _View) -> bool:
+    def _holds_already(self, view: PickView) -> bool:
         """Whether the cube is in a hand that is off the table, seen by a fresh policy."""
         if view.here[2] < GRASP_HEIGHT + 0.5 * self._config.cube_side or view.opening < _EMPTY:
             return False
@@ -313,7 +256,7 @@ class ColorPick:
             and _distance(seen, view.here) < self._config.cube_side
         )
 
-    def _sight_needed(self, view: _View) -> float:
+    def _sight_needed(self, view: PickView) -> float:
         """Return the overlap that makes a sighting credible: less after a while of search."""
         since_ns = self._memory.unseen_since_ns
         patient = since_ns is None or view.now_ns - since_ns < _SEARCH_NS // 2
@@ -323,7 +266,7 @@ class ColorPick:
         away = np.abs(np.array([seen.x, seen.y]) - self._config.bin_centre)
         return bool(np.max(away) < 0.5 * self._config.bin_side)
 
-    def _is_home(self, view: _View) -> bool:
+    def _is_home(self, view: PickView) -> bool:
         away = np.abs(view.joints - self._config.home[:5])
         return bool(np.max(away) < _HOME_TOLERANCE)
 
@@ -350,7 +293,7 @@ class ColorPick:
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
         return motion.HandGoal(place, ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
 
-    def _over_bin(self, view: _View) -> motion.HandGoal:
+    def _over_bin(self, view: PickView) -> motion.HandGoal:
         """Return the goal over the bin, the same until the cube is let go."""
         memory = self._memory
         if memory.over_bin is None:
@@ -361,7 +304,7 @@ class ColorPick:
             )
         return memory.over_bin
 
-    def _free_spot(self, view: _View) -> tuple[float, float]:
+    def _free_spot(self, view: PickView) -> tuple[float, float]:
         """Return the place in the bin, m, that is farthest from the cubes seen in it."""
         options = self._config
         others = [
@@ -380,7 +323,7 @@ class ColorPick:
 
     # -- moving -----------------------------------------------------------------------------------
 
-    def _chunk(self, view: _View, decision: _Decision) -> Array:
+    def _chunk(self, view: PickView, decision: PickDecision) -> Array:
         """Return the rows (ROWS, 6) from where the arm should be towards the goal."""
         joints, speed = self._start(view)
         way = motion.path(self._hand, joints, decision.goal, _HORIZON, DT_S)
@@ -390,7 +333,7 @@ class ColorPick:
         gripper = np.clip(decision.gripper, start - reach, start + reach)
         return np.column_stack([arm, gripper])
 
-    def _start(self, view: _View) -> tuple[Array, float]:
+    def _start(self, view: PickView) -> tuple[Array, float]:
         """Return where the arm should be now (5,), rad, and how fast its fastest joint is, rad/s.
 
         While the arm follows, that is what the previous chunk says. Beginning each chunk where the
@@ -415,7 +358,7 @@ class ColorPick:
             return view.joints, 0.0
         return now, float(np.max(np.abs(next_ - now))) / DT_S
 
-    def _gripper_command(self, view: _View) -> float:
+    def _gripper_command(self, view: PickView) -> float:
         """Return what the gripper is commanded now, according to the previous chunk."""
         chunk = self._memory.chunk
         if chunk is None:
