@@ -8,17 +8,29 @@ with rests between them, encoders of 4096 ticks on the joint states.
 """
 
 import argparse
-import struct
 from pathlib import Path
 
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
-STATE = "control_msgs/msg/JointTrajectoryControllerState"
-JOINTS = "sensor_msgs/msg/JointState"
+from vla_recording.report.layouts import CONTROLLER_STATE, JOINT_STATE, typestores
+
 START_NS = 1_790_000_000_000_000_000
 STEP = 2.0 * np.pi / 4096
+NOTHING = np.zeros(0)
+STORE = typestores()[1]  # as Jazzy has it
+
+
+def message(name, *values):
+    return STORE.types[name](*values)
+
+
+def time(name, ns):
+    return message(f"builtin_interfaces/msg/{name}", *divmod(ns, 10**9))
+
+
+def header(ns):
+    return message("std_msgs/msg/Header", time("Time", ns), "")
 
 
 def reach(t):
@@ -27,54 +39,21 @@ def reach(t):
     return 0.5 * s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
 
 
-def _string(text):
-    raw = text.encode() + b"\0"
-    return struct.pack("<I", len(raw)) + raw
-
-
-def _pad(data, size):
-    # Counts from behind the encapsulation's 4 bytes.
-    return data + b"\0" * (-(len(data) - 4) % size)
-
-
-def _names(data, names):
-    data = _pad(data, 4) + struct.pack("<I", len(names))
-    for name in names:
-        data = _pad(data, 4) + _string(name)
-    return data
-
-
-def _values(data, values):
-    data = _pad(data, 4) + struct.pack("<I", len(values))
-    return _pad(data, 8) + np.asarray(values, "<f8").tobytes() if len(values) else data
-
-
-def _header(ns):
-    return b"\0\1\0\0" + struct.pack("<iI", ns // 10**9, ns % 10**9) + _string("")
-
-
-def _point(data, positions, elapsed_ns):
-    data = _values(data, positions)
-    for _ in range(3):
-        data = _values(data, [])
-    return _pad(data, 4) + struct.pack("<iI", elapsed_ns // 10**9, elapsed_ns % 10**9)
-
-
 def controller_state(ns, elapsed_ns, names, reference, feedback):
-    data = _names(_header(ns), names)
-    for values in (reference, feedback, reference - feedback, []):
-        data = _point(data, values, elapsed_ns)
-    data = _names(data, [])
-    for _ in range(4):
-        for _ in range(3):
-            data = _pad(data, 4) + struct.pack("<I", 0)
-        data = _pad(data, 4) + struct.pack("<iI", 0, 0)
-    return data
+    since, zero = time("Duration", elapsed_ns), time("Duration", 0)
+    point = "trajectory_msgs/msg/JointTrajectoryPoint"
+    points = [
+        message(point, values, NOTHING, NOTHING, NOTHING, since)
+        for values in (reference, feedback, reference - feedback, NOTHING)
+    ]
+    many = message("trajectory_msgs/msg/MultiDOFJointTrajectoryPoint", [], [], [], zero)
+    state = message(CONTROLLER_STATE, header(ns), names, *points, [], *[many] * 4)
+    return STORE.serialize_cdr(state, CONTROLLER_STATE)
 
 
 def joint_state(ns, names, positions):
-    data = _values(_names(_header(ns), names), positions)
-    return _values(_values(data, []), [])
+    state = message(JOINT_STATE, header(ns), names, positions, NOTHING, NOTHING)
+    return STORE.serialize_cdr(state, JOINT_STATE)
 
 
 def main():
@@ -84,22 +63,16 @@ def main():
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--joints", type=int, default=7)
     given = parser.parse_args()
-    store = get_typestore(Stores.ROS2_JAZZY)
-    from rosbags.typesys import get_types_from_msg
-
-    layout = "std_msgs/Header header\nstring[] joint_names\n"
-    point = "trajectory_msgs/JointTrajectoryPoint"
-    many = "trajectory_msgs/MultiDOFJointTrajectoryPoint"
-    fields = ("reference", "feedback", "error", "output")
-    layout += "".join(f"{point} {field}\n" for field in fields)
-    layout += "string[] multi_dof_joint_names\n"
-    layout += "".join(f"{many} multi_dof_{field}\n" for field in fields)
-    store.register(get_types_from_msg(layout, STATE))
     names = [f"joint_{j + 1}" for j in range(given.joints)]
     shares = np.linspace(1.0, 0.4, given.joints)
     with Writer(given.out, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        state = writer.add_connection("/arm_controller/controller_state", STATE, typestore=store)
-        joints = writer.add_connection("/joint_states", JOINTS, typestore=store)
+        state, joints = (
+            writer.add_connection(topic, name, typestore=STORE)
+            for topic, name in (
+                ("/arm_controller/controller_state", CONTROLLER_STATE),
+                ("/joint_states", JOINT_STATE),
+            )
+        )
         for k in range(round(given.minutes * 60.0 * given.rate)):
             t, elapsed = k / given.rate, k * 10**9 // given.rate
             ns = START_NS + elapsed
