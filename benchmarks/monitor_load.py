@@ -129,7 +129,7 @@ def _files(folder):
         "-p",
         f"monitor_file:={folder / 'monitor.yaml'}",
         "-p",
-        f"latch_folder:={folder}",
+        f"latch_folder:={tempfile.mkdtemp(dir=folder)}",
     ]
 
 
@@ -373,12 +373,11 @@ def main():
         results.pop("floor_rclpy", None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        arguments = _files(folder)
         runs = {
-            "load": lambda: load(arguments, seconds),
+            "load": lambda: load(_files(folder), seconds),
             "floor": lambda: floor(seconds),
-            "ordinary": lambda: ordinary(arguments, seconds, folder),
-            "trips": lambda: trips(arguments, 2 * seconds, folder),
+            "ordinary": lambda: ordinary(_files(folder), seconds, folder),
+            "trips": lambda: trips(_files(folder), 2 * seconds, folder),
             "check": lambda: check_times(5000),
         }
         if setup and "floor" in options.only:

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
     ListParametersResult,
     ParameterDescriptor,
     ParameterEvent,
@@ -18,6 +14,15 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
+from rclpy._parameter_checks import (
+    REL_TOL,
+    accept,
+    check_floating_point_range,
+    check_integer_range,
+    check_names,
+    read_declaration,
+    refuse,
+)
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -27,9 +32,7 @@ from rclpy.exceptions import (
     ParameterUninitializedException,
 )
 from rclpy.parameter import PARAMETER_SEPARATOR_STRING, Parameter, parameter_value_to_python
-from rclpy.validate_parameter_name import validate_parameter_name
 
-_REL_TOL = 1e-6
 _WRONG_TYPE = "Wrong parameter type"
 
 PreSetCallback = Callable[[list[Parameter]], list[Parameter]]
@@ -37,54 +40,10 @@ OnSetCallback = Callable[[list[Parameter]], SetParametersResult]
 PostSetCallback = Callable[[list[Parameter]], None]
 
 
-def _refuse(reason: str) -> SetParametersResult:
-    return SetParametersResult(successful=False, reason=reason)
-
-
-def _accept() -> SetParametersResult:
-    return SetParametersResult(successful=True)
-
-
-def _check_integer_range(parameter: Parameter, limits: IntegerRange) -> SetParametersResult:
-    low, high = sorted((limits.from_value, limits.to_value))
-    value = parameter.value
-    if value in (low, high):
-        return _accept()
-    where = f"Min: {low}, Max: {high}, value: {value}"
-    if not low < value < high:
-        return _refuse(f"Parameter {parameter.name} out of range. {where}")
-    if limits.step and (value - low) % limits.step:
-        return _refuse(
-            f"The parameter value for {parameter.name} is not a valid step. "
-            f"{where}, step: {limits.step}"
-        )
-    return _accept()
-
-
-def _check_floating_point_range(
-    parameter: Parameter, limits: FloatingPointRange
-) -> SetParametersResult:
-    low, high = sorted((limits.from_value, limits.to_value))
-    value = parameter.value
-    if any(math.isclose(value, edge, rel_tol=_REL_TOL) for edge in (low, high)):
-        return _accept()
-    where = f"Min: {low}, Max: {high}, value: {value}"
-    if not low < value < high:
-        return _refuse(f"Parameter {parameter.name} out of range {where}")
-    if limits.step:
-        nearest = low + round((value - low) / limits.step) * limits.step
-        if not math.isclose(nearest, value, rel_tol=_REL_TOL):
-            return _refuse(
-                f"The parameter value for {parameter.name} is not close enough to a valid step. "
-                f"{where}, step: {limits.step}"
-            )
-    return _accept()
-
-
 class NodeParameters:
     """Declares, reads and sets parameters; a node is one."""
 
-    PARAM_REL_TOL = _REL_TOL
+    PARAM_REL_TOL = REL_TOL
 
     # What the node brings.
     get_fully_qualified_name: Callable[[], str]
@@ -137,7 +96,7 @@ class NodeParameters:
         declared: list[Parameter] = []
         descriptors: dict[str, ParameterDescriptor] = {}
         for index, item in enumerate(parameters):
-            name, value, descriptor = self._read_declaration(namespace, index, item)
+            name, value, descriptor = read_declaration(namespace, index, item)
             if not ignore_override and name in self._parameter_overrides:
                 value = self._parameter_overrides[name].value
             if isinstance(value, ParameterValue):
@@ -157,56 +116,6 @@ class NodeParameters:
                     parameter.name, parameter.value, result.reason
                 )
         return [self._parameters[parameter.name] for parameter in declared]
-
-    def _read_declaration(
-        self, namespace: str, index: int, item: tuple[Any, ...]
-    ) -> tuple[str, Any, ParameterDescriptor]:
-        where = f"at index {index} in parameters list"
-        if not 1 <= len(item) <= 3:
-            raise TypeError(
-                f"Invalid parameter tuple length {where}: {item}; expecting length between 1 and 3"
-            )
-        name = item[0]
-        if not isinstance(name, str):
-            raise TypeError(f"First element {name} {where} is not a str.")
-        if namespace:
-            name = f"{namespace}{PARAMETER_SEPARATOR_STRING}{name}"
-        validate_parameter_name(name)
-        value = item[1] if len(item) > 1 else None
-        descriptor = item[2] if len(item) > 2 else ParameterDescriptor()
-        if not isinstance(descriptor, ParameterDescriptor):
-            raise TypeError(f"Third element {descriptor} {where} is not a ParameterDescriptor.")
-        if len(item) == 1:
-            warnings.warn(
-                f"when declaring parameter named '{name}', declaring a parameter only providing "
-                "its name is deprecated; give a value, a type, or a descriptor with "
-                "dynamic_typing=True",
-                stacklevel=4,
-            )
-            descriptor.dynamic_typing = True
-        if isinstance(value, Parameter.Type):
-            if value is Parameter.Type.NOT_SET:
-                raise ValueError(
-                    f"Cannot declare parameter {{{name}}} as statically typed of type NOT_SET"
-                )
-            if descriptor.dynamic_typing:
-                raise ValueError(
-                    f"When declaring parameter {{{name}}} passing a descriptor with "
-                    "`dynamic_typing=True` is not allowed when the parameter type is provided"
-                )
-            descriptor.type = value.value
-            return name, None, descriptor
-        if not descriptor.dynamic_typing:
-            if isinstance(value, ParameterValue):
-                descriptor.type = value.type
-            else:
-                descriptor.type = Parameter.Type.from_parameter_value(value).value
-            if descriptor.type == Parameter.Type.NOT_SET.value:
-                raise ValueError(
-                    "Cannot declare a statically typed parameter with default value of type "
-                    "PARAMETER_NOT_SET"
-                )
-        return name, value, descriptor
 
     def undeclare_parameter(self, name: str) -> None:
         """Undo a declaration.
@@ -230,7 +139,7 @@ class NodeParameters:
 
     def get_parameter_types(self, names: list[str]) -> list[Any]:
         """Return the types of parameters as numbers; see `get_parameter_type`."""
-        _check_names(names)
+        check_names(names)
         return [self.get_parameter_type(name) for name in names]
 
     def get_parameter_type(self, name: str) -> Any:
@@ -247,7 +156,7 @@ class NodeParameters:
 
     def get_parameters(self, names: list[str]) -> list[Parameter]:
         """Return parameters; see `get_parameter`."""
-        _check_names(names)
+        check_names(names)
         return [self.get_parameter(name) for name in names]
 
     def get_parameter(self, name: str) -> Parameter:
@@ -364,7 +273,7 @@ class NodeParameters:
                 modified.extend(callback(parameter_list))
             parameter_list = modified
             if not parameter_list:
-                return _refuse(
+                return refuse(
                     "parameter list cannot be empty, this might be due to "
                     "pre_set_parameters_callback modifying the original parameters list."
                 )
@@ -416,7 +325,7 @@ class NodeParameters:
         self._publish_parameter_event(event)
         for post_callback in self._post_set_parameters_callbacks:
             post_callback(parameter_list)
-        return _accept()
+        return accept()
 
     def _apply_descriptor(
         self, parameter: Parameter, descriptor: ParameterDescriptor, check_read_only: bool = True
@@ -424,21 +333,21 @@ class NodeParameters:
         descriptor.name = parameter.name
         not_set = parameter.type_ is Parameter.Type.NOT_SET
         if check_read_only and descriptor.read_only:
-            return _refuse(f"Trying to set a read-only parameter: {parameter.name}.")
+            return refuse(f"Trying to set a read-only parameter: {parameter.name}.")
         if descriptor.dynamic_typing:
             descriptor.type = parameter.type_.value
         elif not_set and parameter.name in self._parameters:
-            return _refuse("Static parameter cannot be undeclared")
+            return refuse("Static parameter cannot be undeclared")
         elif not not_set and parameter.type_.value != descriptor.type:
-            return _refuse(
+            return refuse(
                 f"{_WRONG_TYPE}, expected '{Parameter.Type(descriptor.type)}' "
                 f"got '{parameter.type_}'"
             )
         if parameter.type_ is Parameter.Type.INTEGER and descriptor.integer_range:
-            return _check_integer_range(parameter, descriptor.integer_range[0])
+            return check_integer_range(parameter, descriptor.integer_range[0])
         if parameter.type_ is Parameter.Type.DOUBLE and descriptor.floating_point_range:
-            return _check_floating_point_range(parameter, descriptor.floating_point_range[0])
-        return _accept()
+            return check_floating_point_range(parameter, descriptor.floating_point_range[0])
+        return accept()
 
     def set_descriptor(
         self,
@@ -494,8 +403,3 @@ class NodeParameters:
     def remove_post_set_parameters_callback(self, callback: PostSetCallback) -> None:
         """Undo `add_post_set_parameters_callback`."""
         self._post_set_parameters_callbacks.remove(callback)
-
-
-def _check_names(names: list[str]) -> None:
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError("All names must be instances of type str")
