@@ -285,6 +285,34 @@ def test_a_servo_that_restarts_is_told_to_hold_where_it_is_and_nothing_jumps():
     assert rig.arm.clear_faults(rig.now_s) == ""
 
 
+@pytest.mark.parametrize("seconds", [0.2, 1.0])
+def test_a_cable_of_the_chain_put_back_finds_joints_that_stay_where_they_sank_to(seconds):
+    rig = Rig().held()
+    rig.bus.faults.unpowered = {4, 5, 6}
+    sank = rig.run(seconds).angles
+    rig.bus.faults.unpowered = set()
+    highest = lowest = sank
+    for _ in range(200):
+        now = rig.run(PERIOD_S).angles
+        highest, lowest = np.maximum(highest, now), np.minimum(lowest, now)
+    assert rig.torque == [1] * 6
+    # It sinks on until it has its torque; it is not thrown back to where it was.
+    assert (highest - lowest).max() < 0.015
+
+
+def test_clearing_a_fault_that_stays_does_not_let_the_arm_creep():
+    rig = Rig().held()
+    for servo in rig.bus.servos:
+        servo.keep("Unloading_Condition", 0)
+    held = rig.angles
+    rig.bus.faults.supply_v = 9.0
+    for _ in range(40):
+        rig.run(0.1)
+        assert rig.arm.mode is ArmMode.HOLDING
+        assert rig.arm.clear_faults(rig.now_s) == ""
+    assert np.abs(rig.angles - held).max() < 3 * TICK
+
+
 def test_a_servo_that_keeps_losing_its_torque_is_not_told_for_ever():
     rig = Rig().held()
     count = 0

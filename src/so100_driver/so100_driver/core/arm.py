@@ -30,6 +30,8 @@ _SAID_AGAIN = 5
 # Answers are alike that follow each other within this long and this near.
 _LATELY_S = 0.3
 _ALIKE_RAD = 0.04
+# A joint that hangs so near where it hung has not sunk.
+_SAME_RAD = 0.01
 # A fault counts once it is reported so often in a row.
 _CERTAIN = 2
 # So many answers of each servo are heard before the first torque.
@@ -89,6 +91,10 @@ class Arm:
         self._ordered: set[str] = set()
         # What these keep as their goal is not known: they fell silent while goals changed.
         self._unknown: set[str] = set()
+        # How far above where it stood each joint's goal was, when it was last seen to hold.
+        self._hung: dict[str, float] = {}
+        # By what its goal was moved to have a servo forget its faults.
+        self._nudged: dict[str, float] = {}
         self._lowered_s: float | None = None
 
     # -- what is read ----------------------------------------------------------------------------
@@ -243,7 +249,7 @@ class Arm:
         for name, state in self._states.items():
             if state.faults:
                 # The servo forgets an overload with a new goal: one tick is new enough.
-                self._goal[name] = self._near(name) - math.copysign(RAD_PER_TICK, state.load)
+                self._goal[name] = self._near(name) + self._nudge(name, state)
         self._forget_protection()
         self._stand(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
@@ -407,6 +413,7 @@ class Arm:
                 if name in self._unknown:
                     self._unknown.discard(name)
                     self._goal[name] = self._kept_goal(name, settings)
+                self._note_how_it_hangs(name)
             elif recovery.seen_off(now_s):
                 self._stand(
                     ArmMode.HOLDING,
@@ -420,13 +427,32 @@ class Arm:
                 self._goal[name] = self._near(name)
                 self._engage(name)
 
-    def _near(self, name: str) -> float:
-        """Return the goal of a joint, or where it is if that is elsewhere: it must not jump back.
+    def _note_how_it_hangs(self, name: str) -> None:
+        scale, state = self.scales[name], self._states[name]
+        hung = self._goal.get(name, math.inf) - scale.radians(state.position)
+        slow = abs(scale.rad_s(state.velocity)) <= self.limits.protection.still_rad_s
+        if slow and abs(hung) <= self.limits.gate.first_distance_rad:
+            self._hung[name] = hung
 
-        Taking where it is each time would let it sink by its sag each time.
+    def _near(self, name: str) -> float:
+        """Return the goal with which a joint stays where it is, or the one it has if that is it.
+
+        Taking where it is would let it sink by its sag each time; taking its old goal would have
+        it jump back by what it sank without torque.
         """
-        goal, at = self._goal[name], self.measured_rad[name]
-        return goal if abs(goal - at) <= self.limits.gate.first_distance_rad else at
+        goal = self.measured_rad[name] + self._hung.get(name, 0.0)
+        return self._goal[name] if abs(goal - self._goal[name]) <= _SAME_RAD else goal
+
+    def _nudge(self, name: str, state: ServoState) -> float:
+        """Return by what to move a goal for a servo to forget its faults: a tick, to and fro.
+
+        Always the same way, an arm that is cleared again and again would creep.
+        """
+        back = self._nudged.pop(name, 0.0)
+        if back:
+            return -back
+        self._nudged[name] = -math.copysign(RAD_PER_TICK, state.load)
+        return self._nudged[name]
 
     def _kept_goal(self, name: str, settings: DriveSettings) -> float:
         """Return the goal that a servo says it keeps, if that is near where it stands."""
