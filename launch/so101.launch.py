@@ -12,7 +12,7 @@ ros2_control's where it is installed, else emulated ones; `controllers:=` choose
 """
 
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import gettempdir, mkdtemp
 from uuid import uuid4
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -30,8 +30,11 @@ from launch_ros.actions import Node, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vla_bringup import description
+from vla_bringup.resting import resting_contract
 
 HERE = Path(__file__).parent
+
+CAMERAS = ("front", "wrist")
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -79,6 +82,38 @@ ARGUMENTS = [
         "corrects for the arm's own weight. For real.",
     ),
     DeclareLaunchArgument(
+        "teleop",
+        default_value="false",
+        choices=["true", "false"],
+        description="A leader arm, whose joints the arm can be made to follow.",
+    ),
+    DeclareLaunchArgument(
+        "leader_port",
+        default_value="/dev/so101_leader",
+        description="Serial port of the leader arm. For teleop.",
+    ),
+    DeclareLaunchArgument(
+        "leader_calibration_file",
+        default_value="",
+        description="LeRobot's calibration file of the leader arm, proved by `so101 prove`. For "
+        "teleop.",
+    ),
+    *(
+        DeclareLaunchArgument(
+            f"{camera}_camera",
+            default_value="",
+            description=f"Video device of the {camera} camera, such as /dev/video0; its pictures "
+            f"are on {camera}_camera/image_raw. Empty: there is none. For mock and real.",
+        )
+        for camera in CAMERAS
+    ),
+    DeclareLaunchArgument(
+        "camera_driver",
+        default_value="v4l2_camera",
+        choices=["v4l2_camera", "usb_cam"],
+        description="The package that reads the cameras.",
+    ),
+    DeclareLaunchArgument(
         "seed", default_value="0", description="Seed of the first scene. For sim and bus."
     ),
     DeclareLaunchArgument(
@@ -90,6 +125,15 @@ ARGUMENTS = [
 ]
 # A simulated servo with P = 16; the answers of a busy host take their time.
 SIMULATED_ARM = {"sag_rad_nm": "0.056", "answer_timeout_s": "0.1"}
+# What publishes a camera's pictures: executable, and its parameters but for device and frame.
+CAMERA_DRIVERS: dict[str, tuple[str, dict[str, object]]] = {
+    "v4l2_camera": ("v4l2_camera_node", {"image_size": [640, 480]}),
+    "usb_cam": (
+        "usb_cam_node_exe",
+        {"image_width": 640, "image_height": 480, "framerate": 30.0, "pixel_format": "yuyv2rgb"},
+    ),
+}
+FRAMES = {"v4l2_camera": "camera_frame_id", "usb_cam": "frame_id"}
 # Of the controllers behind the driver's topics.
 TOPIC_BASED = "topic_based"
 # The policy that the simulation runs.
@@ -137,6 +181,68 @@ def driver() -> Node:
                 "stale_s": number("stale_s"),
                 "answer_timeout_s": number("answer_timeout_s"),
                 "sag_rad_nm": number("sag_rad_nm"),
+            }
+        ],
+    )
+
+
+def cameras(context: LaunchContext, simulated: bool) -> list[Node]:
+    """Return a node for each camera that there is.
+
+    Raises:
+        RuntimeError: The simulation has its own, or the package that reads them is missing.
+    """
+    devices = {name: LaunchConfiguration(f"{name}_camera").perform(context) for name in CAMERAS}
+    given = {name: device for name, device in devices.items() if device}
+    if not given:
+        return []
+    if simulated:
+        raise RuntimeError(
+            f"{next(iter(given))}_camera:=... is for hardware:=mock and real: a simulation draws "
+            "its own pictures"
+        )
+    package = LaunchConfiguration("camera_driver").perform(context)
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        debian = package.replace("_", "-")
+        raise RuntimeError(
+            f"{next(iter(given))}_camera:=... needs package '{package}', which is not installed "
+            f"(apt install ros-$ROS_DISTRO-{debian}); camera_driver:= names the other choice"
+        ) from None
+    executable, parameters = CAMERA_DRIVERS[package]
+    own = description.NAMESPACE.perform(context)
+    frame = FRAMES[package]
+    return [
+        Node(
+            package=package,
+            executable=executable,
+            name=f"{name}_camera_driver",
+            namespace=f"{own.rstrip('/')}/{name}_camera" if own else f"{name}_camera",
+            output="screen",
+            parameters=[
+                {**parameters, "video_device": device, frame: f"{name}_camera_optical_frame"}
+            ],
+        )
+        for name, device in given.items()
+    ]
+
+
+def leader() -> Node:
+    """Return the source of chunks that reads a leader arm."""
+    return Node(
+        package="so100_driver",
+        executable="leader_arm",
+        name="leader_arm",
+        namespace=description.NAMESPACE,
+        output="screen",
+        parameters=[
+            {
+                "port": description.text("leader_port"),
+                "calibration_file": description.text("leader_calibration_file"),
+                "robot_file": description.text("robot_file"),
+                "answer_timeout_s": number("answer_timeout_s"),
+                "stale_s": number("stale_s"),
             }
         ],
     )
@@ -215,30 +321,43 @@ def bring_up(context: LaunchContext) -> list[Action]:
             "hardware:=real needs calibration_file:=..., the arm's own (`so101 calibrate PORT "
             "FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
         )
+    teleop = LaunchConfiguration("teleop").perform(context) == "true"
+    if teleop and not LaunchConfiguration("leader_calibration_file").perform(context):
+        raise RuntimeError(
+            "teleop:=true needs leader_calibration_file:=..., the leader arm's own (`so101 prove "
+            "PORT FILE` proves LeRobot's)"
+        )
     driven = hardware in ("real", "bus")
     own = PathJoinSubstitution(
         [description.FOLDER, "monitor_driver.yaml" if driven else "monitor.yaml"]
     )
+    task = PathJoinSubstitution([description.SHARE, "config", "policies", TASK]).perform(context)
+    if not contract and simulated:
+        contract = task
+    elif not contract and teleop:
+        # The node that carries chunks out is the policy's.
+        robot_file = LaunchConfiguration("robot_file").perform(context)
+        contract = str(resting_contract(robot_file, Path(mkdtemp(prefix="so101_"))))
     files = {"contract_file": contract, "monitor_file": monitor or own.perform(context)}
+    besides: list[Action] = [*cameras(context, simulated), *([leader()] if teleop else [])]
     files["measured_topic"] = "joint_states_raw" if driven else "joint_states"
     if simulated:
-        task = PathJoinSubstitution([description.SHARE, "config", "policies", TASK])
-        files["contract_file"] = contract or task.perform(context)
         # A simulation that is started anew is another arm: nothing of the one before counts.
         latch = LaunchConfiguration("latch_folder").perform(context)
         files["latch_folder"] = latch or str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}")
         if hardware == "bus":
-            return on_a_simulated_bus(context, files)
+            return [*on_a_simulated_bus(context, files), *besides]
         given = ("seed", "real_time_factor")
         files |= {name: LaunchConfiguration(name).perform(context) for name in given}
-        return [included("so101_sim", **files)]
+        in_its_time = [SetParameter("use_sim_time", True), SetRemap("/clock", "clock")]
+        return [included("so101_sim", **files), *(in_its_time if teleop else []), *besides]
     behind = TOPIC_BASED if real else "mock"
     if whose_controllers(context) == "ros2_control":
         rest: list[Action] = [included("ros2_control", hardware=behind, **files)]
     else:
         suite = included("monitored_policy", **files)
         rest = [suite, OpaqueFunction(function=emulated, args=[behind])]
-    return [*rest, *([driver()] if real else [])]
+    return [*rest, *([driver()] if real else []), *besides]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -34,6 +34,7 @@ setup(
         "console_scripts": [
             "so101 = so100_driver.cli.__main__:main",
             f"{NAME} = {NAME}.node:main",
+            f"leader_arm = {NAME}.leader_node:main",
         ],
         "vla_sim_servos": [f"so101 = {NAME}.sim_bus.world:ServosInTheWorld"],
     },

@@ -300,6 +300,37 @@ def test_a_cable_of_the_chain_put_back_finds_joints_that_stay_where_they_sank_to
     assert (highest - lowest).max() < 0.015
 
 
+def test_two_servos_that_had_one_id_part_again_without_a_jump():
+    rig = Rig().held()
+    move = rig.moving("shoulder_pan", 0.5)
+    rig.run(0.3, move)
+    rig.bus.servos[3].set("ID", 3)
+    # Both take the goals of the one, until the arm holds.
+    stood = rig.run(1.0, move).angles
+    rig.bus.servos[3].set("ID", 4)
+    rig.run(2.0, move)
+    assert np.abs(rig.angles - stood).max() < 0.01
+
+
+def test_one_false_answer_before_a_clearing_moves_no_goal():
+    rig = Rig().held()
+    for servo in rig.bus.servos:
+        servo.keep("Unloading_Condition", 0)
+    rig.bus.faults.supply_v = 9.0
+    rig.run(0.2)
+    held, read = rig.angles, rig.wire.read_states
+
+    def falsely(ids):
+        found = read(ids)
+        return {**found, 4: replace(found[4], position=found[4].position + 20)}
+
+    rig.wire.read_states = falsely
+    rig.step()
+    rig.wire.read_states = read
+    assert rig.arm.clear_faults(rig.now_s) == ""
+    assert np.abs(rig.run(0.5).angles - held).max() < 3 * TICK
+
+
 def test_clearing_a_fault_that_stays_does_not_let_the_arm_creep():
     rig = Rig().held()
     for servo in rig.bus.servos:

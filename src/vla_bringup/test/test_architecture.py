@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "vla_policies": {"strict_yaml"},
     "smolvla": {"vla_policies"},
     "vla_contract": GROUND - {"vla_contract"},
-    "so100_driver": {"node_kit", "vla_contract"},
+    "so100_driver": {"node_kit", "vla_contract", "vla_msgs"},
     "vla_training": {*GROUND, "smolvla", "vla_recording", "vla_sim"},
     "node_kit": {"smooth_motion"},
     "vla_sim": {*GROUND, "node_kit", "vla_msgs"},

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext
 from launch.utilities import perform_substitutions
 
@@ -51,3 +52,25 @@ def test_bags_stay_below_the_home_in_any_namespace(namespace):
     )
     folder = perform_substitutions(context(namespace=namespace), argument.default_value)
     assert Path(folder) == Path("~/.ros/black_box") / namespace.strip("/")
+
+
+@pytest.mark.parametrize("package", ["v4l2_camera", "usb_cam"])
+def test_a_camera_without_the_package_that_reads_it_is_refused_by_name(package):
+    so101 = launch_file("so101")
+    arguments = {"front_camera": "/dev/video0", "wrist_camera": "", "camera_driver": package}
+    given = context(namespace="/left", **arguments)
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        debian = package.replace("_", "-")
+        with pytest.raises(RuntimeError, match=f"apt install ros-.*-{debian}"):
+            so101.cameras(given, False)
+    else:
+        assert len(so101.cameras(given, False)) == 1
+    with pytest.raises(RuntimeError, match=r"front_camera:=.* draws its own"):
+        so101.cameras(given, True)
+
+
+def test_without_a_device_there_is_no_camera():
+    so101 = launch_file("so101")
+    assert so101.cameras(context(front_camera="", wrist_camera=""), False) == []

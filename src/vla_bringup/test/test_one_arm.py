@@ -19,7 +19,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
-from vla_msgs.msg import MonitorStatus
+from std_srvs.srv import SetBool
+from vla_msgs.msg import ExecutorStatus, MonitorStatus
 
 from so100_driver.bus import ServoBus
 from so100_driver.cli.prove import keep
@@ -30,7 +31,10 @@ from so100_driver.core.scale import scales_of
 from so100_driver.sim_bus.arm import simulated_so101, so101_calibration
 from so100_driver.sim_bus.port import SimulatedPort
 from so100_driver.sim_bus.world import ServosInTheWorld
+from vla_bringup.resting import resting_contract
+from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
+from vla_policies import load_policy
 
 TOP = Path(__file__).resolve().parents[3]
 ROBOT = TOP / "config" / "robots" / "so101"
@@ -63,6 +67,25 @@ class Observer(Node):
             JointTrajectoryControllerState, "arm_controller/controller_state", "controller", 10
         )
         self._hear(JointState, "joint_states_raw", "raw", 10)
+
+        self.holder: str | None = None
+        self.create_subscription(ExecutorStatus, "arm/executor_status", self._on_executor, latched)
+        self.teleop = self.create_client(SetBool, "leader_arm/teleop")
+
+    def _on_executor(self, msg):
+        self.holder = msg.holder
+
+    def led(self):
+        positions = dict(
+            zip(self.controller.joint_names, self.controller.reference.positions, strict=True)
+        )
+        return np.array([positions[name] for name in JOINTS[:5]])
+
+    def asked(self, on):
+        """Ask the leader to take over or give back; of no use before it has begun."""
+        if self.teleop.service_is_ready():
+            self.teleop.call_async(SetBool.Request(data=on))
+        return False
 
     def _hear(self, kind, topic, name, qos):
         self.create_subscription(kind, topic, lambda msg: setattr(self, name, msg), qos)
@@ -196,6 +219,43 @@ def test_the_driver_commands_the_simulated_arm_through_its_port(launched, observ
     observed(lambda seen: seen.raw and seen.controller, graph)
     # In the simulation's time, of which there has not been much yet.
     observed(lambda seen: 1000 <= seen.raw.header.stamp.sec < 2000, graph)
+
+
+def test_a_leader_arm_takes_the_arm_over_is_followed_and_gives_it_back(
+    launched, observed, tmp_path
+):
+    path = tmp_path / "leader.json"
+    path.write_text(so101_calibration().to_text())
+    keep(path, so101_calibration(), dict.fromkeys(JOINTS, 2048.0))
+    bus = simulated_so101(ARM_POSE, now_s=time.monotonic())
+    # In a hand: it stays where it is put.
+    bus.plant.stuck = set(range(6))
+    port = SimulatedPort(bus)
+    try:
+        graph = launched(
+            hardware="sim",
+            real_time_factor="0.0",
+            teleop="true",
+            leader_port=str(port.path),
+            leader_calibration_file=str(path),
+            **PATIENT,
+        )
+        observed(lambda seen: seen.monitor and seen.monitor.permit and seen.controller, graph)
+        observed(lambda seen: seen.asked(True) or seen.holder == "leader arm", graph)
+        observed(lambda seen: np.abs(seen.led() - ARM_POSE[:5]).max() < 0.01, graph)
+        observed(lambda seen: seen.asked(False) or seen.holder == "", graph)
+        assert torques(port) == [0] * 6
+    finally:
+        port.close()
+
+
+def test_a_robot_without_a_policy_has_a_contract_that_asks_for_its_joints_alone(tmp_path):
+    robot = load_robot(ROBOT / "robot.yaml")
+    path = resting_contract(ROBOT / "robot.yaml", tmp_path / "resting")
+    contract = load_contract(path, robot.limits.joint_names, robot.gripper.joint)
+    spec = load_policy(contract.policy_name, contract.policy_options).spec
+    assert spec.joint_names == JOINTS
+    assert not spec.observation
 
 
 def test_a_real_arm_without_its_calibration_is_refused_by_name(launched, tmp_path):

@@ -8,7 +8,9 @@ to write. It never switches torque off but by `torque_off`, which a person asks 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from .description import REST_RAD, gravity_nm
 from .gate import CommandGate, CommandRefusedError
@@ -30,6 +32,8 @@ _SAID_AGAIN = 5
 # Answers are alike that follow each other within this long and this near.
 _LATELY_S = 0.3
 _ALIKE_RAD = 0.04
+# One that cannot be told from a true one is outvoted by so many before it.
+_LATEST = 5
 # A joint that hangs so near where it hung has not sunk.
 _SAME_RAD = 0.01
 # A fault counts once it is reported so often in a row.
@@ -68,6 +72,7 @@ class Arm:
         self._gate = CommandGate(self.scales, self.limits.gate)
         self._states: dict[str, ServoState] = {}
         self._heard_s: dict[str, float] = {}
+        self._lately: dict[str, deque[float]] = {name: deque(maxlen=_LATEST) for name in scales}
         self._goal: dict[str, float] = {}
         self._target: dict[str, float] | None = None
         self._commanded_s = 0.0
@@ -321,7 +326,10 @@ class Arm:
             name = self._by_id.get(servo_id)
             if name is not None and self._believed(name, state, now_s):
                 self._states[name] = state
+                if now_s - self._heard_s.get(name, now_s) > _LATELY_S:
+                    self._lately[name].clear()
                 self._heard_s[name] = now_s
+                self._lately[name].append(self.scales[name].radians(state.position))
         if self.mode is ArmMode.OFF:
             return self._orders()
         self._look_for_silence(now_s)
@@ -410,7 +418,7 @@ class Arm:
             recovery = self._recovery[name]
             if settings.torque:
                 recovery.seen_on(now_s)
-                if name in self._unknown:
+                if name in self._unknown and len(self._lately[name]) >= _SURE:
                     self._unknown.discard(name)
                     self._goal[name] = self._kept_goal(name, settings)
                 self._note_how_it_hangs(name)
@@ -429,7 +437,7 @@ class Arm:
 
     def _note_how_it_hangs(self, name: str) -> None:
         scale, state = self.scales[name], self._states[name]
-        hung = self._goal.get(name, math.inf) - scale.radians(state.position)
+        hung = self._goal.get(name, math.inf) - median(self._lately[name])
         slow = abs(scale.rad_s(state.velocity)) <= self.limits.protection.still_rad_s
         if slow and abs(hung) <= self.limits.gate.first_distance_rad:
             self._hung[name] = hung
@@ -440,7 +448,7 @@ class Arm:
         Taking where it is would let it sink by its sag each time; taking its old goal would have
         it jump back by what it sank without torque.
         """
-        goal = self.measured_rad[name] + self._hung.get(name, 0.0)
+        goal = median(self._lately[name]) + self._hung.get(name, 0.0)
         return self._goal[name] if abs(goal - self._goal[name]) <= _SAME_RAD else goal
 
     def _nudge(self, name: str, state: ServoState) -> float:
@@ -457,7 +465,7 @@ class Arm:
     def _kept_goal(self, name: str, settings: DriveSettings) -> float:
         """Return the goal that a servo says it keeps, if that is near where it stands."""
         goal = self.scales[name].radians(settings.goal) + self._sag().get(name, 0.0)
-        at = self.measured_rad[name]
+        at = median(self._lately[name])
         return goal if abs(goal - at) <= self.limits.gate.first_distance_rad else at
 
     def _look_for_faults(self) -> None:
