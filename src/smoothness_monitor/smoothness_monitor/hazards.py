@@ -263,6 +263,7 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_stamp_that_goes_back_trips",
             "test_startup_waits_for_a_controller_of_another_clock_and_says_so",
             "test_a_clock_that_is_set_trips_and_the_stop_keeps_the_limits",
+            "test_a_time_that_jumps_ends_a_reset_that_is_under_way",
             "test_joint_states_from_the_future_trip",
             "test_the_whole_hosts_clock_is_set_in_motion_and_the_step_is_named",
             "test_after_a_small_step_of_the_whole_hosts_clock_the_brake_keeps_limits",
@@ -357,12 +358,15 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         "H19",
         "Somebody wants the arm to stop.",
-        "`~/stop` works in every state, also before the inputs are complete.",
+        "`~/stop` works in every state, also before the inputs are complete. It ends a reset that "
+        "waits for the controller's activation.",
         (
             "test_a_call_to_stop_trips",
             "test_a_flood_of_huge_trajectories_leaves_the_stop_its_time",
             "test_a_stop_before_anything_was_heard_latches_and_sends_nothing",
             "test_a_stop_in_startup_brakes_what_moves",
+            "test_a_call_to_stop_ends_a_reset_that_is_under_way",
+            "test_a_call_to_stop_ends_a_reset_whose_controller_is_active_already",
         ),
     ),
     Hazard(
@@ -465,6 +469,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "(a suspended terminal, a stopped launch) is never waited for; words are lost then.",
         (
             "test_an_exception_in_a_callback_stops_the_arm_and_the_monitor_goes_on",
+            "test_an_exception_ends_a_reset_that_is_under_way",
             "test_a_monitor_that_cannot_compute_a_brake_asks_for_what_needs_none",
             "test_a_monitor_that_is_wrong_everywhere_gives_up_its_permit",
             "test_exceptions_that_go_on_while_the_arm_is_stopped_end_in_what_needs_no_plan",

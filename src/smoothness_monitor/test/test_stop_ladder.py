@@ -277,3 +277,63 @@ def test_a_controller_that_somebody_else_activates_is_locked_out_again(locked):
     assert not locked.plant.active
     assert locked.monitor.snapshot().locked_out
     assert locked.state is StopState.STOPPED_LATCHED
+
+
+def opening(bench):
+    """Begin a reset, whose answer by the controller manager is still to come."""
+    bench.run(2.0)
+    bench.answers[CallRequest.ACTIVATE] = (True, 300 * MS)
+    assert bench.reset()[0] is None
+    bench.run(0.1)
+
+
+def given_up(bench):
+    """Return how the reset ended, long after the controller was activated."""
+    bench.run(4.0)
+    assert bench.state is StopState.STOPPED_LATCHED
+    assert not bench.monitor.permit
+    assert bench.monitor.snapshot().locked_out
+    assert not bench.plant.active
+    verdicts = [(verdict.accepted, verdict.message) for verdict in bench.reset_verdicts]
+    assert len(verdicts) == 1
+    assert not verdicts[0][0]
+    return verdicts[0][1]
+
+
+def test_a_call_to_stop_ends_a_reset_that_is_under_way(locked):
+    """H19."""
+    opening(locked)
+    locked.stop()
+    assert "operator" in given_up(locked)
+    # The next reset is one.
+    locked.answers[CallRequest.ACTIVATE] = (True, 10 * MS)
+    assert locked.reset()[0] is None
+    locked.run(0.5)
+    assert locked.state is StopState.READY
+
+
+def test_a_call_to_stop_ends_a_reset_whose_controller_is_active_already(locked):
+    """H19."""
+    locked.run(2.0)
+    silent = locked.on_controller_message
+    locked.on_controller_message = lambda message: None
+    locked.reset()
+    locked.run(0.1)
+    assert locked.plant.active
+    locked.stop()
+    locked.on_controller_message = silent
+    assert "operator" in given_up(locked)
+
+
+def test_an_exception_ends_a_reset_that_is_under_way(locked):
+    """H26."""
+    opening(locked)
+    locked.take(locked.monitor.on_internal_error("a callback: KeyError", locked.now))
+    assert "internal_error" in given_up(locked)
+
+
+def test_a_time_that_jumps_ends_a_reset_that_is_under_way(locked):
+    """H13."""
+    opening(locked)
+    locked.take(locked.monitor.on_doubtful_clock("the time went back", locked.now))
+    assert "clock_step" in given_up(locked)

@@ -27,6 +27,9 @@ from smoothness_monitor.core.types import (
 _MOST_ERRORS = 10
 # After what makes plans wait has passed, they wait for so long still.
 CALM_NS = 1_000_000_000
+# What ends a reset that waits for the controller. Nothing of it is left to be seen when the reset
+# comes to its end, and it does not come of a controller that is being activated.
+_END_A_RESET = ("operator", "internal_error", "clock_step", "backwards_stamp", "non_finite")
 _STATES = {
     StopPhase.STOPPING: StopState.STOPPING,
     StopPhase.LATCHED: StopState.STOPPED_LATCHED,
@@ -203,7 +206,9 @@ class StateMachine:
         return not detail
 
     def trip(self, name: str, detail: str, now: Now) -> None:
-        """Stop the arm and latch."""
+        """Stop the arm and latch; it stays latched whatever reset is under way."""
+        if self._reset_deadline_ns is not None and name in _END_A_RESET:
+            self.fail_reset(f"the reset is given up for {name}: {detail[:LONGEST_LINE]}")
         if name in self.causes:
             return
         detail = detail[:LONGEST_LINE]

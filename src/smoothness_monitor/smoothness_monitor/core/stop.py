@@ -220,6 +220,9 @@ class Stop:
         if answer.request is CallRequest.ACTIVATE:
             if answer.done and self.lock is Lock.OPENING:
                 self.lock = Lock.OPEN
+            elif answer.done and self.lock is Lock.LOCKED:
+                # Of a reset that was given up: it came after the deactivation.
+                self.lock_again()
             return
         if answer.request is CallRequest.DEACTIVATE and self.lock is Lock.ASKED:
             self.lock = Lock.LOCKED if answer.done else Lock.OPEN
