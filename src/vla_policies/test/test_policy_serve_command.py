@@ -64,6 +64,8 @@ def test_a_served_policy_answers_until_the_server_is_told_to_end(contract):
         (["replay", "--options", "{"], "--options: "),
         (["replay", "--options", "/nowhere.yaml"], "--options: "),
         (["replay", "--clients", "0"], "give 1 or more"),
+        (["replay", "--port", "99999"], "--port 99999: give 0 to 65535"),
+        (["replay", "--port", "-1"], "--port -1: give 0 to 65535"),
         (["replay"], "replay: options.file: is missing"),
         (["nobody"], "there is no policy 'nobody'"),
     ],

@@ -19,6 +19,7 @@ from vla_policies.protocol import PolicyError
 from vla_policies.registry import available, load_policy
 
 INSTALL = "./src/vla_policies"
+MOST_PORT = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_bind(arguments.host, token=token, tls=bool(arguments.tls_cert))
     if arguments.clients < 1 or arguments.message_mb < 1:
         raise PolicyError("--clients and --message-mb: give 1 or more")
+    if not 0 <= arguments.port <= MOST_PORT:
+        raise PolicyError(f"--port {arguments.port}: give 0 to {MOST_PORT}; 0 is any that is free")
     tls = server_tls(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     name, options = find(arguments.policy, _options(arguments.options))
     settle()
