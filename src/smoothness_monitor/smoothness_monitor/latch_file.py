@@ -24,6 +24,7 @@ VERSION = 1
 WATCHING, ENDED = "watching", "ended"
 # What a shutdown waits for a disk.
 CLOSE_S = 2.0
+_GIVE_A_FOLDER = "give one that can be written, e.g. --ros-args -p latch_folder:=/var/lib/arm"
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,17 @@ def file_of(folder: str | Path, node: str, domain: str) -> Path:
         folder: For the files; empty for the default.
         node: Its full name, so that two arms have two.
         domain: ROS domain, so that two graphs on one host have two.
+
+    Raises:
+        ConfigError: There is no home folder that it could be in.
     """
-    where = Path(folder).expanduser() if str(folder) else default_folder()
+    try:
+        where = Path(folder).expanduser() if str(folder) else default_folder()
+    except RuntimeError as error:
+        # A user of a container that its /etc/passwd does not know, or a ~name of nobody.
+        raise ConfigError(
+            f"latch_folder: {folder or '~/.ros'}: {error}; {_GIVE_A_FOLDER}"
+        ) from None
     return where / f"{domain}{node.replace('/', '.')}.json"
 
 
@@ -81,8 +91,8 @@ class LatchFile:
             self._write(self._content(WATCHING, Latch(bool(self.found.why)), self.found))
         except OSError as error:
             raise ConfigError(
-                f"latch_folder: {path}: cannot be written ({error.strerror or error}); give a "
-                "folder that can be, e.g. --ros-args -p latch_folder:=/var/lib/arm"
+                f"latch_folder: {path}: cannot be written ({error.strerror or error}); "
+                f"{_GIVE_A_FOLDER}"
             ) from None
         self._thread = threading.Thread(target=self._run, name="latch_file", daemon=True)
         self._thread.start()

@@ -126,6 +126,16 @@ def test_a_file_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path
         opened(tmp_path / "latch.json")
 
 
+def test_a_user_without_a_home_is_told_to_give_a_folder(monkeypatch):
+    monkeypatch.delenv("ROS_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with pytest.raises(ConfigError, match="latch_folder:=/var/lib/arm"):
+        file_of("", "/smoothness_monitor", "0")
+    with pytest.raises(ConfigError, match="latch_folder: ~nobody-of-this-name/x: "):
+        file_of("~nobody-of-this-name/x", "/smoothness_monitor", "0")
+
+
 def test_a_disk_that_fails_later_ends_nothing_and_latches_the_next_process(path):
     """H27."""
     file = opened(path)
