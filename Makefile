@@ -65,7 +65,7 @@ train: setup $(POLICY_VENV)/.training
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first. A part is shown when it is over, and the end names those that failed.
 OWN_PARTS := vla_bringup smoothness_monitor vla_recording vla_policy_node vla_policies
-PARTS := vla_bringup policy embedded_ros2 noble jammy smoothness_monitor vla_recording vla_policy_node vla_policies others
+PARTS := policy embedded_ros2 others vla_bringup noble jammy smoothness_monitor vla_policies vla_policy_node vla_recording
 .PHONY: $(PARTS:%=part-%) policy-tools
 test: setup $(VENV)/.tools
 	@report=$$(mktemp); passed=0; \
@@ -213,6 +213,9 @@ $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 $(VENV)/.tools: $(VENV)/.venv constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs ruckig
 	touch $@
+
+# Most of torch is never imported: what is, gets compiled when it is.
+$(POLICY_VENV)/%: export PIP_NO_COMPILE = 1
 
 # Torch comes alone: else each package is looked for at torch's index too, and where that cannot be reached, each waits.
 $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_policies/% src/smolvla/%,$(SOURCES))
