@@ -338,7 +338,7 @@ def draw(results: dict[str, Results], delays: list[int], path: Path) -> None:
         axis.set_xlabel("delay of the chunks, rows of 33 ms")
         axis.set_xticks(delays[:: max(1, len(delays) // 6)])
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncol=6, frameon=False)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 

@@ -77,7 +77,7 @@ def _draw_positions(axis: plt.Axes, recording: GraphRecording, origin: int) -> N
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.15 * (high - low))
     axis.set_ylabel("joint position, rad\n(dotted: measured)")
-    axis.legend(loc="upper right", ncols=5, fontsize=8, frameon=False)
+    axis.legend(loc="upper right", ncol=5, fontsize=8, frameon=False)
 
 
 def _draw_jerk(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
@@ -102,7 +102,7 @@ def _draw_jerk(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
     axis.axhline(1.0, color="#c0392b", lw=1.0, ls="--", label="limit")
     axis.set_ylabel("|jerk| / limit")
     axis.set_ylim(0.0, max(1.25, 1.15 * axis.get_ylim()[1]))
-    axis.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
+    axis.legend(loc="upper right", ncol=3, fontsize=8, frameon=False)
 
 
 def _draw_chunks(axis: plt.Axes, recording: GraphRecording, origin: int) -> None:
@@ -130,4 +130,4 @@ def _draw_monitor(axis: plt.Axes, recording: GraphRecording, origin: int) -> Non
         )
     axis.set_yticks([])
     axis.set_ylabel("monitor")
-    axis.legend(loc="upper right", ncols=5, fontsize=7, frameon=True)
+    axis.legend(loc="upper right", ncol=5, fontsize=7, frameon=True)

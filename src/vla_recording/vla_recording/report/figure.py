@@ -127,7 +127,7 @@ def _positions(axis: Axes, main: StreamReport, measured: StreamReport | None, or
     axis.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        ncols=min(7, len(shown)),
+        ncol=min(7, len(shown)),
         fontsize=8,
         frameon=False,
         borderaxespad=0.1,
@@ -231,6 +231,6 @@ def _stamps(axis: Axes, main: StreamReport, measured: StreamReport | None, origi
             bbox_to_anchor=(1.0, 1.0),
             fontsize=7,
             frameon=False,
-            ncols=2,
+            ncol=2,
             borderaxespad=0.1,
         )

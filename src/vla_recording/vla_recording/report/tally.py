@@ -42,8 +42,8 @@ class PeakTally:
             return
         size = np.abs(values[known])
         self._value = max(self._value, float(size.max()))
-        self._least = max(self._least, float(np.nanmax(least[known], initial=0.0)))
-        self._most = max(self._most, float(np.nanmax(most[known], initial=0.0)))
+        self._least = max(self._least, float(np.fmax.reduce(least[known], initial=0.0)))
+        self._most = max(self._most, float(np.fmax.reduce(most[known], initial=0.0)))
         self._squares += float((size**2).sum())
         self._count += int(known.sum())
         self._coverage.add(times[known])
