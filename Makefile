@@ -27,8 +27,8 @@ PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
-# Tests wait for processes half of their time: one part more than there are processors.
-TEST_JOBS ?= $(shell expr 1 + $$(nproc 2>/dev/null || echo 1))
+# Tests wait for processes half of their time: two parts more than there are processors.
+TEST_JOBS ?= $(shell expr 2 + $$(nproc 2>/dev/null || echo 1))
 
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
@@ -63,10 +63,11 @@ train: setup $(POLICY_VENV)/.training
 	$(TRAINER) try $(TRAIN)/second/checkpoint --seeds 100 --processes $(JOBS) --csv $(TRAIN)/trials.csv
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
-# own. The longest come first. A part is shown when it is over, and the end names those that failed.
-OWN_PARTS := vla_bringup smoothness_monitor vla_recording vla_policy_node vla_policies
-PARTS := policy embedded_ros2 others vla_bringup noble jammy smoothness_monitor vla_policies vla_policy_node vla_recording
-.PHONY: $(PARTS:%=part-%) policy-tools
+# own. The longest come first; environments are made in the recipes, for a part with a prerequisite would come last. A
+# part is shown when it is over, and the end names those that failed.
+OWN_PARTS := vla_bringup smoothness_monitor vla_recording vla_policy_node vla_policies so100_driver
+PARTS := policy embedded_ros2 vla_bringup so100_driver others noble jammy smoothness_monitor vla_policies vla_policy_node vla_recording
+.PHONY: $(PARTS:%=part-%)
 test: setup $(VENV)/.tools
 	@report=$$(mktemp); passed=0; \
 	echo "$(words $(PARTS)) parts of tests, $(TEST_JOBS) at a time; each is shown when it is over."; \
@@ -89,6 +90,7 @@ part-policy: PORT = 7453
 part-noble: PORT = 7454
 part-jammy: PORT = 7455
 part-vla_recording: PORT = 7456
+part-so100_driver: PORT = 7457
 
 # What needs torch is tested where torch is, in the part `policy`.
 POLICY_TESTS := src/smolvla/test src/vla_training/test
@@ -101,9 +103,8 @@ part-embedded_ros2:
 	@$(call tested,$(BIN)/python,embedded_ros2/test)
 # Without torch (its index cannot be reached) the other tests still run, and the end says what was not tested; where
 # CI is set, that is a failure.
-policy-tools:
+part-policy:
 	@$(MAKE) --no-print-directory $(POLICY_VENV)/.tools || rm -f $(POLICY_VENV)/.tools
-part-policy: policy-tools
 	@if test -f $(POLICY_VENV)/.tools; then \
 		$(call tested,$(POLICY_VENV)/bin/python,$(POLICY_TESTS) $(POLICY_TESTS_TOO)); \
 	else \
@@ -117,13 +118,9 @@ part-policy: policy-tools
 first_python = $(shell for version in $(1); do for python in python$$version \
 	$$HOME/.pyenv/versions/$$version.*/bin/python; do \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
-UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion vla_contract)) \
+UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion node_kit vla_contract vla_recording \
+	smoothness_monitor vla_policies vla_policy_node vla_sim so100_driver)) \
 	$(addprefix embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
-	src/vla_recording/test/test_black_box.py \
-	$(addprefix src/smoothness_monitor/test/test_,detectors.py gate.py monitor_node.py monitor_params.py) \
-	$(addprefix src/vla_policies/test/test_,adversary.py color_pick.py policy_protocol.py policy_server.py wire_codec.py) \
-	$(addprefix src/vla_policy_node/test/test_,planner.py policy_node_process.py) \
-	$(addprefix src/vla_sim/test/test_,jtc_controller.py world_render.py vla_sim_node.py) \
 	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py architecture.py recording.py)
 
 # Every `make test` runs this part of them: each module is imported, and the cores of motion, gate, wire and planner.
@@ -134,7 +131,8 @@ UBUNTU_PART := src/vla_bringup/test/test_imports.py src/smoothness_monitor/test/
 test-ubuntu: test-noble test-jammy
 test-noble test-jammy: test-%: setup .venv-%/.installed
 	if test -f .venv-$*/.installed; then .venv-$*/bin/python -m pytest $(UBUNTU_TESTS); fi
-part-noble part-jammy: part-%: .venv-%/.installed
+part-noble part-jammy: part-%:
+	@$(MAKE) --no-print-directory .venv-$*/.installed
 	@if test -f .venv-$*/.installed; then \
 		$(call tested,.venv-$*/bin/python,$(UBUNTU_PART)); \
 	else \
