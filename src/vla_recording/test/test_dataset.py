@@ -2,6 +2,7 @@
 """A dataset gives back what was written into it, and is of LeRobot's form."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -67,6 +68,23 @@ def test_the_default_codec_is_lerobots_and_keeps_every_frame(tmp_path):
         errors = [np.abs(each.astype(int) - pixels(64, 64, near)).mean() for near in range(30)]
         assert abs(int(np.argmin(errors)) - index) <= 1
         assert errors[index] < 8.0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the encoder asks for real-time priority as root")
+def test_the_encoder_gets_no_real_time_priority(tmp_path):
+    """It asks for the highest there is, for all its threads and the one that starts them."""
+
+    def scheduled():
+        return {name: os.sched_getscheduler(int(name)) for name in os.listdir("/proc/self/task")}
+
+    before = scheduled()
+    with DatasetWriter(tmp_path / "set", {WRIST: picture(64, 64)}, FPS) as writer:
+        for index in range(3):
+            writer.add_frame({WRIST: pixels(64, 64, index)})
+            assert set(scheduled().values()) == {os.SCHED_OTHER}
+        assert len(scheduled()) > len(before)  # its threads are there
+        writer.save_episode("look")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_the_layout_is_lerobots_key_by_key(tmp_path):

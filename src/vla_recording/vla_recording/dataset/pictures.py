@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from vla_contract.images import ImageError, decompressed
 from vla_recording.dataset.errors import DatasetError, VideoError
 from vla_recording.dataset.features import Feature
 from vla_recording.dataset.files import UNFINISHED, finish
+from vla_recording.dataset.scheduling import scheduling_kept
 
 # SVT-AV1 tells its settings on the standard error otherwise, for every file.
 os.environ.setdefault("SVT_LOG", "1")
@@ -154,7 +155,10 @@ class VideoWriter:
         frame.pts = self._frames
         frame.time_base = self._period
         try:
-            self._container.mux(self._stream.encode(frame))
+            # The encoder starts its threads for the first frame.
+            with nullcontext() if self._frames else scheduling_kept():
+                packets = self._stream.encode(frame)
+            self._container.mux(packets)
         except (OSError, av.FFmpegError, ValueError) as error:
             raise self._failed(error) from error
         self._frames += 1
