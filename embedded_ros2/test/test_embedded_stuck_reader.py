@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import zenoh
 
 from embedded_ros2 import links
 from embedded_ros2.session import open_session
@@ -323,40 +325,33 @@ def test_no_socket_of_a_session_waits_when_it_is_closed():
             one.close()
 
 
-@pytest.mark.parametrize("who", [0, 1])
-def test_two_that_lose_each_other_after_the_way_to_the_router_was_renewed_meet_again(who):
-    """As after a long stop; either may be the one that connects."""
-    sessions = [open_session() for _ in range(2)]
-    deadline = time.monotonic() + DEADLINE_S
+@pytest.mark.parametrize("renewed", [True, False])
+def test_who_is_lost_after_the_way_to_the_router_was_renewed_is_asked_for_again(renewed):
+    """As after a long stop. The sockets are real; Zenoh's events are made here, in that order."""
 
-    def wait_for(condition):
-        while not condition():
-            time.sleep(0.02)
-            assert time.monotonic() < deadline
+    def event(one, zid, kind):
+        ends = [f"tcp/127.0.0.1:{end[1]}" for end in (one.getsockname(), one.getpeername())]
+        return SimpleNamespace(kind=kind, link=SimpleNamespace(src=ends[0], dst=ends[1], zid=zid))
 
-    def ends(session, zids):
-        return {
-            (links._port(link.src), links._port(link.dst))
-            for link in session.info.links()
-            if link.zid in zids
-        }
-
-    def shut_down(pairs):
-        for pair in pairs:
-            with_socket(pair, lambda one: one.shutdown(socket.SHUT_RDWR))
-
-    session, other = sessions[who], sessions[1 - who]
-    try:
-        wait_for(lambda: ends(session, [other.zid()]) and ends(other, [session.zid()]))
-        routers = session.info.routers_zid()
-        old_way, old_pair = ends(session, routers), ends(session, [other.zid()])
-        shut_down(old_way)
-        wait_for(lambda: ends(session, routers) - old_way)
-        shut_down(old_pair)
-        wait_for(lambda: ends(session, [other.zid()]) - old_pair)
-        wait_for(lambda: ends(other, [session.zid()]))
-    finally:
-        for one in sessions:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pairs = []
+        for _ in range(2):
+            one = socket.create_connection(server.getsockname())
+            pairs.append((one, server.accept()[0]))
+        (router, its_end), (other, _) = pairs
+        watch = links._Links()
+        watch.on_transport(
+            SimpleNamespace(transport=SimpleNamespace(zid="1", whatami=zenoh.WhatAmI.ROUTER))
+        )
+        made = [event(other, "2", zenoh.SampleKind.PUT), event(router, "1", zenoh.SampleKind.PUT)]
+        for each in made if renewed else reversed(made):
+            watch.on_link(each)
+        watch.on_link(event(other, "2", zenoh.SampleKind.DELETE))
+        its_end.settimeout(DEADLINE_S)
+        if not renewed:
+            router.sendall(b"still there")
+        assert its_end.recv(100) == (b"" if renewed else b"still there")
+        for one in (end for pair in pairs for end in pair):
             one.close()
 
 
