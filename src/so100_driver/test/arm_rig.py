@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from direct_wire import DirectWire
+
 from so100_driver.control_loop import ControlLoop
 from so100_driver.core.arm import Arm
 from so100_driver.core.calibration import JOINTS
@@ -10,7 +12,6 @@ from so100_driver.core.description import RANGES_RAD
 from so100_driver.core.orders import ArmLimits
 from so100_driver.core.scale import scales_of
 from so100_driver.sim_bus.arm import simulated_so101, so101_calibration
-from so100_driver.sim_bus.wire import DirectWire
 
 PERIOD_S = 0.01
 LIFT, ELBOW, GRIPPER = 1, 2, 5

@@ -9,10 +9,13 @@ the arm stop, and at last lower itself, before the servo lets go by its own limi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from .state import ServoState
+
+_LARGEST_TORQUE = 1000
 
 
 class Stage(IntEnum):
@@ -159,3 +162,65 @@ class JointProtection:
                 self._soft_since_s = now_s
             return JointVerdict(Stage.SOFT, words, push)
         return JointVerdict()
+
+
+class ArmProtection:
+    """Watches every joint, and says with how much of its torque each may push."""
+
+    def __init__(
+        self, joints: Iterable[str], limits: ProtectionLimits, gripper_torque: float
+    ) -> None:
+        """Begin with every joint well.
+
+        Args:
+            joints: Their names.
+            limits: When one is protected.
+            gripper_torque: Share of its torque that the gripper has while it is well.
+        """
+        self._limits, self._gripper_torque = limits, gripper_torque
+        self._joints = {name: JointProtection(limits, name == "gripper") for name in joints}
+        self._verdicts: dict[str, JointVerdict] = {}
+        self._shares: dict[str, float] = {}
+
+    def verdict(self, name: str) -> JointVerdict:
+        """Return what was last said of a joint."""
+        return self._verdicts.get(name, JointVerdict())
+
+    def look(
+        self, name: str, state: ServoState, gap_rad: float, velocity_rad_s: float, now_s: float
+    ) -> JointVerdict:
+        """Judge a joint, as `JointProtection.look` does, and keep the verdict."""
+        found = self._joints[name].look(state, gap_rad, velocity_rad_s, now_s)
+        self._verdicts[name] = found
+        return found
+
+    def at_rest(self, name: str, state: ServoState, now_s: float) -> JointVerdict:
+        """Return what would be said of a joint that stood at its goal."""
+        return self._joints[name].look(state, 0.0, 0.0, now_s)
+
+    def forget(self, name: str = "") -> None:
+        """Begin anew with a joint whose push ended, or with all of them and their verdicts."""
+        for joint in [name] if name else self._joints:
+            self._joints[joint].forget()
+        if not name:
+            self._verdicts.clear()
+
+    def whole_torque(self, name: str) -> int:
+        """Return the torque limit of a joint that is well, in the register's units."""
+        self._shares[name] = self._whole(name)
+        return round(self._shares[name] * _LARGEST_TORQUE)
+
+    def new_torque(self, name: str) -> int | None:
+        """Return the torque limit that the verdict asks for; None where the servo has it."""
+        share, stage = self._whole(name), self.verdict(name).stage
+        if stage >= Stage.SOFT and name == "gripper":
+            share = min(share, self._limits.gripper_soft_torque)
+        elif stage in (Stage.SOFT, Stage.RETREAT):
+            share = min(share, self._limits.soft_torque)
+        if self._shares.get(name) == share:
+            return None
+        self._shares[name] = share
+        return round(share * _LARGEST_TORQUE)
+
+    def _whole(self, name: str) -> float:
+        return self._gripper_torque if name == "gripper" else 1.0

@@ -20,8 +20,7 @@ from so100_driver.core.registers import (
     STS3215,
 )
 from so100_driver.core.state import DriveSettings, ServoState
-
-from .bus import SimulatedBus
+from so100_driver.sim_bus.bus import SimulatedBus
 
 _TRIES = 3
 

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where each joint of an arm is led, and which goal keeps it where it is.
+
+A joint hangs a little below its goal. Taking where it is for its new goal would let it sink by
+that much each time, and an arm that is held again and again would creep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from .description import gravity_nm
+from .hearing import Hearing
+from .orders import ArmLimits
+from .registers import RAD_PER_TICK, STS3215
+from .scale import JointScale
+from .state import DriveSettings
+
+# A joint that hangs so near where it hung has not sunk.
+_SAME_RAD = 0.01
+
+
+class Goals:
+    """Keeps the goal of every joint.
+
+    Attributes:
+        rad: Goals by joint; none of those whose torque was never asked for.
+        unknown: What these keep as their goal is not known: they fell silent while goals changed.
+    """
+
+    def __init__(
+        self, scales: Mapping[str, JointScale], limits: ArmLimits, hearing: Hearing
+    ) -> None:
+        """Begin without goals."""
+        self.rad: dict[str, float] = {}
+        self.unknown: set[str] = set()
+        self._scales, self._limits, self._hearing = scales, limits, hearing
+        # How far above where it stood each joint's goal was, when it was last seen to hold.
+        self._hung: dict[str, float] = {}
+        # By what its goal was moved to have a servo forget its faults.
+        self._nudged: dict[str, float] = {}
+
+    def ticks(self) -> dict[int, int]:
+        """Return what each servo whose goal is known is told, ticks by servo."""
+        sag = self._sag()
+        return {
+            self._scales[name].servo_id: self._in_ticks(name, sag)
+            for name in self.rad
+            if name not in self.unknown
+        }
+
+    def ticks_of(self, name: str) -> int:
+        """Return what a joint's servo is told, ticks."""
+        return self._in_ticks(name, self._sag())
+
+    def lead(self, target_rad: Mapping[str, float]) -> None:
+        """Give every joint the goal that was commanded."""
+        self.rad = dict(target_rad)
+        self.unknown.clear()
+
+    def stop(self, name: str) -> None:
+        """Hold a joint: keep its goal where it has arrived, else take where it is."""
+        angle = self._hearing.measured(name)
+        goal = self.rad.get(name, angle)
+        arrived = self._still(name) and self._near_enough(goal - angle)
+        self.rad[name] = goal if arrived else angle
+
+    def stay(self, name: str) -> None:
+        """Give a joint the goal with which it stays where it is, or leave the one it has.
+
+        Its old goal would have it jump back by what it sank without torque.
+        """
+        goal = self._hearing.standing(name) + self._hung.get(name, 0.0)
+        if not (abs(goal - self.rad[name]) <= _SAME_RAD):
+            self.rad[name] = goal
+
+    def nudge(self, name: str) -> None:
+        """Have a servo forget its faults, as it does with a new goal: a tick, to and fro.
+
+        Always the same way, an arm that is cleared again and again would creep.
+        """
+        by = -self._nudged.pop(name, 0.0)
+        if not by:
+            by = -math.copysign(RAD_PER_TICK, self._hearing.states[name].load)
+            self._nudged[name] = by
+        self.stay(name)
+        self.rad[name] += by
+
+    def take_kept(self, name: str, settings: DriveSettings) -> None:
+        """Take the goal that a servo says it keeps, if that is near where it stands."""
+        goal = self._scales[name].radians(settings.goal) + self._sag().get(name, 0.0)
+        at = self._hearing.standing(name)
+        self.rad[name] = goal if self._near_enough(goal - at) else at
+        self.unknown.discard(name)
+
+    def note_how_it_hangs(self, name: str) -> None:
+        """Remember how far below its goal a joint hangs that holds."""
+        hung = self.rad.get(name, math.inf) - self._hearing.standing(name)
+        if self._still(name) and self._near_enough(hung):
+            self._hung[name] = hung
+
+    def _still(self, name: str) -> bool:
+        return abs(self._hearing.velocity(name)) <= self._limits.protection.still_rad_s
+
+    def _near_enough(self, distance_rad: float) -> bool:
+        return abs(distance_rad) <= self._limits.gate.first_distance_rad
+
+    def _in_ticks(self, name: str, sag: Mapping[str, float]) -> int:
+        largest = STS3215["Goal_Position"].largest
+        return max(0, min(largest, self._scales[name].ticks(self.rad[name] - sag.get(name, 0.0))))
+
+    def _sag(self) -> Mapping[str, float]:
+        """Return how far its own weight bends each joint where the arm is led, rad."""
+        if not self._limits.sag_rad_nm:
+            return {}
+        torques = gravity_nm({**self._hearing.measured_rad, **self.rad})
+        return {name: torque * self._limits.sag_rad_nm for name, torque in torques.items()}
