@@ -48,7 +48,8 @@ ARGUMENTS = [
         "controllers",
         default_value="auto",
         choices=["auto", "ros2_control", "emulated"],
-        description="Whose controllers; auto: ros2_control's where it is installed.",
+        description="Whose controllers; auto: ros2_control's where it is installed, for mock and "
+        "real; a simulation's are emulated.",
     ),
     DeclareLaunchArgument(
         "port",
@@ -190,7 +191,8 @@ def cameras(context: LaunchContext, simulated: bool) -> list[Node]:
     """Return a node for each camera that there is.
 
     Raises:
-        RuntimeError: The simulation has its own, or the package that reads them is missing.
+        RuntimeError: The simulation has its own, there is no such device, or the package that
+            reads them is missing.
     """
     devices = {name: LaunchConfiguration(f"{name}_camera").perform(context) for name in CAMERAS}
     given = {name: device for name, device in devices.items() if device}
@@ -200,6 +202,18 @@ def cameras(context: LaunchContext, simulated: bool) -> list[Node]:
         raise RuntimeError(
             f"{next(iter(given))}_camera:=... is for hardware:=mock and real: a simulation draws "
             "its own pictures"
+        )
+    for name, device in given.items():
+        # v4l2_camera goes on without one, and publishes nothing.
+        if not Path(device).exists():
+            raise RuntimeError(
+                f"{name}_camera:={device}: there is no such device; is it plugged in? `ls "
+                "/dev/video*` shows those that there are"
+            )
+    if len(set(given.values())) != len(given):
+        device = next(iter(given.values()))
+        raise RuntimeError(
+            f"front_camera and wrist_camera are {device} both: one node alone can read a device"
         )
     package = LaunchConfiguration("camera_driver").perform(context)
     try:
@@ -315,6 +329,12 @@ def bring_up(context: LaunchContext) -> list[Action]:
     contract = LaunchConfiguration("contract_file").perform(context)
     monitor = LaunchConfiguration("monitor_file").perform(context)
     real, simulated = hardware == "real", hardware in ("sim", "bus")
+    if simulated and LaunchConfiguration("controllers").perform(context) == "ros2_control":
+        raise RuntimeError(
+            f"hardware:={hardware} controllers:=ros2_control: a simulation has emulated "
+            "controllers, for ros2_control's cannot make its time wait; leave controllers:= out, "
+            "or choose hardware:=mock or real"
+        )
     # Before anything starts: what has started is left behind by a launch that fails.
     if real and not LaunchConfiguration("calibration_file").perform(context):
         raise RuntimeError(

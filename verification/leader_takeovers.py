@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """A leader arm takes the follower over from a policy in motion and gives it back, at random.
 
-    python -m verification.leader_takeovers [--count 100] [--seed 1] [--folder FOLDER]
+    python -m verification.leader_takeovers [--hardware sim|mock|real] [--count 100] [--seed 1]
+        [--folder FOLDER] [--launcher "ros2 launch"]
 
-Launches `so101.launch.py hardware:=sim teleop:=true` with a leader arm on a simulated bus, whose
-joints a simulated hand moves in the simulation's time. The policy goes on where it was stopped.
-What the controller commands is judged at every cycle: its jerk over the limit, its velocity and
-acceleration over theirs, and how the arm that was taken over moved. Writes leader_takeovers.json.
+Launches `so101.launch.py hardware:=... teleop:=true` with a leader arm on a simulated bus, whose
+joints a simulated hand moves: in the simulation's time, for mock and real in the host's, where the
+policy plays a recorded motion and a real arm is one that `so101 simulate` simulates. The policy
+goes on where it was stopped. What the controller commands is judged at every cycle: its jerk over
+the limit, its velocity and acceleration over theirs, and how the arm that was taken over moved.
+Writes leader_takeovers.json, or leader_takeovers_mock.json and so on.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +51,7 @@ from so100_driver.sim_bus.arm import so101_calibration, so101_servos
 from so100_driver.sim_bus.bus import SimulatedBus
 from so100_driver.sim_bus.plant import FreeShafts
 from so100_driver.sim_bus.port import SimulatedPort
+from vla_bringup.resting import resting_contract
 from vla_contract.robot import load_robot
 
 TOP = Path(__file__).resolve().parents[1]
@@ -55,6 +62,13 @@ SWING = np.array([0.5, 0.25, 0.25, 0.3, 0.6, 0.4])
 MOVING_RAD_S = 0.15
 START_S, STEP_S = 300.0, 120.0
 LEADER = "leader arm"
+HAND_S = 0.01
+# What the policy plays in the host's time, and how it swings; for a run of any length.
+MOTION_S, ROW_S = 3600.0, 0.1
+POLICY_SWING = np.array([0.4, 0.2, 0.2, 0.2, 0.4, 0.2])
+SAG = "sag_rad_nm:=0.056"
+# A host that is busy must not look like a dead arm.
+PATIENT = ("answer_timeout_s:=0.1", "stale_s:=1.0", "command_timeout_s:=2.0")
 
 
 class Hand:
@@ -84,18 +98,20 @@ class HeldShafts(FreeShafts):
 class Witness(Node):
     """Moves the hand, asks the leader, and judges every command."""
 
-    def __init__(self, port: SimulatedPort, shafts: HeldShafts, hand: Hand) -> None:
-        simulated = Parameter("use_sim_time", Parameter.Type.BOOL, True)
-        super().__init__("witness", parameter_overrides=[simulated])
+    def __init__(
+        self, port: SimulatedPort, shafts: HeldShafts, hand: Hand, *, simulated: bool
+    ) -> None:
+        sim_time = Parameter("use_sim_time", Parameter.Type.BOOL, simulated)
+        super().__init__("witness", parameter_overrides=[sim_time])
         robot = load_robot(TOP / "config" / "robots" / "so101" / "robot.yaml")
         self._port, self._shafts, self._hand = port, shafts, hand
         self._limits = robot.limits
         self._jerk = CommandJerk(robot.limits.joint_names)
-        self.holder, self.state, self.cause = "", -1, ""
+        self.holder, self.last_end, self.state, self.cause = "", "", -1, ""
         self.speed = 0.0
         self.worst = {"jerk": 0.0, "acceleration": 0.0, "velocity": 0.0}
         self.cycles = 0
-        self._last: list[tuple[float, np.ndarray]] = []
+        self._last: list[tuple[int, np.ndarray]] = []
         self.create_subscription(
             JointTrajectoryControllerState,
             f"{robot.arm_controller}/controller_state",
@@ -109,10 +125,11 @@ class Witness(Node):
             MonitorStatus, "smoothness_monitor/state", self._on_monitor, qos.LATCHED
         )
         self.teleop = self.create_client(SetBool, "leader_arm/teleop")
-        self.reset = self.create_client(ResetScene, "vla_sim/reset")
+        self.reset = self.create_client(ResetScene, "vla_sim/reset") if simulated else None
         self.instruction = self.create_publisher(String, "vla_policy_node/instruction", qos.EACH)
         self.motion = MotionClock(self)
-        self.create_timer(0.01, self._on_period, clock=self.motion.timers)
+        if simulated:
+            self.create_timer(HAND_S, self._on_period, clock=self.motion.timers)
 
     @property
     def now_s(self) -> float:
@@ -122,7 +139,7 @@ class Witness(Node):
     def _on_period(self) -> None:
         with self._port.bus() as bus:
             self._shafts.put(self._hand.at(self.now_s))
-            bus.advance(bus.now_s + 0.01)
+            bus.advance(bus.now_s + HAND_S)
         self.motion.acknowledge()
 
     def _on_state(self, msg: JointTrajectoryControllerState) -> None:
@@ -133,20 +150,21 @@ class Witness(Node):
         jerk = self._jerk.update(stamp_ns, position)
         if jerk is not None:
             self._note("jerk", np.abs(jerk) / self._limits.jerk)
-        self._last = [*self._last[-2:], (stamp_ns * 1e-9, position)]
+        self._last = [*self._last[-2:], (stamp_ns, position)]
         if len(self._last) == 3:
-            (a_s, a), (b_s, b), (c_s, c) = self._last
-            before, after = (b - a) / (b_s - a_s), (c - b) / (c_s - b_s)
+            # Nanoseconds as they are: a float of today's seconds is too coarse for this.
+            (a_ns, a), (b_ns, b), (c_ns, c) = self._last
+            before, after = (b - a) / (b_ns - a_ns) * 1e9, (c - b) / (c_ns - b_ns) * 1e9
             self.speed = float(np.abs(after).max())
             self._note("velocity", np.abs(after) / self._limits.velocity)
-            change = 2.0 * (after - before) / (c_s - a_s)
+            change = 2.0 * (after - before) / (c_ns - a_ns) * 1e9
             self._note("acceleration", np.abs(change) / self._limits.acceleration)
 
     def _note(self, what: str, ratios: np.ndarray) -> None:
         self.worst[what] = max(self.worst[what], float(ratios.max()))
 
     def _on_executor(self, msg: ExecutorStatus) -> None:
-        self.holder = msg.holder
+        self.holder, self.last_end = msg.holder, msg.last_end
 
     def _on_monitor(self, msg: MonitorStatus) -> None:
         self.state, self.cause = msg.state, msg.first_cause
@@ -179,12 +197,25 @@ class Trials:
         ends_s = self._witness.now_s + seconds
         self.until(lambda: self._witness.now_s >= ends_s, "passing of time")
 
-    def ask(self, on: bool) -> None:
-        """Have the leader take over or give back."""
+    def ask(self, on: bool) -> str:
+        """Have the leader take over or give back; return why it does not, empty where it does."""
         future = self._witness.teleop.call_async(SetBool.Request(data=on))
         self.until(future.done, "answer of ~/teleop")
-        if not future.result().success:
-            raise RuntimeError(f"~/teleop: {future.result().message}")
+        return "" if future.result().success else future.result().message
+
+    def led(self, seconds: float) -> str:
+        """Have the leader take over and lead for this long; return why it did not.
+
+        In the host's time a computer that is too busy costs a source the arm, which comes to rest.
+        """
+        seen = self._witness
+        refused = self.ask(True)
+        if refused:
+            return refused
+        self.until(lambda: seen.holder in (LEADER, ""), "leader")
+        ends_s = seen.now_s + seconds
+        self.until(lambda: seen.holder != LEADER or seen.now_s >= ends_s, "passing of time")
+        return "" if seen.holder == LEADER else seen.last_end
 
     def policy_moves(self) -> None:
         """Have the policy hold the arm in motion; a new scene where it is done."""
@@ -201,9 +232,10 @@ class Trials:
                 continue
             self.until(lambda: seen.speed == 0.0, "rest")
             self._scene += 1
-            self.until(
-                seen.reset.call_async(ResetScene.Request(seed=self._scene)).done, "new scene"
-            )
+            if seen.reset is not None:
+                self.until(
+                    seen.reset.call_async(ResetScene.Request(seed=self._scene)).done, "new scene"
+                )
             seen.instruction.publish(String(data=INSTRUCTION))
             self.pass_s(0.5)
 
@@ -219,19 +251,30 @@ def measure(
     worst = {way: dict.fromkeys(witness.worst, 0.0) for way in ("to the leader", "to the policy")}
     taken: list[float] = []
     given: list[float] = []
-    for number in range(1, count + 1):
+    lost: list[str] = []
+    number = 0
+    while number < count:
         trials.policy_moves()
         trials.pass_s(generator.uniform(0.0, 0.4))
-        taken.append(witness.speed)
+        speed = witness.speed
         _fresh(witness)
-        trials.ask(True)
-        trials.until(lambda: witness.holder == LEADER, "leader")
-        trials.pass_s(generator.uniform(0.4, 2.0))
+        failed = trials.led(generator.uniform(0.4, 2.0))
         _merge(worst["to the leader"], witness.worst)
+        if witness.state != MonitorStatus.READY:
+            raise RuntimeError(f"after {number} take-overs the monitor stopped: {witness.cause}")
+        if failed:
+            lost.append(failed)
+            print(f"lost: {failed}", flush=True)
+            if len(lost) > count:
+                raise RuntimeError("more were lost than were asked for")
+            continue
+        number += 1
+        taken.append(speed)
         given.append(witness.speed)
         _fresh(witness)
         trials.ask(False)
-        trials.until(lambda: witness.holder not in (LEADER, ""), "policy again")
+        trials.until(lambda: witness.holder != LEADER, "end of the leader")
+        trials.until(lambda: witness.holder != "", "policy again")
         trials.pass_s(0.8)
         _merge(worst["to the policy"], witness.worst)
         if witness.state != MonitorStatus.READY:
@@ -239,6 +282,7 @@ def measure(
         if number % 10 == 0 or number == count:
             outcome = {
                 "take_overs": number,
+                "lost": lost,
                 "cycles": witness.cycles,
                 "largest_share_of_limit": worst,
                 "speed_when_taken_over_rad_s": _summary(taken),
@@ -258,48 +302,117 @@ def _merge(into: dict[str, float], worst: dict[str, float]) -> None:
         into[name] = max(into[name], value)
 
 
+class HostHand:
+    """Moves the leader's joints in the host's time, from a thread of its own."""
+
+    def __init__(self, port: SimulatedPort, shafts: HeldShafts, hand: Hand) -> None:
+        self._port, self._shafts, self._hand = port, shafts, hand
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._move, daemon=True)
+        self._thread.start()
+
+    def _move(self) -> None:
+        while not self._ends.wait(HAND_S):
+            with self._port.bus():
+                self._shafts.put(self._hand.at(time.monotonic()))
+
+    def end(self) -> None:
+        """Let go."""
+        self._ends.set()
+        self._thread.join()
+
+
+def moving_policy(folder: Path) -> Path:
+    """Write a contract whose policy plays a motion, seen by nothing but its joints."""
+    contract = resting_contract(TOP / "config" / "robots" / "so101" / "robot.yaml", folder)
+    content = json.loads(contract.read_text(encoding="utf-8"))
+    times_s = ROW_S * np.arange(round(MOTION_S / ROW_S))
+    periods_s = 2.5 + 0.3 * np.arange(len(JOINTS))
+    # It begins gently, where the arm can be from anywhere.
+    grown = np.minimum(times_s / 2.0, 1.0).reshape(-1, 1)
+    swing = np.sin(math.tau * times_s.reshape(-1, 1) / periods_s)
+    motion = folder / "motion.npz"
+    np.savez(
+        motion,
+        joint_names=np.array(JOINTS),
+        dt_s=ROW_S,
+        positions=MIDDLE + POLICY_SWING * grown * swing,
+    )
+    content["policy"]["options"] = {"file": str(motion), "rows": 20}
+    contract.write_text(json.dumps(content), encoding="utf-8")
+    return contract
+
+
 def main() -> int:
     """Run the trials."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hardware", choices=("sim", "mock", "real"), default="sim")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=TOP / "docs" / "measurements")
+    parser.add_argument("--launcher", default=f"{sys.executable} -m embedded_ros2.cli launch")
     given = parser.parse_args()
     generator = random.Random(given.seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "leader.json"
+    simulated = given.hardware == "sim"
+    name = "leader_takeovers.json" if simulated else f"leader_takeovers_{given.hardware}.json"
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
+        folder = Path(scratch)
+        file = folder / "leader.json"
         calibration = so101_calibration()
         file.write_text(calibration.to_text(), encoding="utf-8")
         keep(file, calibration, dict.fromkeys(JOINTS, 2048.0))
         hand = Hand(generator)
         shafts = HeldShafts(hand.at(0.0))
-        port = SimulatedPort(SimulatedBus(so101_servos(), shafts), own_time=False)
+        bus = SimulatedBus(so101_servos(), shafts, now_s=0.0 if simulated else time.monotonic())
+        port = SimulatedPort(bus, own_time=not simulated)
+        stack.callback(port.close)
+        if not simulated:
+            stack.callback(HostHand(port, shafts, hand).end)
         command = [
-            *(sys.executable, "-m", "embedded_ros2.cli", "launch", "vla_bringup"),
-            *("so101.launch.py", "hardware:=sim", "teleop:=true", "real_time_factor:=0.0"),
-            *(f"leader_port:={port.path}", f"leader_calibration_file:={file}"),
-            *(f"black_box:={scratch}/bags", "answer_timeout_s:=0.1"),
+            *(*shlex.split(given.launcher), "vla_bringup", "so101.launch.py"),
+            *(f"hardware:={given.hardware}", "teleop:=true", f"leader_port:={port.path}"),
+            *(f"leader_calibration_file:={file}", f"black_box:={scratch}/bags"),
+            f"latch_folder:={scratch}/latch",
+            *hardware_arguments(given.hardware, folder, stack),
         ]
-        with (Path(scratch) / "launch.log").open("w") as log:
-            launched = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        log = stack.enter_context((folder / "launch.log").open("w"))
+        launched = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             rclpy.init(args=["witness"])
-            witness = Witness(port, shafts, hand)
+            witness = Witness(port, shafts, hand, simulated=simulated)
             trials = Trials(witness, launched)
             trials.until(lambda: witness.state == MonitorStatus.READY, "READY", START_S)
             trials.until(witness.teleop.service_is_ready, "leader", START_S)
-            path = given.folder / "leader_takeovers.json"
-            measure(trials, witness, given.count, generator, path)
+            measure(trials, witness, given.count, generator, given.folder / name)
         except RuntimeError:
-            print((Path(scratch) / "launch.log").read_text()[-4000:], file=sys.stderr)
+            print((folder / "launch.log").read_text()[-4000:], file=sys.stderr)
             raise
         finally:
             if launched.poll() is None:
                 launched.send_signal(signal.SIGINT)
                 launched.wait(120)
             rclpy.try_shutdown()
-            port.close()
     return 0
+
+
+def hardware_arguments(
+    hardware: str, folder: Path, stack: contextlib.ExitStack
+) -> tuple[str, ...]:
+    """Return what a launch of this hardware is told; a real arm is simulated from now on."""
+    if hardware == "sim":
+        return "real_time_factor:=0.0", "answer_timeout_s:=0.1"
+    contract = f"contract_file:={moving_policy(folder / 'policy')}"
+    if hardware == "mock":
+        return contract, *PATIENT
+    link, file = folder / "follower", folder / "follower.json"
+    simulate = [sys.executable, "-m", "so100_driver.cli", "simulate"]
+    simulate += ["--link", str(link), "--calibration", str(file)]
+    arm = subprocess.Popen(simulate, stdout=subprocess.PIPE, text=True)
+    stack.callback(arm.wait)
+    stack.callback(arm.terminate)
+    assert arm.stdout is not None
+    arm.stdout.readline()
+    return contract, *PATIENT, f"port:={link}", f"calibration_file:={file}", SAG
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from node_kit.parameters import ParameterError, parameter
 from node_kit.run import run
 from so100_driver.bus import BusError
 from so100_driver.connection import DriverError, connect
-from so100_driver.core.leader import FloatArray, LeaderArm, LeaderSettings
+from so100_driver.core.leader import FloatArray, LeaderArm, LeaderSettings, as_far_open
 from so100_driver.core.orders import ArmLimits
 from so100_driver.cycle_thread import CycleThread
 from so100_driver.saying import Saying
@@ -134,6 +134,9 @@ class LeaderNode(Node):
             ArmLimits(stale_s=given.stale_s),
             given.answer_timeout_s,
         )
+        scale = self._loop.arm.scales[gripper.joint]
+        self._handle = (scale.lower_rad, scale.upper_rad)
+        self._jaws = (gripper.position_lower, gripper.position_upper)
         self._refuse_torque()
         self._lease, self._granted_ns, self._wanted, self._resume = 0, 0, False, ""
         self._policy = PolicyStatus()
@@ -192,6 +195,7 @@ class LeaderNode(Node):
             silent, measured = arm.silent(steady_ns * 1e-9), arm.measured_rad
             if not silent:
                 positions = np.array([measured[name] for name in self._joints])
+                positions[-1] = as_far_open(float(positions[-1]), self._handle, self._jaws)
                 self._leader.hear(positions, now_ns * 1e-9)
 
     def _on_period(self) -> None:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from so100_driver.bus import ServoBus
 from so100_driver.cli.__main__ import main
 from so100_driver.sim_bus.arm import so101_calibration
 
@@ -91,6 +92,29 @@ def test_another_arms_calibration_is_named(port, capsys, tmp_path):
 def test_a_port_that_is_none_is_one_finding(tmp_path, capsys, make, words):
     assert main(["doctor", str(make(tmp_path))]) == 1
     assert words in capsys.readouterr().out
+
+
+def test_where_nobody_answers_a_person_waits_ten_seconds_at_the_most(port, capsys, monkeypatch):
+    waited_s = []
+    scan = ServoBus.scan
+
+    def counted(bus, ids, tries=3):
+        ids = list(ids)
+        waited_s.append(len(ids) * tries * bus.timeout_s)
+        # How long it waits is counted, not waited for.
+        timeout_s, bus.timeout_s = bus.timeout_s, 0.004
+        bus.reopen()
+        found = scan(bus, ids, tries)
+        bus.timeout_s = timeout_s
+        return found
+
+    monkeypatch.setattr(ServoBus, "scan", counted)
+    with port.bus() as bus:
+        bus.faults.unplugged = True
+    _, text = examined(port, capsys)
+    assert "no answer at any baud rate" in text
+    assert len(waited_s) > 7
+    assert sum(waited_s) <= 10.0
 
 
 def test_doctor_writes_nothing_and_moves_nothing(port, capsys):

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from so100_driver.core.leader import LeaderArm, LeaderSettings
+from so100_driver.core.leader import LeaderArm, LeaderSettings, as_far_open
 
 SETTINGS = LeaderSettings()
 LOWER, UPPER = np.array([-1.5, -1.0]), np.array([1.5, 1.0])
@@ -69,3 +69,12 @@ def test_a_clock_that_was_set_back_begins_anew():
     arm = leader(2.0)
     arm.hear(np.zeros(2), 1.0)
     assert arm.rows(1.0) == pytest.approx(np.zeros_like(arm.rows(1.0)))
+
+
+@pytest.mark.parametrize(
+    ("angle_rad", "expected"),
+    [(0.1, -0.17), (0.6, 0.79), (1.1, 1.75), (0.0, -0.17), (2.0, 1.75)],
+)
+def test_a_handle_with_a_smaller_range_opens_and_closes_the_jaws_wholly(angle_rad, expected):
+    found = as_far_open(angle_rad, (0.1, 1.1), (-0.17, 1.75))
+    assert found == pytest.approx(expected)

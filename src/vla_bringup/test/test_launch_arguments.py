@@ -57,7 +57,7 @@ def test_bags_stay_below_the_home_in_any_namespace(namespace):
 @pytest.mark.parametrize("package", ["v4l2_camera", "usb_cam"])
 def test_a_camera_without_the_package_that_reads_it_is_refused_by_name(package):
     so101 = launch_file("so101")
-    arguments = {"front_camera": "/dev/video0", "wrist_camera": "", "camera_driver": package}
+    arguments = {"front_camera": "/dev/null", "wrist_camera": "", "camera_driver": package}
     given = context(namespace="/left", **arguments)
     try:
         get_package_prefix(package)
@@ -74,3 +74,28 @@ def test_a_camera_without_the_package_that_reads_it_is_refused_by_name(package):
 def test_without_a_device_there_is_no_camera():
     so101 = launch_file("so101")
     assert so101.cameras(context(front_camera="", wrist_camera=""), False) == []
+
+
+@pytest.mark.parametrize(
+    ("front", "wrist", "words"),
+    [
+        ("/dev/no_camera", "", "front_camera:=/dev/no_camera: there is no such device"),
+        ("", "video0", "wrist_camera:=video0: there is no such device"),
+        ("/dev/null", "/dev/null", "are /dev/null both"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_one_line(front, wrist, words):
+    so101 = launch_file("so101")
+    given = context(front_camera=front, wrist_camera=wrist, camera_driver="v4l2_camera")
+    with pytest.raises(RuntimeError, match=words) as told:
+        so101.cameras(given, False)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("hardware", ["sim", "bus"])
+def test_a_simulation_with_ros2_control_s_controllers_is_refused(hardware):
+    given = context(
+        hardware=hardware, contract_file="", monitor_file="", controllers="ros2_control"
+    )
+    with pytest.raises(RuntimeError, match="a simulation has emulated controllers"):
+        launch_file("so101").bring_up(given)

@@ -115,16 +115,16 @@ def outside(observer: Observer) -> set[str]:
 
 
 def test_the_demonstrations_node_leaves_nothing_in_the_graph(observer, share, tmp_path):
-    context = rclpy.get_default_context()
     robot = share / "config" / "robots" / "so101" / "robot.yaml"
     parameters = [f"robot_file:={robot}", f"output_dir:={tmp_path}"]
     words = [word for each in parameters for word in ("-p", each)]
-    rclpy.init(args=["test", "--ros-args", *words], context=context)
+    rclpy.init(args=["test", "--ros-args", *words])
     node = EpisodeRunner()
     action = "/vla_policy_node/run_policy/_action/feedback"
     observer.until(lambda: action in outside(observer), "the node is not seen")
     node.destroy_node()
-    rclpy.shutdown(context=context)
+    # Named, the default context would stay the default one, and no test after this could begin.
+    rclpy.shutdown()
     observer.until(lambda: outside(observer) <= SHARED, "something of it stays")
 
 

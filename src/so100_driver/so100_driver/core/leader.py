@@ -41,6 +41,24 @@ class LeaderSettings:
     gap_s: float = 0.1
 
 
+def as_far_open(
+    angle_rad: float, leader_rad: tuple[float, float], follower_rad: tuple[float, float]
+) -> float:
+    """Return the angle at which the follower's gripper is open by the same share of its range.
+
+    A leader's gripper is a handle, whose range is another than that of a pair of jaws. LeRobot
+    does the same.
+
+    Args:
+        angle_rad: The leader's gripper.
+        leader_rad: Its least and largest angle.
+        follower_rad: The follower's.
+    """
+    low, high = leader_rad
+    share = min(1.0, max(0.0, (angle_rad - low) / (high - low)))
+    return follower_rad[0] + share * (follower_rad[1] - follower_rad[0])
+
+
 class LeaderArm:
     """What a leader's joints did lately. Times are ROS time of their readings, s."""
 
