@@ -324,7 +324,7 @@ class HostHand:
 
 def moving_policy(folder: Path) -> Path:
     """Write a contract whose policy plays a motion, seen by nothing but its joints."""
-    contract = resting_contract(TOP / "config" / "robots" / "so101" / "robot.yaml", folder)
+    contract: Path = resting_contract(TOP / "config" / "robots" / "so101" / "robot.yaml", folder)
     content = json.loads(contract.read_text(encoding="utf-8"))
     times_s = ROW_S * np.arange(round(MOTION_S / ROW_S))
     periods_s = 2.5 + 0.3 * np.arange(len(JOINTS))
