@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smolvla.backend import Array32, Backend
 from smolvla.config import ACTION, SmolVLAConfig
@@ -60,6 +61,21 @@ class FlowSampling:
     steps: int
     seed: int
     noise: str
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """An observation as the model is shown it.
+
+    Attributes:
+        images: (C, 3, S, S) in -1..1, the cameras in the policy's order.
+        text: Token ids (L,).
+        state: (max_state_size,), normalised and padded with 0.
+    """
+
+    images: Array32
+    text: NDArray[np.int64]
+    state: Array32
 
 
 @dataclass
@@ -158,11 +174,18 @@ class SmolVLAPolicy:
         )
         self._seen = _Seen({})
         self._random = np.random.default_rng(sampling.seed)
+        # How noise becomes a chunk. Reinforcement puts a chain with noise in every step here.
+        self.integrator: Callable[..., Array32] = integrate
 
     @property
     def spec(self) -> PolicySpec:
         """What it needs and returns."""
         return self._spec
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """Of what a chunk begins from (chunk_size, max_action_size)."""
+        return self._config.chunk_size, self._config.max_action_size
 
     def reset(self) -> None:
         """Begin the noise anew. What was computed stays: it depends on the observation alone."""
@@ -204,7 +227,7 @@ class SmolVLAPolicy:
         start = self._noise(noise)
         state = np.asarray(observation.state[self._state_name], dtype=np.float64)
         guide = None if committed is None else self._guidance(committed, state)
-        chunk = integrate(
+        chunk = self.integrator(
             lambda x, step: self._backend.velocity(prefix, x, float(grid[step])),
             start, steps, guide,
         )  # fmt: skip
@@ -220,13 +243,26 @@ class SmolVLAPolicy:
         done = still is not None and still.lasts(positions, state, observation.stamp_ns)
         return Action(positions, self._spec.dt_s, self._spec.joint_names, done=done)
 
+    def model_input(self, observation: Observation) -> ModelInput:
+        """Return an observation as the model is shown it.
+
+        Raises:
+            PolicyError: The observation cannot be used.
+        """
+        check_observation(observation, self._spec)
+        pictures = [
+            fit(observation.images[name], self._config.image_size) for name in self._features
+        ]
+        state = self._state(observation.state[self._state_name])
+        return ModelInput(np.stack(pictures), self._loaded.tokens(observation.task), state)
+
     def close(self) -> None:
         """Free the model."""
         self._backend.close()
         self._seen = _Seen({})
 
     def _noise(self, given: Array32 | None) -> Array32:
-        shape = (self._config.chunk_size, self._config.max_action_size)
+        shape = self.noise_shape
         if given is None:
             # The whole chunk is drawn, so that the number of rows leaves the first ones alone.
             random = self._random

@@ -151,12 +151,21 @@ def test_other_words_are_not_those_of_the_demonstrations():
     assert set(named) == set(COLOURS)
 
 
+def turning(angle):
+    """Return poses (N, 4, 4) that are turned about the axis y."""
+    poses = np.tile(np.eye(4), (len(angle), 1, 1))
+    poses[:, 0, 0] = poses[:, 2, 2] = np.cos(angle)
+    poses[:, 0, 2], poses[:, 2, 0] = np.sin(angle), -np.sin(angle)
+    return poses
+
+
 def test_a_minimum_jerk_movement_measures_as_the_literature_has_it():
     dt, seconds, far = 0.01, 2.0, 0.5
     t = np.linspace(0.0, 1.0, round(seconds / dt) + 1)
     s = far * (10 * t**3 - 15 * t**4 + 6 * t**5)
     commands = np.column_stack([s, 0.0 * s])
-    tips = np.column_stack([2.0 * s, 0.0 * s, 0.0 * s])
+    tips = turning(angle=s)
+    tips[:, 0, 3] = 2.0 * s
     found = measure(("a", "b"), commands, commands, tips, dt)
     jerk = far * (60 - 360 * t + 360 * t**2) / seconds**3
     assert found.ldlj == pytest.approx(-5.32, abs=0.15)
@@ -165,16 +174,19 @@ def test_a_minimum_jerk_movement_measures_as_the_literature_has_it():
     assert found.joint_jerk_mean == pytest.approx(np.mean(np.abs(jerk)), rel=0.03)
     assert found.joint_jerk_peak == pytest.approx(np.max(np.abs(jerk)), rel=0.05)
     assert found.tip_jerk_mean == pytest.approx(2.0 * np.mean(np.abs(jerk)), rel=0.03)
+    # 2 m and 1 rad for each of s, together.
+    assert found.twist_jerk_mean == pytest.approx(5**0.5 * np.mean(np.abs(jerk)), rel=0.03)
     assert (found.joint_path, found.tip_path) == pytest.approx((far, 2.0 * far))
     assert (found.movements, found.moving_s) == (1, pytest.approx(seconds + dt))
 
 
 def test_an_arm_that_never_moves_has_no_smoothness():
     still = np.zeros((50, 2))
-    found = measure(("a", "b"), still, still, np.zeros((50, 3)), 0.01)
+    found = measure(("a", "b"), still, still, turning(np.zeros(50)), 0.01)
     assert (found.movements, found.joint_jerk_peak, found.tip_path) == (0, 0.0, 0.0)
     assert math.isnan(found.ldlj)
-    assert math.isnan(measure(("a",), still[:0, :1], still[:0, :1], np.zeros((0, 3)), 0.01).sparc)
+    nothing = still[:0, :1]
+    assert math.isnan(measure(("a",), nothing, nothing, turning(np.zeros(0)), 0.01).sparc)
 
 
 GRID = TrialGrid(("smooth",), ((0.05, 0.10),), ("none", "layout"), range(1), ("red",), films=0)

@@ -9,6 +9,7 @@ import yaml
 pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
 
+from vla_training.rl.settings import ReinforcementSettings
 from vla_training.settings import ImitationSettings, read_settings
 from vla_training.start import Size
 
@@ -16,11 +17,15 @@ PACKAGE = Path(__file__).resolve().parents[1]
 TOP = PACKAGE.parents[1]
 
 
-def test_the_readme_lists_every_setting_with_its_default():
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [(ImitationSettings(), "vla_training/settings.py"),
+     (ReinforcementSettings(), "vla_training/rl/settings.py")],
+)  # fmt: skip
+def test_the_readme_lists_every_setting_with_its_default(settings, file):
     text = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    table = text.split("a test holds them to")[1]
+    table = text.split(f"a test holds them to {file}")[1].split("\n\n")[0]
     told = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", table, flags=re.MULTILINE))
-    settings = ImitationSettings()
     for each in fields(settings):
         if each.name == "size":
             assert all(f"`{part.name}`" in table for part in fields(Size))

@@ -24,7 +24,8 @@ class Bounds:
     most: float
 
 
-def _between(default: Any, least: float, most: float) -> Any:
+def between(default: Any, least: float, most: float) -> Any:
+    """Return a field of settings with its default and bounds."""
     return field(default=default, metadata={"bounds": Bounds(least, most)})
 
 
@@ -65,31 +66,31 @@ class ImitationSettings:
         size: Of a model that begins from nothing.
     """
 
-    seed: int = _between(0, 0, 2**31)
-    steps: int = _between(6000, 1, 10_000_000)
-    refer_steps: int = _between(600, 0, 10_000_000)
-    batch: int = _between(32, 1, 4096)
-    instructions: int = _between(2, 1, 64)
-    draws: int = _between(2, 1, 64)
-    learning_rate: float = _between(1e-3, 1e-9, 1.0)
-    warmup_steps: int = _between(100, 0, 1_000_000)
-    final_rate: float = _between(0.02, 0.0, 1.0)
+    seed: int = between(0, 0, 2**31)
+    steps: int = between(6000, 1, 10_000_000)
+    refer_steps: int = between(600, 0, 10_000_000)
+    batch: int = between(32, 1, 4096)
+    instructions: int = between(2, 1, 64)
+    draws: int = between(2, 1, 64)
+    learning_rate: float = between(1e-3, 1e-9, 1.0)
+    warmup_steps: int = between(100, 0, 1_000_000)
+    final_rate: float = between(0.02, 0.0, 1.0)
     optimiser: str = field(default=ADAMW, metadata={"choices": (ADAMW, MUON)})
     precision: str = field(default=FLOAT32, metadata={"choices": (FLOAT32, BFLOAT16)})
     compile: bool = False
-    weight_decay: float = _between(1e-3, 0.0, 1.0)
-    clip_norm: float = _between(1.0, 1e-6, 1e6)
-    ema: float = _between(0.999, 0.0, 0.999999)
-    refer_weight: float = _between(1.0, 0.0, 1e3)
-    near_weight: float = _between(0.0, 0.0, 100.0)
-    augmentation: float = _between(1.0, 0.0, 2.0)
-    state_noise_rad: float = _between(0.003, 0.0, 0.5)
+    weight_decay: float = between(1e-3, 0.0, 1.0)
+    clip_norm: float = between(1.0, 1e-6, 1e6)
+    ema: float = between(0.999, 0.0, 0.999999)
+    refer_weight: float = between(1.0, 0.0, 1e3)
+    near_weight: float = between(0.0, 0.0, 100.0)
+    augmentation: float = between(1.0, 0.0, 2.0)
+    state_noise_rad: float = between(0.003, 0.0, 0.5)
     train: str = field(default=ALL, metadata={"choices": (ALL, EXPERT)})
     relative: tuple[str, ...] = ()
-    chunk_rows: int = _between(12, 1, 1000)
-    flow_steps: int = _between(10, 1, 1000)
-    save_s: float = _between(180.0, 1.0, 86400.0)
-    threads: int = _between(2, 1, 1024)
+    chunk_rows: int = between(12, 1, 1000)
+    flow_steps: int = between(10, 1, 1000)
+    save_s: float = between(180.0, 1.0, 86400.0)
+    threads: int = between(2, 1, 1024)
     size: Size = field(default_factory=Size)
 
     def document(self) -> dict[str, Any]:
@@ -103,11 +104,19 @@ def read_settings(path: Path) -> ImitationSettings:
     Raises:
         TrainingError: A key is unknown, of another type or out of its bounds.
     """
+    return parse_settings(read_document(path), str(path))
+
+
+def read_document(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        TrainingError: It cannot be read.
+    """
     try:
-        document = read_yaml(path)
+        return read_yaml(path)
     except StrictYamlError as error:
         raise TrainingError(str(error)) from None
-    return parse_settings(document, str(path))
 
 
 def parse_settings(document: Any, source: str) -> ImitationSettings:
@@ -120,9 +129,24 @@ def parse_settings(document: Any, source: str) -> ImitationSettings:
     Raises:
         TrainingError: A key is unknown, of another type or out of its bounds.
     """
+    settings = ImitationSettings(**checked_values(ImitationSettings, document, source))
+    if settings.refer_steps > settings.steps:
+        raise TrainingError(
+            f"{source}: refer_steps: is {settings.refer_steps}, more than the {settings.steps} "
+            "steps in all"
+        )
+    return settings
+
+
+def checked_values(kind: type, document: Any, source: str) -> dict[str, Any]:
+    """Return the values of a document by the fields of a dataclass of settings.
+
+    Raises:
+        TrainingError: A key is unknown, of another type or out of its bounds.
+    """
     if not isinstance(document, dict):
         raise TrainingError(f"{source}: is no mapping of settings; write key: value lines")
-    known = {each.name: each for each in fields(ImitationSettings)}
+    known = {each.name: each for each in fields(kind)}
     values: dict[str, Any] = {}
     for key, value in document.items():
         if key not in known:
@@ -147,13 +171,7 @@ def parse_settings(document: Any, source: str) -> ImitationSettings:
         else:
             whole = isinstance(known[key].default, int)
             values[key] = number(value, known[key].metadata["bounds"], where, whole=whole)
-    settings = ImitationSettings(**values)
-    if settings.refer_steps > settings.steps:
-        raise TrainingError(
-            f"{source}: refer_steps: is {settings.refer_steps}, more than the {settings.steps} "
-            "steps in all"
-        )
-    return settings
+    return values
 
 
 def number(value: Any, bounds: Bounds, where: str, *, whole: bool) -> Any:

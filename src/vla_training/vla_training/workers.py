@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,13 +160,21 @@ class WorldProcess:
         return run_trial(table, driver, seed, colour, said, self._job.limit_s)
 
 
-def load_student(contract: Contract, checkpoint: Path) -> Policy:
+def load_student(
+    contract: Contract, checkpoint: Path, changed: Mapping[str, Any] | None = None
+) -> Policy:
     """Load the contract's policy with another checkpoint, in this process.
+
+    Args:
+        contract: Of the policy.
+        checkpoint: In place of its own.
+        changed: Other options.
 
     Raises:
         TrainingError: It cannot be loaded.
     """
-    options = {**contract.policy_options, "checkpoint": str(checkpoint), "threads": 1}
+    options = {**contract.policy_options, **(changed or {})}
+    options = {**options, "checkpoint": str(checkpoint), "threads": 1}
     try:
         policy = load_policy(contract.policy_name, options)
     except PolicyError as error:

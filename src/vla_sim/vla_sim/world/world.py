@@ -184,15 +184,16 @@ class World:
         return pose
 
     def tips(self, positions: Array) -> Array:
-        """Return where the tip frame would be (N, 3), m, with the joints at positions (N, J)."""
+        """Return the tip frame's poses (N, 4, 4), m, with the joints at positions (N, J)."""
         spare = mujoco.MjData(self.model)
         site = self.model.site(self._tip_frame).id
-        places = np.empty((len(positions), 3))
+        poses = np.tile(np.eye(4), (len(positions), 1, 1))
         for row, joints in enumerate(positions):
             spare.qpos[self._qpos] = joints
             mujoco.mj_kinematics(self.model, spare)
-            places[row] = spare.site_xpos[site]
-        return places
+            poses[row, :3, :3] = spare.site_xmat[site].reshape(3, 3)
+            poses[row, :3, 3] = spare.site_xpos[site]
+        return poses
 
     def objects(self) -> list[ObjectState]:
         """Return where the cubes are and which rest in the bin."""

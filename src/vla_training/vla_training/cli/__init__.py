@@ -10,6 +10,7 @@ from vla_policies.cli import run_command
 VERBS = {
     "collect": "vla_training.cli.collect",
     "imitate": "vla_training.cli.imitate",
+    "rl": "vla_training.cli.rl",
     "try": "vla_training.cli.try_out",
 }
 

@@ -30,6 +30,8 @@ class MotionMeasures:
         tip_jerk_mean: Mean of the norm of the jerk of the tip's position, m/s^3.
         tip_jerk_rms: Root mean square of that norm, m/s^3.
         tip_jerk_peak: Its largest, m/s^3.
+        twist_jerk_mean: Mean of the norm of the jerk of the tip's twist, its second derivative,
+            m/s^3 and rad/s^3 together, as arXiv 2603.13925 has it.
         arm_jerk_rms: As `joint_jerk_rms`, of where the simulated joints really were.
         ldlj: Log dimensionless jerk of the joints' velocities.
         sparc: Spectral arc length of the joints' speed.
@@ -45,6 +47,7 @@ class MotionMeasures:
     tip_jerk_mean: float
     tip_jerk_rms: float
     tip_jerk_peak: float
+    twist_jerk_mean: float
     arm_jerk_rms: float
     ldlj: float
     sparc: float
@@ -62,11 +65,12 @@ def measure(
         names: Of the arm's J joints, without the gripper.
         commands: (M, J) rad, `dt_s` apart.
         joints: (M, J) rad: where they were.
-        tips: (M, 3) m: where the tip would be with the joints as commanded.
+        tips: (M, 4, 4) m: the tip's poses with the joints as commanded.
         dt_s: s.
     """
     jerk = _jerk(commands, dt_s)
-    tip = np.linalg.norm(_jerk(tips, dt_s), axis=1)
+    tip = np.linalg.norm(_jerk(tips[:, :3, 3], dt_s), axis=1)
+    twist_jerk = np.diff(_twists(tips, dt_s), n=2, axis=0) / dt_s**2
     velocities = np.diff(commands, axis=0) / dt_s
     times = np.arange(len(velocities)) * round(dt_s * 1e9)
     # At rest before and after, so that the first movement and the last one are whole.
@@ -83,13 +87,29 @@ def measure(
         tip_jerk_mean=_mean(tip),
         tip_jerk_rms=_rms(tip),
         tip_jerk_peak=_peak(tip),
+        twist_jerk_mean=_mean(np.linalg.norm(twist_jerk, axis=1)),
         arm_jerk_rms=_rms(_jerk(joints, dt_s)),
         ldlj=_mean([each.ldlj for each in found if each.ldlj is not None]),
         sparc=_mean([each.sparc for each in found if each.sparc is not None]),
         movements=len(found),
         joint_path=float(np.linalg.norm(np.diff(commands, axis=0), axis=1).sum()),
-        tip_path=float(np.linalg.norm(np.diff(tips, axis=0), axis=1).sum()),
+        tip_path=float(np.linalg.norm(np.diff(tips[:, :3, 3], axis=0), axis=1).sum()),
     )
+
+
+def _twists(poses: Array, dt_s: float) -> Array:
+    """Return the twists (M - 1, 6) between poses (M, 4, 4): m/s, then rad/s, in the base frame."""
+    if len(poses) < 2:
+        return np.zeros((0, 6))
+    speeds = np.diff(poses[:, :3, 3], axis=0) / dt_s
+    turns = poses[1:, :3, :3] @ poses[:-1, :3, :3].swapaxes(1, 2)
+    # The axis of a small rotation, times its sine; between two commands it is its angle.
+    axes = 0.5 * (turns - turns.swapaxes(1, 2))[:, [2, 0, 1], [1, 2, 0]]
+    sines = np.linalg.norm(axes, axis=1, keepdims=True)
+    cosines = 0.5 * (np.trace(turns, axis1=1, axis2=2)[:, None] - 1.0)
+    angles = np.arctan2(sines, cosines)
+    factor = np.where(sines > 1e-9, angles / np.maximum(sines, 1e-9), 1.0)
+    return np.hstack((speeds, axes * factor / dt_s))
 
 
 def _jerk(positions: Array, dt_s: float) -> Array:

@@ -106,8 +106,14 @@ class TrialSetup:
 class TrialWorld:
     """A world with a policy before it. One thread owns it; to be closed."""
 
-    def __init__(self, bench: TrialSetup) -> None:
+    def __init__(
+        self, bench: TrialSetup, opened: Callable[[Contract, Path | None], Policy] | None = None
+    ) -> None:
         """Build the world and load the policy.
+
+        Args:
+            bench: Where cases are tried, and which policy.
+            opened: Loads the policy of a contract; None for `open_policy`.
 
         Raises:
             TrainingError: One of them cannot be had.
@@ -118,13 +124,13 @@ class TrialWorld:
             self.robot: Robot = load_robot(bench.robot_file)
             self.world = World(bench.robot_file)
             self.policy: Policy | None = None
-            self._contract: Contract | None = None
+            self.contract: Contract | None = None
             if bench.contract_file is not None:
                 contract = load_contract(
                     bench.contract_file, self.robot.limits.joint_names, self.robot.gripper.joint
                 )
-                self.policy = open_policy(contract, bench.checkpoint)
-                self._contract = contract.narrowed_to(self.policy.spec)
+                self.policy = (opened or open_policy)(contract, bench.checkpoint)
+                self.contract = contract.narrowed_to(self.policy.spec)
         except (RobotConfigError, ContractError, WorldError) as error:
             self.close()
             raise TrainingError(str(error)) from None
@@ -232,22 +238,22 @@ class TrialWorld:
     def _look(self, task: str, now_ns: int) -> Observation:
         """Return what the policy sees, by its contract."""
         joints = self.world.joint_readings()[0]
-        if self._contract is None or self.policy is None:
+        if self.contract is None or self.policy is None:
             return Observation(now_ns, {}, {STATE: joints}, task)
         shapes = {f.name: f.shape for f in self.policy.spec.observation}
         buffer = ObservationBuffer(
-            self._contract, {each.feature: shapes[each.feature] for each in self._contract.images}
+            self.contract, {each.feature: shapes[each.feature] for each in self.contract.images}
         )
         snapshot = self.world.snapshot()
-        for image in self._contract.images:
+        for image in self.contract.images:
             camera = image.feature.rsplit(".", 1)[-1]
             try:
                 buffer.image(image.feature, self.renderer.render(camera, snapshot), now_ns, now_ns)
             except RenderError as error:
-                raise TrainingError(f"{self._contract.path}: {image.feature}: {error}") from None
+                raise TrainingError(f"{self.contract.path}: {image.feature}: {error}") from None
         names = self.world.joint_names
         values = {"position": joints, "velocity": self.world.joint_readings()[1]}
-        for state in self._contract.states:
+        for state in self.contract.states:
             buffer.state(state.feature, names, values[state.field], now_ns, now_ns)
         seen = buffer.assemble(now_ns, now_ns, task)
         if not isinstance(seen, Assembled):
@@ -256,7 +262,7 @@ class TrialWorld:
 
     def _ask(self, observation: Observation, colour: str) -> Action:
         """Return the policy's chunk with its columns in the world's order, rad."""
-        if self.policy is None or self._contract is None:
+        if self.policy is None or self.contract is None:
             now = Situation(
                 observation.state[STATE],
                 np.array([each.position for each in self.world.objects()]),
@@ -267,8 +273,8 @@ class TrialWorld:
             return Action(lesson.chunk, TEACHER_DT_S, self.world.joint_names, lesson.phase)
         action = self.policy.infer(observation)
         check_action(action, self.policy.spec)
-        positions = self._contract.action_unit.to_si(action.positions)
-        columns = [self._contract.action_joints.index(name) for name in self.world.joint_names]
+        positions = self.contract.action_unit.to_si(action.positions)
+        columns = [self.contract.action_joints.index(name) for name in self.world.joint_names]
         return Action(
             positions[:, columns], action.dt_s, self.world.joint_names, action.phase, action.done
         )

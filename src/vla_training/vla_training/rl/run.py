@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+# mypy: warn_return_any=False
+"""A run of GRPO on the action expert of a SmolVLA: rollouts, rewards, one pass over them.
+
+Sources: arXiv 2402.03300 (GRPO) for the group's advantage and the clipped ratio; arXiv 2505.05470
+and 2505.22094 for a flow's steps as decisions with a known probability; arXiv 2603.13925 for the
+reward that counts jerk.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smolvla.checkpoint import Checkpoint, read_checkpoint
+from smolvla.model import Prefix, SmolVLA
+from smolvla.saving import save_checkpoint
+from smolvla.torch_backend import load_model
+from vla_training.errors import TrainingError, writing
+from vla_training.evaluation.trial import COLOURS, TrialCase, TrialSetup
+from vla_training.metrics import Metrics, draw_curves
+from vla_training.rl.rewards import advantages, reward
+from vla_training.rl.rollouts import (
+    NOISE_FILE,
+    Decision,
+    Rollout,
+    Rollouts,
+    RolloutWanted,
+    make_sampler,
+    shown,
+)
+from vla_training.rl.samplers import LearnedNoise
+from vla_training.rl.settings import ReinforcementSettings
+
+STATE_FILE, SETTINGS_FILE = "state.pt", "run.json"
+CURRENT, CHECKPOINT = "current", "checkpoint"
+FIGURES = (
+    "reward", "success", "duration_s", "twist_jerk_mean", "joint_jerk_rms", "ldlj", "moved",
+    "ratio", "clipped", "divergence", "gradient", "rollouts_s", "learning_s",
+)  # fmt: skip
+_LATENCY_S = (0.05, 0.10)
+_FREE = ("updates", "threads")  # they may differ when a run goes on
+
+
+@dataclass(frozen=True)
+class UpdateDone:
+    """What an update brought, for who watches."""
+
+    update: int
+    updates: int
+    figures: dict[str, float]
+
+
+class Reinforcement:
+    """A run in a folder. Made again in the same folder, it goes on where it was. To be closed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        base: Path,
+        settings: ReinforcementSettings,
+        setup: TrialSetup,
+        processes: int,
+    ) -> None:
+        """Begin a run, or take it up.
+
+        Args:
+            folder: Of the run.
+            base: The checkpoint to begin from.
+            settings: How to reinforce.
+            setup: The world.
+            processes: That make rollouts.
+
+        Raises:
+            TrainingError: The folder is of another run, or the checkpoint cannot be used.
+        """
+        self.folder, self.settings = folder, settings
+        torch.set_num_threads(settings.threads)
+        self.base: Checkpoint = read_checkpoint(base)
+        self._keep_settings(base)
+        self.model = load_model(self.base)
+        self._reference = copy.deepcopy(self.model) if settings.reference_weight > 0.0 else None
+        self.sampler = make_sampler(
+            settings, self.base.config.max_state_size, self.base.config.action_size
+        )
+        for name, each in self.model.named_parameters():
+            each.requires_grad_(name.startswith(("expert.", "action_")))
+        self._learned = [each for each in self.model.parameters() if each.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": self._learned, "lr": settings.learning_rate}]
+        noise = list(self.sampler.parameters())
+        if noise:
+            groups.append({"params": noise, "lr": settings.noise_rate})
+        self._optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
+        self.update = 0
+        self._take_up()
+        self._rollouts = Rollouts(setup, settings, processes)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._rollouts.close()
+
+    def run(
+        self,
+        *,
+        until: int | None = None,
+        seconds: float | None = None,
+        watch: Callable[[UpdateDone], None] | None = None,
+    ) -> bool:
+        """Reinforce.
+
+        Args:
+            until: The update to stop after, to go on later; None for the last.
+            seconds: Begin no update after this time; None for no such limit.
+            watch: Is told what each update brought.
+
+        Returns:
+            Whether all updates are done.
+
+        Raises:
+            TrainingError: A file cannot be written, or something is no longer finite.
+        """
+        settings, began = self.settings, clock.monotonic()
+        last = settings.updates if until is None else min(until, settings.updates)
+        metrics = Metrics(self.folder, FIGURES, self.update)
+        try:
+            while self.update < last:
+                figures = self._once()
+                self.update += 1
+                metrics.add(self.update, figures)
+                self.save()
+                if watch is not None:
+                    watch(UpdateDone(self.update, settings.updates, figures))
+                if seconds is not None and clock.monotonic() - began >= seconds:
+                    break
+        finally:
+            metrics.close()
+        draw_curves(self.folder)
+        return self.update >= settings.updates
+
+    def wanted(self) -> list[list[RolloutWanted]]:
+        """Return the rollouts of the next update, group by group."""
+        settings, found = self.settings, []
+        for group in range(settings.groups):
+            seed = settings.first_seed + self.update * settings.groups + group
+            case = TrialCase(
+                settings.executor, _LATENCY_S, "none", seed, COLOURS[seed % len(COLOURS)]
+            )
+            found.append(
+                [
+                    RolloutWanted(
+                        case, (settings.seed, self.update, group, member), self.folder / CURRENT,
+                        self.update,
+                    )
+                    for member in range(settings.group_size)
+                ]
+            )  # fmt: skip
+        return found
+
+    def learn(self, decisions: Sequence[Decision], gains: Sequence[float]) -> dict[str, float]:
+        """Learn from decisions, each of them once.
+
+        Args:
+            decisions: N of them.
+            gains: Advantage of the rollout that each is of, divided by how many that one had.
+
+        Returns:
+            Means: ratio of probabilities, share that was clipped, divergence, gradient.
+
+        Raises:
+            TrainingError: The loss is no longer finite.
+        """
+        settings = self.settings
+        order = np.random.default_rng([settings.seed, 5, self.update]).permutation(len(decisions))
+        told: list[list[float]] = []
+        scale = len(decisions) / max(1, settings.groups * settings.group_size)
+        for begin in range(0, len(order), settings.batch):
+            chosen = order[begin : begin + settings.batch]
+            some = [decisions[index] for index in chosen]
+            gain = torch.tensor([gains[index] for index in chosen], dtype=torch.float32)
+            before = torch.from_numpy(np.stack([each.log_probability for each in some]))
+            now, apart = self.probabilities(some)
+            ratio = (now - before).exp()
+            low, high = 1.0 - settings.clip, 1.0 + settings.clip
+            weighed = gain[:, None] * scale
+            kept = torch.minimum(ratio * weighed, ratio.clamp(low, high) * weighed)
+            loss = -kept.mean() + settings.reference_weight * apart.mean()
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"{self.folder}: the loss is {float(loss)} in update {self.update}; lower "
+                    "learning_rate or raise noise, and begin again in a new folder"
+                )
+            self._optimiser.zero_grad()
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(
+                [*self._learned, *self.sampler.parameters()], settings.clip_norm
+            )
+            self._optimiser.step()
+            clipped = ((ratio < low) | (ratio > high)).float().mean()
+            told.append([each.item() for each in (ratio.mean(), clipped, apart.mean(), norm)])
+        names = ("ratio", "clipped", "divergence", "gradient")
+        means = np.mean(told, axis=0) if told else [1.0, 0.0, 0.0, 0.0]
+        return dict(zip(names, map(float, means), strict=True))
+
+    def probabilities(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
+        """Return what the policy of now says of decisions.
+
+        Args:
+            decisions: B of them.
+
+        Returns:
+            Log probability of each of their K steps (B, K), and the divergence there from the
+            policy that it began as (B, K), 0 where that has no weight.
+        """
+        columns = self.base.config.action_size
+        steps = self.settings.flow_steps
+        state = torch.from_numpy(np.stack([each.state for each in decisions]))
+        chain = torch.from_numpy(np.stack([each.chain for each in decisions]))
+        with torch.no_grad():
+            prefix = prefix_of(self.model, decisions, state)
+        chances, apart = [], []
+        for index in range(steps):
+            t, width = 1.0 - index / steps, 1.0 / steps
+            x = chain[:, index]
+            time = self.model.embed_time(torch.tensor([t])).expand(len(x), -1)
+            said = self.model.velocity(prefix, x, time)
+            step = self.sampler.step(x, said, state, t, width)
+            chances.append(step.log_probability(chain[:, index + 1], columns))
+            if self._reference is None:
+                apart.append(torch.zeros(len(x)))
+                continue
+            with torch.no_grad():
+                theirs = self._reference.velocity(prefix, x, time)
+                other = self.sampler.step(x, theirs, state, t, width)
+            apart.append(step.divergence(other, columns))
+        return torch.stack(chances, dim=1), torch.stack(apart, dim=1)
+
+    def _once(self) -> dict[str, float]:
+        settings = self.settings
+        began = clock.monotonic()
+        self._write_weights(self.folder / CURRENT)
+        groups = self.wanted()
+        made = self._rollouts.make([each for group in groups for each in group])
+        rollouts = list(made)
+        self.model.eval()
+        took_s = clock.monotonic() - began
+        rewards = np.array([self._reward(each) for each in rollouts])
+        gains = advantages(
+            rewards.reshape(len(groups), settings.group_size).tolist(), settings.least_deviation
+        ).ravel()
+        decisions: list[Decision] = []
+        shares: list[float] = []
+        for rollout, gain in zip(rollouts, gains, strict=True):
+            if gain == 0.0 and settings.reference_weight == 0.0:
+                continue  # nothing is to be learned from it
+            decisions += rollout.decisions
+            shares += [float(gain) / max(1, len(rollout.decisions))] * len(rollout.decisions)
+        figures = self.learn(decisions, shares)
+        good = [each.result for each in rollouts if each.result.success]
+        return {
+            "reward": float(rewards.mean()),
+            "success": len(good) / len(rollouts),
+            "duration_s": _mean([each.duration_s for each in good]),
+            "twist_jerk_mean": _mean([each.measures.twist_jerk_mean for each in good]),
+            "joint_jerk_rms": _mean([each.measures.joint_jerk_rms for each in good]),
+            "ldlj": _mean([each.measures.ldlj for each in good]),
+            "moved": float(np.mean(gains != 0.0)),
+            **figures,
+            "rollouts_s": took_s,
+            "learning_s": clock.monotonic() - began - took_s,
+        }
+
+    def _reward(self, rollout: Rollout) -> float:
+        result = rollout.result
+        measures = result.measures
+        return reward(result.success, measures.twist_jerk_mean, measures.ldlj, self.settings)
+
+    # -- on disk ----------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the run's state, whole or not at all.
+
+        Raises:
+            TrainingError: It cannot be written; the one before is kept.
+        """
+        path = self.folder / STATE_FILE
+        spare = path.with_suffix(".part")
+        state = {
+            "update": self.update,
+            "model": self.model.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        try:
+            with writing(path):
+                torch.save(state, spare)
+                os.replace(spare, path)
+        finally:
+            spare.unlink(missing_ok=True)
+
+    def write_checkpoint(self, card: str) -> Path:
+        """Write the weights as a checkpoint in LeRobot's format.
+
+        Args:
+            card: Text of its README.md.
+
+        Raises:
+            TrainingError: It cannot be written.
+        """
+        folder = self.folder / CHECKPOINT
+        self._write_weights(folder)
+        with writing(folder):
+            (folder / "README.md").write_text(card, encoding="utf-8")
+        return folder
+
+    def _write_weights(self, folder: Path) -> None:
+        spare = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(spare, ignore_errors=True)
+        try:
+            with writing(folder):
+                save_checkpoint(spare, self.model, self.base)
+                if isinstance(self.sampler, LearnedNoise):
+                    torch.save(self.sampler.state_dict(), spare / NOISE_FILE)
+                shutil.rmtree(folder, ignore_errors=True)
+                spare.replace(folder)
+        finally:
+            shutil.rmtree(spare, ignore_errors=True)
+
+    def _keep_settings(self, base: Path) -> None:
+        """Write what the run is, or check that it is the one that is there."""
+        path = self.folder / SETTINGS_FILE
+        now = {"settings": self.settings.document(), "base": str(base)}
+        if not path.exists():
+            with writing(path):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+            return
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+            was, started = there["settings"], there["base"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
+        for key, value in {**self.settings.document(), "base": str(base)}.items():
+            old = started if key == "base" else was.get(key)
+            if key not in _FREE and old != value:
+                raise TrainingError(
+                    f"{path}: {key}: the run was begun with {old}, not {value}; set it back to go "
+                    "on, or name a new folder"
+                )
+
+    def _take_up(self) -> None:
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.sampler.load_state_dict(state["sampler"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self.update = int(state["update"])
+        except Exception as error:  # torch raises whatever its unpickler raises
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise TrainingError(
+                f"{path}: is damaged ({first}); delete it to begin from the checkpoint"
+            ) from None
+
+
+def prefix_of(model: SmolVLA, decisions: Sequence[Decision], state: Tensor) -> Prefix:
+    """Return what the expert attends to, of B decisions with their states (B, S)."""
+    images = torch.from_numpy(np.stack([shown(each.images) for each in decisions]))
+    length = max(len(each.text) for each in decisions)
+    text = torch.zeros(len(decisions), length, dtype=torch.long)
+    valid = torch.zeros(len(decisions), length, dtype=torch.bool)
+    for row, each in enumerate(decisions):
+        words = each.text
+        text[row, : len(words)] = torch.from_numpy(words)
+        valid[row, : len(words)] = True
+    tokens = model.encode_image(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+    tokens = tokens.flatten(1, 2)
+    context = torch.cat([tokens, model.embed_text(text)], dim=1)
+    seen = torch.cat([valid.new_ones(len(valid), tokens.shape[1]), valid], dim=1)
+    return model.prefill(context, model.embed_state(state), seen)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [each for each in values if np.isfinite(each)]
+    return float(np.mean(known)) if known else float("nan")

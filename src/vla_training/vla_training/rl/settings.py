@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of reinforcement, read strictly: every key is known, typed and bounded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vla_training.errors import TrainingError
+from vla_training.settings import between, checked_values, read_document
+
+BINARY, SMOOTHVLA, SMOOTH_INVARIANT = "binary", "smoothvla", "smooth_invariant"
+REWARDS = (BINARY, SMOOTHVLA, SMOOTH_INVARIANT)
+FLOW_SDE, LEARNED_NOISE = "flow_sde", "learned_noise"
+
+
+@dataclass(frozen=True)
+class ReinforcementSettings:
+    """How to reinforce.
+
+    Attributes:
+        seed: Of everything that is drawn.
+        updates: In all. In each, rollouts are made and then learned from, once.
+        groups: Scenes with an instruction, an update.
+        group_size: G, rollouts of each: the same scene and instruction, other noise.
+        first_seed: Of the scenes; those of an update follow those of the one before.
+        limit_s: Of a rollout, simulated, s.
+        executor: How chunks become commands: one of `vla_sim.executors.EXECUTORS`.
+        reward: One of `REWARDS`.
+        smoothness_weight: lambda, of the smoothness in the reward.
+        jerk_unit: For `smoothvla`: mean twist jerk that counts as 1, m/s^3 and rad/s^3 mixed.
+        ldlj_best: For `smooth_invariant`: log dimensionless jerk that costs nothing.
+        ldlj_worst: Likewise, that costs all of `smoothness_weight`.
+        sampler: `FLOW_SDE` or `LEARNED_NOISE`.
+        noise: `flow_sde`: level a of its noise. `learned_noise`: standard deviation it begins at.
+        least_noise: Of the learned noise, standard deviation.
+        most_noise: Likewise.
+        flow_steps: From noise to action, each a step whose probability is known.
+        learning_rate: Of the action expert.
+        noise_rate: Of the learned noise.
+        clip: Of the ratio of probabilities, each way from 1.
+        reference_weight: Of the divergence from the policy that it began as.
+        least_deviation: Floor of a group's standard deviation of rewards.
+        batch: Decisions of an update that are learned from at a time.
+        clip_norm: Of the gradient.
+        threads: Of the computation.
+    """
+
+    seed: int = between(0, 0, 2**31)
+    updates: int = between(50, 1, 1_000_000)
+    groups: int = between(8, 1, 4096)
+    group_size: int = between(8, 2, 1024)
+    first_seed: int = between(1_000_000, 0, 2**31)
+    limit_s: float = between(20.0, 1.0, 600.0)
+    executor: str = field(default="smooth", metadata={"choices": ("smooth", "linear", "hold")})
+    reward: str = field(default=SMOOTH_INVARIANT, metadata={"choices": REWARDS})
+    smoothness_weight: float = between(0.2, 0.0, 1.0)
+    jerk_unit: float = between(1.0, 1e-6, 1e9)
+    ldlj_best: float = between(-5.32, -1000.0, 0.0)
+    ldlj_worst: float = between(-15.0, -1000.0, 0.0)
+    sampler: str = field(default=FLOW_SDE, metadata={"choices": (FLOW_SDE, LEARNED_NOISE)})
+    noise: float = between(0.3, 1e-3, 10.0)
+    least_noise: float = between(0.05, 1e-4, 10.0)
+    most_noise: float = between(0.2, 1e-4, 10.0)
+    flow_steps: int = between(4, 1, 100)
+    learning_rate: float = between(2e-5, 1e-9, 1.0)
+    noise_rate: float = between(1e-3, 1e-9, 1.0)
+    clip: float = between(0.2, 1e-4, 10.0)
+    reference_weight: float = between(0.0, 0.0, 1e3)
+    least_deviation: float = between(0.1, 1e-6, 10.0)
+    batch: int = between(128, 1, 65536)
+    clip_norm: float = between(1.0, 1e-6, 1e6)
+    threads: int = between(2, 1, 1024)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it would be written."""
+        return asdict(self)
+
+
+def read_reinforcement(path: Path) -> ReinforcementSettings:
+    """Read settings from a YAML file.
+
+    Raises:
+        TrainingError: A key is unknown, of another type or out of its bounds.
+    """
+    source = str(path)
+    settings = ReinforcementSettings(
+        **checked_values(ReinforcementSettings, read_document(path), source)
+    )
+    if not settings.ldlj_worst < settings.ldlj_best:
+        raise TrainingError(
+            f"{source}: ldlj_worst: is {settings.ldlj_worst:g}; write less than ldlj_best, "
+            f"{settings.ldlj_best:g}"
+        )
+    if not settings.least_noise <= settings.noise <= settings.most_noise and (
+        settings.sampler == LEARNED_NOISE
+    ):
+        raise TrainingError(
+            f"{source}: noise: is {settings.noise:g}; with {LEARNED_NOISE} write "
+            f"{settings.least_noise:g} to {settings.most_noise:g}"
+        )
+    return settings
