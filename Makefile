@@ -209,7 +209,7 @@ $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	touch $@
 
 $(VENV)/.tools: $(VENV)/.venv constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs ruckig
+	$(BIN)/pip install --quiet --constraint constraints.txt pytest pytest-timeout hypothesis ruff mypy types-PyYAML dora-rs ruckig xacro
 	touch $@
 
 # Most of torch is never imported: what is, gets compiled when it is.

@@ -7,7 +7,8 @@ r"""A robot behind ros2_control: controllers, the monitor and, with a contract, 
 
 The robot is the SO-101, or that of another folder of config/robots: `robot:=NAME`.
 `topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to
-be at the other end of them. More arms in one graph: `namespace:=left` and so on.
+be at the other end of them. `feetech` is for so101.launch.py, which examines the arm first.
+More arms in one graph: `namespace:=left` and so on.
 """
 
 from pathlib import Path
@@ -38,8 +39,19 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "hardware",
         default_value="mock",
-        choices=["mock", "topic_based"],
-        description="mock: every command is reached at once. topic_based: a driver by topics.",
+        choices=["mock", "topic_based", "feetech"],
+        description="mock: every command is reached at once. topic_based: a driver by topics. "
+        "feetech: servos on `port`, by the plugin of feetech_ros2_driver.",
+    ),
+    DeclareLaunchArgument(
+        "servos_file",
+        default_value="",
+        description="Id and zero of each servo, which so101.launch.py writes. For feetech.",
+    ),
+    DeclareLaunchArgument(
+        "servos_pose",
+        default_value="",
+        description="Where so101.launch.py read each joint, name=rad. For feetech.",
     ),
     description.ROBOT,
     DeclareLaunchArgument(
@@ -52,7 +64,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "measured_topic",
         default_value=PythonExpression(
-            ["'joint_states' if '", HARDWARE, "' == 'mock' else 'joint_states_raw'"]
+            ["'joint_states_raw' if '", HARDWARE, "' == 'topic_based' else 'joint_states'"]
         ),
         description="The joints as they were read, for the monitor: where they are stamped then.",
     ),
@@ -74,6 +86,7 @@ NEEDED_BY_HARDWARE = {
     "topic_based": {
         "joint_state_topic_hardware_interface": "joint-state-topic-hardware-interface"
     },
+    "feetech": {"feetech_ros2_driver": "feetech-ros2-driver"},
 }
 
 
@@ -107,27 +120,47 @@ def describe(context: LaunchContext) -> list[Node]:
     return [description.describe(context, HARDWARE.perform(context))]
 
 
-def activate(context: LaunchContext) -> list[Action]:
-    """Activate the controllers; where there is a driver, once it has told where the arm is.
-
-    A controller that is activated earlier holds the arm at NaN.
-    """
-    robot = load_robot(LaunchConfiguration("robot_file").perform(context))
-    spawner = Node(
+def spawner(*controllers: str) -> Node:
+    """Return what activates controllers, one after the other."""
+    return Node(
         package="controller_manager",
         executable="spawner",
         namespace=description.NAMESPACE,
         output="screen",
-        arguments=[
-            "joint_state_broadcaster",
-            robot.arm_controller,
-            robot.gripper.controller,
-            "--param-file",
-            LaunchConfiguration("controllers_file"),
-        ],
+        arguments=[*controllers, "--param-file", LaunchConfiguration("controllers_file")],
     )
-    if HARDWARE.perform(context) == "mock":
-        return [spawner]
+
+
+def after(first: ExecuteProcess, *then: Action) -> RegisterEventHandler:
+    """Return what starts actions once a process has ended well."""
+
+    def on_exit(event: ProcessExited, _: LaunchContext) -> list[Action]:
+        return list(then) if event.returncode == 0 else []
+
+    return RegisterEventHandler(OnProcessExit(target_action=first, on_exit=on_exit))
+
+
+def activate(context: LaunchContext) -> list[Action]:
+    """Activate the controllers; where there is a driver, once it has told where the arm is.
+
+    A controller that is activated earlier holds the arm at NaN; before a plugin's zero was seen
+    to be the arm's, none is.
+    """
+    robot = load_robot(LaunchConfiguration("robot_file").perform(context))
+    moving = robot.arm_controller, robot.gripper.controller
+    hardware = HARDWARE.perform(context)
+    if hardware == "mock":
+        return [spawner("joint_state_broadcaster", *moving)]
+    if hardware == "feetech":
+        check = Node(
+            package="so100_driver",
+            executable="feetech_check",
+            namespace=description.NAMESPACE,
+            output="screen",
+            parameters=[{"pose": description.text("servos_pose")}],
+        )
+        shown = spawner("joint_state_broadcaster")
+        return [shown, after(shown, check), after(check, spawner(*moving))]
     topic = "/".join(("", description.full_namespace(context), "joint_states_raw")).replace(
         "//", "/"
     )
@@ -136,14 +169,10 @@ def activate(context: LaunchContext) -> list[Action]:
         cmd=["ros2", "topic", "echo", *words.split(), "sensor_msgs/msg/JointState"],
         name="wait_for_driver",
     )
-
-    def then(event: ProcessExited, _: LaunchContext) -> list[Action]:
-        return [spawner] if event.returncode == 0 else []
-
     return [
         LogInfo(msg=f"the controllers are activated once a driver publishes {topic}"),
         heard,
-        RegisterEventHandler(OnProcessExit(target_action=heard, on_exit=then)),
+        after(heard, spawner("joint_state_broadcaster", *moving)),
     ]
 
 

@@ -6,6 +6,8 @@ r"""One SO-101: its driver, controllers, the monitor and, with a contract, a pol
         calibration_file:=~/my_arm.json
     ros2 launch vla_bringup so101.launch.py hardware:=sim          # MuJoCo, cameras and a task
     ros2 launch vla_bringup so101.launch.py hardware:=bus          # the same behind the driver
+    ros2 launch vla_bringup so101.launch.py hardware:=feetech port:=... calibration_file:=... \
+        robot_file:=slower.yaml             # feetech_ros2_driver's plugin in place of our driver
 
 `real` is any port that answers as the arm does: `so101 simulate` is one. The controllers are
 ros2_control's where it is installed, else emulated ones; `controllers:=` chooses.
@@ -29,19 +31,19 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterValue
 
-from vla_bringup import description
+from vla_bringup import cameras, description
 from vla_bringup.resting import resting_contract
+from vla_contract.robot import RobotConfigError, load_robot
 
 HERE = Path(__file__).parent
-
-CAMERAS = ("front", "wrist")
 
 ARGUMENTS = [
     DeclareLaunchArgument(
         "hardware",
         default_value="mock",
-        choices=["mock", "real", "sim", "bus"],
+        choices=["mock", "real", "feetech", "sim", "bus"],
         description="mock: every command is reached at once. real: an arm on a serial port. "
+        "feetech: the same, by the plugin of feetech_ros2_driver in place of our driver. "
         "sim: MuJoCo. bus: MuJoCo, moved by simulated servos that the driver commands at a port.",
     ),
     DeclareLaunchArgument(
@@ -59,7 +61,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "calibration_file",
         default_value="",
-        description="LeRobot's calibration file of the arm, proved by `so101 prove`. For real.",
+        description="LeRobot's calibration file of the arm, proved by `so101 prove`. For real "
+        "and feetech.",
     ),
     DeclareLaunchArgument(
         "command_timeout_s",
@@ -99,20 +102,12 @@ ARGUMENTS = [
         description="LeRobot's calibration file of the leader arm, proved by `so101 prove`. For "
         "teleop.",
     ),
-    *(
-        DeclareLaunchArgument(
-            f"{camera}_camera",
-            default_value="",
-            description=f"Video device of the {camera} camera, such as /dev/video0; its pictures "
-            f"are on {camera}_camera/image_raw. Empty: there is none. For mock and real.",
-        )
-        for camera in CAMERAS
-    ),
+    *cameras.ARGUMENTS,
     DeclareLaunchArgument(
-        "camera_driver",
-        default_value="v4l2_camera",
-        choices=["v4l2_camera", "usb_cam"],
-        description="The package that reads the cameras.",
+        "meshes",
+        default_value="",
+        description="Folder of the maker's STL files, a path or package://..., for who draws the "
+        "arm. Empty: each link is a box.",
     ),
     DeclareLaunchArgument(
         "seed", default_value="0", description="Seed of the first scene. For sim and bus."
@@ -126,15 +121,6 @@ ARGUMENTS = [
 ]
 # A simulated servo with P = 16; the answers of a busy host take their time.
 SIMULATED_ARM = {"sag_rad_nm": "0.056", "answer_timeout_s": "0.1"}
-# What publishes a camera's pictures: executable, and its parameters but for device and frame.
-CAMERA_DRIVERS: dict[str, tuple[str, dict[str, object]]] = {
-    "v4l2_camera": ("v4l2_camera_node", {"image_size": [640, 480]}),
-    "usb_cam": (
-        "usb_cam_node_exe",
-        {"image_width": 640, "image_height": 480, "framerate": 30.0, "pixel_format": "yuyv2rgb"},
-    ),
-}
-FRAMES = {"v4l2_camera": "camera_frame_id", "usb_cam": "frame_id"}
 # Of the controllers behind the driver's topics.
 TOPIC_BASED = "topic_based"
 # The policy that the simulation runs.
@@ -187,61 +173,6 @@ def driver() -> Node:
     )
 
 
-def cameras(context: LaunchContext, simulated: bool) -> list[Node]:
-    """Return a node for each camera that there is.
-
-    Raises:
-        RuntimeError: The simulation has its own, there is no such device, or the package that
-            reads them is missing.
-    """
-    devices = {name: LaunchConfiguration(f"{name}_camera").perform(context) for name in CAMERAS}
-    given = {name: device for name, device in devices.items() if device}
-    if not given:
-        return []
-    if simulated:
-        raise RuntimeError(
-            f"{next(iter(given))}_camera:=... is for hardware:=mock and real: a simulation draws "
-            "its own pictures"
-        )
-    for name, device in given.items():
-        # v4l2_camera goes on without one, and publishes nothing.
-        if not Path(device).exists():
-            raise RuntimeError(
-                f"{name}_camera:={device}: there is no such device; is it plugged in? `ls "
-                "/dev/video*` shows those that there are"
-            )
-    if len(set(given.values())) != len(given):
-        device = next(iter(given.values()))
-        raise RuntimeError(
-            f"front_camera and wrist_camera are {device} both: one node alone can read a device"
-        )
-    package = LaunchConfiguration("camera_driver").perform(context)
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        debian = package.replace("_", "-")
-        raise RuntimeError(
-            f"{next(iter(given))}_camera:=... needs package '{package}', which is not installed "
-            f"(apt install ros-$ROS_DISTRO-{debian}); camera_driver:= names the other choice"
-        ) from None
-    executable, parameters = CAMERA_DRIVERS[package]
-    own = description.NAMESPACE.perform(context)
-    frame = FRAMES[package]
-    return [
-        Node(
-            package=package,
-            executable=executable,
-            name=f"{name}_camera_driver",
-            namespace=f"{own.rstrip('/')}/{name}_camera" if own else f"{name}_camera",
-            output="screen",
-            parameters=[
-                {**parameters, "video_device": device, frame: f"{name}_camera_optical_frame"}
-            ],
-        )
-        for name, device in given.items()
-    ]
-
-
 def leader() -> Node:
     """Return the source of chunks that reads a leader arm."""
     return Node(
@@ -260,6 +191,34 @@ def leader() -> Node:
             }
         ],
     )
+
+
+def behind_feetech_s_plugin(context: LaunchContext, files: dict[str, str]) -> Action:
+    """Return ros2_control in front of the plugin, for an arm that it can drive.
+
+    Raises:
+        RuntimeError: It cannot.
+    """
+    from so100_driver.connection import DriverError
+    from so100_driver.feetech_plugin import examine
+
+    given = context.launch_configurations
+    if given["controllers"] == "emulated":
+        raise RuntimeError(
+            "hardware:=feetech is a plugin of ros2_control: leave controllers:= out, or choose "
+            "hardware:=real"
+        )
+    port = given["port"]
+    robot_file = LaunchConfiguration("robot_file").perform(context)
+    try:
+        arm = examine(port, given["calibration_file"], load_robot(robot_file))
+    except (DriverError, RobotConfigError) as error:
+        raise RuntimeError(f"hardware:=feetech: {error}") from None
+    servos_file = Path(mkdtemp(prefix="so101_")) / "servos.yaml"
+    arm.write(servos_file)
+    pose = ",".join(f"{name}={angle:.4f}" for name, angle in arm.pose.items())
+    found = {"port": port, "servos_file": str(servos_file), "servos_pose": pose}
+    return included("ros2_control", hardware="feetech", **found, **files)
 
 
 def emulated(context: LaunchContext, hardware: str) -> list[Action]:
@@ -336,10 +295,11 @@ def bring_up(context: LaunchContext) -> list[Action]:
             "or choose hardware:=mock or real"
         )
     # Before anything starts: what has started is left behind by a launch that fails.
-    if real and not LaunchConfiguration("calibration_file").perform(context):
+    calibrated = LaunchConfiguration("calibration_file").perform(context)
+    if hardware in ("real", "feetech") and not calibrated:
         raise RuntimeError(
-            "hardware:=real needs calibration_file:=..., the arm's own (`so101 calibrate PORT "
-            "FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
+            f"hardware:={hardware} needs calibration_file:=..., the arm's own (`so101 calibrate "
+            "PORT FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
         )
     teleop = LaunchConfiguration("teleop").perform(context) == "true"
     if teleop and not LaunchConfiguration("leader_calibration_file").perform(context):
@@ -359,7 +319,7 @@ def bring_up(context: LaunchContext) -> list[Action]:
         robot_file = LaunchConfiguration("robot_file").perform(context)
         contract = str(resting_contract(robot_file, Path(mkdtemp(prefix="so101_"))))
     files = {"contract_file": contract, "monitor_file": monitor or own.perform(context)}
-    besides: list[Action] = [*cameras(context, simulated), *([leader()] if teleop else [])]
+    besides: list[Action] = [*cameras.nodes(context, simulated), *([leader()] if teleop else [])]
     files["measured_topic"] = "joint_states_raw" if driven else "joint_states"
     if simulated:
         # A simulation that is started anew is another arm: nothing of the one before counts.
@@ -372,6 +332,8 @@ def bring_up(context: LaunchContext) -> list[Action]:
         in_its_time = [SetParameter("use_sim_time", True), SetRemap("/clock", "clock")]
         return [included("so101_sim", **files), *(in_its_time if teleop else []), *besides]
     behind = TOPIC_BASED if real else "mock"
+    if hardware == "feetech":
+        return [behind_feetech_s_plugin(context, files), *besides]
     if whose_controllers(context) == "ros2_control":
         rest: list[Action] = [included("ros2_control", hardware=behind, **files)]
     else:

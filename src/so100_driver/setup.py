@@ -35,6 +35,7 @@ setup(
             "so101 = so100_driver.cli.__main__:main",
             f"{NAME} = {NAME}.node:main",
             f"leader_arm = {NAME}.leader_node:main",
+            f"feetech_check = {NAME}.feetech_check:main",
         ],
         "vla_sim_servos": [f"so101 = {NAME}.sim_bus.world:ServosInTheWorld"],
     },

@@ -30,10 +30,10 @@ sys.exit(service.run())
 ROBOT_FILE = TOP / "config" / "robots" / "so101" / "robot.yaml"
 
 
-def description(hardware="mock"):
+def description(hardware="mock", arm="so101", **more):
     xacro = pytest.importorskip("xacro", reason="needs xacro: the description is written in it")
-    path = TOP / "src" / "vla_bringup" / "urdf" / "so101.urdf.xacro"
-    mappings = {"robot_file": str(ROBOT_FILE), "hardware": hardware}
+    path = TOP / "src" / "vla_bringup" / "urdf" / f"{arm}.urdf.xacro"
+    mappings = {"robot_file": str(ROBOT_FILE), "hardware": hardware, **more}
     return ElementTree.fromstring(xacro.process_file(str(path), mappings=mappings).toxml())
 
 
@@ -102,6 +102,75 @@ def test_the_tip_is_where_the_simulated_arms_is():
         site = data.site(robot.tip_frame)
         assert pose[:3, 3] == pytest.approx(site.xpos, abs=1e-6)
         assert pose[:3, :3] == pytest.approx(site.xmat.reshape(3, 3), abs=1e-5)
+
+
+def zero_pose(arm):
+    """Return where each link is with all joints at zero, m, in base_link."""
+    places = {"base_link": np.eye(4)}
+    joints = description(arm=arm).findall("joint")
+    for joint in joints:
+        parent, child = (joint.find(end).get("link") for end in ("parent", "child"))
+        places[child] = places[parent] @ origin(joint)
+    return places
+
+
+def test_an_so_100_has_its_own_lengths_and_the_joints_of_an_so_101():
+    so100, so101 = zero_pose("so100"), zero_pose("so101")
+    # Upper arm upright, forearm level, hand in line: the maker's SO-100 in that pose.
+    expected = {
+        "shoulder_link": (0.0452, 0.0, 0.0165),
+        "upper_arm_link": (0.0758, 0.0, 0.1190),
+        "lower_arm_link": (0.1038, 0.0, 0.23157),
+        "wrist_link": (0.2387, 0.0, 0.23677),
+        "gripper_link": (0.2988, 0.0, 0.23677),
+        "moving_jaw_link": (0.3232, 0.0, 0.2570),
+    }
+    for link, place in expected.items():
+        assert so100[link][:3, 3] == pytest.approx(place, abs=2e-4), link
+    # Every joint turns about the same axis.
+    for link in expected:
+        same = link.replace("moving_jaw", "moving_jaw_so101_v1")
+        assert so100[link][:3, 2] == pytest.approx(so101[same][:3, 2], abs=0.05), link
+    far = so100["gripper_frame_link"][:3, 3] - so101["gripper_frame_link"][:3, 3]
+    assert 0.001 < np.abs(far).max() < 0.01
+
+
+@pytest.mark.parametrize("arm", ["so100", "so101"])
+def test_each_link_has_weight_and_a_shape_of_ours_or_the_maker_s(arm):
+    boxes, meshes = description(arm=arm), description(arm=arm, meshes="package://maker/assets")
+    bodies = [link for link in boxes.findall("link") if link.get("name") != "gripper_frame_link"]
+    assert len(bodies) == 7
+    for link in bodies:
+        inertia = link.find("inertial/inertia")
+        moments = sorted(float(inertia.get(axis)) for axis in ("ixx", "iyy", "izz"))
+        assert moments[0] > 0.0
+        assert float(link.find("inertial/mass").get("value")) > 0.01
+        assert link.find("visual/geometry/box") is not None
+    assert not boxes.findall(".//mesh")
+    files = {mesh.get("filename") for mesh in meshes.findall(".//visual/geometry/mesh")}
+    assert len(files) > 10
+    assert all(file.startswith("package://maker/assets/") for file in files)
+    assert len(meshes.findall(".//collision/geometry/box")) == 7
+
+
+def test_each_hardware_names_its_plugin_and_what_it_needs(tmp_path):
+    servos = tmp_path / "servos.yaml"
+    names = [*load_robot(ROBOT_FILE).limits.joint_names, "gripper"]
+    servos.write_text(str({name: {"id": i, "offset": 2000 + i} for i, name in enumerate(names)}))
+    feetech = description("feetech", port="/dev/so101_follower", servos_file=str(servos))
+    system = feetech.find("ros2_control")
+    assert system.find("hardware/plugin").text == "feetech_ros2_driver/FeetechHardwareInterface"
+    assert system.find("hardware/param").text == "/dev/so101_follower"
+    for i, joint in enumerate(system.findall("joint")):
+        given = {param.get("name"): param.text for param in joint.findall("param")}
+        assert given == {"id": str(i), "offset": str(2000 + i)}
+    gazebo = description("gazebo", controllers_file="/my/controllers.yaml")
+    assert gazebo.find("ros2_control/hardware/plugin").text == "gz_ros2_control/GazeboSimSystem"
+    assert gazebo.find("gazebo/plugin/parameters").text == "/my/controllers.yaml"
+    assert gazebo.find("joint[@name='base_on_world']/parent").get("link") == "world"
+    for hardware in ("mock", "topic_based"):
+        assert description(hardware).find("gazebo") is None
+        assert description(hardware).find("joint[@name='base_on_world']") is None
 
 
 def turned(axis, angle):

@@ -11,6 +11,8 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext
 from launch.utilities import perform_substitutions
 
+from vla_bringup import cameras
+
 LAUNCH = Path(__file__).resolve().parents[3] / "launch"
 
 
@@ -56,7 +58,6 @@ def test_bags_stay_below_the_home_in_any_namespace(namespace):
 
 @pytest.mark.parametrize("package", ["v4l2_camera", "usb_cam"])
 def test_a_camera_without_the_package_that_reads_it_is_refused_by_name(package):
-    so101 = launch_file("so101")
     arguments = {"front_camera": "/dev/null", "wrist_camera": "", "camera_driver": package}
     given = context(namespace="/left", **arguments)
     try:
@@ -64,16 +65,15 @@ def test_a_camera_without_the_package_that_reads_it_is_refused_by_name(package):
     except PackageNotFoundError:
         debian = package.replace("_", "-")
         with pytest.raises(RuntimeError, match=f"apt install ros-.*-{debian}"):
-            so101.cameras(given, False)
+            cameras.nodes(given, False)
     else:
-        assert len(so101.cameras(given, False)) == 1
+        assert len(cameras.nodes(given, False)) == 1
     with pytest.raises(RuntimeError, match=r"front_camera:=.* draws its own"):
-        so101.cameras(given, True)
+        cameras.nodes(given, True)
 
 
 def test_without_a_device_there_is_no_camera():
-    so101 = launch_file("so101")
-    assert so101.cameras(context(front_camera="", wrist_camera=""), False) == []
+    assert cameras.nodes(context(front_camera="", wrist_camera=""), False) == []
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,9 @@ def test_without_a_device_there_is_no_camera():
     ],
 )
 def test_a_camera_that_is_not_there_is_one_line(front, wrist, words):
-    so101 = launch_file("so101")
     given = context(front_camera=front, wrist_camera=wrist, camera_driver="v4l2_camera")
     with pytest.raises(RuntimeError, match=words) as told:
-        so101.cameras(given, False)
+        cameras.nodes(given, False)
     assert "\n" not in str(told.value)
 
 

@@ -103,6 +103,10 @@ def describe(context: LaunchContext, hardware: str) -> Node:
         "joint_commands_topic": f"{place}/joint_commands",
         "joint_states_topic": f"{place}/joint_states_raw",
     }
+    # What not every launch file has. A description that declares none of it is not told.
+    for name in ("port", "servos_file", "controllers_file", "meshes"):
+        if name in context.launch_configurations:
+            mappings[name] = context.launch_configurations[name]
     path = LaunchConfiguration("description_file").perform(context)
     description = xacro.process_file(path, mappings=mappings).toxml()
     return Node(
