@@ -9,9 +9,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 POLICY ?= color_pick
-# so101_bus: the same arm, moved by simulated servos that its driver commands at a serial port.
+# One of config/robots: so101, panda, fr3. so101_bus: the first, moved by simulated servos that its driver commands at a serial port.
 ROBOT ?= so101
 EPISODES ?= 3
+RATE ?= 100
 SEED ?= 0
 HOURS ?= 8
 JOBS ?= 2
@@ -47,7 +48,7 @@ demo: $(POLICY_VENV)/.installed
 endif
 
 demo: setup
-	$(BIN)/demo --robot $(ROBOT:%_bus=%) --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --output "$(OUT)"
+	$(BIN)/demo --robot $(ROBOT:%_bus=%) --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
 
 # Demonstrations, imitation, what the teacher says to the student's own mistakes, imitation again. What is interrupted
 # goes on where it was.

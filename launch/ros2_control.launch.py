@@ -104,7 +104,7 @@ def find_ros2_control(context: LaunchContext) -> None:
             raise RuntimeError(
                 f"ros2_control.launch.py needs ros2_control: package '{package}' is not "
                 f"installed (apt install ros-$ROS_DISTRO-{debian}); without ros2_control, use "
-                "so101_sim.launch.py"
+                "sim.launch.py"
             ) from None
 
 

@@ -1,93 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""A simulated SO-101 with a policy and the monitor, ready for an instruction.
+r"""A simulated SO-101 with a policy and the monitor: `sim.launch.py` of this robot.
 
-    ros2 launch vla_bringup so101_sim.launch.py
-    ros2 topic pub --once /vla_policy_node/instruction \
-        std_msgs/msg/String "{data: put the red cube in the bin}"
-
-The same file runs without ROS 2: `embedded-ros2 launch vla_bringup so101_sim.launch.py`; it then
-says that there is no robot_state_publisher. More arms in one graph: `namespace:=left` and so on.
+ros2 launch vla_bringup so101_sim.launch.py
 """
 
 from pathlib import Path
-from tempfile import gettempdir
-from uuid import uuid4
 
-from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    LogInfo,
-    OpaqueFunction,
-    Shutdown,
-)
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node, SetParameter, SetRemap
-from launch_ros.parameter_descriptions import ParameterValue
 
-from vla_bringup import description
-
-SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
-
-
-def describe(context: LaunchContext) -> list[Action]:
-    """Publish the description and the frames, where there is what does that."""
-    missing = description.missing()
-    if missing:
-        return [LogInfo(msg=f"no robot_description and no /tf: there is no {missing}")]
-    return [description.describe(context, "mock")]
+SIMULATION = str(Path(__file__).with_name("sim.launch.py"))
 
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up the simulation, the monitor and the policy node."""
-    seed = DeclareLaunchArgument("seed", default_value="0", description="Seed of the first scene.")
-    factor = DeclareLaunchArgument(
-        "real_time_factor",
-        default_value="1.0",
-        description="Simulated time over the host's, at most. 0: as fast as the host can.",
-    )
-    patience = DeclareLaunchArgument(
-        "lockstep_timeout_s",
-        default_value="5.0",
-        description="For how long simulated time waits for a node that is late. 0: it does not.",
-    )
-    # A simulation that is started anew is another arm, at rest: nothing of the one before counts.
-    latch = DeclareLaunchArgument(
-        "latch_folder",
-        default_value=str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}"),
-        description="Folder of the file that keeps the latch over a restart of the monitor.",
-    )
-    # Every node below lives in the simulation's time, /clock.
-    simulated = SetParameter("use_sim_time", True)
-    # Each simulation has a time of its own, in its namespace.
-    clock = SetRemap("/clock", "clock")
-    # First, for it declares the robot file and the namespace.
-    suite = IncludeLaunchDescription(PythonLaunchDescriptionSource(SUITE))
-    simulation = Node(
-        package="vla_sim",
-        executable="vla_sim",
-        name="vla_sim",
-        namespace=description.NAMESPACE,
-        output="screen",
-        parameters=[
-            {
-                "robot_file": description.text("robot_file"),
-                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
-                "real_time_factor": ParameterValue(
-                    LaunchConfiguration("real_time_factor"), value_type=float
-                ),
-                "lockstep_timeout_s": ParameterValue(
-                    LaunchConfiguration("lockstep_timeout_s"), value_type=float
-                ),
-            }
-        ],
-        on_exit=Shutdown(reason="the simulation ended"),
-    )
-    return LaunchDescription(
-        [
-            *(description.ROBOT, description.DESCRIPTION_FILE, seed, factor, patience, latch),
-            *(simulated, clock, suite, simulation),
-            OpaqueFunction(function=describe),
-        ]
-    )
+    return LaunchDescription([IncludeLaunchDescription(PythonLaunchDescriptionSource(SIMULATION))])

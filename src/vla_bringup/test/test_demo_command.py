@@ -3,7 +3,7 @@
 
 import pytest
 
-from vla_bringup.demo import contract_for, parse
+from vla_bringup.demo import contract_for, monitor_for, parse
 
 
 def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
@@ -28,3 +28,10 @@ def test_zero_episodes_are_refused(capsys):
         parse(["--episodes", "0"])
     assert exit_.value.code == 2
     assert "--episodes must be 1 or more" in capsys.readouterr().err
+
+
+def test_a_rate_without_thresholds_for_it_is_refused(tmp_path):
+    (tmp_path / "monitor_1000hz.yaml").touch()
+    assert monitor_for(1000, tmp_path) == tmp_path / "monitor_1000hz.yaml"
+    with pytest.raises(ValueError, match=r"--rate 500: there is no .*monitor_500hz.yaml"):
+        monitor_for(500, tmp_path)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from smoothness_monitor.params import load_config
 from vla_contract.robot import load_robot
 
 TOP = Path(__file__).resolve().parents[3]
@@ -48,6 +49,29 @@ def test_every_limit_is_that_of_the_robot_file():
     assert float(limits["gripper"].get("upper")) == robot.gripper.position_upper
 
 
+@pytest.mark.parametrize("name", ["panda", "fr3"])
+def test_a_franka_arm_is_described_by_its_own_names_and_limits(name):
+    file = TOP / "config" / "robots" / name / "robot.yaml"
+    robot = load_robot(file)
+    described = description(arm=name, robot_file=str(file))
+    limits = {each.get("name"): each.find("limit") for each in described.findall("joint")}
+    upper = [float(limits[joint].get("upper")) for joint in robot.limits.joint_names]
+    assert upper == robot.limits.position_upper.tolist()
+    joints = [each.get("name") for each in described.find("ros2_control").findall("joint")]
+    assert joints == [*robot.limits.joint_names, robot.gripper.joint]
+    assert {robot.base_frame, robot.tip_frame} <= {
+        each.get("name") for each in described.findall("link")
+    }
+
+
+@pytest.mark.parametrize("name", ["so101", "panda", "fr3"])
+def test_every_monitor_file_of_a_robot_can_be_used(name):
+    for path in (TOP / "config" / "robots" / name).glob("monitor*.yaml"):
+        config = load_config(path)
+        rate = 1000.0 if path.stem.endswith("_1000hz") else 100.0
+        assert config.joint_states_rate_hz == rate
+
+
 def test_every_joint_has_the_interfaces_that_the_controllers_use():
     robot = load_robot(ROBOT_FILE)
     joints = description().find("ros2_control").findall("joint")
@@ -70,11 +94,11 @@ def test_a_mock_begins_at_home_and_a_real_arm_where_it_is():
     assert parameters["trigger_joint_command_threshold"] == "-1"
 
 
-def test_the_controllers_are_those_of_the_robot_file():
-    robot = load_robot(ROBOT_FILE)
-    controllers = yaml.safe_load(
-        (TOP / "config" / "robots" / "so101" / "controllers.yaml").read_text()
-    )
+@pytest.mark.parametrize("name", ["so101", "panda", "fr3"])
+def test_the_controllers_are_those_of_the_robot_file(name):
+    folder = TOP / "config" / "robots" / name
+    robot = load_robot(folder / "robot.yaml")
+    controllers = yaml.safe_load((folder / "controllers.yaml").read_text())
     arm = controllers[f"/**/{robot.arm_controller}"]["ros__parameters"]
     assert tuple(arm["joints"]) == robot.limits.joint_names
     gripper = controllers[f"/**/{robot.gripper.controller}"]["ros__parameters"]
@@ -190,7 +214,7 @@ def origin(joint):
     return pose
 
 
-@pytest.mark.parametrize("name", ["monitor", "so101_sim"])
+@pytest.mark.parametrize("name", ["monitor", "sim"])
 def test_a_robot_that_there_is_not_is_an_error_that_lists_those_there_are(domain, name):
     words = [str(TOP / "launch" / f"{name}.launch.py"), "robot:=nosuch"]
     done = subprocess.run(
@@ -200,7 +224,7 @@ def test_a_robot_that_there_is_not_is_an_error_that_lists_those_there_are(domain
     assert done.returncode != 0, told
     lines = [line for line in told.splitlines() if "robot:=nosuch: there is no file" in line]
     assert len(lines) == 1, told
-    assert "there are so101" in lines[0]
+    assert "there are fr3, panda, so101" in lines[0]
     assert "process started" not in told
 
 

@@ -162,9 +162,18 @@ def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path
     assert [observer.hardware[name] for name in names] == ["left/so101", "right/so101"]
 
 
-@pytest.mark.parametrize(
-    "name", ["monitor", "monitored_policy", "ros2_control", "so101", "so101_sim"]
-)
+LAUNCH_FILES = [
+    "monitor",
+    "monitored_policy",
+    "panda",
+    "ros2_control",
+    "sim",
+    "so101",
+    "so101_sim",
+]
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
 def test_a_launch_file_says_what_it_takes(name):
     """Also where something that it starts is not installed."""
     embedded = Path(sys.executable).with_name("embedded-ros2")
@@ -187,4 +196,4 @@ def test_a_launch_file_says_what_it_takes(name):
 
 def test_every_launch_file_is_asked(share):
     files = {path.name.removesuffix(".launch.py") for path in (share / "launch").glob("*.py")}
-    assert files == {"monitor", "monitored_policy", "ros2_control", "so101", "so101_sim"}
+    assert files == set(LAUNCH_FILES)

@@ -25,6 +25,7 @@ from launch_ros.actions import Node
 
 RUNNER = "episode_runner"
 BAD_INPUT = 2
+RATE_HZ = 100
 
 
 def contract_for(policy: str, robot: str, share: Path) -> Path:
@@ -41,21 +42,40 @@ def contract_for(policy: str, robot: str, share: Path) -> Path:
     return path
 
 
+def monitor_for(rate_hz: int, folder: Path) -> Path:
+    """Return the monitor's thresholds for controllers of another rate than `RATE_HZ`.
+
+    Raises:
+        ValueError: There are none.
+    """
+    path = folder / f"monitor_{rate_hz}hz.yaml"
+    if not path.is_file():
+        raise ValueError(
+            f"--rate {rate_hz}: there is no {path}: the thresholds of the monitor for that rate; "
+            f"add it, or leave the rate at {RATE_HZ}"
+        )
+    return path
+
+
 def describe(
     arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
 ) -> LaunchDescription:
     """Build the launch description; the exit code ends up in `outcome["code"]`."""
     contract = arguments.contract or contract_for(arguments.policy, arguments.robot, share)
-    robot_file = str(share / "config" / "robots" / arguments.robot / "robot.yaml")
+    folder = share / "config" / "robots" / arguments.robot
+    robot_file = str(folder / "robot.yaml")
     given = {
         "contract_file": str(contract),
         "robot": arguments.robot,
         "seed": str(arguments.seed),
         "real_time_factor": str(arguments.real_time_factor),
     }
-    name = f"{arguments.robot}_sim"
+    name = "sim"
     if arguments.hardware == "bus":
         name, given["hardware"] = arguments.robot, "bus"
+    if arguments.rate != RATE_HZ:
+        given["controller_rate_hz"] = str(arguments.rate)
+        given["monitor_file"] = str(monitor_for(arguments.rate, folder))
     system = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / "launch" / f"{name}.launch.py")),
         launch_arguments=given.items(),
@@ -111,6 +131,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--episodes", type=int, default=3, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
+    parser.add_argument(
+        "--rate",
+        type=int,
+        default=RATE_HZ,
+        help="of the simulated controllers, Hz (default: %(default)s)",
+    )
     parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for results")
     parser.add_argument(
         "--real-time-factor",

@@ -105,6 +105,7 @@ class EpisodeRunner(Node):
         self.output = Path(self._given.output_dir)
         self.output.mkdir(parents=True, exist_ok=True)
         self.arm_joints = tuple(robot.limits.joint_names)
+        self._robot_name = robot.name
         self.recording = GraphRecording(self.arm_joints, robot.limits.jerk)
         self.video = EpisodeVideo(self.output / "episode.mp4")
         self.safety = MonitorStatus()
@@ -444,7 +445,9 @@ class EpisodeRunner(Node):
                 plans_forwarded=int(self.safety.plans_forwarded),
                 plans_rejected=int(self.safety.plans_rejected),
             )
-            write_report(self.recording, self.output / "report.png", "Episodes on the SO-101")
+            write_report(
+                self.recording, self.output / "report.png", f"Episodes on {self._robot_name}"
+            )
         _say(
             f"success rate {summary['success_rate']}  peak command jerk / limit "
             f"{summary['peak_command_jerk_ratio']:.6f}  trips {summary['trips']}  plan "

@@ -45,15 +45,16 @@ def rotation(roll: float, pitch: float, yaw: float) -> Array:
     return np.asarray(about_z @ about_y @ about_x)
 
 
-def _frame(xyz: tuple[float, float, float], rpy: tuple[float, float, float]) -> Array:
+def frame_of(xyz: tuple[float, ...], rpy: tuple[float, ...]) -> Array:
+    """Return the pose (4, 4), m, of a frame: x y z in m, and roll pitch yaw in rad."""
     pose = np.eye(4)
     pose[:3, :3] = rotation(*rpy)
     pose[:3, 3] = xyz
     return pose
 
 
-_FRAMES = np.array([_frame(*frame) for frame in JOINT_FRAMES])
-TIP = _frame(*TIP_FRAME)
+_FRAMES = np.array([frame_of(*frame) for frame in JOINT_FRAMES])
+TIP = frame_of(*TIP_FRAME)
 
 
 def link_poses(joints: ArrayLike) -> Array:
@@ -116,16 +117,24 @@ class HandKinematics:
             axis=-1,
         )
 
-    def joints(self, coordinates: ArrayLike) -> tuple[Array, NDArray[np.bool_]]:
+    @property
+    def axis_x(self) -> float:
+        """Where the pan axis is, along x of the base, m."""
+        return PAN_X
+
+    def joints(
+        self, coordinates: ArrayLike, near: ArrayLike | None = None
+    ) -> tuple[Array, NDArray[np.bool_]]:
         """Return joints for coordinates (..., 5), with the elbow up.
 
         Where the wrist cannot flex far enough for the pitch, the hand is tilted as little as keeps
         the point in place. Where the point is out of reach, or another joint limit in the way, the
-        nearest posture is returned.
+        nearest posture is returned. There is one posture for each place, near whatever.
 
         Returns:
             Joints (..., 5), rad, within the limits, and whether the point is reached (...).
         """
+        del near
         given = np.asarray(coordinates, dtype=np.float64)
         bearing, radius, height, pitch, roll = np.moveaxis(given, -1, 0)
         along, side, up = self._in_wrist(roll)

@@ -24,8 +24,8 @@ def test_the_robot_file_is_required():
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("controller_rate_hz", 90, "divisor of 500"),
-        ("controller_rate_hz", 10, "between 50 and 500 Hz"),
+        ("controller_rate_hz", 90, "divisor of 1000"),
+        ("controller_rate_hz", 10, "between 50 and 1000 Hz"),
         ("camera_rate_hz", float("nan"), "between 1 and 50 Hz"),
         ("camera_rate_hz", 30, "of type float"),
         ("seed", True, "of type int"),

@@ -155,10 +155,12 @@ def test_the_joint_ranges_are_those_of_the_robot_file(tmp_path, world):
 
 def test_another_robot_is_refused_with_its_name(tmp_path):
     content = yaml.safe_load(ROBOT.read_text(encoding="utf-8"))
-    content["robot"] = "panda"
-    path = tmp_path / "panda.yaml"
+    content["robot"] = "nosuch"
+    path = tmp_path / "nosuch.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(WorldError, match="there is no model of 'panda'; there is so101"):
+    with pytest.raises(
+        WorldError, match="there is no model of 'nosuch'; there is fr3, panda, so101"
+    ):
         World(path)
 
 

@@ -24,7 +24,7 @@ from vla_sim.controller_node import ControllerNode
 from vla_sim.core.command_age import CommandAge
 from vla_sim.core.simulation import Simulation, Tick
 from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
-from vla_sim.params import PHYSICS_RATE_HZ, SimParameters
+from vla_sim.params import SimParameters
 from vla_sim.world import RenderError, WorldError
 from vla_sim.world_node import WorldNode
 
@@ -38,7 +38,7 @@ class SimulationNode(WorldNode):
             robot.limits.joint_names,
             robot.gripper.joint,
             period_ns=period_ns,
-            steps_per_tick=PHYSICS_RATE_HZ // parameters.controller_rate_hz,
+            steps_per_tick=parameters.physics_rate_hz // parameters.controller_rate_hz,
             allow_trajectory_replacement=parameters.allow_trajectory_replacement,
         )
         self._age = CommandAge()

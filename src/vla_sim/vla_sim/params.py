@@ -11,6 +11,8 @@ from node_kit.parameters import ParameterError, parameter, table
 from node_kit.tables import renew_files
 
 PHYSICS_RATE_HZ = 500
+# For controllers that 500 steps a second do not divide by.
+FAST_PHYSICS_RATE_HZ = 1000
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class SimParameters:
         True, "Vary colours, light and camera poses with the seed, not only the cubes' places."
     )
     controller_rate_hz: int = parameter(
-        100, "Rate of the controllers and of the states; a divisor of 500.", "Hz", 50, 500
+        100, "Rate of the controllers and of the states; a divisor of 1000.", "Hz", 50, 1000
     )
     allow_trajectory_replacement: bool = parameter(
         False,
@@ -59,11 +61,17 @@ class SimParameters:
     image_height: int = parameter(480, "Height of the images.", "px", 32, 1080)
 
     def __post_init__(self) -> None:
-        if PHYSICS_RATE_HZ % self.controller_rate_hz:
+        if FAST_PHYSICS_RATE_HZ % self.controller_rate_hz:
             raise ParameterError(
                 f"parameter controller_rate_hz: is {self.controller_rate_hz}; "
-                f"write a divisor of {PHYSICS_RATE_HZ}, such as 100"
+                f"write a divisor of {FAST_PHYSICS_RATE_HZ}, such as 100"
             )
+
+    @property
+    def physics_rate_hz(self) -> int:
+        """Steps of the physics a second: a multiple of the controllers' rate."""
+        slow = PHYSICS_RATE_HZ % self.controller_rate_hz == 0
+        return PHYSICS_RATE_HZ if slow else FAST_PHYSICS_RATE_HZ
 
 
 TABLES = {"parameters": partial(table, SimParameters)}

@@ -20,7 +20,7 @@ from node_kit.parameters import ParameterError, parameter
 from node_kit.run import run
 from vla_contract.robot import Robot, RobotConfigError
 from vla_sim.core.simulation import MOVING_RAD_S
-from vla_sim.params import SimParameters
+from vla_sim.params import FAST_PHYSICS_RATE_HZ, SimParameters
 from vla_sim.world import RenderError, World, WorldError
 from vla_sim.world_node import START_NS, WorldNode
 
@@ -53,6 +53,11 @@ class ServoSimParameters(SimParameters):
         "", "Folder into which they put what a driver of theirs needs.", required=True
     )
 
+    @property
+    def physics_rate_hz(self) -> int:
+        """Servos close their loops faster than the world's own, which are part of the solver."""
+        return FAST_PHYSICS_RATE_HZ
+
 
 def servos_called(name: str) -> ServosOf:
     """Return what makes the servos of this name.
@@ -71,8 +76,6 @@ class ServoWorldNode(WorldNode):
     """The world, with servos that somebody else drives."""
 
     parameters = ServoSimParameters
-    # Servos close their loops faster than the world's own, which are part of the solver.
-    physics_rate_hz = 1000
 
     def _connect(self, parameters: SimParameters, robot: Robot, period_ns: int) -> None:
         assert isinstance(parameters, ServoSimParameters)

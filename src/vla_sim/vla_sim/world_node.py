@@ -22,7 +22,7 @@ from vla_sim import convert
 from vla_sim.controller_node import ControllerNode
 from vla_sim.core.grid import Divider
 from vla_sim.core.simulation import Tick
-from vla_sim.params import PHYSICS_RATE_HZ, SimParameters
+from vla_sim.params import SimParameters
 from vla_sim.timekeeper import LEAD_NS, Timekeeper
 from vla_sim.workers import CameraWorker, ControlWorker, Picture
 from vla_sim.world import CAMERAS, World
@@ -47,7 +47,6 @@ class WorldNode(Node):
     """
 
     parameters: type[SimParameters] = SimParameters
-    physics_rate_hz = PHYSICS_RATE_HZ
     lead_ns = LEAD_NS
 
     def __init__(self) -> None:
@@ -65,7 +64,7 @@ class WorldNode(Node):
             Path(parameters.robot_file),
             seed=self._seed,
             randomise=parameters.randomise,
-            timestep_s=1.0 / self.physics_rate_hz,
+            timestep_s=1.0 / parameters.physics_rate_hz,
         )
         period_ns = 1_000_000_000 // parameters.controller_rate_hz
         self.companions: list[ControllerNode] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy must be told about the table: the camera, the bin, the cubes and home."""
+"""What the policy must be told: the camera, the bin, the cubes, home and, if need be, the arm."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_policies.color_pick.arm import MOST_JOINTS, SMALL_ARM, PickArm, read_arm
 from vla_policies.color_pick.vision import Camera
 from vla_policies.protocol import Options
 
@@ -26,7 +27,8 @@ class Config:
         bin_centre: (2,) in base_link, m.
         bin_side: Its inner side, m; the sides are along x and y of base_link.
         cube_side: m.
-        home: Where the arm and the gripper wait (6,), rad.
+        home: Where the arm and the gripper wait (J + 1,), rad.
+        arm: What moves.
     """
 
     image: str
@@ -35,6 +37,7 @@ class Config:
     bin_side: float
     cube_side: float
     home: Array
+    arm: PickArm
 
 
 def read(values: Mapping[str, Any]) -> Config:
@@ -64,9 +67,17 @@ def read(values: Mapping[str, Any]) -> Config:
     bin_centre, bin_side = bin_.vector("centre", 2), bin_.number("side", positive=True)
     bin_.end()
     cube_side = options.number("cube_side", positive=True)
-    home = options.vector("home", 6)
+    arm = SMALL_ARM
+    if "arm" not in options.values:
+        home = options.vector("home", len(arm.joints))
+    else:
+        section = options.section("arm")
+        names = section.take("joints")
+        count = min(len(names), MOST_JOINTS) if isinstance(names, list) else 0
+        home = options.vector("home", count + 1)
+        arm = read_arm(section, home)
     options.end()
-    return Config(image, model, bin_centre, bin_side, cube_side, home)
+    return Config(image, model, bin_centre, bin_side, cube_side, home, arm)
 
 
 def _rotation(quaternion: Array) -> Array:

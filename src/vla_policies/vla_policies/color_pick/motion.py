@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_policies.kinematics import HandKinematics
+from vla_policies.color_pick.arm import PickHand
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class HandGoal:
     """Where the hand should be, and how to come near.
 
     Attributes:
-        place: Hand coordinates (5,): bearing, radius, height, pitch, roll; see `HandKinematics`.
+        place: Hand coordinates (5,): bearing, radius, height, pitch, roll; see `PickHand`.
         funnel: Pairs of horizontal distance from the goal, rising, and height to keep there, m.
             Within the first distance it is the goal's; beyond the last distance, the last height.
         turn_within_m: Horizontal distance from the goal within which the hand takes on its roll;
@@ -57,11 +57,11 @@ class HandGoal:
         return along, abs(self.place[2] - here[2]), turn
 
 
-def path(hand: HandKinematics, joints: Array, goal: HandGoal, rows: int, dt_s: float) -> Array:
-    """Follow the flow from `joints` (5,), rad.
+def path(hand: PickHand, joints: Array, goal: HandGoal, rows: int, dt_s: float) -> Array:
+    """Follow the flow from `joints` (J,), rad.
 
     Returns:
-        Joints (rows, 5), rad, `dt_s` apart, the first row where the arm is.
+        Joints (rows, J), rad, `dt_s` apart, the first row where the arm is.
     """
     here = [float(value) for value in hand.coordinates(joints)]
     places = [list(here)]
@@ -69,7 +69,7 @@ def path(hand: HandKinematics, joints: Array, goal: HandGoal, rows: int, dt_s: f
         velocity = _flow(here, goal, dt_s)
         here = [value + rate * dt_s for value, rate in zip(here, velocity, strict=True)]
         places.append(list(here))
-    reachable, _ = hand.joints(np.array(places))
+    reachable, _ = hand.joints(np.array(places), joints)
     reachable[0] = joints
     return reachable
 

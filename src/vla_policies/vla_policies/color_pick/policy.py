@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_policies.color_pick import arm as arms
 from vla_policies.color_pick import config, motion, vision
 from vla_policies.color_pick.instruction import colour_of
 from vla_policies.color_pick.state import (
@@ -19,7 +20,6 @@ from vla_policies.color_pick.state import (
     PickPhase,
     PickView,
 )
-from vla_policies.kinematics import JOINTS, PAN_X, HandKinematics
 from vla_policies.protocol import (
     STATE,
     Action,
@@ -37,21 +37,17 @@ ROWS = 30
 DT_S = 1.0 / 30.0
 _HORIZON = 45  # steps of the flow for a chunk: more than its rows, since pacing may skip some
 
-# The point between the jaws that is brought to a cube's centre, in gripper_link, m: half a cube
-# and some clearance from the fixed jaw's pad, against which the moving jaw pushes the cube.
-GRASP_POINT = (0.0096, 0.0, -0.0920)
+# Of the small arm.
+GRASP_POINT = arms.GRASP_POINT
+GRIPPER_OPEN = arms.SMALL_ARM.jaws.open  # rad
+GRIPPER_CLOSED = arms.SMALL_ARM.jaws.closed  # rad
+
 GRASP_HEIGHT = 0.0145  # m of that point, so that the finger tips stay off the table
 TRAVEL_HEIGHT = 0.065  # m with an empty hand over the cubes
 CARRY_HEIGHT = 0.085  # m with a cube over the bin's walls
 RELEASE_HEIGHT = 0.058  # m
 BESIDE_HEIGHT = 0.040  # m of that point, at which the finger tips are over a cube's top
 DOWN = 0.5 * math.pi  # rad, pitch of a hand that points down
-
-GRIPPER_OPEN = 0.55  # rad
-GRIPPER_CLOSED = -0.10  # rad, less than a cube allows: it is squeezed
-GRIPPER_RATE = 2.0  # rad/s
-_OPEN_ENOUGH = 0.45  # rad
-_EMPTY = 0.04  # rad; with a cube between the jaws a closed gripper stays wider open
 
 _BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
 _TILT = 0.05  # rad that a hand around a cube may be off the vertical
@@ -65,6 +61,7 @@ _LATE_NS = 1_000_000_000  # how late it may be on that way
 _HOME_TOLERANCE = 0.03  # rad
 _SEARCH_NS = 2_000_000_000
 _DESCENT_NS = 2_500_000_000
+_HIGH_HOME = 0.20  # m
 _SETTLE_NS = 250_000_000
 _GIVE_UP_NS = 1_000_000_000
 
@@ -75,18 +72,22 @@ class ColorPick:
     def __init__(self, options: config.Config) -> None:
         """Use a calibrated camera, a bin and cubes as described by `options`."""
         self._config = options
-        self._hand = HandKinematics(GRASP_POINT)
+        self._arm, self._hand, self._jaws = options.arm, options.arm.hand, options.arm.jaws
         self._memory = PickMemory()
-        home = _place(self._hand.coordinates(options.home[:5]))
-        self._home = motion.HandGoal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
+        home = _place(self._hand.coordinates(options.home[:-1]))
+        far = (0.04, max(home[2], CARRY_HEIGHT))
+        if home[2] > _HIGH_HOME:
+            # Straight up there would take long: it rises on its way.
+            far = (_HIGH_HOME + home[2], _HIGH_HOME)
+        self._home = motion.HandGoal(home, ((0.02, home[2]), far))
         camera = options.camera
         self._spec = PolicySpec(
             policy_id="color_pick 0.1.0",
             observation=(
                 FeatureSpec(options.image, FeatureKind.IMAGE, (camera.height, camera.width, 3)),
-                FeatureSpec(STATE, FeatureKind.STATE, (len(JOINTS) + 1,), "rad"),
+                FeatureSpec(STATE, FeatureKind.STATE, (len(self._arm.joints),), "rad"),
             ),
-            joint_names=(*JOINTS, "gripper"),
+            joint_names=self._arm.joints,
             units="rad",
             dt_s=DT_S,
             chunk_size=ROWS,
@@ -115,9 +116,9 @@ class ColorPick:
         state = np.asarray(observation.state[STATE], dtype=np.float64)
         view = PickView(
             now_ns=observation.stamp_ns,
-            joints=state[:5],
-            opening=float(state[5]),
-            here=self._hand.coordinates(state[:5]),
+            joints=state[:-1],
+            opening=float(state[-1]),
+            here=self._hand.coordinates(state[:-1]),
             image=observation.images[self._config.image],
             colour=colour_of(observation.task, vision.HUES),
         )
@@ -153,12 +154,12 @@ class ColorPick:
                 decision = self._return(view)
             if decision is not None:
                 return decision
-        return PickDecision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
+        return PickDecision(PickPhase.SEARCH, self._home, self._jaws.open)
 
     def _fetch(self, view: PickView) -> PickDecision | None:
         """Find the cube, come over it and down around it."""
         memory = self._memory
-        if memory.cube is None or _distance(memory.cube, view.here) > _FAR:
+        if memory.cube is None or self._distance(memory.cube, view.here) > _FAR:
             seen = self._look(view)
             if seen is not None and self._in_bin(seen):
                 memory.turn_to(PickIntent.RETURN, view.now_ns)
@@ -169,7 +170,7 @@ class ColorPick:
             return self._search(view)
         goal = self._around(memory.cube, view.colour)
         along, up, turn = goal.distance(view.here)
-        if along < 0.0035 and up < 0.003 and turn < 0.06 and view.opening > _OPEN_ENOUGH:
+        if along < 0.0035 and up < 0.003 and turn < 0.06 and view.opening > self._jaws.open_enough:
             memory.turn_to(PickIntent.BRING, view.now_ns)
             return None
         low = along < _OVER_CUBE and view.here[2] < TRAVEL_HEIGHT - 0.005
@@ -178,10 +179,12 @@ class ColorPick:
         elif view.now_ns - memory.low_since_ns > _DESCENT_NS:
             memory.cube = None  # something is in the way: look again
             return self._search(view)
-        if not low and view.opening < _OPEN_ENOUGH:
+        if not low and view.opening < self._jaws.open_enough:
             waiting = (*goal.place[:2], TRAVEL_HEIGHT, *goal.place[3:])
             goal = motion.HandGoal(_place(waiting), ((0.0, TRAVEL_HEIGHT),))
-        return PickDecision(PickPhase.DESCEND if low else PickPhase.APPROACH, goal, GRIPPER_OPEN)
+        return PickDecision(
+            PickPhase.DESCEND if low else PickPhase.APPROACH, goal, self._jaws.open
+        )
 
     def _search(self, view: PickView) -> PickDecision:
         """Clear the camera's view by going home, and give up after a while there."""
@@ -194,18 +197,18 @@ class ColorPick:
             raise PolicyError(
                 f"no {view.colour} cube is in full view of the camera; put one on the table"
             )
-        return PickDecision(PickPhase.SEARCH, self._home, GRIPPER_OPEN)
+        return PickDecision(PickPhase.SEARCH, self._home, self._jaws.open)
 
     def _bring(self, view: PickView) -> PickDecision | None:
         """Close the jaws, make sure that something is between them, carry it over the bin."""
         memory = self._memory
         age_ns = view.now_ns - memory.since_ns
-        at_rest = abs(view.opening - memory.opening) < 0.02 and age_ns >= _SETTLE_NS
+        at_rest = abs(view.opening - memory.opening) < self._jaws.still and age_ns >= _SETTLE_NS
         memory.closed = memory.closed or at_rest or age_ns >= _GIVE_UP_NS
         if memory.cube is not None and not memory.closed:
             goal = self._around(memory.cube, view.colour)
-            return PickDecision(PickPhase.GRASP, goal, GRIPPER_CLOSED)
-        if view.opening < _EMPTY:
+            return PickDecision(PickPhase.GRASP, goal, self._jaws.closed)
+        if view.opening < self._jaws.empty:
             memory.cube = None
             memory.turn_to(PickIntent.FETCH, view.now_ns)
             return None
@@ -215,29 +218,31 @@ class ColorPick:
             memory.turn_to(PickIntent.LET_GO, view.now_ns)
             return None
         low = view.here[2] < CARRY_HEIGHT - 0.015 and along > _OVER_BIN
-        return PickDecision(PickPhase.LIFT if low else PickPhase.CARRY, over_bin, GRIPPER_CLOSED)
+        return PickDecision(
+            PickPhase.LIFT if low else PickPhase.CARRY, over_bin, self._jaws.closed
+        )
 
     def _let_go(self, view: PickView) -> PickDecision | None:
         """Open the jaws over the bin."""
         memory = self._memory
-        if view.opening >= _OPEN_ENOUGH or view.now_ns - memory.since_ns > _GIVE_UP_NS:
+        if view.opening >= self._jaws.open_enough or view.now_ns - memory.since_ns > _GIVE_UP_NS:
             memory.turn_to(PickIntent.RETURN, view.now_ns)
             return None
-        return PickDecision(PickPhase.RELEASE, self._over_bin(view), GRIPPER_OPEN)
+        return PickDecision(PickPhase.RELEASE, self._over_bin(view), self._jaws.open)
 
     def _return(self, view: PickView) -> PickDecision | None:
         """Go home, and look whether the cube is where it belongs."""
         memory = self._memory
         if not self._is_home(view):
             high = view.here[2] > CARRY_HEIGHT - 0.015
-            gripper = float(self._config.home[5]) if high else GRIPPER_OPEN
+            gripper = float(self._config.home[-1]) if high else self._jaws.open
             return PickDecision(PickPhase.HOME, self._home, gripper)
         seen = self._look(view)
         if seen is not None and not self._in_bin(seen) and seen.in_sight >= _IN_PART:
             memory.cube = None
             memory.turn_to(PickIntent.FETCH, view.now_ns)
             return None
-        return PickDecision(PickPhase.DONE, self._home, float(self._config.home[5]))
+        return PickDecision(PickPhase.DONE, self._home, float(self._config.home[-1]))
 
     # -- seeing -----------------------------------------------------------------------------------
 
@@ -247,14 +252,22 @@ class ColorPick:
 
     def _holds_already(self, view: PickView) -> bool:
         """Whether the cube is in a hand that is off the table, seen by a fresh policy."""
-        if view.here[2] < GRASP_HEIGHT + 0.5 * self._config.cube_side or view.opening < _EMPTY:
+        if (
+            view.here[2] < GRASP_HEIGHT + 0.5 * self._config.cube_side
+            or view.opening < self._jaws.empty
+        ):
             return False
         seen = self._look(view, float(view.here[2]))
         return (
             seen is not None
-            and view.opening < _OPEN_ENOUGH
-            and _distance(seen, view.here) < self._config.cube_side
+            and view.opening < self._jaws.open_enough
+            and self._distance(seen, view.here) < self._config.cube_side
         )
+
+    def _distance(self, cube: vision.Sighting, here: Array) -> float:
+        """Return how far the hand is from a cube along the table, m."""
+        x, y = self._hand.axis_x + here[1] * math.cos(here[0]), here[1] * math.sin(here[0])
+        return math.hypot(cube.x - x, cube.y - y)
 
     def _sight_needed(self, view: PickView) -> float:
         """Return the overlap that makes a sighting credible: less after a while of search."""
@@ -267,7 +280,7 @@ class ColorPick:
         return bool(np.max(away) < 0.5 * self._config.bin_side)
 
     def _is_home(self, view: PickView) -> bool:
-        away = np.abs(view.joints - self._config.home[:5])
+        away = np.abs(view.joints - self._config.home[:-1])
         return bool(np.max(away) < _HOME_TOLERANCE)
 
     def _around(self, cube: vision.Sighting, colour: str) -> motion.HandGoal:
@@ -276,8 +289,8 @@ class ColorPick:
         Raises:
             PolicyError: It is out of reach.
         """
-        bearing = math.atan2(cube.y, cube.x - PAN_X)
-        radius = math.hypot(cube.x - PAN_X, cube.y)
+        bearing = math.atan2(cube.y, cube.x - self._hand.axis_x)
+        radius = math.hypot(cube.x - self._hand.axis_x, cube.y)
         straight = (bearing, radius, GRASP_HEIGHT, DOWN, 0.0)
         joints, _ = self._hand.joints(np.array(straight))
         # A cube looks the same after a quarter turn: take the one nearest to no roll.
@@ -286,9 +299,10 @@ class ColorPick:
         place = (*straight[:4], roll - 0.5 * quarter)
         joints, reached = self._hand.joints(np.array(place))
         if not reached or abs(self._hand.coordinates(joints)[3] - DOWN) > _TILT:
+            near, far = self._arm.reach
             raise PolicyError(
                 f"the {colour} cube at x {cube.x:.3f} m, y {cube.y:.3f} m is out of reach; "
-                f"put it between 0.12 m and 0.27 m from the pan axis"
+                f"put it between {near:.2f} m and {far:.2f} m from the pan axis"
             )
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
         return motion.HandGoal(place, ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over))
@@ -299,7 +313,13 @@ class ColorPick:
         if memory.over_bin is None:
             x, y = self._free_spot(view)
             memory.over_bin = motion.HandGoal(
-                (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0),
+                (
+                    math.atan2(y, x - self._hand.axis_x),
+                    math.hypot(x - self._hand.axis_x, y),
+                    RELEASE_HEIGHT,
+                    DOWN,
+                    0.0,
+                ),
                 ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)),
             )
         return memory.over_bin
@@ -324,17 +344,17 @@ class ColorPick:
     # -- moving -----------------------------------------------------------------------------------
 
     def _chunk(self, view: PickView, decision: PickDecision) -> Array:
-        """Return the rows (ROWS, 6) from where the arm should be towards the goal."""
+        """Return the rows (ROWS, J + 1) from where the arm should be towards the goal."""
         joints, speed = self._start(view)
         way = motion.path(self._hand, joints, decision.goal, _HORIZON, DT_S)
         arm = motion.pace(way, DT_S, speed)[:ROWS]
         start = self._gripper_command(view)
-        reach = GRIPPER_RATE * DT_S * np.arange(ROWS)
+        reach = self._jaws.rate * DT_S * np.arange(ROWS)
         gripper = np.clip(decision.gripper, start - reach, start + reach)
         return np.column_stack([arm, gripper])
 
     def _start(self, view: PickView) -> tuple[Array, float]:
-        """Return where the arm should be now (5,), rad, and how fast its fastest joint is, rad/s.
+        """Return where the arm should be now (J,), rad, and how fast its fastest joint is, rad/s.
 
         While the arm follows, that is what the previous chunk says. Beginning each chunk where the
         arm is measured would make a loop of the delay up to the chunk's execution, and swing. An
@@ -364,8 +384,8 @@ class ColorPick:
         if chunk is None:
             return view.opening
         elapsed = (view.now_ns - self._memory.stamp_ns) * 1e-9 / DT_S
-        command = float(np.interp(elapsed, np.arange(ROWS), chunk[:, 5]))
-        return command if abs(command - view.opening) < 0.5 else view.opening
+        command = float(np.interp(elapsed, np.arange(ROWS), chunk[:, -1]))
+        return command if abs(command - view.opening) < self._jaws.astray else view.opening
 
 
 def make(options: Mapping[str, Any]) -> ColorPick:
@@ -377,15 +397,9 @@ def make(options: Mapping[str, Any]) -> ColorPick:
     return ColorPick(config.read(options))
 
 
-def _distance(cube: vision.Sighting, here: Array) -> float:
-    """Return how far the hand is from a cube along the table, m."""
-    x, y = PAN_X + here[1] * math.cos(here[0]), here[1] * math.sin(here[0])
-    return math.hypot(cube.x - x, cube.y - y)
-
-
 def _row(chunk: Array, row: float) -> Array:
-    """Return the arm's joints (5,), rad, at a row, between rows by a straight line."""
-    return np.array([np.interp(row, np.arange(ROWS), column) for column in chunk[:, :5].T])
+    """Return the arm's joints (J,), rad, at a row, between rows by a straight line."""
+    return np.array([np.interp(row, np.arange(ROWS), column) for column in chunk[:, :-1].T])
 
 
 def _place(values: Any) -> tuple[float, float, float, float, float]:

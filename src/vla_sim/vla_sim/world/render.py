@@ -131,8 +131,10 @@ class Renderer:
 
     def _apply(self, look: scenes.Look) -> None:
         model = self._model
+        there = {model.material(index).name for index in range(model.nmat)}
         for row, material in enumerate(scenes.MATERIALS):
-            model.mat_rgba[model.material(material).id, :3] = look.colours[row]
+            if material in there:
+                model.mat_rgba[model.material(material).id, :3] = look.colours[row]
         key = model.light("key").id
         model.light_dir[key] = look.key_direction / np.linalg.norm(look.key_direction)
         model.light_diffuse[key] = look.key_diffuse

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 CAMERAS = ("front", "wrist")
 CUBES = ("red_cube", "green_cube", "blue_cube")
 CUBE_SIDE = 0.025  # m
+# Of a small arm's table. The model of a larger one says otherwise, in numerics of these names.
 PAN_AXIS = (0.0388353, 0.0)  # m, shoulder_pan in base_link
 BIN_CENTRE = (0.16, -0.20)  # m
 BIN_INNER = 0.100  # m, side
@@ -25,6 +26,32 @@ BEARING = (math.radians(-35.0), math.radians(70.0))  # of a cube seen from the p
 YAW = (math.radians(-45.0), math.radians(45.0))
 CLEARANCE = 0.062  # m between cube centres, so that an open gripper fits between
 BIN_CLEARANCE = 0.050  # m from a cube's centre to the outside of the bin
+
+
+@dataclass(frozen=True)
+class TableTop:
+    """Where a robot's things lie on its table, and from where the front camera looks at them.
+
+    Attributes:
+        axis: Vertical axis that the arm turns about, (x, y) in the base frame, m.
+        radius: Least and largest distance of a cube from it, m.
+        bearing: Least and largest direction of a cube seen from it, rad.
+        bin_centre: (x, y), m.
+        camera_position: Of the front camera, (x, y, z), m.
+        camera_target: What it is turned to, (x, y, z), m.
+        camera_fovy: Its vertical field of view, rad.
+    """
+
+    axis: tuple[float, float] = PAN_AXIS
+    radius: tuple[float, float] = RADIUS
+    bearing: tuple[float, float] = BEARING
+    bin_centre: tuple[float, float] = BIN_CENTRE
+    camera_position: tuple[float, float, float] = (0.60, 0.16, 0.46)
+    camera_target: tuple[float, float, float] = (0.14, -0.03, 0.05)
+    camera_fovy: float = math.radians(42.0)
+
+
+SMALL_ARM = TableTop()
 
 
 @dataclass(frozen=True)
@@ -77,28 +104,28 @@ _KEY_DIFFUSE = np.array([0.62, 0.60, 0.57])
 _AMBIENT = np.array([0.34, 0.34, 0.36])
 
 
-def sample_scene(seed: int, *, randomise: bool) -> Scene:
+def sample_scene(seed: int, *, randomise: bool, table: TableTop = SMALL_ARM) -> Scene:
     """Lay out a scene. The layout depends on the seed alone, the look also on `randomise`."""
     seed %= 1 << 64  # a message's seed may be negative
-    positions, yaws = _layout(np.random.default_rng([seed, 0]))
+    positions, yaws = _layout(np.random.default_rng([seed, 0]), table)
     look = _look(np.random.default_rng([seed, 1]), 1.0 if randomise else 0.0)
     return Scene(positions=positions, yaws=yaws, look=look)
 
 
-def _layout(rng: np.random.Generator) -> tuple[Array, Array]:
+def _layout(rng: np.random.Generator, table: TableTop) -> tuple[Array, Array]:
     """Draw cube centres (3, 3) and yaws (3,), by rejection: a few draws are enough."""
     placed: list[Array] = []
     reach = 0.5 * BIN_INNER + BIN_CLEARANCE
     while len(placed) < len(CUBES):
-        radius, bearing = rng.uniform(*RADIUS), rng.uniform(*BEARING)
+        radius, bearing = rng.uniform(*table.radius), rng.uniform(*table.bearing)
         spot = np.array(
             [
-                PAN_AXIS[0] + radius * math.cos(bearing),
-                PAN_AXIS[1] + radius * math.sin(bearing),
+                table.axis[0] + radius * math.cos(bearing),
+                table.axis[1] + radius * math.sin(bearing),
                 0.5 * CUBE_SIDE,
             ]
         )
-        near_bin = float(np.max(np.abs(spot[:2] - BIN_CENTRE))) < reach
+        near_bin = float(np.max(np.abs(spot[:2] - table.bin_centre))) < reach
         if not near_bin and all(np.linalg.norm(spot - other) >= CLEARANCE for other in placed):
             placed.append(spot)
     return np.array(placed), rng.uniform(*YAW, size=len(CUBES))

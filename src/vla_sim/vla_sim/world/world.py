@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -18,8 +19,11 @@ Array = NDArray[np.float64]
 
 FOLDER = Path(__file__).parent
 MODEL_FILE = FOLDER / "tabletop.xml"
-FRONT_POSITION = np.array([0.60, 0.16, 0.46])  # m
-FRONT_TARGET = np.array([0.14, -0.03, 0.05])  # m
+CUBES_FILE = FOLDER / "cubes.xml"
+# In the folder of a robot that is not among those modelled here.
+OWN_MODEL = "model.xml"
+# Text of a model whose robot has no task: nothing lies on its table.
+EMPTY_TABLE = "empty_table"
 _REST_SPEED = 0.02  # m/s, below which an object rests
 _REST_SPIN = 0.5  # rad/s, the same for its rotation
 
@@ -55,9 +59,16 @@ class WorldSnapshot:
 
 
 class World:
-    """The arm, three cubes and a bin on a table.
+    """The arm and, where its robot has a task, three cubes and a bin on a table.
 
     The scene is a function of its seed. One thread owns the world and hands out snapshots.
+
+    Attributes:
+        joint_names: Of the arm and the gripper, J of them.
+        home: Where they wait, (J,), rad; a joint that slides, here as everywhere, m.
+        table: Where things lie.
+        object_names: Of the cubes; none on an empty table.
+        model: MuJoCo's.
     """
 
     def __init__(
@@ -88,8 +99,11 @@ class World:
         spec = _arm_on_table(robot_file, robot)
         # The model has names of its own for the joints; the robot file's are in the same order.
         joints = [actuator.name for actuator in spec.actuators]
+        self.table = _table_top(spec, robot_file)
+        self.object_names: tuple[str, ...] = () if _is_empty(spec) else scenes.CUBES
         self.model = _build(
             spec,
+            self.table,
             np.append(robot.limits.position_lower, robot.gripper.position_lower),
             np.append(robot.limits.position_upper, robot.gripper.position_upper),
             timestep_s,
@@ -97,13 +111,16 @@ class World:
         self._data = mujoco.MjData(self.model)
         self._qpos = np.array([self.model.joint(name).qposadr[0] for name in joints])
         self._dof = np.array([self.model.joint(name).dofadr[0] for name in joints])
-        self._object_qpos = [self.model.joint(f"{n}_free").qposadr[0] for n in scenes.CUBES]
-        self._object_dof = [self.model.joint(f"{n}_free").dofadr[0] for n in scenes.CUBES]
-        self._object_body = [self.model.body(name).id for name in scenes.CUBES]
+        free = [self.model.joint(f"{name}_free") for name in self.object_names]
+        self._object_qpos = [joint.qposadr[0] for joint in free]
+        self._object_dof = [joint.dofadr[0] for joint in free]
+        self._object_body = [self.model.body(name).id for name in self.object_names]
         jaw = int(self.model.joint(joints[-1]).bodyid[0])
-        self._gripper_bodies = {jaw, int(self.model.body_parentid[jaw])}
-        self._tip_frame = robot.tip_frame
-        self._scene = scenes.sample_scene(seed, randomise=randomise)
+        hand = int(self.model.body_parentid[jaw])
+        self._gripper_bodies = {hand, *np.flatnonzero(self.model.body_parentid == hand).tolist()}
+        self._mirrored = _mirrored(self.model)
+        self._tip_frame = _tip_site(self.model, robot.tip_frame)
+        self._scene = scenes.sample_scene(seed, randomise=randomise, table=self.table)
         self.place_arm(self.home)
         self.reset_scene(seed)
 
@@ -119,7 +136,7 @@ class World:
 
     def reset_scene(self, seed: int) -> None:
         """Lay out the cubes, light, colours and cameras anew. The arm stays where it is."""
-        self.lay_out(scenes.sample_scene(seed, randomise=self._randomise))
+        self.lay_out(scenes.sample_scene(seed, randomise=self._randomise, table=self.table))
 
     def lay_out(self, scene: scenes.Scene) -> None:
         """Lay out the cubes, light, colours and cameras as a scene says. The arm stays."""
@@ -140,16 +157,18 @@ class World:
         self.lay_out(scene)
 
     def place_arm(self, position: Array) -> None:
-        """Put the arm and its targets at `position` (6,), rad, at rest. For start-up and tests."""
+        """Put the arm and its targets at `position` (J,), rad, at rest. For start-up and tests."""
         target = self._checked(position)
         self._data.qpos[self._qpos] = target
+        for follower, leader in self._mirrored:
+            self._data.qpos[follower] = self._data.qpos[leader]
         self._data.qvel[self._dof] = 0.0
         self._data.qacc_warmstart[:] = 0.0  # what comes next does not depend on what was
         self._data.ctrl[:] = target
         mujoco.mj_forward(self.model, self._data)
 
     def command(self, position: Array) -> None:
-        """Set the servos' position targets (6,), rad."""
+        """Set the servos' position targets (J,), rad."""
         self._data.ctrl[:] = self._checked(position)
 
     def step(self, n: int) -> None:
@@ -162,17 +181,17 @@ class World:
         self.model.actuator_biasprm[:] = 0.0
 
     def push(self, torque: Array) -> None:
-        """Push the joints with torques (6,), N m, from now on. Only without servos."""
+        """Push the joints with torques (J,), N m, from now on. Only without servos."""
         self._data.qfrc_applied[self._dof] = self._checked(torque)
 
     def joint_readings(self) -> tuple[Array, Array, Array]:
-        """Return position (6,) rad on the encoder's grid, velocity (6,) rad/s, effort (6,) N m."""
+        """Return position (J,) rad on the encoder's grid, velocity (J,) rad/s, effort (J,) N m."""
         position, velocity = self.joint_truth()
         ticks = np.round(position / self._quantum)
         return ticks * self._quantum, velocity, self._data.actuator_force.copy()
 
     def joint_truth(self) -> tuple[Array, Array]:
-        """Return the exact position (6,) rad and velocity (6,) rad/s."""
+        """Return the exact position (J,) rad and velocity (J,) rad/s."""
         return self._data.qpos[self._qpos].copy(), self._data.qvel[self._dof].copy()
 
     def tip(self) -> Array:
@@ -200,12 +219,13 @@ class World:
         touched = self._touched_by_gripper()
         states = []
         for name, body, at, dof in zip(
-            scenes.CUBES, self._object_body, self._object_qpos, self._object_dof, strict=True
+            self.object_names, self._object_body, self._object_qpos, self._object_dof, strict=True
         ):
             position = self._data.qpos[at : at + 3].copy()
             velocity = self._data.qvel[dof : dof + 6]
             inside = (
-                float(np.max(np.abs(position[:2] - scenes.BIN_CENTRE))) < 0.5 * scenes.BIN_INNER
+                float(np.max(np.abs(position[:2] - self.table.bin_centre)))
+                < 0.5 * scenes.BIN_INNER
                 and position[2] < scenes.BIN_WALL_TOP + 0.5 * scenes.CUBE_SIDE
             )
             at_rest = (
@@ -227,15 +247,16 @@ class World:
         bodies = self._touched_by_gripper()
         return frozenset(
             name
-            for name, body in zip(scenes.CUBES, self._object_body, strict=True)
+            for name, body in zip(self.object_names, self._object_body, strict=True)
             if body in bodies
         )
 
     def place_object(self, name: str, position: Array) -> None:
         """Put an object at `position` (3,), m, upright and at rest. For tests and training."""
-        if name not in scenes.CUBES:
-            raise WorldError(f"no object {name!r}: choose one of {', '.join(scenes.CUBES)}")
-        row = scenes.CUBES.index(name)
+        if name not in self.object_names:
+            known = ", ".join(self.object_names) or "none"
+            raise WorldError(f"no object {name!r}: choose one of {known}")
+        row = self.object_names.index(name)
         at, dof = self._object_qpos[row], self._object_dof[row]
         self._data.qpos[at : at + 7] = [
             *np.asarray(position, dtype=np.float64),
@@ -283,19 +304,33 @@ class World:
 
 
 def _arm_on_table(robot_file: Path, robot: Robot) -> mujoco.MjSpec:
-    """Return the table with the robot's arm, which is modelled in `<robot>.xml`.
+    """Return the table with the robot's arm: of `model.xml` beside the robot file, or one of here.
 
     Raises:
-        WorldError: It is not, or with other joints.
+        WorldError: There is none, or it cannot be read, or has other joints.
     """
-    known = sorted(path.stem for path in FOLDER.glob("*.xml") if path != MODEL_FILE)
-    if robot.name not in known:
+    own = robot_file.parent / OWN_MODEL
+    arms = sorted(set(FOLDER.glob("*.xml")) - {MODEL_FILE, CUBES_FILE})
+    known = [path.stem for path in arms]
+    if not own.is_file() and robot.name not in known:
         raise WorldError(
             f"{robot_file}: robot: there is no model of {robot.name!r}; there is "
-            f"{', '.join(known)}. Add {FOLDER / (robot.name + '.xml')}"
+            f"{', '.join(known)}. Add {own}, as `vla-robot from-urdf` does"
         )
-    arm = (FOLDER / f"{robot.name}.xml").read_bytes()
-    spec = mujoco.MjSpec.from_string(MODEL_FILE.read_text(encoding="utf-8"), {"arm.xml": arm})
+    path = own if own.is_file() else FOLDER / f"{robot.name}.xml"
+    # A model may include another of here: a robot of the same shape.
+    parts = {each.name: each.read_bytes() for each in arms}
+    arm = path.read_bytes()
+    cubes = (
+        b"<mujoco><worldbody/></mujoco>"
+        if EMPTY_TABLE.encode() in arm
+        else CUBES_FILE.read_bytes()
+    )
+    table = MODEL_FILE.read_text(encoding="utf-8")
+    try:
+        spec = mujoco.MjSpec.from_string(table, {**parts, "arm.xml": arm, "cubes.xml": cubes})
+    except ValueError as error:
+        raise WorldError(f"{path}: {' '.join(str(error).split())}") from None
     modelled, told = len(spec.actuators), len(robot.limits.joint_names) + 1
     if modelled != told:
         raise WorldError(
@@ -305,14 +340,71 @@ def _arm_on_table(robot_file: Path, robot: Robot) -> mujoco.MjSpec:
     return spec
 
 
-def _build(spec: mujoco.MjSpec, lower: Array, upper: Array, timestep_s: float) -> mujoco.MjModel:
-    """Compile the model with joint ranges (J,), rad, and the front camera's pose."""
+def _is_empty(spec: mujoco.MjSpec) -> bool:
+    return any(text.name == EMPTY_TABLE for text in spec.texts)
+
+
+def _table_top(spec: mujoco.MjSpec, file: Path) -> scenes.TableTop:
+    """Return what the model says of its table; where it says nothing, it is a small arm's.
+
+    Raises:
+        WorldError: It says so in another number of numbers.
+    """
+    said = {each.name: tuple(np.array(each.data, dtype=float).tolist()) for each in spec.numerics}
+    names = {
+        "table_axis": "axis",
+        "table_radius": "radius",
+        "table_bearing": "bearing",
+        "table_bin": "bin_centre",
+        "front_camera_position": "camera_position",
+        "front_camera_target": "camera_target",
+        "front_camera_fovy": "camera_fovy",
+    }
+    given: dict[str, Any] = {}
+    for name in sorted(names.keys() & said.keys()):
+        ours, value = names[name], said[name]
+        usual = np.atleast_1d(getattr(scenes.SMALL_ARM, ours))
+        if len(value) != len(usual):
+            raise WorldError(f"{file}: numeric {name}: has {len(value)} numbers, not {len(usual)}")
+        given[ours] = value[0] if len(value) == 1 else value
+    return scenes.TableTop(**given)
+
+
+def _mirrored(model: mujoco.MjModel) -> list[tuple[int, int]]:
+    """Return where in the positions a joint follows another one, as the second finger does."""
+    found = []
+    for kind, first, second in zip(model.eq_type, model.eq_obj1id, model.eq_obj2id, strict=True):
+        if kind == mujoco.mjtEq.mjEQ_JOINT.value and second >= 0:
+            found.append((int(model.jnt_qposadr[first]), int(model.jnt_qposadr[second])))
+    return found
+
+
+def _tip_site(model: mujoco.MjModel, tip_frame: str) -> str:
+    """Return the site of the tip frame. A model that robots of other names share calls it tip."""
+    known = {model.site(index).name for index in range(model.nsite)}
+    for name in (tip_frame, "tip"):
+        if name in known:
+            return name
+    raise WorldError(f"the model has no site {tip_frame} nor tip; add one where the tip frame is")
+
+
+def _build(
+    spec: mujoco.MjSpec, table: scenes.TableTop, lower: Array, upper: Array, timestep_s: float
+) -> mujoco.MjModel:
+    """Compile the model with joint ranges (J,), rad, and with what the table says."""
     spec.option.timestep = timestep_s
     for actuator, *bounds in zip(spec.actuators, lower, upper, strict=True):
         spec.joint(actuator.name).range = bounds
         actuator.ctrlrange = bounds
+    for equality in spec.equalities:
+        if equality.type == mujoco.mjtEq.mjEQ_JOINT:
+            spec.joint(equality.name1).range = spec.joint(equality.name2).range
+    position = np.array(table.camera_position)
     quaternion = np.zeros(4)
-    mujoco.mju_mat2Quat(quaternion, look_at(FRONT_POSITION, FRONT_TARGET).ravel())
-    spec.camera("front").pos = FRONT_POSITION
+    mujoco.mju_mat2Quat(quaternion, look_at(position, np.array(table.camera_target)).ravel())
+    spec.camera("front").pos = position
     spec.camera("front").quat = quaternion
+    spec.camera("front").fovy = np.rad2deg(table.camera_fovy)
+    if spec.body("bin") is not None:
+        spec.body("bin").pos = [*table.bin_centre, 0.0]
     return spec.compile()
