@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
 
 class Action(LaunchDescriptionEntity):
-    """Something to do during a launch, if its condition holds."""
+    """Something to do during a launch, if its condition holds.
+
+    Attributes:
+        condition: The condition under which this action runs.
+    """
 
     def __init__(self, *, condition: Condition | None = None) -> None:
-        self.__condition = condition
-
-    @property
-    def condition(self) -> Condition | None:
-        """The condition under which this action runs."""
-        return self.__condition
+        self.condition = condition
 
     def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
         """Return the actions that this one returns when it runs, as far as they are known."""
@@ -40,7 +39,7 @@ class Action(LaunchDescriptionEntity):
         return [(f"Conditionally included by {self.describe()}", self.get_sub_entities())]
 
     def visit(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
-        if self.__condition is not None and not self.__condition.evaluate(context):
+        if self.condition is not None and not self.condition.evaluate(context):
             return None
         try:
             return self.execute(context)

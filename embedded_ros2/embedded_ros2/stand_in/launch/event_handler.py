@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
 
 class BaseEventHandler:
-    """Reacts to the events that its matcher accepts."""
+    """Reacts to the events that its matcher accepts.
+
+    Attributes:
+        handle_once: Whether the handler is unregistered after its first event.
+    """
 
     def __init__(self, *, matcher: Callable[[Event], bool], handle_once: bool = False) -> None:
         self.__matcher = matcher
-        self.__handle_once = handle_once
-
-    @property
-    def handle_once(self) -> bool:
-        """Whether the handler is unregistered after its first event."""
-        return self.__handle_once
+        self.handle_once = handle_once
 
     @property
     def handler_description(self) -> str | None:
@@ -68,12 +67,7 @@ class EventHandler(BaseEventHandler):
         handle_once: bool = False,
     ) -> None:
         super().__init__(matcher=matcher, handle_once=handle_once)
-        self.__entities = entities
-
-    @property
-    def entities(self) -> SomeEntitiesType | None:
-        """What is visited."""
-        return self.__entities
+        self.entities = entities
 
     def describe(self) -> tuple[str, list[LaunchDescriptionEntity]]:
         text, actions = super().describe()

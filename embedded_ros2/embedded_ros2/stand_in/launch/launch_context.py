@@ -38,11 +38,18 @@ class _Locals:
 
 
 class LaunchContext:
-    """Launch configurations, environment, locals, event handlers and the event queue."""
+    """Launch configurations, environment, locals, event handlers and the event queue.
+
+    Attributes:
+        argv: The arguments given to the launch service.
+        noninteractive: Whether the launch has no terminal.
+        is_shutdown: Whether the launch is ending.
+        launch_configurations: The launch configurations, by name.
+    """
 
     def __init__(self, *, argv: Iterable[str] | None = None, noninteractive: bool = False) -> None:
-        self.__argv = list(argv) if argv is not None else []
-        self.__noninteractive = noninteractive
+        self.argv = list(argv) if argv is not None else []
+        self.noninteractive = noninteractive
 
         self._event_queue: collections.deque[Event] = collections.deque()
         self._event_arrived: asyncio.Event | None = None
@@ -54,30 +61,15 @@ class LaunchContext:
         self.__globals: dict[str, Any] = {}
         self.__locals: dict[str, Any] = {}
         self.__locals_stack: list[dict[str, Any]] = []
-        self.__launch_configurations: dict[str, Any] = {}
+        self.launch_configurations: dict[str, Any] = {}
         self.__launch_configurations_stack: list[dict[str, Any]] = []
         self.__environment_stack: list[dict[str, str]] = []
         self.__environment_at_start = os.environ.copy()
-        self.__is_shutdown = False
+        self.is_shutdown = False
         self.__asyncio_loop: asyncio.AbstractEventLoop | None = None
 
-    @property
-    def argv(self) -> list[str]:
-        """The arguments given to the launch service."""
-        return self.__argv
-
-    @property
-    def noninteractive(self) -> bool:
-        """Whether the launch has no terminal."""
-        return self.__noninteractive
-
-    @property
-    def is_shutdown(self) -> bool:
-        """Whether the launch is ending."""
-        return self.__is_shutdown
-
     def _set_is_shutdown(self, state: bool) -> None:
-        self.__is_shutdown = state
+        self.is_shutdown = state
 
     @property
     def asyncio_loop(self) -> asyncio.AbstractEventLoop:
@@ -153,16 +145,11 @@ class LaunchContext:
 
     # Launch configurations: the launch arguments and what is set beside them.
 
-    @property
-    def launch_configurations(self) -> dict[str, Any]:
-        """The launch configurations, by name."""
-        return self.__launch_configurations
-
     def _push_launch_configurations(self) -> None:
-        self.__launch_configurations_stack.append(dict(self.__launch_configurations))
+        self.__launch_configurations_stack.append(dict(self.launch_configurations))
 
     def _pop_launch_configurations(self) -> None:
-        self.__launch_configurations = self.__launch_configurations_stack.pop()
+        self.launch_configurations = self.__launch_configurations_stack.pop()
 
     # Events.
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class LaunchDescription(LaunchDescriptionEntity):
-    """What a launch file returns."""
+    """What a launch file returns.
+
+    Attributes:
+        entities: The entities, in order.
+        deprecated_reason: What to use instead.
+    """
 
     def __init__(
         self,
@@ -24,27 +29,17 @@ class LaunchDescription(LaunchDescriptionEntity):
         *,
         deprecated_reason: str | None = None,
     ) -> None:
-        self.__entities = list(initial_entities) if initial_entities is not None else []
-        self.__deprecated_reason = deprecated_reason
-
-    @property
-    def entities(self) -> list[LaunchDescriptionEntity]:
-        """The entities, in order."""
-        return self.__entities
+        self.entities = list(initial_entities) if initial_entities is not None else []
+        self.deprecated_reason = deprecated_reason
 
     @property
     def deprecated(self) -> bool:
         """Whether this description announces its end."""
-        return self.__deprecated_reason is not None
-
-    @property
-    def deprecated_reason(self) -> str | None:
-        """What to use instead."""
-        return self.__deprecated_reason
+        return self.deprecated_reason is not None
 
     def add_entity(self, entity: LaunchDescriptionEntity) -> None:
         """Append an entity."""
-        self.__entities.append(entity)
+        self.entities.append(entity)
 
     def add_action(self, action: Action) -> None:
         """Append an action."""
@@ -58,11 +53,11 @@ class LaunchDescription(LaunchDescriptionEntity):
             what = (
                 f"launch file [{path}] is deprecated" if path else "deprecated launch description"
             )
-            get_logger("launch").warning("%s: %s", what, self.__deprecated_reason)
-        return self.__entities
+            get_logger("launch").warning("%s: %s", what, self.deprecated_reason)
+        return self.entities
 
     def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        return self.__entities
+        return self.entities
 
     def get_launch_arguments(
         self, conditional_inclusion: bool = False

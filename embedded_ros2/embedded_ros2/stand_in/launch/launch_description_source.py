@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class LaunchDescriptionSource:
-    """A launch description, or the means to load one."""
+    """A launch description, or the means to load one.
+
+    Attributes:
+        method: How the description is loaded, in words.
+    """
 
     def __init__(
         self,
@@ -25,7 +29,7 @@ class LaunchDescriptionSource:
         self.__launch_description = launch_description
         self.__location = normalize_to_list_of_substitutions(location)
         self.__expanded_location: str | None = None
-        self.__method = method
+        self.method = method
         self.__loaded_ahead: tuple[str, LaunchDescription] | None = None
 
     @property
@@ -34,11 +38,6 @@ class LaunchDescriptionSource:
         if self.__expanded_location is None:
             return " + ".join(part.describe() for part in self.__location)
         return self.__expanded_location
-
-    @property
-    def method(self) -> str:
-        """How the description is loaded, in words."""
-        return self.__method
 
     def get_launch_description(self, context: LaunchContext) -> LaunchDescription:
         """Return the launch description, loaded once."""

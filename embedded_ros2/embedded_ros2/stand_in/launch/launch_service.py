@@ -43,6 +43,11 @@ class LaunchService:
         argv: Arguments, for actions that look at the context's.
         noninteractive: Whether the launch has no terminal.
         debug: Whether to log more.
+
+    Attributes:
+        context: The launch context.
+        event_loop: The loop in which the launch runs; None if it does not.
+        task: The task that runs the launch.
     """
 
     def __init__(
@@ -55,40 +60,25 @@ class LaunchService:
         launch_config.level = logging.DEBUG if debug else logging.INFO
         self.__debug = debug
         self.__logger = get_logger("launch")
-        self.__context = LaunchContext(argv=argv, noninteractive=noninteractive)
-        self.__context.register_event_handler(OnIncludeLaunchDescription())
-        self.__context.register_event_handler(OnShutdown(on_shutdown=self.__on_shutdown))
+        self.context = LaunchContext(argv=argv, noninteractive=noninteractive)
+        self.context.register_event_handler(OnIncludeLaunchDescription())
+        self.context.register_event_handler(OnShutdown(on_shutdown=self.__on_shutdown))
         self.__futures: list[asyncio.Future[Any]] = []
         self.__loop_lock = threading.RLock()
-        self.__loop: asyncio.AbstractEventLoop | None = None
-        self.__task: asyncio.Task[Any] | None = None
+        self.event_loop: asyncio.AbstractEventLoop | None = None
+        self.task: asyncio.Task[Any] | None = None
         self.__shutting_down = False
         self.__return_code = 0
         self.__signals_received = 0
 
-    @property
-    def context(self) -> LaunchContext:
-        """The launch context."""
-        return self.__context
-
-    @property
-    def event_loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop in which the launch runs; None if it does not."""
-        return self.__loop
-
-    @property
-    def task(self) -> asyncio.Task[Any] | None:
-        """The task that runs the launch."""
-        return self.__task
-
     def emit_event(self, event: Event) -> None:
         """Emit an event from any thread, before or during the run."""
         with self.__loop_lock:
-            loop = self.__loop
+            loop = self.event_loop
             if loop is None:
-                self.__context.emit_event_sync(event)
+                self.context.emit_event_sync(event)
                 return
-        loop.call_soon_threadsafe(self.__context.emit_event_sync, event)
+        loop.call_soon_threadsafe(self.context.emit_event_sync, event)
 
     def include_launch_description(self, launch_description: LaunchDescription) -> None:
         """Have a launch description visited; from any thread, before or during the run."""
@@ -103,13 +93,13 @@ class LaunchService:
         """
         event = Shutdown(reason="LaunchService.shutdown() called")
         with self.__loop_lock:
-            if self.__loop is None:
+            if self.event_loop is None:
                 return None
         if force_sync:
             self.__shutdown(event)
             return None
         try:
-            inside = asyncio.get_running_loop() is self.__loop
+            inside = asyncio.get_running_loop() is self.event_loop
         except RuntimeError:
             inside = False
         if inside:
@@ -122,8 +112,8 @@ class LaunchService:
 
     def __shutdown(self, event: Shutdown) -> None:
         if not self.__shutting_down:
-            self.__on_shutdown(event, self.__context)
-            self.__context.emit_event_sync(event)
+            self.__on_shutdown(event, self.context)
+            self.context.emit_event_sync(event)
 
     def __on_shutdown(self, event: Event, context: LaunchContext) -> None:
         self.__shutting_down = True
@@ -147,12 +137,12 @@ class LaunchService:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("LaunchService can only be run in the main thread.")
         with self.__loop_lock:
-            if self.__loop is not None:
+            if self.event_loop is not None:
                 raise RuntimeError("LaunchService cannot be run multiple times concurrently.")
-            loop = self.__loop = asyncio.get_running_loop()
-        self.__task = asyncio.current_task()
-        self.__context._set_asyncio_loop(loop)
-        self.__context._failed = False
+            loop = self.event_loop = asyncio.get_running_loop()
+        self.task = asyncio.current_task()
+        self.context._set_asyncio_loop(loop)
+        self.context._failed = False
         self.__return_code = 0
         self.__signals_received = 0
         log_launch_config(logger=self.__logger)
@@ -162,20 +152,20 @@ class LaunchService:
             with self.__signal_handlers(loop):
                 while not await self.__step(shutdown_when_idle):
                     pass
-                if self.__context._supervisor is not None:
-                    await loop.run_in_executor(None, self.__context._supervisor.close)
+                if self.context._supervisor is not None:
+                    await loop.run_in_executor(None, self.context._supervisor.close)
         finally:
             with self.__loop_lock:
-                self.__loop = None
-            self.__context._set_asyncio_loop(None)
+                self.event_loop = None
+            self.context._set_asyncio_loop(None)
             self.__shutting_down = False
-            self.__context._set_is_shutdown(False)
-        return 1 if self.__context._failed else self.__return_code
+            self.context._set_is_shutdown(False)
+        return 1 if self.context._failed else self.__return_code
 
     async def __step(self, shutdown_when_idle: bool) -> bool:
         """Do what is to be done now, or wait for more; return whether the launch is over."""
         try:
-            queue = self.__context._event_queue
+            queue = self.context._event_queue
             while queue:
                 self.__process(queue.popleft())
                 await asyncio.sleep(0)
@@ -201,8 +191,8 @@ class LaunchService:
 
     def __active_futures(self) -> list[asyncio.Future[Any]]:
         """Return the futures to wait for; raise the error of one that failed."""
-        self.__futures += self.__context._completion_futures
-        self.__context._completion_futures.clear()
+        self.__futures += self.context._completion_futures
+        self.context._completion_futures.clear()
         done = [future for future in self.__futures if future.done()]
         self.__futures = [future for future in self.__futures if not future.done()]
         for future in done:
@@ -213,10 +203,10 @@ class LaunchService:
 
     async def __wait(self, active: list[asyncio.Future[Any]]) -> None:
         """Wait for an event, or for one of the futures."""
-        arrived = self.__context._event_arrived
+        arrived = self.context._event_arrived
         assert arrived is not None
         arrived.clear()
-        if self.__context._event_queue:
+        if self.context._event_queue:
             return
         event = asyncio.ensure_future(arrived.wait())
         try:
@@ -225,13 +215,13 @@ class LaunchService:
             event.cancel()
 
     def __process(self, event: Event) -> None:
-        for handler in tuple(self.__context._event_handlers):
+        for handler in tuple(self.context._event_handlers):
             if not handler.matches(event):
                 continue
             self.__logger.debug("event '%s' goes to %s", event.name, handler.describe()[0])
-            self.__context._push_locals()
+            self.context._push_locals()
             try:
-                entities = handler.handle(event, self.__context)
+                entities = handler.handle(event, self.context)
                 if entities is None:
                     continue
                 if isinstance(entities, LaunchDescriptionEntity):
@@ -244,10 +234,10 @@ class LaunchService:
                             f"event handler {handler.describe()[0]} returned '{entity}' of type "
                             f"'{type(entity).__name__}'; return launch actions or None"
                         )
-                    pairs = visit_all_entities_and_collect_futures(entity, self.__context)
+                    pairs = visit_all_entities_and_collect_futures(entity, self.context)
                     self.__futures += [future for _, future in pairs]
             finally:
-                self.__context._pop_locals()
+                self.context._pop_locals()
 
     def __on_loop_exception(
         self, loop: asyncio.AbstractEventLoop, details: dict[str, Any]
@@ -287,6 +277,6 @@ class LaunchService:
             return
         insistence = signal.SIGTERM if self.__signals_received == 2 else signal.SIGKILL
         self.__logger.warning("%s again, sending '%s' to all processes", what, insistence.name)
-        self.__context.emit_event_sync(
+        self.context.emit_event_sync(
             SignalProcess(signal_number=insistence, process_matcher=lambda process: True)
         )

@@ -39,7 +39,12 @@ def matches_node_name(node_name: str) -> Callable[[Node], bool]:
 
 
 class ChangeState(Event):
-    """A request to lifecycle nodes for a transition."""
+    """A request to lifecycle nodes for a transition.
+
+    Attributes:
+        lifecycle_node_matcher: Decides which nodes are meant.
+        transition_id: The transition, as in lifecycle_msgs/msg/Transition.
+    """
 
     name = "launch_ros.events.lifecycle.ChangeState"
     valid_transitions = _TRANSITIONS
@@ -50,58 +55,43 @@ class ChangeState(Event):
         if transition_id not in _TRANSITIONS:
             known = ", ".join(f"{name}: {number}" for number, name in _TRANSITIONS.items())
             raise ValueError(f"transition_id '{transition_id}' is none of {{{known}}}")
-        self.__matcher = lifecycle_node_matcher
-        self.__transition_id = transition_id
-
-    @property
-    def lifecycle_node_matcher(self) -> Callable[[LifecycleNode], bool]:
-        """Decides which nodes are meant."""
-        return self.__matcher
-
-    @property
-    def transition_id(self) -> int:
-        """The transition, as in lifecycle_msgs/msg/Transition."""
-        return self.__transition_id
+        self.lifecycle_node_matcher = lifecycle_node_matcher
+        self.transition_id = transition_id
 
 
 class StateTransition(Event):
-    """A lifecycle node has changed its state."""
+    """A lifecycle node has changed its state.
+
+    Attributes:
+        action: The node.
+        msg: The lifecycle_msgs/msg/TransitionEvent.
+    """
 
     name = "launch_ros.events.lifecycle.StateTransition"
 
     def __init__(self, *, action: LifecycleNode, msg: Any) -> None:
-        self.__action = action
-        self.__msg = msg
-
-    @property
-    def action(self) -> LifecycleNode:
-        """The node."""
-        return self.__action
-
-    @property
-    def msg(self) -> Any:
-        """The lifecycle_msgs/msg/TransitionEvent."""
-        return self.__msg
+        self.action = action
+        self.msg = msg
 
     @property
     def timestamp(self) -> int:
         """When, in ns."""
-        return int(self.__msg.timestamp)
+        return int(self.msg.timestamp)
 
     @property
     def transition(self) -> str:
         """The label of the transition."""
-        return str(self.__msg.transition.label)
+        return str(self.msg.transition.label)
 
     @property
     def start_state(self) -> str:
         """The label of the state before."""
-        return str(self.__msg.start_state.label)
+        return str(self.msg.start_state.label)
 
     @property
     def goal_state(self) -> str:
         """The label of the state now."""
-        return str(self.__msg.goal_state.label)
+        return str(self.msg.goal_state.label)
 
 
 def _module(name: str, **members: Any) -> ModuleType:

@@ -33,30 +33,25 @@ __all__ = ["Parameter", "ParameterFile", "ParameterValue"]
 
 
 class ParameterValue:
-    """A value whose type is said, rather than read from its text as YAML would."""
+    """A value whose type is said, rather than read from its text as YAML would.
+
+    Attributes:
+        value: The value, as given.
+        value_type: The type, or None to read it from the text.
+    """
 
     def __init__(
         self, value: SomeValueType, *, value_type: AllowedTypesType | None = None
     ) -> None:
-        self.__value = normalize_typed_substitution(value, value_type)
-        self.__value_type = value_type
-
-    @property
-    def value(self) -> Any:
-        """The value, as given."""
-        return self.__value
-
-    @property
-    def value_type(self) -> AllowedTypesType | None:
-        """The type, or None to read it from the text."""
-        return self.__value_type
+        self.value = normalize_typed_substitution(value, value_type)
+        self.value_type = value_type
 
     def __str__(self) -> str:
         return f"ParameterValue(value={self.value}, value_type={self.value_type})"
 
     def evaluate(self, context: LaunchContext) -> Any:
         """Return the value."""
-        return perform_typed_substitution(context, self.__value, self.__value_type)
+        return perform_typed_substitution(context, self.value, self.value_type)
 
 
 class Parameter:
@@ -69,13 +64,8 @@ class Parameter:
         *,
         value_type: AllowedTypesType | None = None,
     ) -> None:
-        self.__name = normalize_to_list_of_substitutions(name)
+        self.name = normalize_to_list_of_substitutions(name)
         self.__value = ParameterValue(value, value_type=value_type)
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name."""
-        return self.__name
 
     @property
     def value(self) -> Any:
@@ -92,7 +82,7 @@ class Parameter:
 
     def evaluate(self, context: LaunchContext) -> tuple[str, Any]:
         """Return the name and the value."""
-        return perform_substitutions(context, self.__name), self.__value.evaluate(context)
+        return perform_substitutions(context, self.name), self.__value.evaluate(context)
 
 
 class ParameterFile:
@@ -101,6 +91,10 @@ class ParameterFile:
     Args:
         param_file: Its path.
         allow_substs: Whether ``$(var name)`` and the like in it are replaced.
+
+    Attributes:
+        param_file: The path, as given.
+        allow_substs: Whether substitutions in the file are replaced, as given.
     """
 
     def __init__(
@@ -116,18 +110,8 @@ class ParameterFile:
         ensure_argument_type(
             param_file, (str, Substitution, list, tuple), "param_file", "ParameterFile"
         )
-        self.__param_file = normalize_to_list_of_substitutions(param_file)
-        self.__allow_substs = normalize_typed_substitution(allow_substs, bool)
-
-    @property
-    def param_file(self) -> list[Substitution]:
-        """The path, as given."""
-        return self.__param_file
-
-    @property
-    def allow_substs(self) -> Any:
-        """Whether substitutions in the file are replaced, as given."""
-        return self.__allow_substs
+        self.param_file = normalize_to_list_of_substitutions(param_file)
+        self.allow_substs = normalize_typed_substitution(allow_substs, bool)
 
     def __str__(self) -> str:
         return f"ParameterFile(param_file={self.param_file}, allow_substs={self.allow_substs})"
@@ -138,8 +122,8 @@ class ParameterFile:
         Raises:
             SubstitutionFailure: If the file cannot be read or its text cannot be replaced.
         """
-        path = Path(perform_substitutions(context, self.__param_file))
-        if not perform_typed_substitution(context, self.__allow_substs, bool):
+        path = Path(perform_substitutions(context, self.param_file))
+        if not perform_typed_substitution(context, self.allow_substs, bool):
             return path
         try:
             text = path.read_text(encoding="utf-8")

@@ -36,7 +36,7 @@ class FindPackage(Substitution):
     """Something about a package; the base of those below."""
 
     def __init__(self, package: SomeSubstitutionsType) -> None:
-        self.__package = normalize_to_list_of_substitutions(package)
+        self.package = normalize_to_list_of_substitutions(package)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -44,11 +44,6 @@ class FindPackage(Substitution):
         if len(data) != 1:
             raise TypeError(f"{cls.__name__} takes one package name")
         return cls, {"package": data[0]}
-
-    @property
-    def package(self) -> list[Substitution]:
-        """The name of the package."""
-        return self.__package
 
     def find(self, package_name: str) -> str:
         """Return what is looked for."""
@@ -93,7 +88,7 @@ class ExecutableInPackage(FindPackage):
 
     def __init__(self, executable: SomeSubstitutionsType, package: SomeSubstitutionsType) -> None:
         super().__init__(package)
-        self.__executable = normalize_to_list_of_substitutions(executable)
+        self.executable = normalize_to_list_of_substitutions(executable)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -101,11 +96,6 @@ class ExecutableInPackage(FindPackage):
         if len(data) != 2:
             raise TypeError("$(exec-in-pkg ...) takes an executable and a package")
         return cls, {"executable": data[0], "package": data[1]}
-
-    @property
-    def executable(self) -> list[Substitution]:
-        """The name of the executable."""
-        return self.__executable
 
     def describe(self) -> str:
         return f"ExecInPkg(pkg={_words(self.package)}, exec={_words(self.executable)})"
@@ -137,7 +127,7 @@ class Parameter(Substitution):
     def __init__(
         self, name: SomeSubstitutionsType, *, default: Any | Iterable[Any] | None = None
     ) -> None:
-        self.__name = normalize_to_list_of_substitutions(name)
+        self.name = normalize_to_list_of_substitutions(name)
         self.__default = default_as_substitutions(default)
 
     @classmethod
@@ -146,11 +136,6 @@ class Parameter(Substitution):
         if len(data) not in (1, 2):
             raise TypeError("$(param ...) takes a name and, if wanted, a default")
         return cls, dict(zip(("name", "default"), data, strict=False))
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name of the parameter."""
-        return self.__name
 
     def describe(self) -> str:
         return f"Parameter(name={_words(self.name)})"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ..action import Action
 from ..condition import Condition
 from ..some_substitutions_type import SomeSubstitutionsType
-from ..substitution import Substitution
 from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
 from ..utilities.type_utils import normalize_typed_substitution, perform_typed_substitution
 
@@ -19,7 +18,12 @@ if TYPE_CHECKING:
 
 
 class SetEnvironmentVariable(Action):
-    """Sets a variable."""
+    """Sets a variable.
+
+    Attributes:
+        name: The name of the variable.
+        value: Its value.
+    """
 
     def __init__(
         self,
@@ -29,18 +33,8 @@ class SetEnvironmentVariable(Action):
         condition: Condition | None = None,
     ) -> None:
         super().__init__(condition=condition)
-        self.__name = normalize_to_list_of_substitutions(name)
-        self.__value = normalize_to_list_of_substitutions(value)
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name of the variable."""
-        return self.__name
-
-    @property
-    def value(self) -> list[Substitution]:
-        """Its value."""
-        return self.__value
+        self.name = normalize_to_list_of_substitutions(name)
+        self.value = normalize_to_list_of_substitutions(value)
 
     def execute(self, context: LaunchContext) -> None:
         name = perform_substitutions(context, self.name)
@@ -52,19 +46,21 @@ class UnsetEnvironmentVariable(Action):
 
     def __init__(self, name: SomeSubstitutionsType, *, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
-        self.__name = normalize_to_list_of_substitutions(name)
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name of the variable."""
-        return self.__name
+        self.name = normalize_to_list_of_substitutions(name)
 
     def execute(self, context: LaunchContext) -> None:
         context.environment.pop(perform_substitutions(context, self.name), None)
 
 
 class AppendEnvironmentVariable(Action):
-    """Adds to the end of a variable such as a search path, or to its front."""
+    """Adds to the end of a variable such as a search path, or to its front.
+
+    Attributes:
+        name: The name of the variable.
+        value: What is added.
+        prepend: Whether it goes to the front.
+        separator: What stands between the parts.
+    """
 
     def __init__(
         self,
@@ -76,36 +72,16 @@ class AppendEnvironmentVariable(Action):
         condition: Condition | None = None,
     ) -> None:
         super().__init__(condition=condition)
-        self.__name = normalize_to_list_of_substitutions(name)
-        self.__value = normalize_to_list_of_substitutions(value)
-        self.__prepend = normalize_typed_substitution(prepend, bool)
-        self.__separator = normalize_to_list_of_substitutions(separator)
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name of the variable."""
-        return self.__name
-
-    @property
-    def value(self) -> list[Substitution]:
-        """What is added."""
-        return self.__value
-
-    @property
-    def prepend(self) -> object:
-        """Whether it goes to the front."""
-        return self.__prepend
-
-    @property
-    def separator(self) -> list[Substitution]:
-        """What stands between the parts."""
-        return self.__separator
+        self.name = normalize_to_list_of_substitutions(name)
+        self.value = normalize_to_list_of_substitutions(value)
+        self.prepend = normalize_typed_substitution(prepend, bool)
+        self.separator = normalize_to_list_of_substitutions(separator)
 
     def execute(self, context: LaunchContext) -> None:
         name = perform_substitutions(context, self.name)
         parts = [perform_substitutions(context, self.value)]
         if name in context.environment:
-            prepend = perform_typed_substitution(context, self.__prepend, bool)
+            prepend = perform_typed_substitution(context, self.prepend, bool)
             parts.insert(1 if prepend else 0, context.environment[name])
         separator = perform_substitutions(context, self.separator)
         context.environment[name] = separator.join(parts)

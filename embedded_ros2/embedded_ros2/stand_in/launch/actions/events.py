@@ -27,15 +27,10 @@ class EmitEvent(Action):
     def __init__(self, *, event: Event, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
         ensure_argument_type(event, Event, "event", type(self).__name__)
-        self.__event = event
-
-    @property
-    def event(self) -> Event:
-        """The event."""
-        return self.__event
+        self.event = event
 
     def execute(self, context: LaunchContext) -> None:
-        context.emit_event_sync(self.__event)
+        context.emit_event_sync(self.event)
 
 
 class Shutdown(EmitEvent):
@@ -62,20 +57,15 @@ class RegisterEventHandler(Action):
         self, event_handler: BaseEventHandler, *, condition: Condition | None = None
     ) -> None:
         super().__init__(condition=condition)
-        self.__event_handler = event_handler
-
-    @property
-    def event_handler(self) -> BaseEventHandler:
-        """The event handler."""
-        return self.__event_handler
+        self.event_handler = event_handler
 
     def execute(self, context: LaunchContext) -> None:
-        context.register_event_handler(self.__event_handler)
+        context.register_event_handler(self.event_handler)
 
     def describe_conditional_sub_entities(
         self,
     ) -> list[tuple[str, Iterable[LaunchDescriptionEntity]]]:
-        text, entities = self.__event_handler.describe()
+        text, entities = self.event_handler.describe()
         return [(text, entities)] if entities else []
 
 
@@ -86,12 +76,7 @@ class UnregisterEventHandler(Action):
         self, event_handler: BaseEventHandler, *, condition: Condition | None = None
     ) -> None:
         super().__init__(condition=condition)
-        self.__event_handler = event_handler
-
-    @property
-    def event_handler(self) -> BaseEventHandler:
-        """The event handler."""
-        return self.__event_handler
+        self.event_handler = event_handler
 
     def execute(self, context: LaunchContext) -> None:
-        context.unregister_event_handler(self.__event_handler)
+        context.unregister_event_handler(self.event_handler)

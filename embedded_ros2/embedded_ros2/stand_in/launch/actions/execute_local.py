@@ -71,6 +71,15 @@ class ExecuteLocal(Action):
         respawn_delay: Seconds to wait before that.
         respawn_max_retries: How often; negative for ever.
         condition: The condition under which the process is run.
+
+    Attributes:
+        process_description: What is run.
+        shell: Whether a shell reads the command line.
+        emulate_tty: Whether the process shall believe that it writes to a terminal.
+        sigterm_timeout: Seconds from SIGINT to SIGTERM.
+        sigkill_timeout: Seconds from SIGTERM to SIGKILL.
+        output: Where the output goes.
+        process_details: Name, cmd, cwd, env and pid of the process; None before it is prepared.
     """
 
     def __init__(
@@ -98,17 +107,17 @@ class ExecuteLocal(Action):
         condition: Condition | None = None,
     ) -> None:
         super().__init__(condition=condition)
-        self.__description = process_description
-        self.__shell = shell
-        self.__sigterm_timeout = normalize_to_list_of_substitutions(sigterm_timeout)
-        self.__sigkill_timeout = normalize_to_list_of_substitutions(sigkill_timeout)
-        self.__emulate_tty = emulate_tty
-        self.__output: Mapping[str, Any] | list[Substitution]
+        self.process_description = process_description
+        self.shell = shell
+        self.sigterm_timeout = normalize_to_list_of_substitutions(sigterm_timeout)
+        self.sigkill_timeout = normalize_to_list_of_substitutions(sigkill_timeout)
+        self.emulate_tty = emulate_tty
+        self.output: Mapping[str, Any] | list[Substitution]
         chosen = os.environ.get("OVERRIDE_LAUNCH_PROCESS_OUTPUT", output)
         if isinstance(chosen, Mapping):
-            self.__output = chosen
+            self.output = chosen
         else:
-            self.__output = normalize_to_list_of_substitutions(chosen)
+            self.output = normalize_to_list_of_substitutions(chosen)
         self.__output_format = output_format
         self.__log_cmd = log_cmd
         self.__on_exit = on_exit
@@ -120,48 +129,13 @@ class ExecuteLocal(Action):
         )
 
         self.__executed = False
-        self.__details: dict[str, Any] | None = None
+        self.process_details: dict[str, Any] | None = None
         self.__process: asyncio.SubprocessTransport | None = None
         self.__completed: asyncio.Future[None] | None = None
         self.__ending: asyncio.Event | None = None
         self.__escalation: asyncio.Task[None] | None = None
         self.__timeouts_s = (5.0, 5.0)
         self.__logger: logging.Logger = logging.getLogger("launch")
-
-    @property
-    def process_description(self) -> Executable:
-        """What is run."""
-        return self.__description
-
-    @property
-    def shell(self) -> bool:
-        """Whether a shell reads the command line."""
-        return self.__shell
-
-    @property
-    def emulate_tty(self) -> bool:
-        """Whether the process shall believe that it writes to a terminal."""
-        return self.__emulate_tty
-
-    @property
-    def sigterm_timeout(self) -> list[Substitution]:
-        """Seconds from SIGINT to SIGTERM."""
-        return self.__sigterm_timeout
-
-    @property
-    def sigkill_timeout(self) -> list[Substitution]:
-        """Seconds from SIGTERM to SIGKILL."""
-        return self.__sigkill_timeout
-
-    @property
-    def output(self) -> object:
-        """Where the output goes."""
-        return self.__output
-
-    @property
-    def process_details(self) -> dict[str, Any] | None:
-        """Name, cmd, cwd, env and pid of the process; None before it is prepared."""
-        return self.__details
 
     @property
     def return_code(self) -> int | None:
@@ -193,22 +167,22 @@ class ExecuteLocal(Action):
 
     def prepare(self, context: LaunchContext) -> None:
         """Perform all substitutions of what is run."""
-        self.__description.prepare(context, self)
-        self.__details = {
+        self.process_description.prepare(context, self)
+        self.process_details = {
             "action": self,
-            "name": self.__description.final_name,
-            "cmd": self.__description.final_cmd,
-            "cwd": self.__description.final_cwd,
-            "env": self.__description.final_env,
+            "name": self.process_description.final_name,
+            "cmd": self.process_description.final_cmd,
+            "cwd": self.process_description.final_cwd,
+            "env": self.process_description.final_env,
         }
         self.__respawn = perform_typed_substitution(context, self.__respawn, bool)
         if "emulate_tty" in context.launch_configurations:
             text = normalize_to_list_of_substitutions(context.launch_configurations["emulate_tty"])
-            self.__emulate_tty = evaluate_condition_expression(context, text)
+            self.emulate_tty = evaluate_condition_expression(context, text)
         # Read now: a timeout set within a group is gone when the launch ends.
         self.__timeouts_s = (
-            float(perform_substitutions(context, self.__sigterm_timeout)),
-            float(perform_substitutions(context, self.__sigkill_timeout)),
+            float(perform_substitutions(context, self.sigterm_timeout)),
+            float(perform_substitutions(context, self.sigkill_timeout)),
         )
 
     def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
@@ -226,10 +200,10 @@ class ExecuteLocal(Action):
         self.prepare(context)
         if context.is_shutdown:
             return None
-        assert self.__details is not None
-        name = self.__details["name"]
+        assert self.process_details is not None
+        name = self.process_details["name"]
         self.__logger = get_logger(name)
-        output = self.__output
+        output = self.output
         loggers = get_output_loggers(
             name, output if isinstance(output, Mapping) else perform_substitutions(context, output)
         )
@@ -260,7 +234,7 @@ class ExecuteLocal(Action):
         self, context: LaunchContext, stdout: logging.Logger, stderr: logging.Logger
     ) -> None:
         assert self.__ending is not None
-        assert self.__details is not None
+        assert self.process_details is not None
         while not self.__ending.is_set():
             if not await self.__run_once(context, stdout, stderr):
                 return
@@ -275,8 +249,8 @@ class ExecuteLocal(Action):
     ) -> bool:
         """Run the process to its end; return whether it could be started."""
         assert self.__ending is not None
-        assert self.__details is not None
-        details = self.__details
+        assert self.process_details is not None
+        details = self.process_details
         shown = " ".join(part for part in details["cmd"] if part.strip())
         if self.__log_cmd:
             self.__logger.info("process details: cmd='%s', cwd='%s'", shown, details["cwd"])
@@ -333,22 +307,22 @@ class ExecuteLocal(Action):
 
         So a Ctrl-C in the terminal reaches the launch only, which passes it on once.
         """
-        assert self.__details is not None
+        assert self.process_details is not None
         loop = asyncio.get_running_loop()
-        cmd = _with_program(self.__details["cmd"])
+        cmd = _with_program(self.process_details["cmd"])
         supervisor.start()
-        terminals = [pty.openpty(), pty.openpty()] if self.__emulate_tty else []
+        terminals = [pty.openpty(), pty.openpty()] if self.emulate_tty else []
         options: dict[str, Any] = {
             "stdin": asyncio.subprocess.PIPE,
             "stdout": terminals[0][1] if terminals else asyncio.subprocess.PIPE,
             "stderr": terminals[1][1] if terminals else asyncio.subprocess.PIPE,
-            "cwd": self.__details["cwd"],
-            "env": supervisor.environment(self.__details["env"]),
+            "cwd": self.process_details["cwd"],
+            "env": supervisor.environment(self.process_details["env"]),
             "start_new_session": True,
         }
 
         try:
-            if self.__shell:
+            if self.shell:
                 process, _ = await loop.subprocess_shell(
                     lambda: protocol, " ".join(cmd), **options
                 )
@@ -375,8 +349,8 @@ class ExecuteLocal(Action):
         data: bytes,
     ) -> None:
         """Emit and keep what the process has written."""
-        assert self.__details is not None
-        event = event_type(text=data, **self.__details)
+        assert self.process_details is not None
+        event = event_type(text=data, **self.process_details)
         if context.would_handle_event(event):
             context.emit_event_sync(event)
         if self.__cached is not None:
@@ -418,14 +392,14 @@ class ExecuteLocal(Action):
             self.__escalation = asyncio.ensure_future(self.__escalate())
 
     async def __escalate(self) -> None:
-        assert self.__details is not None
+        assert self.process_details is not None
         steps = ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGKILL))
         for timeout_s, (sent, next_number) in zip(self.__timeouts_s, steps, strict=True):
             await asyncio.sleep(timeout_s)
             self.__logger.error(
                 "process[%s] failed to terminate '%g' seconds after receiving '%s', "
                 "escalating to '%s'",
-                self.__details["name"],
+                self.process_details["name"],
                 timeout_s,
                 sent.name,
                 next_number.name,
@@ -435,9 +409,9 @@ class ExecuteLocal(Action):
     def __signal(self, number: signal.Signals) -> None:
         if self.__process is None or self.__process.get_returncode() is not None:
             return
-        assert self.__details is not None
+        assert self.process_details is not None
         self.__logger.info(
-            "sending signal '%s' to process[%s]", number.name, self.__details["name"]
+            "sending signal '%s' to process[%s]", number.name, self.process_details["name"]
         )
         with contextlib.suppress(ProcessLookupError):
             signal_group(self.__process.get_pid(), number)

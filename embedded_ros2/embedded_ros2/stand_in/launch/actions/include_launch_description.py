@@ -29,6 +29,10 @@ class IncludeLaunchDescription(Action):
 
     Its arguments are set as launch configurations and, as in ROS 2, stay set afterwards; put the
     include into a GroupAction to keep them apart.
+
+    Attributes:
+        launch_description_source: Where the launch description comes from.
+        launch_arguments: Names and values of the arguments.
     """
 
     def __init__(
@@ -42,55 +46,37 @@ class IncludeLaunchDescription(Action):
         super().__init__(condition=condition)
         if not isinstance(launch_description_source, LaunchDescriptionSource):
             launch_description_source = AnyLaunchDescriptionSource(launch_description_source)
-        self.__source = launch_description_source
-        self.__arguments = tuple(launch_arguments or ())
-
-    @property
-    def launch_description_source(self) -> LaunchDescriptionSource:
-        """Where the launch description comes from."""
-        return self.__source
-
-    @property
-    def launch_arguments(
-        self,
-    ) -> tuple[tuple[SomeSubstitutionsType, SomeSubstitutionsType], ...]:
-        """Names and values of the arguments."""
-        return self.__arguments
+        self.launch_description_source = launch_description_source
+        self.launch_arguments = tuple(launch_arguments or ())
 
     def describe(self) -> str:
-        return f"IncludeLaunchDescription({self.__source.location})"
+        return f"IncludeLaunchDescription({self.launch_description_source.location})"
 
     def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        description = self.__source.try_get_launch_description_without_context()
+        description = self.launch_description_source.try_get_launch_description_without_context()
         return [] if description is None else [description]
 
     def _argument_names(self, context: LaunchContext) -> list[str]:
         return [
             perform_substitutions(context, normalize_to_list_of_substitutions(name))
-            for name, _ in self.__arguments
+            for name, _ in self.launch_arguments
         ]
 
     def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        description = self.__source.get_launch_description(context)
-        path = os.path.abspath(self.__source.location)
-        is_file = os.path.exists(path)
+        source = self.launch_description_source
+        description = source.get_launch_description(context)
+        path = os.path.abspath(source.location)
+        folder = os.path.dirname(path) if os.path.exists(path) else source.location
         outside = context.get_locals_as_dict()
-        context.extend_locals(
-            {
-                _LOCALS[0]: path,
-                _LOCALS[1]: os.path.dirname(path) if is_file else self.__source.location,
-            }
-        )
+        context.extend_locals({_LOCALS[0]: path, _LOCALS[1]: folder})
 
         def leave(context: LaunchContext) -> None:
             for key in _LOCALS:
                 context._restore_local(key, outside)
 
         given = self._argument_names(context)
-        for (
-            argument,
-            includes,
-        ) in description.get_launch_arguments_with_include_launch_description_actions():
+        declared = description.get_launch_arguments_with_include_launch_description_actions()
+        for argument, includes in declared:
             if argument._conditionally_included or argument.default_value is not None:
                 continue
             known = set(given)
@@ -98,12 +84,12 @@ class IncludeLaunchDescription(Action):
                 known.update(include._argument_names(context))
             if argument.name not in known:
                 raise RuntimeError(
-                    f"Included launch description '{self.__source.location}' is missing required "
+                    f"Included launch description '{source.location}' is missing required "
                     f"argument '{argument.name}' (description: '{argument.description}'), "
                     f"given: [{', '.join(given)}]"
                 )
         return [
-            *(SetLaunchConfiguration(name, value) for name, value in self.__arguments),
+            *(SetLaunchConfiguration(name, value) for name, value in self.launch_arguments),
             description,
             OpaqueFunction(function=leave),
         ]

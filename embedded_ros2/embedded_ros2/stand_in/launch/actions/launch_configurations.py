@@ -11,7 +11,6 @@ from ..action import Action
 from ..condition import Condition
 from ..logging import get_logger
 from ..some_substitutions_type import SomeSubstitutionsType
-from ..substitution import Substitution
 from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
 
 if TYPE_CHECKING:
@@ -19,7 +18,14 @@ if TYPE_CHECKING:
 
 
 class DeclareLaunchArgument(Action):
-    """Declares what can be given to a launch file as ``name:=value``."""
+    """Declares what can be given to a launch file as ``name:=value``.
+
+    Attributes:
+        name: The name.
+        default_value: The value if none is given; None if one must be given.
+        description: What it is for, with the valid choices.
+        choices: The valid values, or None if any is.
+    """
 
     def __init__(
         self,
@@ -38,37 +44,17 @@ class DeclareLaunchArgument(Action):
                 f"launch argument '{name}': default value '{default_value}' "
                 f"is not one of {choices}"
             )
-        self.__name = name
-        self.__default_value = (
+        self.name = name
+        self.default_value = (
             None if default_value is None else normalize_to_list_of_substitutions(default_value)
         )
-        self.__choices = choices
+        self.choices = choices
         if description is None:
             description = f"One of: {choices}" if choices else "no description given"
         elif choices:
             description = f"{description.removesuffix('.')}. Valid choices are: {choices}"
-        self.__description = description
+        self.description = description
         self._conditionally_included = False
-
-    @property
-    def name(self) -> str:
-        """The name."""
-        return self.__name
-
-    @property
-    def default_value(self) -> list[Substitution] | None:
-        """The value if none is given; None if one must be given."""
-        return self.__default_value
-
-    @property
-    def description(self) -> str:
-        """What it is for, with the valid choices."""
-        return self.__description
-
-    @property
-    def choices(self) -> list[str] | None:
-        """The valid values, or None if any is."""
-        return self.__choices
 
     def execute(self, context: LaunchContext) -> None:
         """Set the default unless a value was given; check the value.
@@ -77,23 +63,28 @@ class DeclareLaunchArgument(Action):
             RuntimeError: If a value is missing or not among the choices.
         """
         if self.name not in context.launch_configurations:
-            if self.__default_value is None:
+            if self.default_value is None:
                 raise RuntimeError(
                     f"Required launch argument '{self.name}' was not provided "
                     f"(description: '{self.description}'); add {self.name}:=<value>"
                 )
-            value = perform_substitutions(context, self.__default_value)
+            value = perform_substitutions(context, self.default_value)
             context.launch_configurations[self.name] = value
         value = context.launch_configurations[self.name]
-        if self.__choices is not None and value not in self.__choices:
+        if self.choices is not None and value not in self.choices:
             raise RuntimeError(
                 f"Argument '{self.name}' provided value '{value}' is not valid. "
-                f"Valid options are: {self.__choices}"
+                f"Valid options are: {self.choices}"
             )
 
 
 class SetLaunchConfiguration(Action):
-    """Sets a launch configuration."""
+    """Sets a launch configuration.
+
+    Attributes:
+        name: The name.
+        value: The value.
+    """
 
     def __init__(
         self,
@@ -103,18 +94,8 @@ class SetLaunchConfiguration(Action):
         condition: Condition | None = None,
     ) -> None:
         super().__init__(condition=condition)
-        self.__name = normalize_to_list_of_substitutions(name)
-        self.__value = normalize_to_list_of_substitutions(value)
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name."""
-        return self.__name
-
-    @property
-    def value(self) -> list[Substitution]:
-        """The value."""
-        return self.__value
+        self.name = normalize_to_list_of_substitutions(name)
+        self.value = normalize_to_list_of_substitutions(value)
 
     def execute(self, context: LaunchContext) -> None:
         name = perform_substitutions(context, self.name)
@@ -126,12 +107,7 @@ class UnsetLaunchConfiguration(Action):
 
     def __init__(self, name: SomeSubstitutionsType, *, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
-        self.__name = normalize_to_list_of_substitutions(name)
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name."""
-        return self.__name
+        self.name = normalize_to_list_of_substitutions(name)
 
     def execute(self, context: LaunchContext) -> None:
         context.launch_configurations.pop(perform_substitutions(context, self.name), None)
@@ -180,12 +156,7 @@ class LogInfo(Action):
 
     def __init__(self, *, msg: SomeSubstitutionsType, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
-        self.__msg = normalize_to_list_of_substitutions(msg)
-
-    @property
-    def msg(self) -> list[Substitution]:
-        """The message."""
-        return self.__msg
+        self.msg = normalize_to_list_of_substitutions(msg)
 
     def execute(self, context: LaunchContext) -> None:
         get_logger("launch.user").info(perform_substitutions(context, self.msg))

@@ -31,6 +31,10 @@ class TimerAction(Action):
         actions: What to visit.
         cancel_on_shutdown: Whether the end of the launch cancels the timer.
         condition: The condition under which the timer starts.
+
+    Attributes:
+        period: The time, in seconds, as given.
+        actions: What is visited.
     """
 
     def __init__(
@@ -44,31 +48,21 @@ class TimerAction(Action):
         super().__init__(condition=condition)
         if isinstance(period, str):
             period = float(period)
-        self.__period = normalize_typed_substitution(period, float)
-        self.__actions = list(actions)
+        self.period = normalize_typed_substitution(period, float)
+        self.actions = list(actions)
         self.__cancel_on_shutdown = normalize_typed_substitution(cancel_on_shutdown, bool)
         self.__locals: dict[str, Any] = {}
         self.__cancelled = False
         self.__wake: asyncio.Event | None = None
         self.__task: asyncio.Task[None] | None = None
 
-    @property
-    def period(self) -> object:
-        """The time, in seconds, as given."""
-        return self.__period
-
-    @property
-    def actions(self) -> list[LaunchDescriptionEntity]:
-        """What is visited."""
-        return self.__actions
-
     def describe(self) -> str:
-        return f"TimerAction(period={self.__period}, actions=<actions>)"
+        return f"TimerAction(period={self.period}, actions=<actions>)"
 
     def describe_conditional_sub_entities(
         self,
     ) -> list[tuple[str, Iterable[LaunchDescriptionEntity]]]:
-        return [(f"{self.__period} seconds pass without being canceled", self.__actions)]
+        return [(f"{self.period} seconds pass without being canceled", self.actions)]
 
     def cancel(self) -> None:
         """Cancel the timer, or keep it from starting."""
@@ -79,7 +73,7 @@ class TimerAction(Action):
     def handle(self, context: LaunchContext) -> SomeEntitiesType | None:
         """Return what to visit, in the surroundings in which the timer was started."""
         context.extend_locals(self.__locals)
-        return self.__actions
+        return self.actions
 
     def execute(self, context: LaunchContext) -> None:
         if self.__cancelled:
@@ -88,7 +82,7 @@ class TimerAction(Action):
             context.register_event_handler(_OnTimer())
         self.__locals = context.get_locals_as_dict()
         self.__wake = asyncio.Event()
-        period_s = perform_typed_substitution(context, self.__period, float)
+        period_s = perform_typed_substitution(context, self.period, float)
         self.__task = context.asyncio_loop.create_task(self.__wait(context, float(period_s)))
         if perform_typed_substitution(context, self.__cancel_on_shutdown, bool):
             context.register_event_handler(OnShutdown(on_shutdown=lambda *_: self.cancel()))

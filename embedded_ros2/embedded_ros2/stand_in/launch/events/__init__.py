@@ -36,12 +36,7 @@ class ExecutionComplete(Event):
     name = "launch.events.ExecutionComplete"
 
     def __init__(self, *, action: Action) -> None:
-        self.__action = action
-
-    @property
-    def action(self) -> Action:
-        """The action."""
-        return self.__action
+        self.action = action
 
 
 class IncludeLaunchDescription(Event):
@@ -50,32 +45,22 @@ class IncludeLaunchDescription(Event):
     name = "launch.events.IncludeLaunchDescription"
 
     def __init__(self, launch_description: LaunchDescription) -> None:
-        self.__launch_description = launch_description
-
-    @property
-    def launch_description(self) -> LaunchDescription:
-        """The launch description."""
-        return self.__launch_description
+        self.launch_description = launch_description
 
 
 class Shutdown(Event):
-    """The launch is to end."""
+    """The launch is to end.
+
+    Attributes:
+        reason: Why, in words.
+        due_to_sigint: Whether the user interrupted the launch.
+    """
 
     name = "launch.events.Shutdown"
 
     def __init__(self, *, reason: str = "reason not given", due_to_sigint: bool = False) -> None:
-        self.__reason = reason
-        self.__due_to_sigint = due_to_sigint
-
-    @property
-    def reason(self) -> str:
-        """Why, in words."""
-        return self.__reason
-
-    @property
-    def due_to_sigint(self) -> bool:
-        """Whether the user interrupted the launch."""
-        return self.__due_to_sigint
+        self.reason = reason
+        self.due_to_sigint = due_to_sigint
 
 
 class TimerEvent(Event):
@@ -84,12 +69,7 @@ class TimerEvent(Event):
     name = "launch.events.TimerEvent"
 
     def __init__(self, *, timer_action: TimerAction) -> None:
-        self.__timer_action = timer_action
-
-    @property
-    def timer_action(self) -> TimerAction:
-        """The timer."""
-        return self.__timer_action
+        self.timer_action = timer_action
 
 
 _deep_paths.publish(

@@ -32,7 +32,16 @@ __all__ = [
 
 
 class RunningProcessEvent(Event):
-    """Something about one child process."""
+    """Something about one child process.
+
+    Attributes:
+        action: The action that started the process.
+        process_name: The process as named in the log, ``talker-1``.
+        cmd: The command line.
+        cwd: The working folder, if one was given.
+        env: The environment.
+        pid: The process id.
+    """
 
     name = "launch.events.process.RunningProcessEvent"
 
@@ -46,47 +55,17 @@ class RunningProcessEvent(Event):
         env: dict[str, str] | None,
         pid: int,
     ) -> None:
-        self.__action = action
-        self.__name = name
-        self.__cmd = cmd
-        self.__cwd = cwd
-        self.__env = env
-        self.__pid = pid
-
-    @property
-    def action(self) -> ExecuteLocal:
-        """The action that started the process."""
-        return self.__action
+        self.action = action
+        self.process_name = name
+        self.cmd = cmd
+        self.cwd = cwd
+        self.env = env
+        self.pid = pid
 
     @property
     def execute_process_action(self) -> ExecuteLocal:
         """The action, by its older name."""
-        return self.__action
-
-    @property
-    def process_name(self) -> str:
-        """The process as named in the log, ``talker-1``."""
-        return self.__name
-
-    @property
-    def cmd(self) -> list[str]:
-        """The command line."""
-        return self.__cmd
-
-    @property
-    def cwd(self) -> str | None:
-        """The working folder, if one was given."""
-        return self.__cwd
-
-    @property
-    def env(self) -> dict[str, str] | None:
-        """The environment."""
-        return self.__env
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self.__pid
+        return self.action
 
 
 class ProcessStarted(RunningProcessEvent):
@@ -96,7 +75,11 @@ class ProcessStarted(RunningProcessEvent):
 
 
 class ProcessExited(RunningProcessEvent):
-    """A process ended."""
+    """A process ended.
+
+    Attributes:
+        returncode: The exit code; minus the signal number if a signal ended the process.
+    """
 
     name = "launch.events.process.ProcessExited"
 
@@ -112,12 +95,7 @@ class ProcessExited(RunningProcessEvent):
         pid: int,
     ) -> None:
         super().__init__(action=action, name=name, cmd=cmd, cwd=cwd, env=env, pid=pid)
-        self.__returncode = returncode
-
-    @property
-    def returncode(self) -> int:
-        """The exit code; minus the signal number if a signal ended the process."""
-        return self.__returncode
+        self.returncode = returncode
 
 
 class ProcessIO(RunningProcessEvent):
@@ -138,13 +116,8 @@ class ProcessIO(RunningProcessEvent):
         pid: int,
     ) -> None:
         super().__init__(action=action, name=name, cmd=cmd, cwd=cwd, env=env, pid=pid)
-        self.__text = text
+        self.text = text
         self.__fd = fd
-
-    @property
-    def text(self) -> bytes:
-        """The bytes."""
-        return self.__text
 
     @property
     def from_stdin(self) -> bool:
@@ -210,12 +183,7 @@ class ProcessTargetedEvent(Event):
     name = "launch.events.process.ProcessTargetedEvent"
 
     def __init__(self, *, process_matcher: Callable[[ExecuteLocal], bool]) -> None:
-        self.__process_matcher = process_matcher
-
-    @property
-    def process_matcher(self) -> Callable[[ExecuteLocal], bool]:
-        """Decides which processes are meant."""
-        return self.__process_matcher
+        self.process_matcher = process_matcher
 
 
 class ShutdownProcess(ProcessTargetedEvent):
@@ -239,17 +207,12 @@ class SignalProcess(ProcessTargetedEvent):
         ensure_argument_type(
             signal_number, (str, signal_module.Signals), "signal_number", "SignalProcess"
         )
-        self.__signal = signal_number
-
-    @property
-    def signal(self) -> str | signal_module.Signals:
-        """The signal, as given."""
-        return self.__signal
+        self.signal = signal_number
 
     @property
     def signal_name(self) -> str:
         """The name of the signal, ``SIGINT``."""
-        return self.__signal if isinstance(self.__signal, str) else self.__signal.name
+        return self.signal if isinstance(self.signal, str) else self.signal.name
 
 
 def matches_pid(pid: int) -> Callable[[ExecuteLocal], bool]:

@@ -42,7 +42,7 @@ class NotSubstitution(Substitution):
     """The opposite of a truth value."""
 
     def __init__(self, value: SomeSubstitutionsType) -> None:
-        self.__value = normalize_to_list_of_substitutions(value)
+        self.value = normalize_to_list_of_substitutions(value)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -50,11 +50,6 @@ class NotSubstitution(Substitution):
         if len(data) != 1:
             raise TypeError("$(not ...) takes one value")
         return cls, {"value": data[0]}
-
-    @property
-    def value(self) -> list[Substitution]:
-        """The value."""
-        return self.__value
 
     def describe(self) -> str:
         return f"NotSubstitution({_words([self.value])})"
@@ -64,11 +59,16 @@ class NotSubstitution(Substitution):
 
 
 class _Pair(Substitution):
-    """A substitution of two values."""
+    """A substitution of two values.
+
+    Attributes:
+        left: The first value.
+        right: The second value.
+    """
 
     def __init__(self, left: SomeSubstitutionsType, right: SomeSubstitutionsType) -> None:
-        self.__left = normalize_to_list_of_substitutions(left)
-        self.__right = normalize_to_list_of_substitutions(right)
+        self.left = normalize_to_list_of_substitutions(left)
+        self.right = normalize_to_list_of_substitutions(right)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -76,16 +76,6 @@ class _Pair(Substitution):
         if len(data) != 2:
             raise TypeError(f"{cls.__name__} takes two values")
         return cls, {"left": data[0], "right": data[1]}
-
-    @property
-    def left(self) -> list[Substitution]:
-        """The first value."""
-        return self.__left
-
-    @property
-    def right(self) -> list[Substitution]:
-        """The second value."""
-        return self.__right
 
     def describe(self) -> str:
         return f"{type(self).__name__}({_words([self.left, self.right])})"
@@ -109,12 +99,7 @@ class _Several(Substitution):
     """A substitution of any number of values."""
 
     def __init__(self, *args: SomeSubstitutionsType) -> None:
-        self.__args = [normalize_to_list_of_substitutions(arg) for arg in args]
-
-    @property
-    def args(self) -> list[list[Substitution]]:
-        """The values."""
-        return self.__args
+        self.args = [normalize_to_list_of_substitutions(arg) for arg in args]
 
     def describe(self) -> str:
         return f"{type(self).__name__}({_words(self.args)})"
@@ -178,7 +163,13 @@ class NotEqualsSubstitution(EqualsSubstitution):
 
 
 class IfElseSubstitution(Substitution):
-    """One of two texts, by a condition."""
+    """One of two texts, by a condition.
+
+    Attributes:
+        condition: The condition.
+        if_value: The text if the condition holds.
+        else_value: The text if it does not.
+    """
 
     def __init__(
         self,
@@ -188,9 +179,9 @@ class IfElseSubstitution(Substitution):
     ) -> None:
         if if_value == "" and else_value == "":
             raise RuntimeError("One of if_value and else_value must be specified")
-        self.__condition = normalize_to_list_of_substitutions(condition)
-        self.__if_value = normalize_to_list_of_substitutions(if_value)
-        self.__else_value = normalize_to_list_of_substitutions(else_value)
+        self.condition = normalize_to_list_of_substitutions(condition)
+        self.if_value = normalize_to_list_of_substitutions(if_value)
+        self.else_value = normalize_to_list_of_substitutions(else_value)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -198,21 +189,6 @@ class IfElseSubstitution(Substitution):
         if len(data) not in (2, 3):
             raise TypeError("$(if ...) takes a condition and one or two values")
         return cls, dict(zip(("condition", "if_value", "else_value"), data, strict=False))
-
-    @property
-    def condition(self) -> list[Substitution]:
-        """The condition."""
-        return self.__condition
-
-    @property
-    def if_value(self) -> list[Substitution]:
-        """The text if the condition holds."""
-        return self.__if_value
-
-    @property
-    def else_value(self) -> list[Substitution]:
-        """The text if it does not."""
-        return self.__else_value
 
     def describe(self) -> str:
         return f"IfElseSubstitution({_words([self.condition, self.if_value, self.else_value])})"

@@ -49,7 +49,7 @@ class LaunchConfiguration(Substitution):
         *,
         default: Any | Iterable[Any] | None = None,
     ) -> None:
-        self.__variable_name = normalize_to_list_of_substitutions(variable_name)
+        self.variable_name = normalize_to_list_of_substitutions(variable_name)
         self.__default = default_as_substitutions(default)
 
     @classmethod
@@ -59,16 +59,11 @@ class LaunchConfiguration(Substitution):
             raise TypeError("$(var ...) takes a name and, if wanted, a default")
         return cls, dict(zip(("variable_name", "default"), data, strict=False))
 
-    @property
-    def variable_name(self) -> list[Substitution]:
-        """The name of the configuration."""
-        return self.__variable_name
-
     def describe(self) -> str:
         return f"LaunchConfig({describe(self.variable_name)})"
 
     def perform(self, context: LaunchContext) -> str:
-        name = perform_substitutions(context, self.__variable_name)
+        name = perform_substitutions(context, self.variable_name)
         if name in context.launch_configurations:
             value: str = context.launch_configurations[name]
             return value
@@ -84,7 +79,7 @@ class AnonName(Substitution):
     """A name made unique, the same each time it is asked for within a launch."""
 
     def __init__(self, name: SomeSubstitutionsType) -> None:
-        self.__name = normalize_to_list_of_substitutions(name)
+        self.name = normalize_to_list_of_substitutions(name)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -92,11 +87,6 @@ class AnonName(Substitution):
         if len(data) != 1:
             raise TypeError("$(anon ...) takes one name")
         return cls, {"name": data[0]}
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name to make unique."""
-        return self.__name
 
     def describe(self) -> str:
         return f"AnonName({describe(self.name)})"
@@ -115,22 +105,17 @@ class AnonName(Substitution):
 
 
 class LocalSubstitution(Substitution):
-    """A value from ``context.locals``, known only while an event is handled."""
+    """A value from ``context.locals``, known only while an event is handled.
+
+    Attributes:
+        expression: The Python expression after ``context.locals.``.
+        description: The value in words.
+    """
 
     def __init__(self, expression: str, description: str | None = None) -> None:
         ensure_argument_type(expression, str, "expression", "LocalSubstitution")
-        self.__expression = expression
-        self.__description = description
-
-    @property
-    def expression(self) -> str:
-        """The Python expression after ``context.locals.``."""
-        return self.__expression
-
-    @property
-    def description(self) -> str | None:
-        """The value in words."""
-        return self.__description
+        self.expression = expression
+        self.description = description
 
     def describe(self) -> str:
         return f"LocalVar('{self.description or self.expression}')"

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 
 class EnvironmentVariable(Substitution):
-    """The value of an environment variable."""
+    """The value of an environment variable.
+
+    Attributes:
+        name: The name of the variable.
+        default_value: The text if the variable is not set.
+    """
 
     def __init__(
         self,
@@ -35,8 +40,8 @@ class EnvironmentVariable(Substitution):
         *,
         default_value: SomeSubstitutionsType | None = None,
     ) -> None:
-        self.__name = normalize_to_list_of_substitutions(name)
-        self.__default_value = (
+        self.name = normalize_to_list_of_substitutions(name)
+        self.default_value = (
             None if default_value is None else normalize_to_list_of_substitutions(default_value)
         )
 
@@ -46,16 +51,6 @@ class EnvironmentVariable(Substitution):
         if len(data) not in (1, 2):
             raise TypeError("$(env ...) takes a name and, if wanted, a default")
         return cls, dict(zip(("name", "default_value"), data, strict=False))
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name of the variable."""
-        return self.__name
-
-    @property
-    def default_value(self) -> list[Substitution] | None:
-        """The text if the variable is not set."""
-        return self.__default_value
 
     def describe(self) -> str:
         return f"EnvVar({describe(self.name)})"
@@ -73,7 +68,7 @@ class FileContent(Substitution):
     """The text in a file."""
 
     def __init__(self, path: SomeSubstitutionsType) -> None:
-        self.__path = normalize_to_list_of_substitutions(path)
+        self.path = normalize_to_list_of_substitutions(path)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -81,11 +76,6 @@ class FileContent(Substitution):
         if len(data) != 1:
             raise TypeError("$(file-content ...) takes one path")
         return cls, {"path": data[0]}
-
-    @property
-    def path(self) -> list[Substitution]:
-        """The path of the file."""
-        return self.__path
 
     def describe(self) -> str:
         return f"FileContent({describe(self.path)})"
@@ -103,7 +93,7 @@ class FindExecutable(Substitution):
     """The path of a program on the PATH."""
 
     def __init__(self, *, name: SomeSubstitutionsType) -> None:
-        self.__name = normalize_to_list_of_substitutions(name)
+        self.name = normalize_to_list_of_substitutions(name)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -111,11 +101,6 @@ class FindExecutable(Substitution):
         if len(data) != 1:
             raise TypeError("$(find-exec ...) takes one name")
         return cls, {"name": data[0]}
-
-    @property
-    def name(self) -> list[Substitution]:
-        """The name of the program."""
-        return self.__name
 
     def describe(self) -> str:
         return f"FindExec({describe(self.name)})"
@@ -141,13 +126,18 @@ def search_path(context: LaunchContext) -> str:
 
 
 class Command(Substitution):
-    """The standard output of a command."""
+    """The standard output of a command.
+
+    Attributes:
+        command: The command line.
+        on_stderr: What error output means: ``fail``, ``warn``, ``ignore`` or ``capture``.
+    """
 
     def __init__(
         self, command: SomeSubstitutionsType, *, on_stderr: SomeSubstitutionsType = "fail"
     ) -> None:
-        self.__command = normalize_to_list_of_substitutions(command)
-        self.__on_stderr = normalize_to_list_of_substitutions(on_stderr)
+        self.command = normalize_to_list_of_substitutions(command)
+        self.on_stderr = normalize_to_list_of_substitutions(on_stderr)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -155,16 +145,6 @@ class Command(Substitution):
         if len(data) not in (1, 2):
             raise TypeError("$(command ...) takes a command line and, if wanted, on_stderr")
         return cls, dict(zip(("command", "on_stderr"), data, strict=False))
-
-    @property
-    def command(self) -> list[Substitution]:
-        """The command line."""
-        return self.__command
-
-    @property
-    def on_stderr(self) -> list[Substitution]:
-        """What error output means: ``fail``, ``warn``, ``ignore`` or ``capture``."""
-        return self.__on_stderr
 
     def describe(self) -> str:
         return f"Command({describe(self.command)})"
@@ -206,22 +186,22 @@ class PathJoinSubstitution(Substitution):
     def __init__(self, substitutions: SomeSubstitutionsType) -> None:
         # Each part is text or a substitution. Later than Jazzy a part may be a list of both; a
         # launch file that needs this would not be one for Jazzy.
-        self.__parts = normalize_to_list_of_substitutions(substitutions)
-
-    @property
-    def substitutions(self) -> list[Substitution]:
-        """The parts."""
-        return self.__parts
+        self.substitutions = normalize_to_list_of_substitutions(substitutions)
 
     def describe(self) -> str:
-        return f"PathJoin('{' + '.join(part.describe() for part in self.__parts)}')"
+        return f"PathJoin('{' + '.join(part.describe() for part in self.substitutions)}')"
 
     def perform(self, context: LaunchContext) -> str:
-        return os.path.join(*(part.perform(context) for part in self.__parts))
+        return os.path.join(*(part.perform(context) for part in self.substitutions))
 
 
 class PythonExpression(Substitution):
-    """The result of a Python expression, as text."""
+    """The result of a Python expression, as text.
+
+    Attributes:
+        expression: The expression.
+        python_modules: The modules that the expression may use.
+    """
 
     def __init__(
         self,
@@ -230,8 +210,8 @@ class PythonExpression(Substitution):
     ) -> None:
         for name, value in (("expression", expression), ("python_modules", python_modules)):
             ensure_argument_type(value, (str, Substitution, Iterable), name, "PythonExpression")
-        self.__expression = normalize_to_list_of_substitutions(expression)
-        self.__python_modules = normalize_to_list_of_substitutions(python_modules)
+        self.expression = normalize_to_list_of_substitutions(expression)
+        self.python_modules = normalize_to_list_of_substitutions(python_modules)
 
     @classmethod
     def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
@@ -246,16 +226,6 @@ class PythonExpression(Substitution):
             )
             kwargs["python_modules"] = [name.strip() for name in text.split(",") if name.strip()]
         return cls, kwargs
-
-    @property
-    def expression(self) -> list[Substitution]:
-        """The expression."""
-        return self.__expression
-
-    @property
-    def python_modules(self) -> list[Substitution]:
-        """The modules that the expression may use."""
-        return self.__python_modules
 
     def describe(self) -> str:
         modules = ", ".join(module.describe() for module in self.python_modules)

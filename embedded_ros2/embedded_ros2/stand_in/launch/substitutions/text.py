@@ -18,12 +18,7 @@ class TextSubstitution(Substitution):
     def __init__(self, *, text: str) -> None:
         if not isinstance(text, str):
             raise TypeError(f"TextSubstitution expected text, got '{type(text).__name__}'")
-        self.__text = text
-
-    @property
-    def text(self) -> str:
-        """The text."""
-        return self.__text
+        self.text = text
 
     def describe(self) -> str:
         return f"'{self.text}'"

@@ -50,6 +50,12 @@ class Node(ExecuteProcess):
         remappings: Pairs of names.
         ros_arguments: Further arguments behind ``--ros-args``.
         arguments: Arguments of the executable itself.
+
+    Attributes:
+        node_package: The package, as given.
+        node_executable: The executable, as given.
+        expanded_node_namespace: The namespace, once the action is executed.
+        expanded_remapping_rules: The remappings, once the action is executed.
     """
 
     UNSPECIFIED_NODE_NAME = "<node_name_unspecified>"
@@ -80,8 +86,8 @@ class Node(ExecuteProcess):
             node_name = LocalSubstitution("ros_specific_arguments['name']", "node name")
             cmd += ["-r", node_name]
         super().__init__(cmd=cmd, name=exec_name, **kwargs)
-        self.__package = package
-        self.__executable = executable
+        self.node_package = package
+        self.node_executable = executable
         self.__name = name
         self.__namespace = namespace
         self.__parameters: Parameters = ()
@@ -92,19 +98,9 @@ class Node(ExecuteProcess):
 
         self.__substituted = False
         self.__expanded_name = self.UNSPECIFIED_NODE_NAME
-        self.__expanded_namespace = self.UNSPECIFIED_NODE_NAMESPACE
+        self.expanded_node_namespace = self.UNSPECIFIED_NODE_NAMESPACE
         self.__full_name: str | None = None
-        self.__expanded_remappings: list[tuple[str, str]] | None = None
-
-    @property
-    def node_package(self) -> Any:
-        """The package, as given."""
-        return self.__package
-
-    @property
-    def node_executable(self) -> Any:
-        """The executable, as given."""
-        return self.__executable
+        self.expanded_remapping_rules: list[tuple[str, str]] | None = None
 
     @property
     def node_name(self) -> str:
@@ -116,16 +112,6 @@ class Node(ExecuteProcess):
         if self.__full_name is None:
             raise RuntimeError("cannot access 'node_name' before executing action")
         return self.__full_name
-
-    @property
-    def expanded_node_namespace(self) -> str:
-        """The namespace, once the action is executed."""
-        return self.__expanded_namespace
-
-    @property
-    def expanded_remapping_rules(self) -> list[tuple[str, str]] | None:
-        """The remappings, once the action is executed."""
-        return self.__expanded_remappings
 
     def is_node_name_fully_specified(self) -> bool:
         """Return whether both name and namespace were given."""
@@ -158,9 +144,11 @@ class Node(ExecuteProcess):
         namespace = _names.make_namespace_absolute(_names.prefix_namespace(pushed, namespace))
         if namespace is not None:
             _names.check_namespace(namespace)
-            self.__expanded_namespace = namespace
+            self.expanded_node_namespace = namespace
             self.__add("-r", LocalSubstitution("ros_specific_arguments['ns']"))
-        self.__full_name = _names.prefix_namespace(self.__expanded_namespace, self.__expanded_name)
+        self.__full_name = _names.prefix_namespace(
+            self.expanded_node_namespace, self.__expanded_name
+        )
 
     def __add_global_parameters(self, context: LaunchContext) -> None:
         """Add what SetParameter and SetParametersFromFile have set."""
@@ -188,7 +176,7 @@ class Node(ExecuteProcess):
         for source, target in self.__remappings:
             rules.append((_perform(context, source), _perform(context, target)))
         if rules:
-            self.__expanded_remappings = rules
+            self.expanded_remapping_rules = rules
         for source, target in rules:
             self.__add("-r", f"{source}:={target}")
 
@@ -201,7 +189,7 @@ class Node(ExecuteProcess):
             {
                 "ros_specific_arguments": {
                     "name": f"__node:={self.__expanded_name}",
-                    "ns": f"__ns:={self.__expanded_namespace}",
+                    "ns": f"__ns:={self.expanded_node_namespace}",
                 }
             }
         )
@@ -220,7 +208,11 @@ class Node(ExecuteProcess):
 
     def __words(self) -> str:
         """Return the node as the launch file has it."""
-        given = {"package": self.__package, "executable": self.__executable, "name": self.__name}
+        given = {
+            "package": self.node_package,
+            "executable": self.node_executable,
+            "name": self.__name,
+        }
         texts = [
             f"{key}={' + '.join(p.describe() for p in normalize_to_list_of_substitutions(value))}"
             for key, value in given.items()

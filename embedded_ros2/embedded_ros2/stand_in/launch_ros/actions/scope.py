@@ -35,12 +35,7 @@ class PushROSNamespace(Action):
         self, namespace: SomeSubstitutionsType, *, condition: Condition | None = None
     ) -> None:
         super().__init__(condition=condition)
-        self.__namespace = normalize_to_list_of_substitutions(namespace)
-
-    @property
-    def namespace(self) -> list[Substitution]:
-        """The namespace."""
-        return self.__namespace
+        self.namespace = normalize_to_list_of_substitutions(namespace)
 
     def execute(self, context: LaunchContext) -> None:
         pushed = perform_substitutions(context, self.namespace)
@@ -97,7 +92,12 @@ class SetParametersFromFile(Action):
 
 
 class SetRemap(Action):
-    """Sets a remapping of the nodes that follow."""
+    """Sets a remapping of the nodes that follow.
+
+    Attributes:
+        src: The name in the node.
+        dst: The name outside.
+    """
 
     def __init__(
         self,
@@ -107,18 +107,8 @@ class SetRemap(Action):
         condition: Condition | None = None,
     ) -> None:
         super().__init__(condition=condition)
-        self.__src = normalize_to_list_of_substitutions(src)
-        self.__dst = normalize_to_list_of_substitutions(dst)
-
-    @property
-    def src(self) -> list[Substitution]:
-        """The name in the node."""
-        return self.__src
-
-    @property
-    def dst(self) -> list[Substitution]:
-        """The name outside."""
-        return self.__dst
+        self.src = normalize_to_list_of_substitutions(src)
+        self.dst = normalize_to_list_of_substitutions(dst)
 
     def execute(self, context: LaunchContext) -> None:
         rule = (perform_substitutions(context, self.src), perform_substitutions(context, self.dst))
@@ -126,18 +116,17 @@ class SetRemap(Action):
 
 
 class SetROSLogDir(Action):
-    """Has the nodes that follow write their logs elsewhere."""
+    """Has the nodes that follow write their logs elsewhere.
+
+    Attributes:
+        log_dir: The folder, absolute or within the present log folder.
+    """
 
     def __init__(
         self, new_log_dir: SomeSubstitutionsType, *, condition: Condition | None = None
     ) -> None:
         super().__init__(condition=condition)
-        self.__log_dir = normalize_to_list_of_substitutions(new_log_dir)
-
-    @property
-    def log_dir(self) -> list[Substitution]:
-        """The folder, absolute or within the present log folder."""
-        return self.__log_dir
+        self.log_dir = normalize_to_list_of_substitutions(new_log_dir)
 
     def execute(self, context: LaunchContext) -> None:
         home = context.environment.get("ROS_HOME") or os.path.expanduser("~/.ros")
