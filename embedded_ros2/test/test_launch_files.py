@@ -25,21 +25,17 @@ from launch.actions import (  # noqa: E402
     GroupAction,
     IncludeLaunchDescription,
     LogInfo,
-    OpaqueCoroutine,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
     SetLaunchConfiguration,
     Shutdown,
     TimerAction,
-    UnregisterEventHandler,
     UnsetEnvironmentVariable,
     UnsetLaunchConfiguration,
 )
 from launch.conditions import (  # noqa: E402
     IfCondition,
-    LaunchConfigurationEquals,
-    LaunchConfigurationNotEquals,
     UnlessCondition,
 )
 from launch.event_handlers import (  # noqa: E402
@@ -141,16 +137,6 @@ def test_a_condition_that_is_no_bool_ends_the_launch(run: Run) -> None:
     code, said = run(LogInfo(msg="x", condition=IfCondition("maybe")))
     assert code == 1
     assert "expected one of [true, 1, false, 0] but got 'maybe'" in said[0]
-
-
-def test_the_older_conditions_compare_a_configuration(run: Run) -> None:
-    with pytest.warns(UserWarning, match="deprecated"):
-        actions = [
-            LogInfo(msg="equal", condition=LaunchConfigurationEquals("v", "x")),
-            LogInfo(msg="different", condition=LaunchConfigurationNotEquals("v", "x")),
-            LogInfo(msg="unset", condition=LaunchConfigurationEquals("w", None)),
-        ]
-    assert run(*actions, v="x") == (0, ["equal", "unset"])
 
 
 def test_a_group_keeps_its_configurations_and_environment_to_itself(run: Run) -> None:
@@ -278,15 +264,9 @@ def test_a_cancelled_timer_does_nothing(run: Run) -> None:
     assert run(timer, cancel) == (0, [])
 
 
-def test_the_end_of_the_launch_cancels_timers_and_coroutines(run: Run) -> None:
-    import asyncio
-
-    async def forever() -> None:
-        await asyncio.sleep(1000.0)
-
+def test_the_end_of_the_launch_cancels_timers(run: Run) -> None:
     code, said = run(
         TimerAction(period=1000.0, actions=[say("never")]),
-        OpaqueCoroutine(coroutine=forever, ignore_context=True),
         RegisterEventHandler(OnShutdown(on_shutdown=lambda event, _: [say(event.reason)])),
         Shutdown(reason="enough"),
     )
@@ -340,11 +320,6 @@ def test_the_handler_registered_last_goes_first_and_may_handle_once(run: Run) ->
         SetLaunchConfiguration("a", "2"),
     )
     assert said == ["once", "always", "always"]
-
-
-def test_an_unregistered_handler_is_silent(run: Run) -> None:
-    handler = OnShutdown(on_shutdown=[say("never")])
-    assert run(RegisterEventHandler(handler), UnregisterEventHandler(handler)) == (0, [])
 
 
 def test_processes_end_by_event(run: Run) -> None:

@@ -29,7 +29,6 @@ from launch_ros.actions import (  # noqa: E402
     Node,
     PushRosNamespace,
     SetParameter,
-    SetParametersFromFile,
     SetRemap,
 )
 from launch_ros.descriptions import ComposableNode  # noqa: E402
@@ -190,14 +189,14 @@ def test_parameters_of_a_node_without_a_full_name_are_for_any_node(start: Start)
 
 
 def test_parameter_files_are_passed_on_in_order(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text("/**: {ros__parameters: {rate: $(var rate), a: \\$(x)}}")
+    (tmp_path / "p.yaml").write_text("/**: {ros__parameters: {rate: 30}}")
     plain = str(tmp_path / "p.yaml")
     joined = PathJoinSubstitution([str(tmp_path), "p.yaml"])
     _, shown, text = start(
         show(
             parameters=[
                 {"first": 1},
-                ParameterFile(joined, allow_substs=True),
+                ParameterFile(joined),
                 ParameterFile(plain),
                 tmp_path / "absent.yaml",
                 Parameter("one", "text"),
@@ -209,10 +208,20 @@ def test_parameter_files_are_passed_on_in_order(start: Start, tmp_path: Path) ->
     arguments = shown["show"]
     first, second, third = [item for item in arguments if item.startswith("/**")]
     assert "first: 1" in first
-    assert yaml.safe_load(second)["/**"]["ros__parameters"] == {"rate": 30, "a": "$(x)"}
-    assert "$(var rate)" in third
+    assert "{rate: 30}" in second
+    assert second == third
     assert f"Parameter file path is not a file: {tmp_path}/absent.yaml" in text
     assert arguments[-4:] == ["-p", 'one:="text"', "-p", "two:=30.0"]
+
+
+def test_substitutions_in_a_parameter_file_are_refused_with_its_name(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("/**: {ros__parameters: {rate: $(var rate)}}")
+    code, _, text = start(show(parameters=[ParameterFile(str(path), allow_substs=True)]))
+    assert code == 1
+    assert f"parameter file '{path}': allow_substs is not offered" in text
 
 
 @pytest.mark.parametrize(
@@ -243,10 +252,7 @@ def test_none_is_no_parameter_value() -> None:
         show(parameters=[{"a": {"b": None}}])
 
 
-def test_a_pushed_namespace_parameter_and_remapping_hold_for_the_group_only(
-    start: Start, tmp_path: Path
-) -> None:
-    (tmp_path / "g.yaml").write_text("/**: {ros__parameters: {g: 1}}")
+def test_a_pushed_namespace_parameter_and_remapping_hold_for_the_group_only(start: Start) -> None:
     _, shown, _ = start(
         SetParameter("outer", "text"),
         GroupAction(
@@ -254,7 +260,6 @@ def test_a_pushed_namespace_parameter_and_remapping_hold_for_the_group_only(
                 PushRosNamespace("a"),
                 PushRosNamespace(VALUE("b")),
                 SetParameter("use_sim_time", True),
-                SetParametersFromFile(str(tmp_path / "g.yaml")),
                 SetRemap("from", "to"),
                 show("relative", namespace="c"),
                 show("absolute", namespace="/d"),
@@ -264,8 +269,7 @@ def test_a_pushed_namespace_parameter_and_remapping_hold_for_the_group_only(
         b="b",
     )
     common = [
-        *("-p", 'outer:="text"', "-p", "use_sim_time:=true"),
-        *("--params-file", "/**: {ros__parameters: {g: 1}}", "-r", "from:=to"),
+        *("-p", 'outer:="text"', "-p", "use_sim_time:=true", "-r", "from:=to"),
     ]
     assert shown["relative"] == ["--ros-args", "-r", "__ns:=/a/b/c", *common]
     assert shown["absolute"] == ["--ros-args", "-r", "__ns:=/d", *common]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -13,11 +12,9 @@ from embedded_ros2 import fallback
 fallback.install()
 
 from launch import LaunchContext  # noqa: E402
-from launch.frontend import parse_substitution  # noqa: E402
 from launch.substitutions import (  # noqa: E402
     AllSubstitution,
     AndSubstitution,
-    AnonName,
     AnySubstitution,
     Command,
     EnvironmentVariable,
@@ -34,7 +31,6 @@ from launch.substitutions import (  # noqa: E402
     SubstitutionFailure,
     TextSubstitution,
 )
-from launch.utilities import perform_substitutions  # noqa: E402
 
 
 @pytest.fixture
@@ -141,48 +137,6 @@ def test_a_missing_configuration_is_named_and_a_default_may_be_any_value(context
         LaunchConfiguration("absent").perform(context)
     assert LaunchConfiguration("absent", default=5).perform(context) == "5"
     assert LaunchConfiguration(["ra", "te"]).perform(context) == "30"
-
-
-def test_an_anonymous_name_stays_the_same_within_a_launch(context) -> None:
-    first = AnonName("node").perform(context)
-    assert first.startswith("node_")
-    assert AnonName("node").perform(context) == first
-    assert AnonName("node").perform(LaunchContext()) != first
-
-
-@pytest.mark.parametrize(
-    ("text", "result"),
-    [
-        ("plain $5", "plain $5"),
-        ("rate: $(var rate)", "rate: 30"),
-        ("$(var absent 7)", "7"),
-        ("$(var 'absent' 'a b')", "a b"),
-        ('$(eval "1 + $(var rate)")', "31"),
-        ("$(if $(var on) yes no)", "yes"),
-        ("$(var $(eval \"'ra' + 'te'\"))", "30"),
-        (r"\$(var rate)", "$(var rate)"),
-        ("$(env HOME)/x", os.environ.get("HOME", "") + "/x"),
-        ("$(not-equals $(var rate) 31)$(equals a a)", "truetrue"),
-        ("$(and true $(not 0))", "true"),
-        ("$(any 0 0 1)$(all 1 0)", "truefalse"),
-    ],
-)
-def test_substitutions_in_files_are_replaced(context, text: str, result: str) -> None:
-    assert perform_substitutions(context, parse_substitution(text)) == result
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("$(nothing x)", "unknown substitution '\\$\\(nothing"),
-        ("$(var rate", "no '\\)' after"),
-        ("$(var 'rate)", "no closing '"),
-        ("$( var)", "no name after"),
-    ],
-)
-def test_malformed_substitutions_in_files_are_refused(text: str, complaint: str) -> None:
-    with pytest.raises(SubstitutionFailure, match=complaint):
-        parse_substitution(text)
 
 
 def test_text_must_be_text() -> None:

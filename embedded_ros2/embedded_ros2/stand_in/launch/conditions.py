@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "IfCondition",
     "InvalidConditionExpressionError",
-    "LaunchConfigurationEquals",
-    "LaunchConfigurationNotEquals",
     "UnlessCondition",
     "evaluate_condition_expression",
 ]
@@ -72,40 +69,6 @@ class IfCondition(Condition):
 
 class UnlessCondition(IfCondition):
     """Holds if the text is false."""
-
-    def _predicate_func(self, context: LaunchContext) -> bool:
-        return not super()._predicate_func(context)
-
-
-class LaunchConfigurationEquals(Condition):
-    """Holds if a launch configuration has a value; None stands for not being set."""
-
-    def __init__(
-        self,
-        launch_configuration_name: str,
-        expected_value: SomeSubstitutionsType | None,
-    ) -> None:
-        warnings.warn(
-            f"{type(self).__name__} is deprecated: use IfCondition with EqualsSubstitution or "
-            "NotEqualsSubstitution",
-            UserWarning,
-            stacklevel=2,
-        )
-        self.__name = launch_configuration_name
-        self.__expected = (
-            None if expected_value is None else normalize_to_list_of_substitutions(expected_value)
-        )
-        super().__init__(predicate=self._predicate_func)
-
-    def _predicate_func(self, context: LaunchContext) -> bool:
-        expected = (
-            None if self.__expected is None else perform_substitutions(context, self.__expected)
-        )
-        return bool(context.launch_configurations.get(self.__name) == expected)
-
-
-class LaunchConfigurationNotEquals(LaunchConfigurationEquals):
-    """Holds if LaunchConfigurationEquals does not."""
 
     def _predicate_func(self, context: LaunchContext) -> bool:
         return not super()._predicate_func(context)

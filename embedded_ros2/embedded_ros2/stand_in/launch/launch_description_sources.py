@@ -17,13 +17,11 @@ from .some_substitutions_type import SomeSubstitutionsType
 
 __all__ = [
     "AnyLaunchDescriptionSource",
-    "FrontendLaunchDescriptionSource",
     "InvalidFrontendLaunchFileError",
     "InvalidLaunchFileError",
     "InvalidPythonLaunchFileError",
     "PythonLaunchDescriptionSource",
     "get_launch_description_from_any_launch_file",
-    "get_launch_description_from_frontend_launch_file",
     "get_launch_description_from_python_launch_file",
     "load_python_launch_file_as_module",
 ]
@@ -76,21 +74,6 @@ def get_launch_description_from_python_launch_file(
     return description
 
 
-def get_launch_description_from_frontend_launch_file(
-    frontend_launch_file_path: str, *, parser: Any = None
-) -> LaunchDescription:
-    """Refuse an XML or YAML launch file.
-
-    Raises:
-        NotImplementedError: Always.
-    """
-    extension = os.path.splitext(frontend_launch_file_path)[1]
-    raise NotImplementedError(
-        f"{_FRONTENDS.get(extension, extension or 'these')} launch files are not offered "
-        f"without ROS 2: write '{frontend_launch_file_path}' as a Python launch file"
-    )
-
-
 def get_launch_description_from_any_launch_file(
     launch_file_path: str, *, parser: Any = None
 ) -> LaunchDescription:
@@ -99,8 +82,12 @@ def get_launch_description_from_any_launch_file(
     Raises:
         NotImplementedError: If it is an XML or YAML file.
     """
-    if os.path.splitext(launch_file_path)[1] in _FRONTENDS:
-        return get_launch_description_from_frontend_launch_file(launch_file_path)
+    kind = _FRONTENDS.get(os.path.splitext(launch_file_path)[1])
+    if kind is not None:
+        raise NotImplementedError(
+            f"{kind} launch files are not offered without ROS 2: write '{launch_file_path}' as a "
+            "Python launch file"
+        )
     return get_launch_description_from_python_launch_file(launch_file_path)
 
 
@@ -124,29 +111,12 @@ class AnyLaunchDescriptionSource(LaunchDescriptionSource):
         return get_launch_description_from_any_launch_file(location)
 
 
-class FrontendLaunchDescriptionSource(LaunchDescriptionSource):
-    """An XML or YAML launch file, which is refused when it is loaded."""
-
-    def __init__(
-        self,
-        launch_file_path: SomeSubstitutionsType,
-        *,
-        method: str = "interpreted frontend launch file",
-        parser: Any = None,
-    ) -> None:
-        super().__init__(None, launch_file_path, method)
-
-    def _get_launch_description(self, location: str) -> LaunchDescription:
-        return get_launch_description_from_frontend_launch_file(location)
-
-
 _deep_paths.publish(
     __name__,
     __all__,
     also={
         "InvalidPythonLaunchFileError": "python_launch_file_utilities",
         "get_launch_description_from_any_launch_file": "any_launch_file_utilities",
-        "get_launch_description_from_frontend_launch_file": "frontend_launch_file_utilities",
         "get_launch_description_from_python_launch_file": "python_launch_file_utilities",
         "load_python_launch_file_as_module": "python_launch_file_utilities",
     },

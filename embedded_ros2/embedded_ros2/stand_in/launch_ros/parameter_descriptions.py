@@ -7,11 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from launch.frontend import parse_substitution
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitution import Substitution
-from launch.substitutions import SubstitutionFailure
 from launch.utilities import (
     ensure_argument_type,
     normalize_to_list_of_substitutions,
@@ -23,8 +20,6 @@ from launch.utilities.type_utils import (
     normalize_typed_substitution,
     perform_typed_substitution,
 )
-
-from ._files import write_temporary
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
@@ -90,11 +85,11 @@ class ParameterFile:
 
     Args:
         param_file: Its path.
-        allow_substs: Whether ``$(var name)`` and the like in it are replaced.
+        allow_substs: Must be False: ``$(var name)`` and the like in a file are not offered.
 
     Attributes:
         param_file: The path, as given.
-        allow_substs: Whether substitutions in the file are replaced, as given.
+        allow_substs: As given.
     """
 
     def __init__(
@@ -117,20 +112,15 @@ class ParameterFile:
         return f"ParameterFile(param_file={self.param_file}, allow_substs={self.allow_substs})"
 
     def evaluate(self, context: LaunchContext) -> Path:
-        """Return the path of the file, or of a copy with the substitutions replaced.
+        """Return the path of the file.
 
         Raises:
-            SubstitutionFailure: If the file cannot be read or its text cannot be replaced.
+            NotImplementedError: Substitutions in it are to be replaced.
         """
         path = Path(perform_substitutions(context, self.param_file))
-        if not perform_typed_substitution(context, self.allow_substs, bool):
-            return path
-        try:
-            text = path.read_text(encoding="utf-8")
-            replaced = perform_substitutions(context, parse_substitution(text))
-            yaml.safe_load(replaced)
-        except OSError as error:
-            raise SubstitutionFailure(f"parameter file '{path}': {error.strerror}") from None
-        except (yaml.YAMLError, RuntimeError, TypeError) as error:
-            raise SubstitutionFailure(f"parameter file '{path}': {error}") from None
-        return write_temporary(replaced)
+        if perform_typed_substitution(context, self.allow_substs, bool):
+            raise NotImplementedError(
+                f"parameter file '{path}': allow_substs is not offered without ROS 2; give such "
+                "values in the launch file, as parameters=[{name: substitution}]"
+            )
+        return path

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from launch import _deep_paths
-from launch.frontend import expose_substitution
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitution import Substitution
 from launch.substitutions import SubstitutionFailure
@@ -38,13 +37,6 @@ class FindPackage(Substitution):
     def __init__(self, package: SomeSubstitutionsType) -> None:
         self.package = normalize_to_list_of_substitutions(package)
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(find-pkg-share name)`` and the like in a file stand for."""
-        if len(data) != 1:
-            raise TypeError(f"{cls.__name__} takes one package name")
-        return cls, {"package": data[0]}
-
     def find(self, package_name: str) -> str:
         """Return what is looked for."""
         raise NotImplementedError(f"{type(self).__name__}.find")
@@ -62,7 +54,6 @@ class FindPackage(Substitution):
             raise SubstitutionFailure(str(error)) from None
 
 
-@expose_substitution("find-pkg-prefix")
 class FindPackagePrefix(FindPackage):
     """The folder below which a package is installed."""
 
@@ -72,7 +63,6 @@ class FindPackagePrefix(FindPackage):
         return str(get_package_prefix(package_name))
 
 
-@expose_substitution("find-pkg-share")
 class FindPackageShare(FindPackage):
     """The share folder of a package, where its launch files and configuration are."""
 
@@ -82,20 +72,12 @@ class FindPackageShare(FindPackage):
         return str(get_package_share_directory(package_name))
 
 
-@expose_substitution("exec-in-pkg")
 class ExecutableInPackage(FindPackage):
     """An executable of a package."""
 
     def __init__(self, executable: SomeSubstitutionsType, package: SomeSubstitutionsType) -> None:
         super().__init__(package)
         self.executable = normalize_to_list_of_substitutions(executable)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(exec-in-pkg executable package)`` in a file stands for."""
-        if len(data) != 2:
-            raise TypeError("$(exec-in-pkg ...) takes an executable and a package")
-        return cls, {"executable": data[0], "package": data[1]}
 
     def describe(self) -> str:
         return f"ExecInPkg(pkg={_words(self.package)}, exec={_words(self.executable)})"
@@ -120,7 +102,6 @@ class ExecutableInPackage(FindPackage):
         return shlex.join(self.perform_program(context)[1])
 
 
-@expose_substitution("param")
 class Parameter(Substitution):
     """The value of a parameter that SetParameter has set."""
 
@@ -130,20 +111,13 @@ class Parameter(Substitution):
         self.name = normalize_to_list_of_substitutions(name)
         self.__default = default_as_substitutions(default)
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(param name default)`` in a file stands for."""
-        if len(data) not in (1, 2):
-            raise TypeError("$(param ...) takes a name and, if wanted, a default")
-        return cls, dict(zip(("name", "default"), data, strict=False))
-
     def describe(self) -> str:
         return f"Parameter(name={_words(self.name)})"
 
     def perform(self, context: LaunchContext) -> str:
         name = perform_substitutions(context, self.name)
         for item in context.launch_configurations.get("global_params", []):
-            if isinstance(item, tuple) and item[0] == name:
+            if item[0] == name:
                 return str(item[1])
         if self.__default is None:
             raise SubstitutionFailure(f"parameter '{name}' not found")

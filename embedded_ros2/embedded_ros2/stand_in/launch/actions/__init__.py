@@ -10,7 +10,7 @@ from .environment import (
     SetEnvironmentVariable,
     UnsetEnvironmentVariable,
 )
-from .events import EmitEvent, RegisterEventHandler, Shutdown, UnregisterEventHandler
+from .events import EmitEvent, RegisterEventHandler, Shutdown
 from .execute_local import ExecuteLocal
 from .execute_process import ExecuteProcess
 from .group_action import GroupAction
@@ -24,7 +24,7 @@ from .launch_configurations import (
     SetLaunchConfiguration,
     UnsetLaunchConfiguration,
 )
-from .opaque import OpaqueCoroutine, OpaqueFunction
+from .opaque import OpaqueFunction
 from .timer_action import TimerAction
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "GroupAction",
     "IncludeLaunchDescription",
     "LogInfo",
-    "OpaqueCoroutine",
     "OpaqueFunction",
     "PopEnvironment",
     "PopLaunchConfigurations",
@@ -49,7 +48,6 @@ __all__ = [
     "SetLaunchConfiguration",
     "Shutdown",
     "TimerAction",
-    "UnregisterEventHandler",
     "UnsetEnvironmentVariable",
     "UnsetLaunchConfiguration",
 ]

@@ -67,16 +67,3 @@ class RegisterEventHandler(Action):
     ) -> list[tuple[str, Iterable[LaunchDescriptionEntity]]]:
         text, entities = self.event_handler.describe()
         return [(text, entities)] if entities else []
-
-
-class UnregisterEventHandler(Action):
-    """Unregisters an event handler."""
-
-    def __init__(
-        self, event_handler: BaseEventHandler, *, condition: Condition | None = None
-    ) -> None:
-        super().__init__(condition=condition)
-        self.event_handler = event_handler
-
-    def execute(self, context: LaunchContext) -> None:
-        context.unregister_event_handler(self.event_handler)

@@ -13,7 +13,6 @@ from .boolean import (
     OrSubstitution,
 )
 from .configuration import (
-    AnonName,
     LaunchConfiguration,
     LaunchLogDir,
     LocalSubstitution,
@@ -34,7 +33,6 @@ from .text import TextSubstitution
 __all__ = [
     "AllSubstitution",
     "AndSubstitution",
-    "AnonName",
     "AnySubstitution",
     "Command",
     "EnvironmentVariable",

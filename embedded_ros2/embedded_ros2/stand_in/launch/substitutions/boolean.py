@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..some_substitutions_type import SomeSubstitutionsType
@@ -44,13 +44,6 @@ class NotSubstitution(Substitution):
     def __init__(self, value: SomeSubstitutionsType) -> None:
         self.value = normalize_to_list_of_substitutions(value)
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(not value)`` in a parameter file stands for."""
-        if len(data) != 1:
-            raise TypeError("$(not ...) takes one value")
-        return cls, {"value": data[0]}
-
     def describe(self) -> str:
         return f"NotSubstitution({_words([self.value])})"
 
@@ -69,13 +62,6 @@ class _Pair(Substitution):
     def __init__(self, left: SomeSubstitutionsType, right: SomeSubstitutionsType) -> None:
         self.left = normalize_to_list_of_substitutions(left)
         self.right = normalize_to_list_of_substitutions(right)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(and left right)`` and the like in a parameter file stand for."""
-        if len(data) != 2:
-            raise TypeError(f"{cls.__name__} takes two values")
-        return cls, {"left": data[0], "right": data[1]}
 
     def describe(self) -> str:
         return f"{type(self).__name__}({_words([self.left, self.right])})"
@@ -182,13 +168,6 @@ class IfElseSubstitution(Substitution):
         self.condition = normalize_to_list_of_substitutions(condition)
         self.if_value = normalize_to_list_of_substitutions(if_value)
         self.else_value = normalize_to_list_of_substitutions(else_value)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(if condition then else)`` in a parameter file stands for."""
-        if len(data) not in (2, 3):
-            raise TypeError("$(if ...) takes a condition and one or two values")
-        return cls, dict(zip(("condition", "if_value", "else_value"), data, strict=False))
 
     def describe(self) -> str:
         return f"IfElseSubstitution({_words([self.condition, self.if_value, self.else_value])})"

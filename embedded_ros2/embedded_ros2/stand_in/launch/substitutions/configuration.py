@@ -4,11 +4,7 @@
 
 from __future__ import annotations
 
-import os
-import random
-import socket
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..some_substitutions_type import SomeSubstitutionsType
@@ -52,13 +48,6 @@ class LaunchConfiguration(Substitution):
         self.variable_name = normalize_to_list_of_substitutions(variable_name)
         self.__default = default_as_substitutions(default)
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(var name default)`` in a parameter file stands for."""
-        if len(data) not in (1, 2):
-            raise TypeError("$(var ...) takes a name and, if wanted, a default")
-        return cls, dict(zip(("variable_name", "default"), data, strict=False))
-
     def describe(self) -> str:
         return f"LaunchConfig({describe(self.variable_name)})"
 
@@ -73,35 +62,6 @@ class LaunchConfiguration(Substitution):
                 "declare it with DeclareLaunchArgument before it is used"
             )
         return perform_substitutions(context, self.__default)
-
-
-class AnonName(Substitution):
-    """A name made unique, the same each time it is asked for within a launch."""
-
-    def __init__(self, name: SomeSubstitutionsType) -> None:
-        self.name = normalize_to_list_of_substitutions(name)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(anon name)`` in a parameter file stands for."""
-        if len(data) != 1:
-            raise TypeError("$(anon ...) takes one name")
-        return cls, {"name": data[0]}
-
-    def describe(self) -> str:
-        return f"AnonName({describe(self.name)})"
-
-    def perform(self, context: LaunchContext) -> str:
-        name = perform_substitutions(context, self.name)
-        unique: str = context.launch_configurations.setdefault(
-            "anon" + name, self.compute_name(name)
-        )
-        return unique
-
-    def compute_name(self, id_value: str) -> str:
-        """Return a unique name that is valid for a node."""
-        name = f"{id_value}_{socket.gethostname()}_{os.getpid()}_{random.randint(0, sys.maxsize)}"
-        return name.translate(str.maketrans(".-:", "___"))
 
 
 class LocalSubstitution(Substitution):
@@ -127,13 +87,6 @@ class LocalSubstitution(Substitution):
 class ThisLaunchFile(Substitution):
     """The path of the launch file that is being visited."""
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(filename)`` in a parameter file stands for."""
-        if data:
-            raise TypeError("$(filename) takes no argument")
-        return cls, {}
-
     def describe(self) -> str:
         return "ThisLaunchFile()"
 
@@ -143,13 +96,6 @@ class ThisLaunchFile(Substitution):
 
 class ThisLaunchFileDir(Substitution):
     """The folder of the launch file that is being visited."""
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(dirname)`` in a parameter file stands for."""
-        if data:
-            raise TypeError("$(dirname) takes no argument")
-        return cls, {}
 
     def describe(self) -> str:
         return "ThisLaunchFileDir()"
@@ -168,13 +114,6 @@ def _of_launch_file(context: LaunchContext, key: str, who: str) -> str:
 
 class LaunchLogDir(Substitution):
     """The folder of this launch's log files."""
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(log_dir)`` in a parameter file stands for."""
-        if data:
-            raise TypeError("$(log_dir) takes no argument")
-        return cls, {}
 
     def describe(self) -> str:
         return "LaunchLogDir()"

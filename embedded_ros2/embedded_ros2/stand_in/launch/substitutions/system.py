@@ -9,7 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..some_substitutions_type import SomeSubstitutionsType
@@ -45,13 +45,6 @@ class EnvironmentVariable(Substitution):
             None if default_value is None else normalize_to_list_of_substitutions(default_value)
         )
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(env NAME default)`` in a parameter file stands for."""
-        if len(data) not in (1, 2):
-            raise TypeError("$(env ...) takes a name and, if wanted, a default")
-        return cls, dict(zip(("name", "default_value"), data, strict=False))
-
     def describe(self) -> str:
         return f"EnvVar({describe(self.name)})"
 
@@ -70,13 +63,6 @@ class FileContent(Substitution):
     def __init__(self, path: SomeSubstitutionsType) -> None:
         self.path = normalize_to_list_of_substitutions(path)
 
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(file-content path)`` in a parameter file stands for."""
-        if len(data) != 1:
-            raise TypeError("$(file-content ...) takes one path")
-        return cls, {"path": data[0]}
-
     def describe(self) -> str:
         return f"FileContent({describe(self.path)})"
 
@@ -94,13 +80,6 @@ class FindExecutable(Substitution):
 
     def __init__(self, *, name: SomeSubstitutionsType) -> None:
         self.name = normalize_to_list_of_substitutions(name)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(find-exec name)`` in a parameter file stands for."""
-        if len(data) != 1:
-            raise TypeError("$(find-exec ...) takes one name")
-        return cls, {"name": data[0]}
 
     def describe(self) -> str:
         return f"FindExec({describe(self.name)})"
@@ -138,13 +117,6 @@ class Command(Substitution):
     ) -> None:
         self.command = normalize_to_list_of_substitutions(command)
         self.on_stderr = normalize_to_list_of_substitutions(on_stderr)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(command 'line' on_stderr)`` in a parameter file stands for."""
-        if len(data) not in (1, 2):
-            raise TypeError("$(command ...) takes a command line and, if wanted, on_stderr")
-        return cls, dict(zip(("command", "on_stderr"), data, strict=False))
 
     def describe(self) -> str:
         return f"Command({describe(self.command)})"
@@ -212,20 +184,6 @@ class PythonExpression(Substitution):
             ensure_argument_type(value, (str, Substitution, Iterable), name, "PythonExpression")
         self.expression = normalize_to_list_of_substitutions(expression)
         self.python_modules = normalize_to_list_of_substitutions(python_modules)
-
-    @classmethod
-    def parse(cls, data: Sequence[SomeSubstitutionsType]) -> tuple[type, dict[str, Any]]:
-        """Return what ``$(eval 'expression' 'modules')`` in a parameter file stands for."""
-        if len(data) not in (1, 2):
-            raise TypeError("$(eval ...) takes an expression and, if wanted, modules")
-        kwargs: dict[str, Any] = {"expression": data[0]}
-        if len(data) == 2:
-            text = "".join(
-                part if isinstance(part, str) else part.perform(None)  # type: ignore[arg-type]
-                for part in normalize_to_list_of_substitutions(data[1])
-            )
-            kwargs["python_modules"] = [name.strip() for name in text.split(",") if name.strip()]
-        return cls, kwargs
 
     def describe(self) -> str:
         modules = ", ".join(module.describe() for module in self.python_modules)

@@ -3,15 +3,13 @@
 
 from launch import _deep_paths
 
-from .lifecycle import LifecycleNode, LifecycleTransition
+from .lifecycle import LifecycleNode
 from .node import Node
 from .not_offered import ComposableNodeContainer, LoadComposableNodes, ROSTimer, SetUseSimTime
 from .scope import (
     PushROSNamespace,
     SetParameter,
-    SetParametersFromFile,
     SetRemap,
-    SetROSLogDir,
 )
 
 PushRosNamespace = PushROSNamespace
@@ -20,7 +18,6 @@ RosTimer = ROSTimer
 __all__ = [
     "ComposableNodeContainer",
     "LifecycleNode",
-    "LifecycleTransition",
     "LoadComposableNodes",
     "Node",
     "PushROSNamespace",
@@ -28,8 +25,6 @@ __all__ = [
     "ROSTimer",
     "RosTimer",
     "SetParameter",
-    "SetParametersFromFile",
-    "SetROSLogDir",
     "SetRemap",
     "SetUseSimTime",
 ]
@@ -40,6 +35,5 @@ _deep_paths.publish(
     also={
         "PushROSNamespace": "push_ros_namespace",
         "ROSTimer": "ros_timer",
-        "SetROSLogDir": "set_ros_log_dir",
     },
 )

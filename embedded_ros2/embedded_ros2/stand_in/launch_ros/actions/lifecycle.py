@@ -5,18 +5,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch.action import Action
-from launch.actions import EmitEvent, RegisterEventHandler
-from launch.condition import Condition
 from launch.event import Event
 from launch.event_handler import BaseEventHandler, EventHandler
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.logging import get_logger
 from launch.some_substitutions_type import SomeSubstitutionsType
-from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
 
 from ..events import ChangeState, StateTransition, matches_node_name
 from ..ros_adapters import get_ros_node
@@ -109,71 +105,6 @@ class _OnChangeState(BaseEventHandler):
             self._node._change_state(context, event.transition_id)
         )
         context.add_completion_future(task)
-
-
-class LifecycleTransition(Action):
-    """Takes lifecycle nodes through transitions, each when the one before has succeeded.
-
-    Args:
-        lifecycle_node_names: Full names of the nodes.
-        transition_ids: The transitions, as in lifecycle_msgs/msg/Transition.
-        condition: The condition under which this is done.
-    """
-
-    # Transition to the label of the state that it leads to.
-    _GOALS = {  # noqa: RUF012
-        1: "inactive",
-        2: "unconfigured",
-        3: "active",
-        4: "inactive",
-        5: "finalized",
-        6: "finalized",
-        7: "finalized",
-    }
-
-    def __init__(
-        self,
-        *,
-        lifecycle_node_names: Sequence[SomeSubstitutionsType],
-        transition_ids: Sequence[int | SomeSubstitutionsType],
-        condition: Condition | None = None,
-    ) -> None:
-        super().__init__(condition=condition)
-        if not transition_ids:
-            raise ValueError("No transition_ids provided.")
-        if not lifecycle_node_names:
-            raise ValueError("No lifecycle_node_names provided.")
-        self.__names = [normalize_to_list_of_substitutions(name) for name in lifecycle_node_names]
-        self.__ids = [
-            normalize_to_list_of_substitutions(str(one) if isinstance(one, int) else one)
-            for one in transition_ids
-        ]
-
-    def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        ids = [self.__number(perform_substitutions(context, one)) for one in self.__ids]
-        actions: list[LaunchDescriptionEntity] = []
-        for parts in self.__names:
-            name = perform_substitutions(context, parts)
-            requests = [
-                EmitEvent(
-                    event=ChangeState(
-                        lifecycle_node_matcher=matches_node_name(name), transition_id=one
-                    )
-                )
-                for one in ids
-            ]
-            for done, following in zip(ids, requests[1:], strict=False):
-                reaction = _after(name, self._GOALS[done], following)
-                actions.append(RegisterEventHandler(reaction))
-            actions.append(requests[0])
-        return actions
-
-    def __number(self, text: str) -> int:
-        if not text.isdigit() or int(text) not in self._GOALS:
-            raise ValueError(
-                f"expected a lifecycle transition, one of {list(self._GOALS)}, got '{text}'"
-            )
-        return int(text)
 
 
 def _after(name: str, goal_state: str, action: Action) -> EventHandler:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.actions import ExecuteProcess
@@ -151,12 +150,9 @@ class Node(ExecuteProcess):
         )
 
     def __add_global_parameters(self, context: LaunchContext) -> None:
-        """Add what SetParameter and SetParametersFromFile have set."""
+        """Add what SetParameter has set."""
         for item in context.launch_configurations.get("global_params", []):
-            if isinstance(item, tuple):
-                self.__add("-p", parameter_rule(*item))
-            else:
-                self.__add("--params-file", str(Path(item).absolute()))
+            self.__add("-p", parameter_rule(*item))
 
     def __add_parameters(self, context: LaunchContext) -> None:
         for item in evaluate_parameters(context, self.__parameters):

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch.action import Action
@@ -75,22 +73,6 @@ class SetParameter(Action):
             _append(context, "global_params", item)
 
 
-class SetParametersFromFile(Action):
-    """Gives a parameter file to the nodes that follow."""
-
-    def __init__(
-        self, filename: SomeSubstitutionsType, *, condition: Condition | None = None
-    ) -> None:
-        super().__init__(condition=condition)
-        self.__filename = normalize_to_list_of_substitutions(filename)
-
-    def execute(self, context: LaunchContext) -> None:
-        filename = perform_substitutions(context, self.__filename)
-        if not Path(filename).is_file():
-            raise FileNotFoundError(f"SetParametersFromFile: no such file: '{filename}'")
-        _append(context, "global_params", filename)
-
-
 class SetRemap(Action):
     """Sets a remapping of the nodes that follow.
 
@@ -113,24 +95,3 @@ class SetRemap(Action):
     def execute(self, context: LaunchContext) -> None:
         rule = (perform_substitutions(context, self.src), perform_substitutions(context, self.dst))
         _append(context, "ros_remaps", rule)
-
-
-class SetROSLogDir(Action):
-    """Has the nodes that follow write their logs elsewhere.
-
-    Attributes:
-        log_dir: The folder, absolute or within the present log folder.
-    """
-
-    def __init__(
-        self, new_log_dir: SomeSubstitutionsType, *, condition: Condition | None = None
-    ) -> None:
-        super().__init__(condition=condition)
-        self.log_dir = normalize_to_list_of_substitutions(new_log_dir)
-
-    def execute(self, context: LaunchContext) -> None:
-        home = context.environment.get("ROS_HOME") or os.path.expanduser("~/.ros")
-        present = context.environment.get("ROS_LOG_DIR") or os.path.join(home, "log")
-        context.environment["ROS_LOG_DIR"] = os.path.join(
-            present, perform_substitutions(context, self.log_dir)
-        )
