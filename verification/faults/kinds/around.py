@@ -18,17 +18,13 @@ from vla_sim.faults import operations as op
 
 def plans() -> list[FaultKind]:
     """From the policy node to the monitor. A plan comes every 0.2 s."""
-
-    def to(make: Callable[[FaultScene], op.Operation]) -> Inject:
-        return on_link("plans", make)
-
     next_plan = 0.2 + MESSAGE
 
     def kind(
         name: str, doc: str, make: Callable[[FaultScene], op.Operation], cause: str
     ) -> FaultKind:
         found_by, within_s = ((cause,), next_plan) if cause else ((), 0.0)
-        return FaultKind(f"plan_{name}", doc, to(make), found_by, within_s)
+        return FaultKind(f"plan_{name}", doc, on_link("plans", make), found_by, within_s)
 
     def first(scene: FaultScene) -> str:
         return scene.bench.names[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,16 @@ import numpy as np
 from smoothness_monitor.core.types import CallRequest, Rung
 from verification.faults.clock import MS, S
 from verification.faults.kinds.kind import (
+    BACK,
     FAULT_STEPS,
     LADDER_STEPS,
     MESSAGE,
     STALE,
-    STRICT,
-    STRICT_STALE,
     FaultKind,
     FaultScene,
     Inject,
+    kind_on,
+    on_any_state,
     on_link,
 )
 from vla_sim.faults import operations as op
@@ -28,43 +30,11 @@ from vla_sim.faults import operations as op
 
 def controller_state() -> list[FaultKind]:
     """What the controller tells."""
-
-    def to(make: Callable[[FaultScene], op.Operation]) -> Inject:
-        return on_link("controller_state", make)
-
-    def kind(
-        name: str, doc: str, make: Callable[[FaultScene], op.Operation], **more: Any
-    ) -> FaultKind:
-        return FaultKind(f"controller_state_{name}", doc, to(make), **more)
-
-    blind = {"rung": Rung.CONTROLLER_OFF}
+    kind = partial(kind_on, "controller_state")
+    blind: dict[str, Any] = {"rung": Rung.CONTROLLER_OFF}
     return [
-        kind(
-            "silent",
-            "no messages any more; the controller goes on",
-            lambda s: op.Drop(1.0),
-            found_by=("stale_controller_state",),
-            within_s=STALE,
-            **blind,
-        ),
-        kind(
-            "silent_strict",
-            "the same, thresholds of 0.05 s and a quiet host",
-            lambda s: op.Drop(1.0),
-            found_by=("stale_controller_state",),
-            within_s=STRICT_STALE,
-            config=STRICT,
-            jitter=False,
-            **blind,
-        ),
-        kind(
-            "stuck",
-            "one message again and again",
-            lambda s: op.Stuck(),
-            found_by=("stale_controller_state",),
-            within_s=STALE,
-            **blind,
-        ),
+        *on_any_state("controller_state", "reference", "; the controller goes on", **blind),
+        kind("clock_back", *BACK, found_by=("backwards_stamp",), within_s=MESSAGE, **blind),
         kind(
             "lies",
             "the same reference with fresh times",
@@ -72,38 +42,6 @@ def controller_state() -> list[FaultKind]:
             found_by=("foreign_plan", "command_velocity", "command_acceleration", "command_jerk"),
             within_s=MESSAGE,
             unbounded="the brake starts from what the controller reports, which is wrong",
-            **blind,
-        ),
-        kind(
-            "nan",
-            "NaN in the reference",
-            lambda s: op.NotANumber(s.fastest, float("nan")),
-            found_by=("non_finite",),
-            within_s=MESSAGE,
-            **blind,
-        ),
-        kind(
-            "joint_missing",
-            "a joint is missing",
-            lambda s: op.OmitJoint(s.fastest),
-            found_by=("non_finite",),
-            within_s=MESSAGE,
-            **blind,
-        ),
-        kind(
-            "value_missing",
-            "a value fewer than names",
-            lambda s: op.Shorten(),
-            found_by=("non_finite",),
-            within_s=MESSAGE,
-            **blind,
-        ),
-        kind(
-            "clock_back",
-            "stamps 1 s in the past",
-            lambda s: op.StampShift(-1.0),
-            found_by=("backwards_stamp",),
-            within_s=MESSAGE,
             **blind,
         ),
         kind(
@@ -116,20 +54,12 @@ def controller_state() -> list[FaultKind]:
             **blind,
         ),
         kind(
-            "out_of_order",
-            "neighbouring messages swapped",
-            lambda s: op.Swap(),
-            found_by=("backwards_stamp",),
-            within_s=MESSAGE,
-        ),
-        kind(
             "spikes",
             "0.01 rad in every tenth message",
             lambda s: op.Spike(s.fastest, 0.01, 10),
             found_by=("command_velocity", "command_acceleration", "command_jerk"),
             within_s=MESSAGE,
         ),
-        kind("duplicated", "every message three times", lambda s: op.Duplicate(3, 0.0)),
         kind("thinned", "three in ten messages lost", lambda s: op.Drop(0.3)),
         # Every 0.25 s, and one message 0.12 s late on top, the joints could not be compared with
         # the reference for joint_states_stale_s, and that stops the arm.

@@ -5,78 +5,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from smoothness_monitor.core.types import Rung, ServoStatus
 from verification.faults.kinds.kind import (
+    BACK,
     MEASURED,
     MESSAGE,
     STALE,
-    STRICT,
-    STRICT_STALE,
     FaultKind,
-    FaultScene,
     Inject,
-    on_link,
+    kind_on,
+    on_any_state,
 )
 from vla_sim.faults import operations as op
 
 
 def joint_states() -> list[FaultKind]:
     """What is told of the joints."""
-
-    def to(make: Callable[[FaultScene], op.Operation]) -> Inject:
-        return on_link("joint_states", make)
-
-    def kind(
-        name: str, doc: str, make: Callable[[FaultScene], op.Operation], **more: Any
-    ) -> FaultKind:
-        return FaultKind(f"joint_states_{name}", doc, to(make), **more)
-
+    kind = partial(kind_on, "joint_states")
     wrong = ("measured_jerk", "tracking_error")
     # The arm stops, but nobody sees its joints stand: that is FAULT, by definition.
     unseen: dict[str, Any] = {"rung": Rung.POWER_CUT}
     return [
-        kind(
-            "silent",
-            "no messages any more",
-            lambda s: op.Drop(1.0),
-            found_by=("stale_joint_states",),
-            within_s=STALE,
-            **unseen,
-        ),
-        kind(
-            "silent_strict",
-            "the same, thresholds of 0.05 s and a quiet host",
-            lambda s: op.Drop(1.0),
-            found_by=("stale_joint_states",),
-            within_s=STRICT_STALE,
-            **unseen,
-            config=STRICT,
-            jitter=False,
-        ),
-        kind(
-            "stuck",
-            "one message again and again, stamp and all",
-            lambda s: op.Stuck(),
-            found_by=("stale_joint_states",),
-            within_s=STALE,
-            **unseen,
-        ),
+        *on_any_state("joint_states", "position", **unseen),
+        kind("clock_back", *BACK, found_by=("backwards_stamp",), within_s=MESSAGE),
         kind(
             "frozen",
             "the same positions with fresh stamps",
             lambda s: op.Freeze(),
             found_by=("frozen_joint_states", *wrong),
             within_s=0.6,
-        ),
-        kind(
-            "nan",
-            "NaN in a position",
-            lambda s: op.NotANumber(s.fastest, float("nan")),
-            found_by=("non_finite",),
-            within_s=MESSAGE,
-            **unseen,
         ),
         kind(
             "infinite",
@@ -87,40 +47,10 @@ def joint_states() -> list[FaultKind]:
             **unseen,
         ),
         kind(
-            "joint_missing",
-            "a joint is missing",
-            lambda s: op.OmitJoint(s.fastest),
-            found_by=("non_finite",),
-            within_s=MESSAGE,
-            **unseen,
-        ),
-        kind(
-            "value_missing",
-            "a value fewer than names",
-            lambda s: op.Shorten(),
-            found_by=("non_finite",),
-            within_s=MESSAGE,
-            **unseen,
-        ),
-        kind(
-            "clock_back",
-            "stamps 1 s in the past",
-            lambda s: op.StampShift(-1.0),
-            found_by=("backwards_stamp",),
-            within_s=MESSAGE,
-        ),
-        kind(
             "clock_ahead",
             "stamps 2 s in the future",
             lambda s: op.StampShift(2.0),
             found_by=("clock_skew",),
-            within_s=MESSAGE,
-        ),
-        kind(
-            "out_of_order",
-            "neighbouring messages swapped",
-            lambda s: op.Swap(),
-            found_by=("backwards_stamp",),
             within_s=MESSAGE,
         ),
         kind(
@@ -198,7 +128,6 @@ def joint_states() -> list[FaultKind]:
             slows="tracking_error",
             within_s=14.0,
         ),
-        kind("duplicated", "every message three times", lambda s: op.Duplicate(3, 0.0)),
         kind("thinned", "half of the messages lost", lambda s: op.Drop(0.5)),
         kind("late", "every message 0.1 s late", lambda s: op.Delay(0.1, 0.0)),
         kind("in_bursts", "held back and released every 0.25 s", lambda s: op.Hold(0.25)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -120,3 +121,47 @@ class FaultKind:
 def on_link(link: str, make: Callable[[FaultScene], op.Operation]) -> Inject:
     """Let an operation act on a link."""
     return lambda scene: scene.on(link, make(scene))
+
+
+def kind_on(
+    link: str, name: str, doc: str, make: Callable[[FaultScene], op.Operation], **more: Any
+) -> FaultKind:
+    """Return the kind `<link>_<name>`, which is an operation on that link."""
+    return FaultKind(f"{link}_{name}", doc, on_link(link, make), **more)
+
+
+BACK = "stamps 1 s in the past", lambda scene: op.StampShift(-1.0)
+
+
+def on_any_state(link: str, value: str, though: str = "", **lost: Any) -> list[FaultKind]:
+    """Return what goes wrong alike with every stream of states.
+
+    Args:
+        link: `joint_states` or `controller_state`; its detector is `stale_<link>`.
+        value: What its positions are called.
+        though: Added to the words of its silence.
+        **lost: How the stop differs where the stream is of no use any more.
+    """
+    kind = partial(kind_on, link)
+    stale: dict[str, Any] = {"found_by": (f"stale_{link}",), "within_s": STALE, **lost}
+    strict = {**stale, "within_s": STRICT_STALE, "config": STRICT, "jitter": False}
+    useless: dict[str, Any] = {"found_by": ("non_finite",), "within_s": MESSAGE, **lost}
+    quiet = "the same, thresholds of 0.05 s and a quiet host"
+    again = "one message again and again, stamp and all"
+    nan = float("nan")
+    return [
+        kind("silent", f"no messages any more{though}", lambda s: op.Drop(1.0), **stale),
+        kind("silent_strict", quiet, lambda s: op.Drop(1.0), **strict),
+        kind("stuck", again, lambda s: op.Stuck(), **stale),
+        kind("nan", f"NaN in a {value}", lambda s: op.NotANumber(s.fastest, nan), **useless),
+        kind("joint_missing", "a joint is missing", lambda s: op.OmitJoint(s.fastest), **useless),
+        kind("value_missing", "a value fewer than names", lambda s: op.Shorten(), **useless),
+        kind(
+            "out_of_order",
+            "neighbouring messages swapped",
+            lambda s: op.Swap(),
+            found_by=("backwards_stamp",),
+            within_s=MESSAGE,
+        ),
+        kind("duplicated", "every message three times", lambda s: op.Duplicate(3, 0.0)),
+    ]
