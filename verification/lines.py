@@ -6,8 +6,8 @@
 All of it is git's: `git diff --color-moved` says which lines went or came and which are only
 elsewhere now, in blocks of 20 letters and digits or more. A second table says what of it is
 installed on a robot or its host, and what of that is new: the folders of which at least half of
-the lines neither were there before nor moved. `--write` renews both tables in
-docs/explanation/where_things_live.md.
+the lines neither were there before nor moved, and files elsewhere of which nine in ten were not.
+`--write` renews both tables in docs/explanation/where_things_live.md.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ CODES = {
 NOT_INSTALLED = {"verification", "benchmarks", "top"}
 # A folder is new from this share of lines on that came with it; smaller ones say little.
 NEW_SHARE, NEW_LEAST = 0.5, 300
+NEW_FILE_SHARE = 0.9
 COLUMNS = ("before", "deleted", "moved away", "moved in", "added", "now")
 
 
@@ -104,14 +105,21 @@ def installed(kinds: dict[str, dict[str, int]]) -> list[list[object]]:
     folders = {kind: summed(counts, folder_of) for kind, counts in here.items()}
     before, now, added = folders["before"], folders["now"], folders["added"]
     new = [f for f, n in now.most_common() if n >= NEW_LEAST and added[f] >= NEW_SHARE * n]
+    files = [
+        path
+        for path, n in here["now"].items()
+        if folder_of(path) not in new and here["added"].get(path, 0) >= NEW_FILE_SHARE * n
+    ]
     whole = [before.total(), now.total()]
     parts = [[before[folder], now[folder], added[folder]] for folder in new]
-    rest = [whole[k] - sum(part[k] for part in parts) for k in range(2)]
+    apart = [sum(here[kind].get(path, 0) for path in files) for kind in ("before", "now", "added")]
+    rest = [whole[k] - apart[k] - sum(part[k] for part in parts) for k in range(2)]
     others = [kinds[kind] for kind in ("before", "now")]
     beside = [sum(counts.values()) - whole[k] for k, counts in enumerate(others)]
     return [
         ["installed on a robot or its host: `src`, `embedded_ros2`, `launch`", *whole, ""],
         *([f"new: `{folder}`", *part] for folder, part in zip(new, parts, strict=True)),
+        [f"new: {len(files)} files elsewhere", *apart],
         ["**the others: what existed before**", *rest, ""],
         ["not installed: `verification`, `benchmarks`", *beside, ""],
     ]

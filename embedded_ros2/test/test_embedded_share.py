@@ -6,7 +6,6 @@ from ament_index_python.packages import (
     get_package_share_directory,
     get_packages_with_prefixes,
 )
-from ament_index_python.resources import get_resource, get_resources, has_resource
 
 
 @pytest.fixture
@@ -17,9 +16,6 @@ def places(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "package.xml").write_text("<package/>")
     (source / "no_package").mkdir()
-    index = prefix / "share" / "ament_index" / "resource_index" / "things"
-    index.mkdir(parents=True)
-    (index / "one").write_text("content")
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
     monkeypatch.delenv("EMBEDDED_ROS2_SHARE", raising=False)
     return prefix, source
@@ -52,13 +48,3 @@ def test_a_folder_without_package_xml_is_no_package(places, monkeypatch):
 def test_an_invalid_name_is_refused(name):
     with pytest.raises(ValueError, match="package name"):
         get_package_share_directory(name)
-
-
-def test_resources_are_read(places):
-    prefix, _ = places
-    assert get_resource("things", "one") == ("content", str(prefix))
-    assert has_resource("things", "one") == str(prefix)
-    assert has_resource("things", "two") is False
-    assert get_resources("things") == {"one": str(prefix)}
-    with pytest.raises(LookupError):
-        get_resource("things", "two")

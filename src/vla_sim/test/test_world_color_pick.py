@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from one_cube import run_episode
 
 from vla_contract.robot import load_robot
 from vla_policies import kinematics, load_policy
 from vla_policies.color_pick import config, vision
-from vla_sim import evaluate
 from vla_sim.executors import EXECUTORS, SmoothExecutor
 from vla_sim.world import Renderer, World
 
@@ -74,7 +74,7 @@ def test_every_cube_is_detected_within_5_mm_in_scenes_that_look_different(stage)
 def test_the_named_cube_and_no_other_ends_in_the_bin(stage, policy, executor, seed, colour):
     world, renderer, robot = stage
     mover = EXECUTORS[executor](robot, world.home)
-    episode = evaluate.run_episode(world, renderer, policy, mover, seed=seed, colour=colour)
+    episode = run_episode(world, renderer, policy, mover, seed=seed, colour=colour)
     assert episode.success, episode
     assert episode.phases[0] == "approach"
     assert episode.phases[-1] == "done"
@@ -84,7 +84,7 @@ def test_the_named_cube_and_no_other_ends_in_the_bin(stage, policy, executor, se
 def test_smooth_execution_keeps_the_jerk_limit(stage, policy):
     world, renderer, robot = stage
     mover = SmoothExecutor(robot, world.home)
-    episode = evaluate.run_episode(world, renderer, policy, mover, seed=4, colour="green")
+    episode = run_episode(world, renderer, policy, mover, seed=4, colour="green")
     assert episode.success
     assert np.all(np.abs(episode.jerk) <= robot.limits.jerk * (1.0 + 1e-6))
     assert mover.refused == 0
@@ -107,7 +107,7 @@ def test_a_cube_that_is_snatched_from_the_jaws_is_fetched_again(stage, policy):
             return action
 
     mover = SmoothExecutor(robot, world.home)
-    episode = evaluate.run_episode(world, renderer, Snatcher(), mover, seed=0, colour="red")
+    episode = run_episode(world, renderer, Snatcher(), mover, seed=0, colour="red")
     assert episode.success, episode
     assert episode.phases.count("grasp") == 2
 
@@ -130,7 +130,7 @@ def test_a_policy_that_starts_with_the_cube_in_hand_brings_it(stage, policy):
 
     forgetful = Forgetful()
     mover = SmoothExecutor(robot, world.home)
-    episode = evaluate.run_episode(world, renderer, forgetful, mover, seed=2, colour="blue")
+    episode = run_episode(world, renderer, forgetful, mover, seed=2, colour="blue")
     assert episode.success, episode
     assert episode.phases.count("grasp") == 1
 
@@ -139,5 +139,5 @@ def test_an_arm_that_starts_elsewhere_does_the_same_task(stage, policy):
     world, renderer, robot = stage
     start = np.array([-1.0, -0.4, 0.6, 0.9, 0.8, 0.9])
     mover = SmoothExecutor(robot, start)
-    episode = evaluate.run_episode(world, renderer, policy, mover, seed=1, colour="red")
+    episode = run_episode(world, renderer, policy, mover, seed=1, colour="red")
     assert episode.success, episode

@@ -64,23 +64,18 @@ class JumpThreshold:
 
 
 class TimeJump:
-    """A jump of time."""
+    """A jump of time.
+
+    Attributes:
+        clock_change: What happened to the clock's source.
+        delta: How far time jumped.
+    """
 
     def __init__(self, clock_change: ClockChange, delta: Duration) -> None:
         if not isinstance(clock_change, ClockChange):
             raise TypeError("clock_change must be an instance of rclpy.clock.ClockChange")
-        self._clock_change = clock_change
-        self._delta = delta
-
-    @property
-    def clock_change(self) -> ClockChange:
-        """What happened to the clock's source."""
-        return self._clock_change
-
-    @property
-    def delta(self) -> Duration:
-        """How far time jumped."""
-        return self._delta
+        self.clock_change = clock_change
+        self.delta = delta
 
 
 class JumpHandle:

@@ -32,6 +32,10 @@ class QoSOverridingOptions:
         policy_kinds: The policies.
         callback: Judges the profile when all are applied.
         entity_id: Tells several publishers or subscriptions of a topic apart.
+
+    Attributes:
+        policy_kinds: The policies that parameters may set.
+        entity_id: What tells entities of one topic apart.
     """
 
     def __init__(
@@ -41,24 +45,14 @@ class QoSOverridingOptions:
         callback: QosCallbackType | None = None,
         entity_id: str | None = None,
     ) -> None:
-        self._policy_kinds = tuple(policy_kinds)
+        self.policy_kinds = tuple(policy_kinds)
         self._callback = callback
-        self._entity_id = entity_id
-
-    @property
-    def policy_kinds(self) -> Iterable[QoSPolicyKind]:
-        """The policies that parameters may set."""
-        return self._policy_kinds
+        self.entity_id = entity_id
 
     @property
     def callback(self) -> QosCallbackType | None:
         """What judges the profile."""
         return self._callback
-
-    @property
-    def entity_id(self) -> str | None:
-        """What tells entities of one topic apart."""
-        return self._entity_id
 
     @classmethod
     def with_default_policies(

@@ -53,7 +53,7 @@ class ServerGoalHandle:
     ) -> None:
         self._action_server = action_server
         self._goal_info = goal_info
-        self._goal_request = goal_request
+        self.request = goal_request
         self._status = GoalStatus.STATUS_ACCEPTED
         self._ended_at: float | None = None
         self._lock = threading.RLock()
@@ -63,11 +63,6 @@ class ServerGoalHandle:
         return isinstance(other, ServerGoalHandle) and self.goal_id == other.goal_id
 
     __hash__ = None  # type: ignore[assignment]  # as in rclpy
-
-    @property
-    def request(self) -> Any:
-        """The goal message."""
-        return self._goal_request
 
     @property
     def goal_id(self) -> Any:

@@ -54,21 +54,16 @@ class SimpleManagedEntity(ManagedEntity):
     """Knows whether it is active."""
 
     def __init__(self) -> None:
-        self._enabled = False
-
-    @property
-    def is_activated(self) -> bool:
-        """Whether it is active."""
-        return self._enabled
+        self.is_activated = False
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Become active."""
-        self._enabled = True
+        self.is_activated = True
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Become inactive."""
-        self._enabled = False
+        self.is_activated = False
         return TransitionCallbackReturn.SUCCESS
 
     @staticmethod
@@ -82,7 +77,7 @@ class SimpleManagedEntity(ManagedEntity):
         def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(method)
             def guarded(self: SimpleManagedEntity, *args: Any, **kwargs: Any) -> None:
-                if self._enabled:
+                if self.is_activated:
                     method(self, *args, **kwargs)
                 elif when_not_enabled is not None:
                     when_not_enabled()

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy that says when it is done puts one cube into the bin: for tests and benchmarks.
-
-`vla-eval`, of vla_training, does so for many scenes, disturbs them and reports.
-"""
+"""A policy that says when it is done puts one cube into the bin: for tests and benchmarks."""
 
 from __future__ import annotations
 
