@@ -17,11 +17,13 @@ from typing import Any
 
 __all__ = ["get_logger", "get_output_loggers", "launch_config", "log_launch_config", "reset"]
 
-_SCREEN = "[{levelname}] [{name}]: {message}"
-_FILE = "{created:.7f} [{levelname}] [{name}]: {message}"
-_SCREEN_WITH_TIME = _FILE
-_RAW_SCREEN = "{message}"
-_RAW_FILE = "{created:.7f} {message}"
+_FORMATS = {
+    "screen": "[{levelname}] [{name}]: {message}",
+    "file": "{created:.7f} [{levelname}] [{name}]: {message}",
+    "raw-screen": "{message}",
+    "raw-file": "{created:.7f} {message}",
+    "raw-own": "{message}",
+}
 
 _DESTINATIONS = {
     "screen": {"both": {"screen"}},
@@ -113,7 +115,7 @@ class _LogFileHandler(logging.FileHandler):
 
 
 class LaunchConfig:
-    """How a launch logs: level, log folder, formats."""
+    """How a launch logs: level and log folder."""
 
     def __init__(self) -> None:
         self.reset()
@@ -124,8 +126,6 @@ class LaunchConfig:
         self._handlers: dict[tuple[str, str], logging.Handler] = {}
         self._loggers: list[logging.Logger] = []
         self._level = logging.INFO
-        self._screen_format = _SCREEN
-        self._file_format = _FILE
 
     @property
     def level(self) -> int:
@@ -155,32 +155,6 @@ class LaunchConfig:
         """Return the path of a file in the log folder."""
         return os.path.join(self.log_dir, file_name)
 
-    def set_screen_format(self, screen_format: str, *, screen_style: str | None = None) -> None:
-        """Set the format of lines on the screen: ``default``, one with time, or your own."""
-        named = {"default": _SCREEN, "default_with_timestamp": _SCREEN_WITH_TIME}
-        self._screen_format = _own_format(screen_format, screen_style, named)
-        self._renew_formatters()
-
-    def set_log_format(self, log_format: str, *, log_style: str | None = None) -> None:
-        """Set the format of lines in the log file: ``default``, or your own."""
-        self._file_format = _own_format(log_format, log_style, {"default": _FILE})
-        self._renew_formatters()
-
-    def _renew_formatters(self) -> None:
-        for (kind, _), handler in self._handlers.items():
-            handler.setFormatter(self._formatter(kind))
-
-    def _formatter(self, kind: str) -> logging.Formatter:
-        override = os.environ.get("OVERRIDE_LAUNCH_SCREEN_FORMAT", "")
-        screen = override.encode("latin1").decode("unicode_escape") or self._screen_format
-        override = os.environ.get("OVERRIDE_LAUNCH_LOG_FORMAT", "")
-        file = override.encode("latin1").decode("unicode_escape") or self._file_format
-        form = {"screen": screen, "file": file, "raw-screen": _RAW_SCREEN, "raw-file": _RAW_FILE}
-        # {msg} is the documented name of the text in custom formats; logging calls it {message}.
-        return logging.Formatter(
-            form.get(kind, _RAW_SCREEN).replace("{msg}", "{message}"), style="{"
-        )
-
     def handler(self, kind: str, file_name: str = "launch.log") -> logging.Handler:
         """Return the handler of a kind: screen, file, raw-screen, raw-file or raw-own."""
         key = (kind, "" if kind.endswith("screen") else file_name)
@@ -190,7 +164,7 @@ class LaunchConfig:
                 handler = _ScreenHandler()
             else:
                 handler = _LogFileHandler(self, file_name)
-            handler.setFormatter(self._formatter(kind))
+            handler.setFormatter(logging.Formatter(_FORMATS[kind], style="{"))
             self._handlers[key] = handler
         return self._handlers[key]
 
@@ -201,16 +175,6 @@ class LaunchConfig:
         logger.setLevel(self._level)
         if logger not in self._loggers:
             self._loggers.append(logger)
-
-
-def _own_format(text: str, style: str | None, named: Mapping[str, str]) -> str:
-    if text in named:
-        if style is not None:
-            raise ValueError(f'the "{text}" format takes no style')
-        return named[text]
-    if style not in (None, "{"):
-        raise NotImplementedError(f"log format style '{style}' is not offered; use '{{'")
-    return text
 
 
 launch_config = LaunchConfig()
