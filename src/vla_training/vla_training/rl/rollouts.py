@@ -29,7 +29,7 @@ Array32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Decision:
+class DrawnAnswer:
     """One answer of the policy, and how it came about.
 
     Attributes:
@@ -57,7 +57,7 @@ class Rollout:
     """
 
     result: CaseResult
-    decisions: tuple[Decision, ...]
+    decisions: tuple[DrawnAnswer, ...]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ExploringPolicy:
         self._random = np.random.default_rng(0)
         self._drawn: tuple[Array32, Array32] | None = None
         self._state = torch.zeros(0)
-        self.decisions: list[Decision] = []
+        self.decisions: list[DrawnAnswer] = []
         policy.integrator = self._integrate
 
     @property
@@ -122,7 +122,7 @@ class ExploringPolicy:
         self._state = torch.from_numpy(seen.state)
         action = self._policy.infer(observation, noise=self._normal(None))
         assert self._drawn is not None
-        self.decisions.append(Decision(small(seen.images), seen.text, seen.state, *self._drawn))
+        self.decisions.append(DrawnAnswer(small(seen.images), seen.text, seen.state, *self._drawn))
         return action
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ from vla_training.metrics import Metrics, draw_curves
 from vla_training.rl.rewards import advantages, reward
 from vla_training.rl.rollouts import (
     NOISE_FILE,
-    Decision,
+    DrawnAnswer,
     Rollout,
     Rollouts,
     RolloutWanted,
@@ -167,7 +167,7 @@ class Reinforcement:
             )  # fmt: skip
         return found
 
-    def learn(self, decisions: Sequence[Decision], gains: Sequence[float]) -> dict[str, float]:
+    def learn(self, decisions: Sequence[DrawnAnswer], gains: Sequence[float]) -> dict[str, float]:
         """Learn from decisions, each of them once.
 
         Args:
@@ -212,7 +212,7 @@ class Reinforcement:
         means = np.mean(told, axis=0) if told else [1.0, 0.0, 0.0, 0.0]
         return dict(zip(names, map(float, means), strict=True))
 
-    def probabilities(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
+    def probabilities(self, decisions: Sequence[DrawnAnswer]) -> tuple[Tensor, Tensor]:
         """Return what the policy of now says of decisions.
 
         Args:
@@ -258,7 +258,7 @@ class Reinforcement:
         gains = advantages(
             rewards.reshape(len(groups), settings.group_size).tolist(), settings.least_deviation
         ).ravel()
-        decisions: list[Decision] = []
+        decisions: list[DrawnAnswer] = []
         shares: list[float] = []
         for rollout, gain in zip(rollouts, gains, strict=True):
             if gain == 0.0 and settings.reference_weight == 0.0:
@@ -375,7 +375,7 @@ class Reinforcement:
             ) from None
 
 
-def prefix_of(model: SmolVLA, decisions: Sequence[Decision], state: Tensor) -> Prefix:
+def prefix_of(model: SmolVLA, decisions: Sequence[DrawnAnswer], state: Tensor) -> Prefix:
     """Return what the expert attends to, of B decisions with their states (B, S)."""
     images = torch.from_numpy(np.stack([shown(each.images) for each in decisions]))
     length = max(len(each.text) for each in decisions)
