@@ -8,8 +8,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-POLICY ?= color_pick
-# One of config/robots: so101, panda, fr3. so101_bus: the first, moved by simulated servos that its driver commands at a serial port.
+POLICY ?=
+# One of config/robots: so101, panda, fr3; or the path of a folder like those. so101_bus: the first, moved by simulated servos that its driver commands at a serial port.
 ROBOT ?= so101
 EPISODES ?= 3
 RATE ?= 100
@@ -48,7 +48,7 @@ demo: $(POLICY_VENV)/.installed
 endif
 
 demo: setup
-	$(BIN)/demo --robot $(ROBOT:%_bus=%) --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) --policy $(POLICY) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
+	$(BIN)/demo --robot "$(ROBOT:%_bus=%)" --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) $(if $(POLICY),--policy $(POLICY)) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
 
 # Demonstrations, imitation, what the teacher says to the student's own mistakes, imitation again. What is interrupted
 # goes on where it was.

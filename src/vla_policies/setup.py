@@ -48,6 +48,7 @@ setup(
         PACKAGE: [
             f"color_pick = {PACKAGE}.color_pick:make",
             f"replay = {PACKAGE}.replay:make",
+            f"wander = {PACKAGE}.wander:make",
             f"adversary = {PACKAGE}.adversary:make",
             f"remote = {PACKAGE}.remote:make",
             f"lerobot = {PACKAGE}.lerobot_adapter:make",

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs the package, with pip or colcon."""
 
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = "vla_sim"
 
+# colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
+BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
+ON_PATH = [] if BY_PIP else [("bin", ["bin/vla-robot"])]
 HERE = Path(__file__).resolve().parent
 
 
@@ -21,10 +25,11 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={f"{PACKAGE}.world": ["*.xml"]},
+    package_data={f"{PACKAGE}.world": ["*.xml"], f"{PACKAGE}.from_urdf": ["*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        *ON_PATH,
     ],
     install_requires=[
         "mujoco>=3.3",
@@ -48,6 +53,7 @@ setup(
             f"{PACKAGE}_servos = {PACKAGE}.servo_node:main",
             f"faults = {PACKAGE}.faults.node:main",
             f"emulated_controllers = {PACKAGE}.emulated_controllers:main",
+            f"vla-robot = {PACKAGE}.from_urdf.command:main",
         ]
     },
 )

@@ -3,7 +3,7 @@
 
 import pytest
 
-from vla_bringup.demo import contract_for, monitor_for, parse
+from vla_bringup.demo import contract_for, contract_in, folder_of, monitor_for, parse
 
 
 def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
@@ -35,3 +35,21 @@ def test_a_rate_without_thresholds_for_it_is_refused(tmp_path):
     assert monitor_for(1000, tmp_path) == tmp_path / "monitor_1000hz.yaml"
     with pytest.raises(ValueError, match=r"--rate 500: there is no .*monitor_500hz.yaml"):
         monitor_for(500, tmp_path)
+
+
+def test_a_robot_is_found_by_its_name_or_by_the_path_of_its_folder(tmp_path):
+    known = tmp_path / "config" / "robots" / "so101"
+    own = tmp_path / "mine"
+    for folder in (known, own):
+        folder.mkdir(parents=True)
+        (folder / "robot.yaml").touch()
+    assert folder_of("so101", tmp_path) == known
+    assert folder_of(str(own), tmp_path) == own
+    with pytest.raises(
+        ValueError, match=r"--robot nosuch: .*choose one of so101, or give a folder"
+    ):
+        folder_of("nosuch", tmp_path)
+    with pytest.raises(ValueError, match=r"nowhere/robot.yaml; choose one of"):
+        folder_of("./nowhere", tmp_path)
+    with pytest.raises(ValueError, match=r"--policy dance: there is no .*mine/dance.yaml; add it"):
+        contract_in(own, "dance")

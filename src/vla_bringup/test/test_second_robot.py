@@ -22,6 +22,8 @@ from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import load_robot
 from vla_policy_node.core.controller_reports import ControllerReport
 from vla_policy_node.core.planner import Planner
+from vla_sim.from_urdf.description import choose, read_urdf
+from vla_sim.from_urdf.folder import write_folder
 
 SO101 = Path(__file__).resolve().parents[3] / "config" / "robots" / "so101"
 JOINTS = tuple(f"axis_{number}" for number in range(1, 8))
@@ -154,6 +156,25 @@ def test_its_controllers_are_judged_by_its_joints(robot, folder):
     given = flat(controllers[f"/**/{robot.arm_controller}"]["ros__parameters"])
     assert problem(given, robot.limits.joint_names) == ""
     assert "axis_1" in problem({**given, "joints": ["pan"]}, robot.limits.joint_names)
+
+
+def test_the_thresholds_written_from_a_urdf_can_be_used(tmp_path):
+    links = "".join(f'<link name="l{number}"/>' for number in range(4))
+    joints = "".join(
+        f"""<joint name="j{number}" type="revolute"><axis xyz="0 {number % 2} {1 - number % 2}"/>
+        <parent link="l{number}"/><child link="l{number + 1}"/><origin xyz="0 0 0.3"/>
+        <limit lower="-2" upper="2" velocity="1.5" effort="40"/></joint>"""
+        for number in range(3)
+    )
+    (tmp_path / "arm.urdf").write_text(f'<robot name="arm">{links}{joints}</robot>')
+    urdf = read_urdf(tmp_path / "arm.urdf")
+    write_folder(urdf, choose(urdf), "arm", tmp_path / "made")
+    config = load_config(tmp_path / "made" / "monitor.yaml")
+    assert config.tracking_error_rad == pytest.approx(4.0 * 1.5 / 30.0, abs=1e-3)
+    robot = load_robot(tmp_path / "made" / "robot.yaml")
+    controllers = yaml.safe_load((tmp_path / "made" / "controllers.yaml").read_text())
+    given = flat(controllers[f"/**/{robot.arm_controller}"]["ros__parameters"])
+    assert problem(given, robot.limits.joint_names) == ""
 
 
 def flat(values, prefix=""):

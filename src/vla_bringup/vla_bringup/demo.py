@@ -25,6 +25,8 @@ from launch_ros.actions import Node
 
 RUNNER = "episode_runner"
 BAD_INPUT = 2
+# What a robot does where there is a task for it, and where there is none.
+TASK, WANDER = "color_pick", "wander"
 RATE_HZ = 100
 
 
@@ -39,6 +41,38 @@ def contract_for(policy: str, robot: str, share: Path) -> Path:
     if not path.is_file():
         known = sorted(each.stem[len(robot) + 1 :] for each in folder.glob(f"{robot}_*.yaml"))
         raise ValueError(f"--policy {policy}: no {path.name} in {folder}; there are {known}")
+    return path
+
+
+def folder_of(robot: str, share: Path) -> Path:
+    """Return a robot's folder: that of its name, or one anywhere by its path.
+
+    Raises:
+        ValueError: There is no robot file in it.
+    """
+    known = share / "config" / "robots"
+    folder = Path(robot).expanduser().resolve() if "/" in robot else known / robot
+    if not (folder / "robot.yaml").is_file():
+        names = ", ".join(sorted(path.parent.name for path in known.glob("*/robot.yaml")))
+        raise ValueError(
+            f"--robot {robot}: there is no {folder / 'robot.yaml'}; choose one of {names}, or "
+            "give a folder by its path, with a slash in it, such as ./robots/mine"
+        )
+    return folder
+
+
+def contract_in(folder: Path, policy: str) -> Path:
+    """Return the contract of a policy in a robot's own folder.
+
+    Raises:
+        ValueError: There is none.
+    """
+    path = folder / f"{policy}.yaml"
+    if not path.is_file():
+        raise ValueError(
+            f"--policy {policy}: there is no {path}; add it, or give --contract FILE "
+            f"(`vla-robot from-urdf` writes {WANDER}.yaml, which moves through random postures)"
+        )
     return path
 
 
@@ -61,8 +95,12 @@ def describe(
     arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
 ) -> LaunchDescription:
     """Build the launch description; the exit code ends up in `outcome["code"]`."""
-    contract = arguments.contract or contract_for(arguments.policy, arguments.robot, share)
-    folder = share / "config" / "robots" / arguments.robot
+    folder = folder_of(arguments.robot, share)
+    own = "/" in arguments.robot
+    policy = arguments.policy or (WANDER if own else TASK)
+    contract = arguments.contract or (
+        contract_in(folder, policy) if own else contract_for(policy, arguments.robot, share)
+    )
     robot_file = str(folder / "robot.yaml")
     given = {
         "contract_file": str(contract),
@@ -73,6 +111,13 @@ def describe(
     name = "sim"
     if arguments.hardware == "bus":
         name, given["hardware"] = arguments.robot, "bus"
+    if own:
+        given |= {
+            "robot": folder.name,
+            "robot_file": robot_file,
+            "monitor_file": str(folder / "monitor.yaml"),
+            "description_file": str(folder / "description.urdf.xacro"),
+        }
     if arguments.rate != RATE_HZ:
         given["controller_rate_hz"] = str(arguments.rate)
         given["monitor_file"] = str(monitor_for(arguments.rate, folder))
@@ -91,7 +136,7 @@ def describe(
                 "robot_file": robot_file,
                 "episodes": arguments.episodes,
                 "seed": arguments.seed,
-                "adversary": arguments.policy == "adversary",
+                "adversary": policy == "adversary",
                 "output_dir": str(arguments.output.resolve()),
             }
         ],
@@ -114,10 +159,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--policy", default="color_pick", help="policy to run (default: %(default)s)"
+        "--policy",
+        default="",
+        help=f"policy to run (default: {TASK}; {WANDER} for a robot that is given by its path)",
     )
     parser.add_argument(
-        "--robot", default="so101", help="robot to simulate (default: %(default)s)"
+        "--robot",
+        default="so101",
+        help="robot to simulate, by its name or the path of its folder (default: %(default)s)",
     )
     parser.add_argument(
         "--hardware",

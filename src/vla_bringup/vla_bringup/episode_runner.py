@@ -43,6 +43,8 @@ COLOURS = ("red", "green", "blue")
 ADVERSARY_SMOOTH_S = 12.0
 ADVERSARY_RAW_S = 6.0
 REST_SAMPLES = 20
+# What counts as having moved, where there is no task.
+LEAST_TRAVEL_RAD = 0.2
 # A simulation that stands tells the time all the same. One on a busy host may take long to start.
 NO_SIMULATION_S = 60.0
 ACKNOWLEDGE_S = 0.01
@@ -265,8 +267,7 @@ class EpisodeRunner(Node):
     def _run_episodes(self) -> Exit:
         first, count = self._given.seed, self._given.episodes
         for index in range(count):
-            colour = COLOURS[index % len(COLOURS)]
-            episode = self._episode(f"put the {colour} cube in the bin", colour, first + index)
+            episode = self._episode(COLOURS[index % len(COLOURS)], first + index)
             self.recording.episodes.append(episode)
             verdict = "success" if episode.success else "FAILED"
             _say(
@@ -280,17 +281,26 @@ class EpisodeRunner(Node):
         done = all(episode.success for episode in self.recording.episodes)
         return Exit.OK if done else Exit.EPISODE_FAILED
 
-    def _episode(self, instruction: str, colour: str, seed: int) -> DemoEpisode:
+    def _episode(self, colour: str, seed: int) -> DemoEpisode:
         self._until(self._at_rest, 10.0, "rest before the episode")
         reply = self._result(self.reset_scene.call_async(ResetScene.Request(seed=seed)), 10.0)
         if not reply.success:
             raise GraphError(f"the simulation refused to lay out seed {seed}: {reply.message}")
         self._until(lambda: self.task is not None and self.task.seed == seed, 5.0, "a new scene")
-        started_ns = self._now_ns()
+        has_task = self.task is not None and bool(self.task.object_names)
+        instruction = f"put the {colour} cube in the bin" if has_task else "move"
+        if not has_task and not self.recording.episodes:
+            _say("nothing lies on this robot's table: it only moves, as its policy pleases")
+        started_ns, moved = self._now_ns(), len(self.recording.reference)
         result = self._run_instruction(instruction)
         duration = (self._now_ns() - started_ns) * 1e-9
         self._until(self._at_rest, 10.0, "rest after the episode")
-        success = _only_in_bin(self.task, f"{colour}_cube")
+        if has_task:
+            success = _only_in_bin(self.task, f"{colour}_cube")
+        else:
+            done = result.termination_reason == RunPolicy.Result.DONE
+            with self._lock:
+                success = done and _travel(self.recording.reference[moved:]) > LEAST_TRAVEL_RAD
         return DemoEpisode(
             instruction,
             seed,
@@ -469,6 +479,14 @@ def _only_in_bin(task: TaskState | None, name: str) -> bool:
     if task is None:
         return False
     return [task.object_names[i] for i, inside in enumerate(task.in_bin) if inside] == [name]
+
+
+def _travel(reference: list[np.ndarray]) -> float:
+    """Return how far the joint that went farthest was commanded in all, rad."""
+    if len(reference) < 2:
+        return 0.0
+    steps = np.abs(np.diff(np.stack(reference), axis=0))
+    return float(np.max(np.sum(steps, axis=0)))
 
 
 def _say(text: str) -> None:

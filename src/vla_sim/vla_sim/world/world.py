@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,14 @@ class World:
             poses[row, :3, 3] = spare.site_xpos[site]
         return poses
 
+    def arm_addresses(self) -> NDArray[np.intp]:
+        """Return where in the generalised positions the arm's joints are, without the gripper."""
+        return np.array(self._qpos[:-1], dtype=np.intp)
+
+    def spare_model(self) -> mujoco.MjModel:
+        """Return a copy of the model, to be changed without changing the world."""
+        return copy.copy(self.model)
+
     def objects(self) -> list[ObjectState]:
         """Return where the cubes are and which rest in the bin."""
         touched = self._touched_by_gripper()
@@ -407,4 +416,7 @@ def _build(
     spec.camera("front").fovy = np.rad2deg(table.camera_fovy)
     if spec.body("bin") is not None:
         spec.body("bin").pos = [*table.bin_centre, 0.0]
-    return spec.compile()
+    try:
+        return spec.compile()
+    except ValueError as error:
+        raise WorldError(f"the model: {' '.join(str(error).split())}") from None

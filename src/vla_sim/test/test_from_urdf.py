@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a URDF to a robot's folder: what is chosen, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from vla_contract.contract import load_contract
+from vla_contract.robot import load_robot
+from vla_policies import load_policy
+from vla_sim.from_urdf import command
+from vla_sim.from_urdf.description import DescriptionError, choose, read_urdf
+from vla_sim.from_urdf.limits import limits_of
+from vla_sim.world import World
+
+INERTIA = '<inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>'
+
+
+def joint(name, parent, child, kind="revolute", xyz="0 0 0.3", axis="0 1 0", more=""):
+    limit = '<limit lower="-2" upper="2" velocity="1.5" effort="40"/>'
+    mesh = f'<geometry><mesh filename="package://nowhere/{child}.dae"/></geometry>'
+    return f"""
+      <link name="{child}">
+        <visual>{mesh}</visual>
+        <collision>{mesh}</collision>
+        <inertial><mass value="1"/>{INERTIA}</inertial>
+      </link>
+      <joint name="{name}" type="{kind}">
+        <parent link="{parent}"/><child link="{child}"/>
+        <origin xyz="{xyz}"/><axis xyz="{axis}"/>
+        {limit if kind != "continuous" else ""}{more}
+      </joint>"""
+
+
+ARM = (
+    joint("turn", "base", "one", "continuous", axis="0 0 1")
+    + joint("lift", "one", "two")
+    + joint("bend", "two", "three")
+    + joint("tool_joint", "three", "tool0", "fixed", "0 0 0.1")
+)
+FINGERS = joint("finger_left", "three", "left", "prismatic", "0 0.02 0.1") + joint(
+    "finger_right", "three", "right", "prismatic", "0 -0.02 0.1",
+    more='<mimic joint="finger_left" multiplier="-1"/>',
+)  # fmt: skip
+BASE = '<link name="base"/>'
+
+
+@pytest.fixture
+def described(tmp_path):
+    def write(body, head="<?xml version='1.0'?>\n<robot name='Mine 2'>", name="arm.urdf"):
+        path = tmp_path / name
+        path.write_text(f"{head}{body}</robot>", encoding="utf-8")
+        return path
+
+    return write
+
+
+def folder_of(path, *words):
+    folder = path.parent / "made"
+    assert command.main(["from-urdf", str(path), "--folder", str(folder), *words]) == 0
+    return folder
+
+
+def said(capsys, *words):
+    assert command.main(list(map(str, words))) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1, text
+    return text
+
+
+def test_the_folder_is_that_of_a_robot_that_can_be_simulated(described, capsys):
+    folder = folder_of(described(BASE + ARM + FINGERS))
+    robot = load_robot(folder / "robot.yaml")
+    assert robot.name == "mine_2"
+    assert robot.limits.joint_names == ("turn", "lift", "bend")
+    assert robot.tip_frame == "tool0"
+    assert robot.gripper.joint == "finger_left"
+    world = World(folder / "robot.yaml")
+    world.step(200)
+    np.testing.assert_allclose(world.joint_truth()[0], world.home, atol=0.01)
+    contract = load_contract(folder / "wander.yaml", robot.limits.joint_names, "finger_left")
+    policy = load_policy(contract.policy_name, contract.policy_options)
+    assert policy.spec.joint_names == contract.action_joints
+    told = capsys.readouterr().out
+    assert f"make demo ROBOT={folder}" in told
+    assert "contract.yaml: write your policy's name" in told
+    assert "package://" not in (folder / "model.xml").read_text()
+
+
+def test_the_arm_follows_what_it_is_commanded(described):
+    world = World(folder_of(described(BASE + ARM + FINGERS)) / "robot.yaml")
+    target = world.home + 0.2
+    target[-1] = 0.5
+    world.command(target)
+    world.step(500)
+    np.testing.assert_allclose(world.joint_truth()[0], target, atol=0.01)
+
+
+def test_limits_say_where_they_come_from(described):
+    path = described(BASE + ARM + FINGERS)
+    text = (folder_of(path) / "robot.yaml").read_text()
+    turn, lift = (
+        next(row for row in text.splitlines() if f'"{name}": {{' in row)
+        for name in ("turn", "lift")
+    )
+    assert "no velocity in the description" in turn
+    assert "turns without end, held to one turn each way" in turn
+    assert "velocity of the description" in lift
+    choice = choose(read_urdf(path))
+    slow, light = limits_of(choice, np.array([1e3] * 3))[1], limits_of(choice, np.full(3, 1e-3))[1]
+    assert "by half its effort of 40" in slow.reason
+    assert slow.acceleration == 0.5
+    assert light.acceleration == pytest.approx(5.0)
+    assert light.jerk == pytest.approx(50.0)
+
+
+def test_an_arm_without_a_gripper_gets_a_stand_in_and_says_so(described, capsys):
+    folder = folder_of(described(BASE + ARM))
+    assert load_robot(folder / "robot.yaml").gripper.joint == "stand_in_gripper"
+    assert "gripper: the description has none" in capsys.readouterr().out
+
+
+def test_postures_that_are_visited_touch_nothing(described):
+    folder = folder_of(described(BASE + ARM + FINGERS))
+    goals = yaml.safe_load((folder / "wander.yaml").read_text())["policy"]["options"]["goals"]
+    assert len(goals) == 7
+    world = World(folder / "robot.yaml")
+    for goal in goals:
+        world.place_arm(np.array(goal))
+        assert world._data.ncon == 0
+        assert world.tip()[2, 3] > 0.05
+
+
+def test_a_folder_that_is_there_is_not_written_over(described, capsys):
+    path = described(BASE + ARM)
+    folder = folder_of(path)
+    text = said(capsys, "from-urdf", path, "--folder", folder)
+    assert "robot.yaml, " in text
+    assert "remove it first" in text
+
+
+def test_what_a_folder_still_needs_is_asked_again(described, capsys):
+    folder = folder_of(described(BASE + ARM))
+    capsys.readouterr()
+    text = (folder / "robot.yaml").read_text().replace("# unconfirmed", "# the maker's")
+    (folder / "robot.yaml").write_text(text)
+    assert command.main(["check", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "accelerations" not in told
+    assert "contract.yaml" in told
+    (folder / "robot.yaml").write_text(text.replace("jerk: ", "jork: "))
+    assert "is missing; add it" in said(capsys, "check", folder)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (BASE, "has no arm: its longest chain of joints that move has 0"),
+        (BASE + ARM + ARM.replace('"turn"', '"b_turn"').replace('"lift"', '"b_lift"')
+            .replace('"bend"', '"b_bend"').replace('"tool_joint"', '"b_tool"')
+            .replace('"one"', '"b1"').replace('"two"', '"b2"').replace('"three"', '"b3"')
+            .replace('"tool0"', '"b_tool0"'), "has 2 chains of 3 joints, .*choose with --tip"),
+        (BASE + ARM.replace('lower="-2" upper="2"', ""), r"lift: its limits are \[0, 0\]"),
+        (BASE + ARM.replace('upper="2"', 'upper="1e40"'), "limit upper: '1e40' is no number"),
+        (BASE + ARM.replace('upper="2"', 'upper="nan"'), "limit upper: 'nan' is no number"),
+        (BASE + ARM + joint("turn", "three", "four"), "joint 'turn' is there twice"),
+        (BASE + '<link name="other"/>' + ARM, "its links are no tree: 2 of them have no parent"),
+        (BASE + "<joint name='x' type='revolute'/>", "joint 'x' lacks parent or child"),
+        (BASE + ARM + "<link", "is no XML"),
+    ],
+)  # fmt: skip
+def test_a_description_that_cannot_be_used_is_refused_in_one_line(
+    described, capsys, body, message
+):
+    path = described(body)
+    with pytest.raises(DescriptionError, match=message):
+        choose(read_urdf(path))
+    said(capsys, "from-urdf", path, "--folder", path.parent / "made")
+
+
+def test_what_is_no_urdf_is_refused(described, tmp_path, capsys):
+    other = described("", head="<mujoco><robot/>").parent / "arm.urdf"
+    other.write_text("<mujoco/>")
+    assert "its root is <mujoco>, not <robot>" in said(capsys, "from-urdf", other)
+    bomb = tmp_path / "bomb.urdf"
+    bomb.write_text('<!DOCTYPE r [<!ENTITY a "aaaa">]><robot name="&a;"/>')
+    assert "entities of its own" in said(capsys, "from-urdf", bomb)
+    assert "cannot be read" in said(capsys, "from-urdf", tmp_path / "nosuch.urdf")
+
+
+def test_an_arm_of_two_is_chosen_by_its_tip(described):
+    second = joint("b_turn", "base", "b1", "continuous") + joint("b_lift", "b1", "b2")
+    urdf = read_urdf(described(BASE + ARM + second))
+    assert [each.name for each in choose(urdf).arm] == ["turn", "lift", "bend"]
+    choice = choose(urdf, tip="b2")
+    assert [each.name for each in choice.arm] == ["b_turn", "b_lift"]
+    assert choice.others == 3
+    with pytest.raises(DescriptionError, match="--tip nowhere: there is no such link"):
+        choose(urdf, tip="nowhere")
+
+
+def test_a_xacro_is_expanded(described):
+    pytest.importorskip("xacro")
+    head = '<robot name="mine" xmlns:xacro="http://www.ros.org/wiki/xacro">'
+    body = BASE + '<xacro:property name="up" value="${1 + 1}"/>' + ARM.replace('"2"', '"${up}"')
+    urdf = read_urdf(described(body, head=head, name="arm.urdf.xacro"))
+    assert urdf.joints["lift"].upper == 2.0
