@@ -404,6 +404,11 @@ def hardware_arguments(
     contract = f"contract_file:={moving_policy(folder / 'policy')}"
     if hardware == "mock":
         return contract, *PATIENT
+    return contract, *PATIENT, *simulated_arm(folder, stack)
+
+
+def simulated_arm(folder: Path, stack: contextlib.ExitStack) -> tuple[str, ...]:
+    """Simulate an arm at a port until the end; return what a launch is told of it."""
     link, file = folder / "follower", folder / "follower.json"
     simulate = [sys.executable, "-m", "so100_driver.cli", "simulate"]
     simulate += ["--link", str(link), "--calibration", str(file)]
@@ -412,7 +417,7 @@ def hardware_arguments(
     stack.callback(arm.terminate)
     assert arm.stdout is not None
     arm.stdout.readline()
-    return contract, *PATIENT, f"port:={link}", f"calibration_file:={file}", SAG
+    return f"port:={link}", f"calibration_file:={file}", SAG
 
 
 if __name__ == "__main__":
