@@ -412,12 +412,20 @@ def simulated_arm(folder: Path, stack: contextlib.ExitStack) -> tuple[str, ...]:
     link, file = folder / "follower", folder / "follower.json"
     simulate = [sys.executable, "-m", "so100_driver.cli", "simulate"]
     simulate += ["--link", str(link), "--calibration", str(file)]
-    arm = subprocess.Popen(simulate, stdout=subprocess.PIPE, text=True)
+    arm = subprocess.Popen(
+        simulate, stdout=subprocess.PIPE, text=True, preexec_fn=_before_all_others
+    )
     stack.callback(arm.wait)
     stack.callback(arm.terminate)
     assert arm.stdout is not None
     arm.stdout.readline()
     return f"port:={link}", f"calibration_file:={file}", SAG
+
+
+def _before_all_others() -> None:
+    # A servo answers when it is asked, however busy the host is.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from vla_contract.robot import load_robot
 # There and back, rad.
 TRAVEL = np.array([0.5, 0.5, -0.5, -0.4, 0.6])
 SETTLED_S = 1.5
+SINKS_S = 15.0
 READINGS = 20
 TRIES = 10
 
@@ -122,6 +123,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         folder = Path(scratch)
         arm = () if given.hardware == "mock" else (*PATIENT, *simulated_arm(folder, stack))
+        if given.hardware == "feetech":
+            # Without torque it sinks, and is not where it was read; ours waits for nothing.
+            time.sleep(SINKS_S)
         command = [
             *(*shlex.split(given.launcher), "vla_bringup", "so101.launch.py"),
             *(f"hardware:={given.hardware}", f"robot_file:={robot_file}"),
