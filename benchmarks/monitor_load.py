@@ -222,6 +222,8 @@ def trips(arguments, seconds, folder):
     seen = folder / "trips.npz"
     monitor = _start("watched", 0, *arguments, seen=seen)
     report, _ = _with_monitor(monitor, seconds + SETTLE_S, trips=True)
+    if report["missed"] or report["others"]:
+        print(f"{report['missed']} bad messages stopped nothing, {report['others']} other stops")
     sent_ns, braked_ns = np.array(report["trips"], dtype=np.int64).reshape(-1, 2).T
     tripped_ns = np.load(seen)["trips"]
     first = tripped_ns[np.searchsorted(tripped_ns, sent_ns)]

@@ -35,6 +35,8 @@ CUT_NS = 20 * MS
 # rad: swing of each joint about its home.
 SWING = 0.3
 TRIP_S = 1.2
+# A bad message that has stopped nothing after so long did not arrive.
+MISSED_NS = 2 * S
 
 
 def _node(name):
@@ -203,6 +205,8 @@ def plant(options):
                 "plans": len(plans),
                 "knots": float(np.median([knots for _, knots in plans])) if plans else 0.0,
                 "trips": [] if trips is None else trips.times_ns,
+                "missed": 0 if trips is None else trips.missed,
+                "others": 0 if trips is None else trips.others,
             }
         ),
         flush=True,
@@ -214,7 +218,13 @@ def plant(options):
 
 
 class TripSchedule:
-    """When a limit is broken, what came of it, and the reset after it."""
+    """When a limit is broken, what came of it, and the reset after it.
+
+    Attributes:
+        times_ns: When each bad message left, and when its brake came.
+        missed: Bad messages after which nothing stopped.
+        others: Stops that nobody here asked for, as on a busy host.
+    """
 
     def __init__(self, reset):
         from std_srvs.srv import Trigger
@@ -224,6 +234,7 @@ class TripSchedule:
         self._reset_s = float("inf")
         self.sent_ns = None
         self.times_ns = []
+        self.missed = self.others = 0
 
     def due(self, state):
         """Return whether the next cycle breaks a limit; ask for a reset when it is time."""
@@ -231,6 +242,9 @@ class TripSchedule:
         if now_s > self._reset_s:
             self._reset.call_async(self._request)
             self._reset_s = now_s + TRIP_S / 4
+        if self.sent_ns is not None and time.time_ns() - self.sent_ns > MISSED_NS:
+            self.missed += 1
+            self.sent_ns = None
         if now_s < self._next_s or self.sent_ns is not None or state != 1:
             return False
         self._next_s = now_s + TRIP_S * (1.0 + 0.2 * np.random.default_rng().random())
@@ -245,6 +259,9 @@ class TripSchedule:
             brakes = [when for when, _ in plans[-3:] if self.sent_ns < when <= at_ns]
             self.times_ns.append((self.sent_ns, max(brakes, default=at_ns)))
             self.sent_ns = None
+            self._reset_s = time.monotonic() + 0.4
+        elif state in (2, 3, 4) and self._reset_s == float("inf"):
+            self.others += 1
             self._reset_s = time.monotonic() + 0.4
 
 
@@ -283,7 +300,13 @@ def policy(options):
     )
     node.create_subscription(MonitorStatus, "smoothness_monitor/state", note, _transient())
     node.create_timer(PLAN_S, send)
-    node.create_timer(0.1, lambda: status.publish(PolicyStatus(state=PolicyStatus.RUNNING)))
+
+    def tell():
+        message = PolicyStatus(state=PolicyStatus.RUNNING)
+        message.header.stamp = node.get_clock().now().to_msg()
+        status.publish(message)
+
+    node.create_timer(0.1, tell)
     _spin_for(executor, options.seconds)
     rclpy.try_shutdown()
 
