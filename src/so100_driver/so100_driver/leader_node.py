@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
-from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, ExecutorStatus, PolicyStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
@@ -26,81 +23,20 @@ from node_kit import qos
 from node_kit.clock import MotionClock
 from node_kit.declare import declare
 from node_kit.messages import to_ns, to_time
-from node_kit.parameters import ParameterError, parameter
+from node_kit.parameters import ParameterError
 from node_kit.run import run
 from so100_driver.bus import BusError
 from so100_driver.connection import DriverError, connect
 from so100_driver.core.leader import FloatArray, LeaderArm, LeaderSettings, as_far_open
 from so100_driver.core.orders import ArmLimits
 from so100_driver.cycle_thread import CycleThread
+from so100_driver.led import Led
+from so100_driver.params import LeaderParameters
 from so100_driver.saying import Saying
 from vla_contract.robot import RobotConfigError, load_robot
 
 SOURCE = "leader arm"
 CHUNK_S = 0.05
-_MOST_POINTS = 5000
-
-
-@dataclass(frozen=True)
-class LeaderParameters:
-    """All parameters are read once, at the start."""
-
-    port: str = parameter("/dev/so101_leader", "Serial port of the leader arm.")
-    calibration_file: str = parameter(
-        "", "LeRobot's calibration file of it; its proof lies beside it.", required=True
-    )
-    robot_file: str = parameter("", "Robot file of the follower.", required=True)
-    rate_hz: float = parameter(100.0, "Rate of reading.", "Hz", 20.0, 200.0)
-    answer_timeout_s: float = parameter(
-        0.004, "How long one answer of a servo may take.", "s", 0.001, 0.1
-    )
-    stale_s: float = parameter(
-        0.1, "After so long without an answer of a servo the arm is given back.", "s", 0.03, 1.0
-    )
-    delay_s: float = parameter(
-        0.35, "How far the follower is behind; at least what a plan takes.", "s", 0.25, 1.0
-    )
-    catch_up_rad_s: float = parameter(
-        0.5, "How fast the follower's distance at a take-over fades.", "rad/s", 0.05, 2.0
-    )
-
-
-class Led:
-    """Where a controller leads its joints, by its newest trajectory and its reference."""
-
-    def __init__(self, node: Node, controller: str, joints: tuple[str, ...]) -> None:
-        """Hear a controller of the follower."""
-        self._joints = joints
-        self._reference: FloatArray | None = None
-        self._times_s, self._table = np.zeros(0), np.zeros((0, len(joints)))
-        state, path = f"{controller}/controller_state", f"{controller}/joint_trajectory"
-        node.create_subscription(JointTrajectoryControllerState, state, self._on_state, qos.SENSED)
-        node.create_subscription(JointTrajectory, path, self._on_trajectory, qos.EACH)
-
-    def at(self, time_s: float) -> FloatArray | None:
-        """Return where the joints are led at a time, rad; None before anything was heard."""
-        if len(self._times_s) and time_s >= self._times_s[0]:
-            return np.array([np.interp(time_s, self._times_s, c) for c in self._table.T])
-        return self._reference
-
-    def _on_state(self, msg: JointTrajectoryControllerState) -> None:
-        positions = self._ordered(msg.joint_names, msg.reference.positions)
-        if positions is not None:
-            self._reference = positions
-
-    def _on_trajectory(self, msg: JointTrajectory) -> None:
-        rows = [self._ordered(msg.joint_names, point.positions) for point in msg.points]
-        start_ns = to_ns(msg.header.stamp)
-        whole = [row for row in rows if row is not None]
-        if not start_ns or not whole or len(whole) != len(rows) or len(rows) > _MOST_POINTS:
-            return
-        times = [start_ns + to_ns(point.time_from_start) for point in msg.points]
-        self._times_s, self._table = np.array(times) * 1e-9, np.array(whole)
-
-    def _ordered(self, names: list[str], values: list[float]) -> FloatArray | None:
-        given = dict(zip(names, values, strict=False))
-        found = np.array([given.get(name, np.nan) for name in self._joints], dtype=np.float64)
-        return found if np.all(np.isfinite(found)) else None
 
 
 class LeaderNode(Node):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters; `python -m so100_driver.params README.md` renews the table in it."""
+"""The nodes' parameters; `python -m so100_driver.params README.md` renews the tables in it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,34 @@ class DriverParameters:
         )
 
 
-TABLES = {"parameters": partial(table, DriverParameters)}
+@dataclass(frozen=True)
+class LeaderParameters:
+    """All parameters are read once, at the start."""
+
+    port: str = parameter("/dev/so101_leader", "Serial port of the leader arm.")
+    calibration_file: str = parameter(
+        "", "LeRobot's calibration file of it; its proof lies beside it.", required=True
+    )
+    robot_file: str = parameter("", "Robot file of the follower.", required=True)
+    rate_hz: float = parameter(100.0, "Rate of reading.", "Hz", 20.0, 200.0)
+    answer_timeout_s: float = parameter(
+        0.004, "How long one answer of a servo may take.", "s", 0.001, 0.1
+    )
+    stale_s: float = parameter(
+        0.1, "After so long without an answer of a servo the arm is given back.", "s", 0.03, 1.0
+    )
+    delay_s: float = parameter(
+        0.35, "How far the follower is behind; at least what a plan takes.", "s", 0.25, 1.0
+    )
+    catch_up_rad_s: float = parameter(
+        0.5, "How fast the follower's distance at a take-over fades.", "rad/s", 0.05, 2.0
+    )
+
+
+TABLES = {
+    "parameters": partial(table, DriverParameters),
+    "leader_parameters": partial(table, LeaderParameters),
+}
 
 if __name__ == "__main__":
     sys.exit(renew_files(TABLES))
