@@ -15,7 +15,7 @@ from vla_contract.robot import Robot
 from vla_policies.rtc import Committed
 from vla_policy_node.core.arm_lease import Arbiter, ChunkSource, End, Grant, Lease
 from vla_policy_node.core.chunk_blending import ChunkBlending
-from vla_policy_node.core.chunk_check import ChunkCheck
+from vla_policy_node.core.chunk_columns import ChunkColumns
 from vla_policy_node.core.controller_reports import ControllerReport, Event
 from vla_policy_node.core.outputs import Execution, StepOutputs
 from vla_policy_node.core.permit import MonitorReport, Permit
@@ -80,9 +80,7 @@ class ChunkExecutor:
         """
         self._robot, self._stopwatch_ns = robot, stopwatch_ns
         self._motion_ns = motion_ns or stopwatch_ns
-        gripper = robot.gripper.joint
-        self._arm_joints = robot.limits.joint_names
-        self._gripper_joints = (gripper,) if gripper in joints else ()
+        self._columns = ChunkColumns(robot, joints)
         self.permit = Permit(round(parameters.permit_timeout_s * SECOND_NS))
         self.raw = parameters.planner == "raw"
         self._planner = Planner(
@@ -90,7 +88,7 @@ class ChunkExecutor:
             overlap_ns=round(parameters.overlap_s * SECOND_NS),
             margin_ns=round(parameters.planning_margin_s * SECOND_NS),
             acknowledge_timeout_ns=round(parameters.acknowledge_timeout_s * SECOND_NS),
-            with_gripper=bool(self._gripper_joints),
+            with_gripper=bool(self._columns.gripper),
         )
         self._max_failures = parameters.max_failures
         self._timeout_ns = round(parameters.source_timeout_s * SECOND_NS)
@@ -103,7 +101,6 @@ class ChunkExecutor:
         self._complaint = ""
         self._rejections, self._rejection = 0, ""
         self._strangers, self._stranger, self._said = 0, "", 0
-        self._checks: dict[tuple[str, ...], ChunkCheck] = {}
         self.times_set = 0
         self.outputs = StepOutputs()
 
@@ -248,14 +245,11 @@ class ChunkExecutor:
             self._refuse_stranger(chunk)
             return
         lease.statistics.received(chunk.latency_s)
-        problem = problem or self._foreign_joints(chunk) or stamp_problem(chunk, now_ns)
+        problem = problem or self._columns.problem(chunk) or stamp_problem(chunk, now_ns)
         if problem:
             self.refuse(lease, chunk.chunk_id, problem)
             return
-        # In one order, whatever order they came in.
-        known = (*self._arm_joints, *self._gripper_joints)
-        joints = [joint for joint in known if joint in chunk.joint_names]
-        self.take(lease, chunk.of(joints), now_ns, steady_ns)
+        self.take(lease, self._columns.in_order(chunk), now_ns, steady_ns)
 
     def unread(self, what: str) -> None:
         """Note a chunk that was refused unseen, and say so once."""
@@ -285,7 +279,7 @@ class ChunkExecutor:
             return
         if cut:
             self._remark(lease, "cut", f"chunk {chunk.chunk_id}: {cut}")
-        doubt = self._doubt(lease, usable, chunk.stamp_ns)
+        doubt = self._columns.doubt(lease, usable, lambda: self._planner.position(chunk.stamp_ns))
         if doubt and source.refuses:
             self.refuse(lease, chunk.chunk_id, doubt)
             return
@@ -400,27 +394,6 @@ class ChunkExecutor:
 
     # -- what a step does -------------------------------------------------------------------------
 
-    def _foreign_joints(self, chunk: ReceivedChunk) -> str:
-        """Say why the columns of a message are not this robot's, empty where they are."""
-        names, known = chunk.joint_names, (*self._arm_joints, *self._gripper_joints)
-        missing = [joint for joint in self._arm_joints if joint not in names]
-        if missing:
-            return f"joint_names lacks {', '.join(missing)}; a chunk commands the whole arm"
-        if len(set(names)) != len(names) or not set(names) <= set(known):
-            return f"joint_names has a joint twice or one that is none of {', '.join(known)}"
-        return table_problem(chunk)
-
-    def _doubt(self, lease: Lease, chunk: Chunk, stamp_ns: int) -> str:
-        """Say why the rows can hardly be this robot's, empty where they can."""
-        names = chunk.joint_names
-        check = lease.source.check or self._checks.setdefault(
-            names, ChunkCheck(names, self._robot)
-        )
-        doubt = check.far_out(chunk.positions)
-        if doubt or not lease.first:
-            return doubt
-        return check.elsewhere(chunk.positions[0], self._planner.position(stamp_ns))
-
     def _plan(self, lease: Lease, pending: _Pending, now_ns: int) -> None:
         self._pending = None
         source = lease.source
@@ -453,13 +426,10 @@ class ChunkExecutor:
 
     def _publish_raw(self, lease: Lease, chunk: ReceivedChunk) -> None:
         """Publish the rows as they are: for tests of the monitor, which must refuse them."""
-        if chunk.positions.ndim != 2 or not set(self._arm_joints) <= set(chunk.joint_names):
+        arm, gripper = self._columns.raw(chunk)
+        if arm is None:
             return
-        if len(chunk.positions) == 0 or chunk.positions.shape[1] != len(chunk.joint_names):
-            return
-        self.outputs.arm = chunk.of(self._arm_joints)
-        if set(self._gripper_joints) <= set(chunk.joint_names) and self._gripper_joints:
-            self.outputs.gripper = chunk.of(self._gripper_joints)
+        self.outputs.arm, self.outputs.gripper = arm, gripper or self.outputs.gripper
         lease.statistics.planned(0.0)
 
     def _failed(self, lease: Lease, reason: str) -> None:
