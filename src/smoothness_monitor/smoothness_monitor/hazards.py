@@ -503,4 +503,17 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_monitor_that_died_comes_up_latched_and_a_person_resets_it",
         ),
     ),
+    Hazard(
+        "H33",
+        "A plan within every limit leads the arm into the table, an obstacle, or itself.",
+        "Where the robot's folder has a workspace file, a plan that brings a capsule of the arm "
+        "nearer to something than the margin is not forwarded, and what it is is named "
+        "(`workspace`); what runs ends at rest. Not judged: brakes and changes of speed, what the "
+        "arm holds, and anything that is not in the file.",
+        (
+            "test_a_plan_into_the_table_is_named_before_it_gets_there",
+            "test_a_plan_into_the_arm_itself_names_both_links",
+            "test_a_policy_that_wants_into_something_is_refused_and_nothing_trips",
+        ),
+    ),
 )

@@ -39,10 +39,10 @@ from smoothness_monitor.ladder_calls import LadderCalls
 from smoothness_monitor.latch_file import LatchFile, file_of
 from smoothness_monitor.outgoing import Outgoing
 from smoothness_monitor.parameter_reader import read_parameters
-from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_config
+from smoothness_monitor.params import ConfigError, MonitorConfig, NodeParams, load_files
 from smoothness_monitor.plugins import load_detectors
 from smoothness_monitor.subscribe import DIAGNOSTICS_BYTES, STATE_BYTES, Bounded, trajectory_bytes
-from vla_contract.robot import Robot, RobotConfigError, load_robot
+from vla_contract.robot import Robot, RobotConfigError
 
 TICK_S = 0.01
 TICKS_PER_STATE = 4
@@ -63,11 +63,10 @@ class SmoothnessMonitor(Node):
         """
         super().__init__("smoothness_monitor")
         params = declare(self, NodeParams)
-        robot = load_robot(params.robot_file)
-        config = load_config(params.monitor_file, self.get_namespace())
+        robot, config, space = load_files(params, self.get_namespace())
         show(self, config)
         try:
-            self._monitor = Monitor(robot, config, load_detectors(robot, config))
+            self._monitor = Monitor(robot, config, load_detectors(robot, config), space)
         except ValueError as error:
             raise ConfigError(f"detectors: {error}") from error
         self._guard = guard = Guard(self._on_error, self.get_logger().error)
@@ -99,8 +98,8 @@ class SmoothnessMonitor(Node):
         self.create_timer(DIAGNOSTICS_S, guard.telling(self._on_diagnostics), clock=steady)
         # Last, for from here on it counts how the process ends.
         self._latch = self._open_latch(params.latch_folder, robot.name)
-        joints = len(robot.limits.joint_names)
-        self.get_logger().info(f"{robot.name}: {joints} joints, thresholds {params.monitor_file}")
+        guarded = "" if space else "; plans are not judged by where they lead: no workspace file"
+        self.get_logger().info(f"{robot.name}: thresholds {params.monitor_file}{guarded}")
 
     def _open_latch(self, folder: str, robot: str) -> LatchFile:
         """Begin as the process before ended: latched where it was, or where nobody knows."""

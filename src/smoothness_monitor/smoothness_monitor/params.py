@@ -7,14 +7,16 @@ YAML file that names every one of them. None has a default, none can change whil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from node_kit.parameters import parameter
 from strict_yaml import StrictYamlError, read_yaml
-from vla_contract.robot import moved_to
+from vla_contract.robot import Robot, load_robot, moved_to
+from vla_contract.workspace import FILE as WORKSPACE_FILE
+from vla_contract.workspace import Workspace, WorkspaceError, load_workspace
 
 
 class ConfigError(ValueError):
@@ -42,6 +44,12 @@ class NodeParams:
     )
     monitor_file: str = parameter(
         "", "Path of the monitor file: every threshold below.", required=True
+    )
+    workspace_file: str = parameter(
+        "",
+        "Path of the workspace file: the arm as capsules, and what they must stay clear of. "
+        "Empty: `workspace.yaml` beside the robot file; where there is none, no plan is judged by "
+        "where it leads the arm.",
     )
     latch_folder: str = parameter(
         "",
@@ -294,6 +302,35 @@ class MonitorConfig:
         0.01,
         0.1,
     )
+
+
+def find_workspace(params: NodeParams, joints: Sequence[str]) -> Workspace | None:
+    """Read the workspace file, None where there is none beside the robot file.
+
+    Raises:
+        ConfigError: It is wrong, or not where it was said to be.
+    """
+    path = Path(params.workspace_file or Path(params.robot_file).with_name(WORKSPACE_FILE))
+    if not params.workspace_file and not path.is_file():
+        return None
+    try:
+        return load_workspace(path, joints)
+    except WorkspaceError as error:
+        raise ConfigError(str(error)) from None
+
+
+def load_files(
+    params: NodeParams, namespace: str
+) -> tuple[Robot, MonitorConfig, Workspace | None]:
+    """Read the robot file, the monitor file and, where there is one, the workspace file.
+
+    Raises:
+        RobotConfigError: The robot file is wrong.
+        ConfigError: Another one is.
+    """
+    robot = load_robot(params.robot_file)
+    config = load_config(params.monitor_file, namespace)
+    return robot, config, find_workspace(params, robot.limits.joint_names)
 
 
 def load_config(path: str | Path, namespace: str = "") -> MonitorConfig:

@@ -39,6 +39,7 @@ class Refusal(enum.Enum):
     NOT_DISTINCT = "not_distinct"
     SLOWED = "slowed"
     GRIPPER = "gripper"
+    WORKSPACE = "workspace"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ REACTIONS: dict[ViolationKind | Refusal, Reaction] = {
     ),
     Refusal.GRIPPER: Reaction(
         "", "a gripper trajectory beyond its range or rate, or that steps; what runs goes on"
+    ),
+    Refusal.WORKSPACE: Reaction(
+        "", "it leads the arm too near to something; what runs was clear and ends at rest"
     ),
     Refusal.NOT_READY: Reaction("", "there is no permit; a policy may not have heard of it yet"),
 }

@@ -43,8 +43,10 @@ from smoothness_monitor.core.types import (
     StopState,
     nanoseconds,
 )
+from smoothness_monitor.core.workspace import WorkspaceGuard
 from smoothness_monitor.params import MonitorConfig
 from vla_contract.robot import Robot
+from vla_contract.workspace import Workspace
 
 
 class Monitor:
@@ -52,6 +54,7 @@ class Monitor:
 
     Attributes:
         robot: The robot.
+        workspace: Judges plans by where they lead, None where there is no workspace file.
         config: The thresholds.
         detectors: What can be wrong.
         tracker: What the arm's controller runs.
@@ -62,7 +65,11 @@ class Monitor:
     """
 
     def __init__(
-        self, robot: Robot, config: MonitorConfig, detectors: Sequence[Detector] = ()
+        self,
+        robot: Robot,
+        config: MonitorConfig,
+        detectors: Sequence[Detector] = (),
+        workspace: Workspace | None = None,
     ) -> None:
         """Begin in STARTUP.
 
@@ -70,7 +77,11 @@ class Monitor:
             robot: The robot.
             config: The thresholds.
             detectors: Of other packages, besides those of the table.
+            workspace: Where the arm may be; None: plans are not judged by where they lead.
         """
+        self.workspace = (
+            None if workspace is None else WorkspaceGuard(workspace, robot.limits.acceleration)
+        )
         names = robot.limits.joint_names
         self.robot, self.config = robot, config
         self.detectors = every = Detectors(robot, config, detectors)
@@ -110,6 +121,7 @@ class Monitor:
             slowdown,
             meter,
             out,
+            self.workspace,
         )
         self._tick_ns: int | None = None
         self._lost = False
@@ -163,7 +175,7 @@ class Monitor:
 
     def reports(self) -> tuple[DetectorReport, ...]:
         """Return every detector's newest finding."""
-        return readout.reports(self.detectors, self._machine)
+        return readout.reports(self.detectors, self._machine, self.workspace)
 
     # -- what people ask for ---------------------------------------------------------------------
 

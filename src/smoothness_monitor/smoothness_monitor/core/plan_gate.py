@@ -19,6 +19,7 @@ from smoothness_monitor.core.smoothness_meter import SmoothnessMeter
 from smoothness_monitor.core.state_machine import StateMachine
 from smoothness_monitor.core.stop import Stop, StopPhase
 from smoothness_monitor.core.types import FloatArray, MonitorOutputs, Outbox, StopState
+from smoothness_monitor.core.workspace import WorkspaceGuard
 from smoothness_monitor.params import MonitorConfig
 
 
@@ -44,8 +45,10 @@ class PlanGate:
         slowdown: Slowdown,
         meter: SmoothnessMeter,
         outbox: Outbox,
+        workspace: WorkspaceGuard | None = None,
     ) -> None:
         """Begin without a plan."""
+        self._workspace = workspace
         self.forwarded = self.rejected = 0
         self.last_rejection = ""
         self._gripper_limits, self._config = gripper_limits, config
@@ -152,6 +155,14 @@ class PlanGate:
             self._believe(trajectory, decision.trips)
             hint = "" if decision.trips else self._view.link_hint() + self._view.clock_hint(now)
             self.refuse(decision.reason + hint, decision.trips, now)
+            return
+        near = (
+            None if self._workspace is None else self._workspace.judge(decision.plan, now.ros_ns)
+        )
+        if near is not None:
+            why = f"{near.what}: {near.distance:.3f} m, the margin is {near.margin:g} m"
+            refused = gate.refuse(gate.Refusal.WORKSPACE, why)
+            self.refuse(refused.reason, refused.trips, now)
             return
         own_ns = self._view.clock.now_ns
         plan, why = self._slowdown.admit(decision.plan, self._view.limits, now, own_ns)

@@ -12,6 +12,7 @@ from smoothness_monitor.core.smoothness_meter import Smoothness, SmoothnessMeter
 from smoothness_monitor.core.state_machine import StateMachine
 from smoothness_monitor.core.stop import Lock, Stop
 from smoothness_monitor.core.types import DetectorReport, FloatArray, MonitorSnapshot
+from smoothness_monitor.core.workspace import WorkspaceGuard
 
 
 def snapshot(
@@ -71,9 +72,16 @@ def smoothness(
     )
 
 
-def reports(detectors: Detectors, machine: StateMachine) -> tuple[DetectorReport, ...]:
-    """Return every detector's newest finding."""
-    return tuple(
+def reports(
+    detectors: Detectors, machine: StateMachine, workspace: WorkspaceGuard | None = None
+) -> tuple[DetectorReport, ...]:
+    """Return every detector's newest finding, and what the newest plan came nearest to."""
+    found = tuple(
         DetectorReport(name, name in machine.causes, item.present, item.value)
         for name, item in detectors.by_name.items()
     )
+    if workspace is None:
+        return found
+    near = workspace.nearest
+    words = f"{near.distance:.3f} m: {near.what}"
+    return (*found, DetectorReport("workspace", False, "", words))

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workspace guard: no plan goes through that leads the arm into something."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from smooth_motion import Chunk, Plan, State, track
+from smoothness_monitor.core.types import StopState
+from smoothness_monitor.core.workspace import Nearness, WorkspaceGuard, _between
+from smoothness_monitor.params import ConfigError, NodeParams, find_workspace
+from vla_contract.robot import load_robot
+from vla_contract.workspace import load_workspace
+
+FOLDER = Path(__file__).parents[3] / "config" / "robots" / "panda"
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def panda():
+    return load_robot(FOLDER / "robot.yaml")
+
+
+@pytest.fixture(scope="module")
+def space(panda):
+    return load_workspace(FOLDER / "workspace.yaml", panda.limits.joint_names)
+
+
+@pytest.fixture
+def guard(space, panda):
+    return WorkspaceGuard(space, panda.limits.acceleration)
+
+
+def way(panda, goal, begin=None):
+    """Return a plan from home, or elsewhere, to a posture."""
+    begin = panda.home_position if begin is None else np.array(begin)
+    names = panda.limits.joint_names
+    rows = Chunk(names, 0, 33 * MS, np.linspace(begin, np.array(goal, dtype=float), 40))
+    return track(rows, State.at_rest(begin), panda.limits, start_ns=0)
+
+
+# The shoulder forward and the elbow open: the hand goes through the table in front of the base.
+DOWN = [0.0, 0.9, 0.0, -2.0, 0.0, 1.57, 0.785]
+FOLDED = [0.0, -1.2, 0.0, -3.0, 0.0, 0.3, 0.785]
+
+
+def test_a_plan_into_the_table_is_named_before_it_gets_there(guard, panda):
+    """H33."""
+    found = guard.judge(way(panda, DOWN), 0)
+    assert found is not None
+    assert found.what.endswith("to the table")
+    assert found.what.startswith(("panda_hand", "panda_fingers"))
+    assert found.distance < found.margin
+
+
+def test_a_plan_into_the_arm_itself_names_both_links(guard, panda):
+    """H33."""
+    found = guard.judge(way(panda, FOLDED), 0)
+    assert found is not None
+    assert found.what == "panda_link2 to panda_hand"
+
+
+def test_a_plan_in_the_air_is_clear_and_the_nearest_thing_is_known(guard, panda):
+    assert guard.judge(way(panda, panda.home_position + 0.15), 0) is None
+    assert 0.002 < guard.nearest.distance < 0.5
+    assert " to " in guard.nearest.what
+
+
+def test_what_is_over_is_not_looked_at_again(guard, panda):
+    into = way(panda, DOWN)
+    hold = Plan.hold(panda.limits.joint_names, panda.home_position, 0)
+    assert guard.judge(into, 0) is not None
+    assert guard.judge(hold, 10**12) is None
+
+
+def test_an_arm_that_is_too_near_at_first_may_leave_and_not_go_further_in(guard, panda):
+    inside = next(
+        posture
+        for share in np.linspace(0.0, 1.0, 200)
+        if guard.clearances(
+            (posture := panda.home_position + share * (np.array(DOWN) - panda.home_position))[None]
+        ).min()
+        < 0.0
+    )
+    assert guard.judge(way(panda, panda.home_position, inside), 0) is None
+    assert guard.judge(way(panda, DOWN, inside), 0) is not None
+
+
+def test_an_obstacle_and_the_wall_of_a_box_are_kept_clear_of(space, panda):
+    tip = np.array([0.307, 0.0, 0.487])
+    corners = tip + np.array([[0.15, -0.2, -0.2], [0.3, 0.2, 0.2]])
+    forward = [0.0, -0.2, 0.0, -1.9, 0.0, 1.7, 0.785]
+    free = WorkspaceGuard(space, panda.limits.acceleration)
+    assert free.judge(way(panda, forward), 0) is None
+    walled = replace(space, obstacles=(("a post", corners),))
+    found = WorkspaceGuard(walled, panda.limits.acceleration).judge(way(panda, forward), 0)
+    assert found is not None
+    assert found.what.endswith("to a post")
+    boxed = replace(space, box=np.array([[-1.0, -1.0, -1.0], [0.45, 1.0, 1.5]]))
+    found = WorkspaceGuard(boxed, panda.limits.acceleration).judge(way(panda, forward), 0)
+    assert found is not None
+    assert found.what.endswith("to the wall of the box")
+
+
+def test_a_short_dip_between_two_looks_is_seen(guard, panda):
+    """Fast down and up again: the first looks are 40 ms apart."""
+    posture = np.array(DOWN)
+    way_in = np.linspace(0.0, 1.0, 400)[:, None]
+    line = panda.home_position + way_in * (posture - panda.home_position)
+    clear = guard.clearances(line).min(axis=1)
+    edge = int(np.argmax(clear < 0.004))
+    begin, dip = line[edge - 1], line[edge + 4]
+    times = np.array([0, 10, 20, 30, 40]) * MS
+    rows = np.array([begin, 0.5 * (begin + dip), dip, 0.5 * (begin + dip), begin])
+    # Not a plan that a planner makes: only sampled here.
+    plan = _Sampled(times, rows)
+    assert guard.clearances(rows[:1]).min() > 0.002
+    assert guard.judge(plan, 0) is not None
+
+
+class _Sampled:
+    """Straight lines between rows, at the largest speed that they have."""
+
+    start_ns = 0
+
+    def __init__(self, times, rows):
+        self.times, self.rows = times, rows
+        self.end_ns = int(times[-1])
+
+    def sample(self, at):
+        position = np.array([np.interp(at, self.times, column) for column in self.rows.T]).T
+        speed = np.abs(np.gradient(self.rows, self.times * 1e-9, axis=0)).max(axis=0)
+        return SimpleNamespace(position=position, velocity=np.tile(speed, (len(at), 1)))
+
+
+def test_the_distance_of_segments_is_that_of_a_search(guard):
+    rng = np.random.default_rng(0)
+    share = np.linspace(0.0, 1.0, 201)
+    for _ in range(30):
+        p1, q1, p2, q2 = rng.uniform(-1.0, 1.0, (4, 3))
+        one = p1 + share[:, None] * (q1 - p1)
+        other = p2 + share[:, None] * (q2 - p2)
+        searched = np.linalg.norm(one[:, None] - other[None], axis=2).min()
+        assert float(_between(p1, q1, p2, q2)) == pytest.approx(searched, abs=0.01)
+    assert float(_between(p1, p1, p2, p2)) == pytest.approx(np.linalg.norm(p1 - p2), abs=1e-5)
+    up, aside = np.array([0.0, 0.0, 1.0]), np.array([0.3, 0.0, 0.0])
+    parallel = _between(p1, p1 + up, p1 + aside, p1 + aside + up)
+    assert float(parallel) == pytest.approx(0.3)
+
+
+class Everywhere:
+    """Refuses every plan."""
+
+    def judge(self, plan, from_ns):
+        return Nearness(-0.1, "rod to the table", 0.01)
+
+
+def test_a_policy_that_wants_into_something_is_refused_and_nothing_trips(bench):
+    """H33: the gate names what it is, forwards nothing, and takes the next plan that is clear."""
+    bench.get_ready()
+    bench.run(0.5)
+    bench.monitor.plans._workspace = Everywhere()
+    bench.give(bench.plan())
+    assert bench.sent == []
+    assert bench.monitor.snapshot().last_rejection.startswith("workspace: rod to the table: -0.1")
+    assert bench.state is StopState.READY
+    bench.monitor.plans._workspace = None
+    bench.run(0.5)
+    bench.give(bench.plan())
+    assert len(bench.sent) == 1
+
+
+def test_a_workspace_file_lies_beside_the_robot_file(tmp_path, panda):
+    names = panda.limits.joint_names
+    (tmp_path / "robot.yaml").touch()
+    given = NodeParams(str(tmp_path / "robot.yaml"), "", "")
+    assert find_workspace(given, names) is None
+    text = (FOLDER / "workspace.yaml").read_text("utf-8")
+    (tmp_path / "workspace.yaml").write_text(text, "utf-8")
+    assert find_workspace(given, names) is not None
+    with pytest.raises(ConfigError, match="nosuch"):
+        find_workspace(replace(given, workspace_file=str(tmp_path / "nosuch.yaml")), names)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("margin: 0.002", "margin: 0", "margin: is 0; write a positive number"),
+        ("margin: 0.002", "margin: .nan", "margin"),
+        ("table: 0.0", "table: low", r"table: is \['low'\]; write a number"),
+        ("table: 0.0", "tabel: 0.0", "tabel: unknown key"),
+        ("box: null", "box: {lower: [0, 0, 0], upper: [1, 1, 0]}", "box: lower must be below"),
+        ("box: null", "box: {lower: [0, 0, 0], upper: [1, 1, 1e9]}", "none beyond 100"),
+        ("obstacles: {}", "obstacles: {post: [1]}", r"obstacles.post: is \[1\]; write a mapping"),
+        ("panda_joint2: {xyz", "panda_elbow: {xyz", "joints: are .*write those of the robot file"),
+        ("[panda_link0, panda_link1]", "[panda_link0, mars]", "neighbours: .* is no pair"),
+        ("joint: panda_joint3", "joint: panda_joint9", "there is no 'panda_joint9'"),
+    ],
+)
+def test_a_workspace_file_that_cannot_be_is_refused_by_key(tmp_path, panda, old, new, message):
+    text = (FOLDER / "workspace.yaml").read_text("utf-8")
+    assert old in text
+    path = tmp_path / "workspace.yaml"
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    given = NodeParams(str(tmp_path / "robot.yaml"), "", "")
+    with pytest.raises(ConfigError, match=message) as raised:
+        find_workspace(given, panda.limits.joint_names)
+    assert "\n" not in str(raised.value)

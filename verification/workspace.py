@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workspace guard against MuJoCo's own collision detection, on random plans of the Panda.
+
+    python -m verification.workspace --plans 10000
+
+A plan begins at rest in a random posture that is clear and goes to another, clear or not, within
+the arm's limits. MuJoCo looks at it every 2 ms, with the shapes of its own model, whose hand and
+fingers are boxes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from smooth_motion import Chunk, MotionError, Plan, State, track
+from smooth_motion.limits import FloatArray
+from smoothness_monitor.core.workspace import WorkspaceGuard
+from vla_contract.robot import Robot, load_robot
+from vla_contract.workspace import load_workspace
+from vla_sim.world import World
+
+TOP = Path(__file__).parents[1]
+PAGE = TOP / "docs" / "measurements" / "workspace.md"
+BEGIN, END = "<!-- begin: workspace -->", "<!-- end: workspace -->"
+LOOK_NS, ROW_NS = 2_000_000, 33_000_000
+SPANS_S = (0.6, 1.5)
+WIDTH_RAD = 1.2
+
+
+@dataclass
+class GuardTally:
+    """What was counted.
+
+    Attributes:
+        plans: All.
+        collide: Those in which MuJoCo finds a contact.
+        refused: Those that the guard refuses.
+        missed: Those that collide and were not refused.
+        false: Those that were refused and do not collide.
+        check_s: How long each judgement took.
+    """
+
+    plans: int = 0
+    collide: int = 0
+    refused: int = 0
+    missed: int = 0
+    false: int = 0
+    check_s: list[float] = field(default_factory=list)
+
+
+class Contacts:
+    """MuJoCo's contacts of the arm with the table and with itself."""
+
+    def __init__(self, world: World, neighbours: set[frozenset[str]]) -> None:
+        """Let the arm's parts touch each other, but for neighbours, by the names of bodies."""
+        self._model = world.spare_model()
+        arm = (self._model.geom_contype & 1).astype(bool)
+        self._model.geom_conaffinity[arm] |= 1
+        self._data = mujoco.MjData(self._model)
+        self._arm = world.arm_addresses()
+        self._neighbours = neighbours
+
+    def touch(self, posture: FloatArray) -> bool:
+        """Return whether something touches with the arm at a posture (J,), rad."""
+        self._data.qpos[self._arm] = posture
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_collision(self._model, self._data)
+        body = self._model.geom_bodyid
+        for contact in range(self._data.ncon):
+            if not self._data.contact.dist[contact] < 0.0:
+                continue
+            pair = self._data.contact.geom[contact]
+            names = frozenset(self._model.body(int(body[geom])).name for geom in pair)
+            if names not in self._neighbours and not any("cube" in name for name in names):
+                return True
+        return False
+
+
+def random_plan(robot: Robot, clear: FloatArray, rng: np.random.Generator) -> Plan | None:
+    """Return a plan from a posture to another, within the limits; None where there is none."""
+    limits = robot.limits
+    goal = clear + rng.uniform(-1.0, 1.0, clear.size) * rng.uniform(0.2, WIDTH_RAD)
+    goal = np.clip(goal, limits.position_lower + 0.01, limits.position_upper - 0.01)
+    rows = round(rng.uniform(*SPANS_S) * 1e9 / ROW_NS)
+    chunk = Chunk(limits.joint_names, 0, ROW_NS, np.linspace(clear, goal, rows))
+    try:
+        return track(chunk, State.at_rest(clear), limits, start_ns=0)
+    except MotionError:
+        return None
+
+
+def tried(count: int, seed: int) -> GuardTally:
+    """Judge so many plans."""
+    folder = TOP / "config" / "robots" / "panda"
+    robot = load_robot(folder / "robot.yaml")
+    limits = robot.limits
+    space = load_workspace(folder / "workspace.yaml", limits.joint_names)
+    guard = WorkspaceGuard(space, limits.acceleration)
+    order = ["link0", "link1", "link2", "link3", "link4", "link5", "link6", "link7"]
+    near = {frozenset(pair) for pair in itertools.pairwise(order)}
+    near.add(frozenset(("link5", "link7")))
+    hand = ["link7", "hand", "left_finger", "right_finger"]
+    near |= {frozenset((one, other)) for one in hand for other in hand}
+    contacts = Contacts(World(folder / "robot.yaml", randomise=False), near)
+    rng, tally = np.random.default_rng(seed), GuardTally()
+    while tally.plans < count:
+        posture = rng.uniform(limits.position_lower, limits.position_upper)
+        if guard.clearances(posture[None]).min() < space.margin or contacts.touch(posture):
+            continue
+        plan = random_plan(robot, posture, rng)
+        if plan is None:
+            continue
+        began = time.perf_counter()
+        refused = guard.judge(plan, plan.start_ns) is not None
+        tally.check_s.append(time.perf_counter() - began)
+        times = np.arange(plan.start_ns, plan.end_ns + LOOK_NS, LOOK_NS)
+        collides = any(map(contacts.touch, plan.sample(times).position))
+        tally.plans += 1
+        tally.collide += collides
+        tally.refused += refused
+        tally.missed += collides and not refused
+        tally.false += refused and not collides
+        if tally.plans % 500 == 0:
+            print(tally.plans, tally.collide, tally.refused, tally.missed, tally.false, flush=True)
+    return tally
+
+
+def table_of(tally: GuardTally) -> str:
+    """Return the table of the page."""
+    p50, p99 = np.percentile(np.array(tally.check_s) * 1e3, [50, 99])
+    sound = tally.plans - tally.collide
+    rows = (
+        ("plans", tally.plans),
+        ("in which MuJoCo finds a contact", tally.collide),
+        ("of these forwarded", tally.missed),
+        ("refused", tally.refused),
+        ("refused, and MuJoCo finds no contact", tally.false),
+        ("the same, as a share of the plans without a contact", f"{tally.false / sound:.2%}"),
+        ("time of the check, p50 / p99, ms", f"{p50:.2f} / {p99:.2f}"),
+    )
+    lines = ["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Try, and write the page; return 1 when a plan that collides was forwarded."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--plans", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    given = parser.parse_args()
+    tally = tried(given.plans, given.seed)
+    print(table_of(tally))
+    before, _, rest = given.page.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    given.page.write_text(f"{before}{BEGIN}\n{table_of(tally)}\n{END}{after}", encoding="utf-8")
+    return 1 if tally.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
