@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .description import REST_RAD
 from .gate import CommandGate, CommandRefusedError
-from .goals import Goals
+from .goals import ArmGoals
 from .health import HealthLevel, ServoDiagnosis, health_of
 from .hearing import SURE, Hearing
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
@@ -51,7 +51,7 @@ class Arm:
         }
         self._gate = CommandGate(self.scales, self.limits.gate)
         self._hearing = Hearing(self.scales, self.limits.stale_s)
-        self._goals = Goals(self.scales, self.limits, self._hearing)
+        self._goals = ArmGoals(self.scales, self.limits, self._hearing)
         self._target: dict[str, float] | None = None
         self._commanded_s = 0.0
         self._asked_to_drop_s: float | None = None

@@ -21,11 +21,11 @@ from .state import DriveSettings
 _SAME_RAD = 0.01
 
 
-class Goals:
+class ArmGoals:
     """Keeps the goal of every joint.
 
     Attributes:
-        rad: Goals by joint; none of those whose torque was never asked for.
+        rad: ArmGoals by joint; none of those whose torque was never asked for.
         unknown: What these keep as their goal is not known: they fell silent while goals changed.
     """
 
