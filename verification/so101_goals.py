@@ -2,7 +2,7 @@
 """Goals that an SO-101 is sent to, through launch file, monitor and controllers.
 
     python -m verification.so101_goals --hardware mock|real|feetech [--count 10] [--folder FOLDER]
-        [--launcher "ros2 launch"] [-- LAUNCH ARGUMENTS]
+        [--launcher "ros2 launch"] [--namespace left] [-- LAUNCH ARGUMENTS]
 
 A real arm is one that `so101 simulate` simulates at a port. Each goal is a plan of `smooth_motion`
 on `arm/plan`, there and back. Measured: how far the reference and the joints are from the goal
@@ -31,13 +31,13 @@ from rclpy.executors import SingleThreadedExecutor
 from vla_msgs.msg import MonitorStatus
 
 from smooth_motion import command_jerk
-from verification.leader_takeovers import PATIENT, START_S, TOP, simulated_arm
+from verification.so101_in_host_time import PATIENT, TOP, simulated_arm
 from verification.stop_trials.observer import TRAVEL_S, Observer
 from vla_contract.robot import load_robot
 
 # There and back, rad.
 TRAVEL = np.array([0.5, 0.5, -0.5, -0.4, 0.6])
-SETTLED_S = 1.5
+START_S, SETTLED_S = 300.0, 1.5
 SINKS_S = 15.0
 READINGS = 20
 TRIES = 10
@@ -117,6 +117,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=TOP / "docs" / "measurements")
     parser.add_argument("--launcher", default=f"{sys.executable} -m embedded_ros2.cli launch")
     parser.add_argument("--robot-file", type=Path, default=None, help="in place of the SO-101's")
+    parser.add_argument("--namespace", default="", help="of an arm beside others")
     parser.add_argument("more", nargs="*", help="arguments of the launch file")
     given = parser.parse_args()
     robot_file = given.robot_file or TOP / "config" / "robots" / "so101" / "robot.yaml"
@@ -130,11 +131,13 @@ def main() -> int:
             *(*shlex.split(given.launcher), "vla_bringup", "so101.launch.py"),
             *(f"hardware:={given.hardware}", f"robot_file:={robot_file}"),
             *(f"black_box:={scratch}/bags", f"latch_folder:={scratch}/latch", *arm, *given.more),
+            *([f"namespace:={given.namespace}"] if given.namespace else []),
         ]
         log = stack.enter_context((folder / "launch.log").open("w"))
         launched = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
-            rclpy.init(args=["goals"])
+            own = ["--ros-args", "-r", f"__ns:=/{given.namespace}"] if given.namespace else []
+            rclpy.init(args=["goals", *own])
             topic = "joint_states_raw" if given.hardware == "real" else "joint_states"
             goals = Goals(Observer(load_robot(robot_file), topic), launched)
             goals.begin()
@@ -155,7 +158,8 @@ def main() -> int:
         "largest": {name: max(row[name] for row in reached) for name in reached[0]},
         "load_average": os.getloadavg()[0],
     }
-    path = given.folder / f"so101_goals_{given.hardware}.json"
+    name = "_".join(filter(None, ("so101_goals", given.hardware, given.namespace)))
+    path = given.folder / f"{name}.json"
     path.write_text(json.dumps(outcome, indent=1) + "\n")
     print(json.dumps(outcome))
     return 0
