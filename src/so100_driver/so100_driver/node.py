@@ -76,6 +76,7 @@ class DriverNode(LifecycleNode):
         self.create_service(Trigger, "~/hold", self._on_hold)
         self.create_service(Trigger, "~/clear_faults", self._on_clear_faults)
         self.create_service(Trigger, "~/lower", self._on_lower)
+        self.create_service(Trigger, "~/approach", self._on_approach)
         self.create_service(SetBool, "~/torque", self._on_torque)
         self.create_timer(HEALTH_S, self._on_health, clock=self._motion.timers)
         # In simulated time it begins with the time: what it drives is there then.
@@ -252,6 +253,9 @@ class DriverNode(LifecycleNode):
 
     def _on_lower(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return self._answered(response, "lower")
+
+    def _on_approach(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answered(response, "approach")
 
     def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         return self._answered(response, "torque_on" if request.data else "torque_off")

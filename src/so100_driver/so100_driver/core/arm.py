@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from .approach import Offered
 from .description import REST_RAD
 from .gate import CommandGate, CommandRefusedError
 from .goals import ArmGoals
@@ -21,6 +22,8 @@ from .scale import JointScale
 from .state import DriveSettings, ServoState
 
 ACCELERATION = 254
+# The arm moves.
+_MOVING = (ArmMode.FOLLOWING, ArmMode.LOWERING, ArmMode.APPROACHING)
 
 
 class Arm:
@@ -53,6 +56,7 @@ class Arm:
         self._hearing = Hearing(self.scales, self.limits.stale_s)
         self._goals = ArmGoals(self.scales, self.limits, self._hearing)
         self._target: dict[str, float] | None = None
+        self._offered = Offered(self.limits.still_s, self.limits.command_timeout_s)
         self._commanded_s = 0.0
         self._asked_to_drop_s: float | None = None
         self._protection = ArmProtection(
@@ -155,6 +159,11 @@ class Arm:
             Why it is refused; empty where the next orders carry it out.
         """
         try:
+            same = self._offered.take(self._gate.possible(names, positions), now_s)
+            if self.mode is ArmMode.APPROACHING and same:
+                return ""
+            if self.mode is ArmMode.APPROACHING:
+                self._stand(ArmMode.WAITING, "the commands moved meanwhile", HealthLevel.WARN)
             if self.mode not in (ArmMode.WAITING, ArmMode.FOLLOWING):
                 raise CommandRefusedError(f"the arm {self._state_in_words()}")
             silent = self.silent(now_s)
@@ -223,6 +232,25 @@ class Arm:
             return f"no answer from {', '.join(silent)}"
         self._enter(ArmMode.LOWERING, "", HealthLevel.OK)
         return ""
+
+    def approach(self, now_s: float) -> str:
+        """Let the arm go slowly to where its controllers stand, and follow them from there.
+
+        Returns:
+            Why not, in words; empty where it has begun, or follows them already.
+        """
+        if self.mode is ArmMode.FOLLOWING or self.mode is ArmMode.APPROACHING:
+            return ""
+        if self.mode is not ArmMode.WAITING:
+            return f"the arm {self._state_in_words()}"
+        silent = self.silent(now_s)
+        if silent:
+            return f"no answer from {', '.join(silent)}"
+        reach = self.limits.gate.largest_distance_rad
+        problem = self._offered.problem(self.measured_rad, reach, now_s)
+        if not problem:
+            self._enter(ArmMode.APPROACHING, "", HealthLevel.OK)
+        return problem
 
     @property
     def lowered(self) -> bool:
@@ -305,7 +333,7 @@ class Arm:
 
     def _look_for_silence(self, now_s: float) -> None:
         silent = self.silent(now_s)
-        if silent and self.mode in (ArmMode.FOLLOWING, ArmMode.LOWERING):
+        if silent and self.mode in _MOVING:
             # Where the silent ones are is not known, nor which goal reached them last.
             self._stand(
                 ArmMode.WAITING,
@@ -340,7 +368,7 @@ class Arm:
 
     def _look_for_faults(self) -> None:
         for name in self._hearing.certain_faults():
-            if self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING):
+            if self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING, ArmMode.APPROACHING):
                 faults = ", ".join(self._hearing.states[name].faults)
                 self._stand(ArmMode.HOLDING, f"{name} reports {faults}", HealthLevel.ERROR)
 
@@ -366,7 +394,10 @@ class Arm:
                 self._stand(ArmMode.HOLDING, f"{name} {verdict.reason}", HealthLevel.ERROR)
                 self._goals.rad[name] = angle - verdict.push * back
                 self._protection.forget(name)
-            elif verdict.stage is Stage.STOP and self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING):
+            elif verdict.stage is Stage.STOP and self.mode not in (
+                ArmMode.HOLDING,
+                ArmMode.LOWERING,
+            ):
                 self._stand(ArmMode.HOLDING, f"{name}: {verdict.reason}", HealthLevel.ERROR)
             elif (
                 verdict.stage is Stage.LOWER
@@ -392,28 +423,36 @@ class Arm:
             assert self._target is not None
             self._goals.lead(self._target)
         elif self.mode is ArmMode.LOWERING:
-            self._lower_on(now_s)
+            rest = {name: angle for name, angle in self._rest.items() if name != "gripper"}
+            if self._slowly_to(rest, now_s):
+                self._enter(ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK)
+        elif self.mode is ArmMode.APPROACHING:
+            if not self._offered.fresh(now_s):
+                self._stand(ArmMode.WAITING, "no command any more", HealthLevel.WARN)
+            elif self._slowly_to(self._offered.rad, now_s):
+                self._target, self._commanded_s = dict(self._offered.rad), now_s
+                self._enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
 
-    def _lower_on(self, now_s: float) -> None:
-        """Advance the goals towards the rest; what pushes against something on the way stops."""
+    def _slowly_to(self, target_rad: Mapping[str, float], now_s: float) -> bool:
+        """Advance the goals and return whether they are there.
+
+        What pushes against something on the way stops.
+        """
         since_s = now_s - self._lowered_s if self._lowered_s is not None else 0.0
         self._lowered_s = now_s
         step = self.limits.lowering_rad_s * min(max(since_s, 0.0), 0.05)
-        arrived = True
-        for name in self.scales:
-            if name == "gripper":
-                continue
-            left = self._rest[name] - self._goals.rad[name]
+        arrived = since_s > 0.0
+        for name, angle in target_rad.items():
+            left = angle - self._goals.rad[name]
             self._goals.rad[name] += max(-step, min(step, left))
             arrived = arrived and abs(left) <= step + 1e-9
-        if arrived and since_s > 0.0:
-            self._enter(ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK)
+        return arrived
 
     def _stand(
         self, mode: ArmMode, reason: str, level: HealthLevel, but: Sequence[str] = ()
     ) -> None:
         """Hold every joint where it is; one that stands already keeps its goal, lest it creep."""
-        if self.mode in (ArmMode.FOLLOWING, ArmMode.LOWERING):
+        if self.mode in _MOVING:
             for name in self._hearing.states:
                 if name in but:
                     self._goals.unknown.add(name)

@@ -59,13 +59,7 @@ class CommandGate:
         Raises:
             CommandRefusedError: It is not carried out.
         """
-        self._named(names, positions)
-        command = dict(zip(names, positions, strict=True))
-        for name in self._scales:
-            position = command[name]
-            if not math.isfinite(position):
-                raise CommandRefusedError(f"{name} is commanded to {position}")
-            command[name] = self._in_range(name, position)
+        command = self.possible(names, positions)
         reach, whom = (
             (self._limits.first_distance_rad, "the first command")
             if target_rad is None
@@ -86,6 +80,21 @@ class CommandGate:
                     f"{name} is commanded {step:+.3f} rad from the command before; "
                     f"{self._limits.largest_step_rad:g} rad at most"
                 )
+        return command
+
+    def possible(self, names: Sequence[str], positions: Sequence[float]) -> dict[str, float]:
+        """Return a command of this arm by joint, wherever the arm is.
+
+        Raises:
+            CommandRefusedError: It is none: other joints, no numbers, or out of range.
+        """
+        self._named(names, positions)
+        command = dict(zip(names, positions, strict=True))
+        for name in self._scales:
+            position = command[name]
+            if not math.isfinite(position):
+                raise CommandRefusedError(f"{name} is commanded to {position}")
+            command[name] = self._in_range(name, position)
         return command
 
     def _named(self, names: Sequence[str], positions: Sequence[float]) -> None:

@@ -20,6 +20,7 @@ class ArmMode(Enum):
     FOLLOWING = "follows commands"
     HOLDING = "holds, and takes no command until a person allows it"
     LOWERING = "lowers itself to its rest"
+    APPROACHING = "goes slowly to where it is commanded"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class ArmLimits:
         protection: When a joint is protected.
         command_timeout_s: After so long without a command the arm holds.
         stale_s: After so long without an answer of a servo the arm holds.
-        lowering_rad_s: How fast it lowers itself.
+        lowering_rad_s: How fast it lowers itself, and goes to where it is commanded if asked to.
+        still_s: Before, the controllers must have said the same for so long.
         rest_distance_rad: How near its rest it counts as lowered.
         drop_within_s: How long the consent to drop it counts.
         gripper_torque: Share of its torque that the gripper has.
@@ -44,6 +46,7 @@ class ArmLimits:
     command_timeout_s: float = 0.2
     stale_s: float = 0.1
     lowering_rad_s: float = 0.4
+    still_s: float = 0.5
     rest_distance_rad: float = 0.25
     drop_within_s: float = 10.0
     gripper_torque: float = 0.5

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An arm that holds somewhere else than where its controllers hold: which way back there is.
+
+After it was silent, or a busy host's commands came too late, the controllers stand where their
+plan ended, and every command is refused as too far. A person can have the arm go there, slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# Commands that differ by less are one and the same.
+_SAME_RAD = 0.002
+
+
+class Offered:
+    """What is commanded, whether it is followed or not."""
+
+    def __init__(self, still_s: float, newest_s: float) -> None:
+        """Begin without a command.
+
+        Args:
+            still_s: Controllers that say the same for so long stand.
+            newest_s: Older commands count no more.
+        """
+        self._still_s, self._newest_s = still_s, newest_s
+        self.rad: dict[str, float] = {}
+        self._since_s = self._last_s = -1.0
+
+    def take(self, command: Mapping[str, float], now_s: float) -> bool:
+        """Take a command; return whether it says what the one before it said."""
+        same = self.rad.keys() == command.keys() and all(
+            abs(command[name] - self.rad[name]) <= _SAME_RAD for name in command
+        )
+        if not same or not self.fresh(now_s):
+            # What it is measured against stays, so that no drift passes for standing.
+            self.rad, self._since_s = dict(command), now_s
+        self._last_s = now_s
+        return same
+
+    def fresh(self, now_s: float) -> bool:
+        """Return whether there was a command lately."""
+        return bool(self.rad) and 0.0 <= now_s - self._last_s <= self._newest_s
+
+    def problem(self, measured_rad: Mapping[str, float], reach_rad: float, now_s: float) -> str:
+        """Say why the arm cannot go there; empty where it can.
+
+        Args:
+            measured_rad: Where it is.
+            reach_rad: How far it may go.
+            now_s: Now.
+        """
+        if not self.fresh(now_s):
+            return "nothing is commanded: are the controllers active?"
+        if not (now_s - self._since_s >= self._still_s):
+            return "what is commanded moves: stop that first (the monitor's ~/stop)"
+        for name, angle in self.rad.items():
+            away = angle - measured_rad[name]
+            if not abs(away) <= reach_rad:
+                return (
+                    f"{name} is commanded {away:+.3f} rad from where it is, {reach_rad:g} rad at "
+                    "most: start the controllers anew, they begin where the arm is"
+                )
+        return ""
