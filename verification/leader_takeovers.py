@@ -120,6 +120,7 @@ class Witness(Node):
         self.teleop = self.create_client(SetBool, "leader_arm/teleop")
         self.reset = self.create_client(ResetScene, "vla_sim/reset") if simulated else None
         self.again = self.create_client(Trigger, "smoothness_monitor/reset")
+        self.approach = self.create_client(Trigger, "so100_driver/approach")
         self.instruction = self.create_publisher(String, "vla_policy_node/instruction", qos.EACH)
         self.motion = MotionClock(self)
         if simulated:
@@ -202,6 +203,10 @@ class Trials:
         print(f"the monitor stopped the arm: {seen.cause}", flush=True)
         self.until(lambda: seen.state == MonitorStatus.STOPPED_LATCHED, "end of the stop")
         while seen.state != MonitorStatus.READY:
+            if seen.approach.service_is_ready():
+                # A real arm may hold elsewhere than its controllers stand.
+                self.until(seen.approach.call_async(Trigger.Request()).done, "~/approach")
+                self.pass_s(2.0)
             self.until(seen.again.call_async(Trigger.Request()).done, "answer of ~/reset")
             self.pass_s(1.0)
 
