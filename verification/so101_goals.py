@@ -43,7 +43,7 @@ READINGS = 20
 TRIES = 10
 
 
-class Goals:
+class GoalTrials:
     """Sends an arm to goals, and looks where it comes to rest."""
 
     def __init__(self, observer: Observer, launched: subprocess.Popen[bytes]) -> None:
@@ -139,7 +139,7 @@ def main() -> int:
             own = ["--ros-args", "-r", f"__ns:=/{given.namespace}"] if given.namespace else []
             rclpy.init(args=["goals", *own])
             topic = "joint_states_raw" if given.hardware == "real" else "joint_states"
-            goals = Goals(Observer(load_robot(robot_file), topic), launched)
+            goals = GoalTrials(Observer(load_robot(robot_file), topic), launched)
             goals.begin()
             reached = [goals.reach(TRAVEL * (-1) ** number) for number in range(given.count)]
         except RuntimeError:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 _SAME_RAD = 0.002
 
 
-class Offered:
+class OfferedCommand:
     """What is commanded, whether it is followed or not."""
 
     def __init__(self, still_s: float, newest_s: float) -> None:

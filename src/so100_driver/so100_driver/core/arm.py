@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .approach import Offered
+from .approach import OfferedCommand
 from .description import REST_RAD
 from .gate import CommandGate, CommandRefusedError
 from .goals import ArmGoals
@@ -56,7 +56,7 @@ class Arm:
         self._hearing = Hearing(self.scales, self.limits.stale_s)
         self._goals = ArmGoals(self.scales, self.limits, self._hearing)
         self._target: dict[str, float] | None = None
-        self._offered = Offered(self.limits.still_s, self.limits.command_timeout_s)
+        self._offered = OfferedCommand(self.limits.still_s, self.limits.command_timeout_s)
         self._commanded_s = 0.0
         self._asked_to_drop_s: float | None = None
         self._protection = ArmProtection(
