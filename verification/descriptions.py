@@ -5,7 +5,8 @@ r"""Descriptions of robots as others publish them: each ends in an arm that move
     python -m verification.descriptions FOLDER ur5_robot.urdf panda.urdf baxter.urdf:left_gripper
 
 For each file below the folder of that name, with a tip after a colon where it has more than one
-arm: `vla-robot from-urdf`, then `demo` for one episode. Written is the page.
+arm: `vla-robot from-urdf`, then the arm moves through the postures of `wander.yaml`: with planner
+and simulation in one process or, with `--graph`, as `demo` moves it. Written is the page.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
+
+from vla_contract.contract import load_contract
+from vla_contract.robot import load_robot
+from vla_policies import STATE, Observation, load_policy
+from vla_sim.episode import TICK_S, Timing, run_episode
+from vla_sim.executors import SmoothExecutor
+from vla_sim.world import World
 
 PAGE = Path(__file__).parents[1] / "docs" / "measurements" / "descriptions.md"
 LONGEST_S = 600.0
@@ -53,7 +62,7 @@ class DescriptionTrial:
         return f"| {self.name} | {self.joints} | {self.gripper} | {self.ratio:.4f} | {self.said} |"
 
 
-def tried(file: Path, tip: str, scratch: Path) -> DescriptionTrial:
+def tried(file: Path, tip: str, scratch: Path, *, graph: bool) -> DescriptionTrial:
     """Make the folder of a description and let its arm move."""
     name = f"{file.name} `--tip {tip}`" if tip else file.name
     folder = scratch / f"{file.stem}_{tip}".rstrip("_")
@@ -67,23 +76,60 @@ def tried(file: Path, tip: str, scratch: Path) -> DescriptionTrial:
         return DescriptionTrial(name, 0, "", False, float("nan"), f"{crash}{why}")
     robot = yaml.safe_load((folder / "robot.yaml").read_text("utf-8"))
     joints, gripper = len(robot["arm"]["joints"]), robot["gripper"]["joint"]
-    out = scratch / "out" / folder.name
+    moved, ratio, said = (in_the_graph if graph else alone)(folder)
+    return DescriptionTrial(name, joints, gripper, moved, ratio, said)
+
+
+def alone(folder: Path) -> tuple[bool, float, str]:
+    """Let an arm move in this process; return whether it did, the jerk's ratio, and words."""
+    robot = load_robot(folder / "robot.yaml")
+    contract = load_contract(folder / "wander.yaml", robot.limits.joint_names, robot.gripper.joint)
+    policy = load_policy(contract.policy_name, contract.policy_options)
+    world = World(folder / "robot.yaml", randomise=False)
+    begin = world.tip()[:3, 3]
+    farthest = 0.0
+
+    def look(now_ns: int) -> Observation:
+        nonlocal farthest
+        farthest = max(farthest, float(np.linalg.norm(world.tip()[:3, 3] - begin)))
+        return Observation(now_ns, {}, {STATE: world.joint_readings()[0]}, "move")
+
+    course = run_episode(
+        world,
+        SmoothExecutor(robot, world.home),
+        look=look,
+        drive=policy.infer,
+        timing=Timing(),
+        rng=np.random.default_rng(0),
+        limit_s=120.0,
+    )
+    jerk = np.abs(np.diff(course.commands[:, :-1], n=3, axis=0)) / TICK_S**3
+    ratio = float(np.max(jerk / robot.limits.jerk))
+    lag = float(np.max(np.abs(course.commands[:, :-1] - course.joints[:, :-1])))
+    well = course.ended == "done" and farthest > 0.05
+    words = (
+        f"moved for {course.duration_s:.0f} s, its tip by {farthest:.2f} m, lagging {lag:.2f} rad"
+    )
+    return well, ratio, words if well else f"DID NOT END WELL: {course.ended}"
+
+
+def in_the_graph(folder: Path) -> tuple[bool, float, str]:
+    """Let an arm move as `demo` does; the same."""
+    out = folder.parent / "out" / folder.name
     words = [sys.executable, "-m", "vla_bringup.demo", "--robot", str(folder), "--episodes", "1"]
     words += ["--real-time-factor", "0", "--output", str(out)]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_S)
-    summary = out / "summary.json"
-    if not summary.is_file():
-        return DescriptionTrial(
-            name, joints, gripper, False, float("nan"), f"no episode: exit code {run.returncode}"
-        )
-    told = json.loads(summary.read_text("utf-8"))
+    try:
+        run = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        return False, float("nan"), f"no end within {LONGEST_S:.0f} s of the host's time"
+    if not (out / "summary.json").is_file():
+        return False, float("nan"), f"no episode: exit code {run.returncode}"
+    told = json.loads((out / "summary.json").read_text("utf-8"))
     episode = told["episodes"][0] if told["episodes"] else {"success": False, "duration_s": 0.0}
     trips = f", TRIPS {told['trips']}" if told["trips"] else ""
+    well = bool(episode["success"]) and not told["trips"]
     said = f"moved for {episode['duration_s']:.0f} s" if episode["success"] else "DID NOT END WELL"
-    moved = bool(episode["success"]) and not told["trips"]
-    return DescriptionTrial(
-        name, joints, gripper, moved, told["peak_command_jerk_ratio"], f"{said}{trips}"
-    )
+    return well, told["peak_command_jerk_ratio"], f"{said}{trips}"
 
 
 def write(trials: list[DescriptionTrial], page: Path) -> None:
@@ -100,6 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="+")
+    parser.add_argument("--graph", action="store_true", help="with every node, as `demo` does")
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
     trials = []
@@ -108,7 +155,7 @@ def main() -> int:
             name, _, tip = word.partition(":")
             file = next(iter(sorted(given.folder.rglob(name))))
             began = time.monotonic()
-            trials.append(tried(file, tip, Path(scratch)))
+            trials.append(tried(file, tip, Path(scratch), graph=given.graph))
             print(f"{time.monotonic() - began:6.1f} s  {trials[-1].row()}", flush=True)
             write(trials, given.page)
     bad = [each for each in trials if (each.joints and not each.moved) or "CRASH" in each.said]

@@ -13,6 +13,7 @@ from vla_policies import load_policy
 from vla_sim.from_urdf import command
 from vla_sim.from_urdf.description import DescriptionError, choose, read_urdf
 from vla_sim.from_urdf.limits import limits_of
+from vla_sim.from_urdf.postures import Clearance
 from vla_sim.world import World
 
 INERTIA = '<inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>'
@@ -207,3 +208,16 @@ def test_a_xacro_is_expanded(described):
     body = BASE + '<xacro:property name="up" value="${1 + 1}"/>' + ARM.replace('"2"', '"${up}"')
     urdf = read_urdf(described(body, head=head, name="arm.urdf.xacro"))
     assert urdf.joints["lift"].upper == 2.0
+
+
+def test_a_posture_in_which_the_arm_touches_itself_is_not_clear(described):
+    """MuJoCo asks the bodies before their shapes whether they may touch at all."""
+    bodies = BASE + ARM + joint("fold", "three", "four", xyz="0 0 0.3") + joint(
+        "last", "four", "five", xyz="0 0 0.3"
+    )  # fmt: skip
+    world = World(folder_of(described(bodies)) / "robot.yaml")
+    limits = np.array([2.0] * 5)
+    clearance = Clearance(world, -limits, limits)
+    straight, folded = np.array([0.0, 0.0, 0.5, 0.5, 0.5]), np.array([0.0, 0.0, 1.9, 2.0, 2.0])
+    assert clearance.clear(straight)
+    assert clearance.touching(folded)

@@ -16,7 +16,7 @@ from smooth_motion.limits import FloatArray, IntArray
 from vla_contract.workspace import Workspace
 
 # Time between looks at a plan; each is used where the one before did not settle it.
-_STEPS_NS = (40_000_000, 8_000_000, 1_000_000)
+_STEPS_NS = (40_000_000, 8_000_000, 1_000_000, 200_000)
 _MOST_LOOKS = 20_000
 # An arm that wakes up too near to something may move away from it, not nearer by more than this.
 _NEARER_M = 0.001
@@ -87,9 +87,9 @@ class WorkspaceGuard:
             # Between two looks, the nearer of both is half the way off at the most.
             joined = owner[1:] == owner[:-1]
             between = np.minimum(clear[1:], clear[:-1]) - bound[:, None]
-            # At the finest, half of the margin is what a look may be off by.
+            # At the finest, the margin is what a look may be off by.
             doubtful = joined & (
-                between < (allowed - 0.5 * self._space.margin if last else allowed)
+                between < (allowed - self._space.margin if last else allowed)
             ).any(axis=1)
             if not doubtful.any():
                 self.nearest = self._of(lowest)

@@ -28,10 +28,7 @@ class Clearance:
     def __init__(self, world: World, lower: Array, upper: Array) -> None:
         """Find out which parts always touch; `lower` and `upper` are those of the arm (J,)."""
         self._arm = world.arm_addresses()
-        # The world's model stays as it is.
-        self._model = world.spare_model()
-        arm = (self._model.geom_contype & 1).astype(bool)
-        self._model.geom_conaffinity[arm] |= 1
+        self._model = world.self_touching_model()
         self._model.geom_margin[:] = 0.5 * _CLEAR_M
         self._data = mujoco.MjData(self._model)
         self._tip = self._model.site("tip").id

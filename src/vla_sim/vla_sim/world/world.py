@@ -219,9 +219,14 @@ class World:
         """Return where in the generalised positions the arm's joints are, without the gripper."""
         return np.array(self._qpos[:-1], dtype=np.intp)
 
-    def spare_model(self) -> mujoco.MjModel:
-        """Return a copy of the model, to be changed without changing the world."""
-        return copy.copy(self.model)
+    def self_touching_model(self) -> mujoco.MjModel:
+        """Return a copy of the model in which the arm's parts touch each other too."""
+        model = copy.copy(self.model)
+        arm = (model.geom_contype & 1).astype(bool)
+        model.geom_conaffinity[arm] |= 1
+        # MuJoCo asks the bodies first.
+        model.body_conaffinity[np.unique(model.geom_bodyid[arm])] |= 1
+        return model
 
     def objects(self) -> list[ObjectState]:
         """Return where the cubes are and which rest in the bin."""
