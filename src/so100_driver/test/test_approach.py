@@ -25,7 +25,7 @@ def elsewhere(**offsets):
 
 
 def test_a_person_has_the_arm_go_slowly_to_where_its_controllers_stand_and_it_follows_them():
-    rig, stand, goal = elsewhere(shoulder_pan=0.35, elbow_flex=-0.3, gripper=0.2)
+    rig, stand, goal = elsewhere(shoulder_pan=0.6, elbow_flex=-0.3, gripper=0.2)
     before = rig.angles
     assert "the first command is" in rig.last
     assert np.abs(rig.run(1.0, stand).angles - before).max() < 0.01, "nothing moves by itself"
@@ -44,7 +44,7 @@ def test_a_person_has_the_arm_go_slowly_to_where_its_controllers_stand_and_it_fo
     assert rig.arm.mode is ArmMode.FOLLOWING
 
 
-def test_where_the_controllers_move_or_are_silent_or_far_away_it_is_refused():
+def test_where_the_controllers_move_or_are_silent_it_is_refused():
     rig = Rig().held()
     assert "nothing is commanded" in rig.arm.approach(rig.now_s)
     rig, stand, goal = elsewhere(shoulder_pan=0.35)
@@ -59,8 +59,6 @@ def test_where_the_controllers_move_or_are_silent_or_far_away_it_is_refused():
 
     rig.run(1.0, drifting)
     assert "moves" in rig.arm.approach(rig.now_s)
-    rig, *_ = elsewhere(shoulder_pan=0.6)
-    assert "shoulder_pan is commanded +0.6" in rig.arm.approach(rig.now_s)
     assert rig.arm.mode is ArmMode.WAITING
 
 

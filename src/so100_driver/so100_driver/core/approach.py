@@ -42,23 +42,10 @@ class OfferedCommand:
         """Return whether there was a command lately."""
         return bool(self.rad) and 0.0 <= now_s - self._last_s <= self._newest_s
 
-    def problem(self, measured_rad: Mapping[str, float], reach_rad: float, now_s: float) -> str:
-        """Say why the arm cannot go there; empty where it can.
-
-        Args:
-            measured_rad: Where it is.
-            reach_rad: How far it may go.
-            now_s: Now.
-        """
+    def problem(self, now_s: float) -> str:
+        """Say why the arm cannot go there; empty where it can."""
         if not self.fresh(now_s):
             return "nothing is commanded: are the controllers active?"
         if not (now_s - self._since_s >= self._still_s):
             return "what is commanded moves: stop that first (the monitor's ~/stop)"
-        for name, angle in self.rad.items():
-            away = angle - measured_rad[name]
-            if not abs(away) <= reach_rad:
-                return (
-                    f"{name} is commanded {away:+.3f} rad from where it is, {reach_rad:g} rad at "
-                    "most: start the controllers anew, they begin where the arm is"
-                )
         return ""

@@ -246,8 +246,7 @@ class Arm:
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
-        reach = self.limits.gate.largest_distance_rad
-        problem = self._offered.problem(self.measured_rad, reach, now_s)
+        problem = self._offered.problem(now_s)
         if not problem:
             self._enter(ArmMode.APPROACHING, "", HealthLevel.OK)
         return problem
