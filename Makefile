@@ -2,15 +2,16 @@
 #   make demo     set up, run the simulated robot, write out/demo/
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
-#   make train    set up, teach the policy of POLICY=smolvla_cubes (takes an hour or two), write out/train/
+#   make train    set up, teach a policy such as the demo's anew (takes an hour or two), write out/train/
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
 PYTHON ?= python3
 VENV ?= .venv
-POLICY ?=
 # One of config/robots: so101, panda, fr3; or the path of a folder like those. so101_bus: the first, moved by simulated servos that its driver commands at a serial port.
 ROBOT ?= so101
+# smolvla_cubes: a SmolVLA of toy size, whose weights are here; it needs torch. color_pick: no learning, no torch.
+POLICY ?= $(if $(filter so101 so101_bus,$(ROBOT)),smolvla_cubes)
 EPISODES ?= 3
 RATE ?= 100
 SEED ?= 0
@@ -225,7 +226,8 @@ $(POLICY_VENV)/.installed: constraints.txt $(filter src/strict_yaml/% src/vla_po
 	cp -R src/strict_yaml src/vla_policies src/smolvla $(POLICY_VENV)/source  # others read src meanwhile: no build in it
 	rm -rf $(POLICY_VENV)/source/*/build $(POLICY_VENV)/source/*/*.egg-info
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps --retries 1 \
-		--extra-index-url $(TORCH_INDEX) torch
+		--extra-index-url $(TORCH_INDEX) torch || { \
+		echo "torch cannot be installed here (TORCH_INDEX=$(TORCH_INDEX)); make demo POLICY=color_pick needs none"; exit 1; }
 	$(POLICY_VENV)/bin/pip install --quiet --constraint constraints.txt './$(POLICY_VENV)/source/smolvla[torch]'
 	rm -rf $(POLICY_VENV)/source
 	touch $@

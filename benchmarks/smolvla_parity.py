@@ -6,8 +6,9 @@ one environment with both:
 
     pip install lerobot==0.4.4 "transformers==4.57.*" num2words ./src/smolvla
     python benchmarks/smolvla_parity.py --size full
+    python benchmarks/smolvla_parity.py --checkpoint config/checkpoints/so101_smolvla_cubes
 
-The error is the largest over rows, divided by the action's standard deviation over rows.
+With ``--checkpoint`` both load the checkpoint that is named, as it is. The error is the largest over rows, divided by the action's standard deviation over rows.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from smolvla_scenes import JOINTS, TASK, random_scene
 
 from smolvla.checkpoint import read_checkpoint
 from smolvla.policy import make
-from smolvla.samples import pattern_noise, pattern_sample
+from smolvla.samples import pattern_noise, pattern_sample, random_samples
 from smolvla.tiny import make_tiny
 from vla_policies import Observation
 from vla_policies.protocol import STATE
@@ -45,12 +46,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
     parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--golden", type=Path, help="write LeRobot's answer for the tests instead")
+    parser.add_argument("--checkpoint", type=Path, help="compare this one, in float32")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     lerobot.import_lerobot()
     lerobot.exact_patch_positions()
     if arguments.golden:
         write_golden(arguments.golden)
+        return
+    if arguments.checkpoint:
+        compare_checkpoint(arguments.checkpoint, arguments.observations)
         return
     work = arguments.work or Path(tempfile.mkdtemp(prefix="smolvla_parity_"))
     print(f"LeRobot 0.4.4 against ours, {arguments.size}, random weights, error / std")
@@ -103,6 +108,46 @@ def compare(work: Path, arguments: argparse.Namespace, cameras: int) -> list[dic
         found.append(report(cameras, "bfloat16, ours - float32", ours["bfloat16"], exact))
         found.append(report(cameras, "bfloat16, LeRobot - float32", theirs["bfloat16"], exact))
     return found
+
+
+def compare_checkpoint(folder: Path, observations: int) -> None:
+    """Print how far apart both are on one checkpoint, in units of the action's deviation."""
+    folder = folder.resolve()
+    checkpoint = read_checkpoint(folder)
+    samples = [pattern_sample(checkpoint.config, checkpoint.processing)]
+    samples += random_samples(checkpoint.config, checkpoint.processing, observations)
+    noise = pattern_noise(checkpoint.config)
+    # LeRobot looks for the vision-language model from where it runs.
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        reference = lerobot.LerobotPolicy(folder, "float32")
+    finally:
+        os.chdir(here)
+    size = checkpoint.config.action_size
+    policy = make(
+        {
+            "checkpoint": str(folder),
+            "dt_s": 0.1,
+            "joints": {f"joint_{index}": "rad" for index in range(size)},
+            "dtype": "float32",
+            "patch_positions": "exact",
+        }
+    )
+    worst, moved = np.zeros(size), []
+    for sample in samples:
+        theirs = reference(sample.images, sample.state, noise, sample.task)[:, :size]
+        state = sample.state
+        ours = policy.infer(Observation(0, sample.images, {STATE: state}, sample.task), noise=noise)
+        worst = np.maximum(worst, np.abs(ours.positions - theirs).max(axis=0))
+        moved.append(theirs)
+    policy.close()
+    scale = checkpoint.processing.action.scale[:size]
+    spread = np.std(moved, axis=(0, 1))
+    print(f"{folder.name}: {len(samples)} observations, {noise.shape[0]} rows, float32")
+    print(f"largest difference: {worst.max():.1e} in the action's units")
+    print(f"largest over the data's deviation: {np.max(worst / np.abs(scale)):.1e}")
+    print(f"the answers themselves differ from one another by {spread.max():.1e} (deviation)")
 
 
 def answers(folder: Path, dtype: str, scenes: list[tuple]) -> list[np.ndarray]:

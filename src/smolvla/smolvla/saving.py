@@ -16,13 +16,18 @@ from smolvla.model import SmolVLA
 from smolvla.processing import Statistics
 from smolvla.shapes import VLM_FOLDER
 from smolvla.text import TOKENIZER_FILE, find_tokenizer
-from smolvla.weights import POSITIONS_KEY, UNUSED, WEIGHTS_FILE, file_name
+from smolvla.weights import POSITIONS_KEY, UNUSED, WEIGHTS_FILE, file_name, stays_float32
 from smolvla.write import write_processors
 from vla_policies.protocol import PolicyError
 
 
 def save_checkpoint(
-    folder: Path, model: SmolVLA, base: Checkpoint, statistics: Statistics | None = None
+    folder: Path,
+    model: SmolVLA,
+    base: Checkpoint,
+    statistics: Statistics | None = None,
+    *,
+    narrow: bool = False,
 ) -> None:
     """Write a model that was trained from a checkpoint.
 
@@ -31,6 +36,7 @@ def save_checkpoint(
         model: Its weights, in the types that they have.
         base: The checkpoint that it began from; it gives all that is not a weight.
         statistics: Of the data that it was trained on, where they are not the base's.
+        narrow: Write bfloat16, but for what keeps float32: half the size.
 
     Raises:
         PolicyError: The folder holds something.
@@ -38,10 +44,11 @@ def save_checkpoint(
     if folder.exists() and any(folder.iterdir()):
         raise PolicyError(f"{folder}: holds something already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        file_name(name): values.detach().to("cpu").contiguous()
-        for name, values in model.named_parameters()
-    }
+    tensors = {}
+    for name, values in model.named_parameters():
+        narrowed = narrow and not stays_float32(name, base.config)
+        kind = torch.bfloat16 if narrowed else values.dtype
+        tensors[file_name(name)] = values.detach().to("cpu", kind).contiguous()
     unused = [UNUSED] if UNUSED in base.header.types else []
     for name, values in base.header.read(unused, "pt"):
         tensors[name] = values.to(torch.float32).contiguous()

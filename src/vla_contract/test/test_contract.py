@@ -251,3 +251,16 @@ def test_a_policy_may_have_a_process_with_an_environment_of_its_own(write_contra
     assert contract.policy_environment == {"OMP_NUM_THREADS": "2"}
     plain = load_contract(write_contract(), ARM, "gripper")
     assert (plain.policy_process, plain.policy_python) == ("shared", "")
+
+
+def test_a_path_that_begins_with_a_dot_is_one_from_the_contracts_folder(write_contract, tmp_path):
+    given = "  options: {model: ../models/cubes, mask: ./a.png, name: .hidden, rows: 3, out: out/x}"
+    path = write_contract("  options: {}", given)
+    options = load_contract(path, ARM, "gripper").policy_options
+    assert options == {
+        "model": str(tmp_path.parent / "models/cubes"),
+        "mask": str(tmp_path / "a.png"),
+        "name": ".hidden",
+        "rows": 3,
+        "out": "out/x",
+    }

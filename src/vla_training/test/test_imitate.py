@@ -11,6 +11,8 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 
+from smolvla.checkpoint import read_checkpoint  # noqa: E402
+from smolvla.torch_backend import load_model  # noqa: E402
 from vla_policies import Observation, load_policy  # noqa: E402
 from vla_training.card import model_card  # noqa: E402
 from vla_training.cli import imitate as cli  # noqa: E402
@@ -130,6 +132,20 @@ def test_a_chunk_that_hardly_moves_counts_more(dataset, settings, tmp_path):
 def test_another_seed_gives_other_weights(dataset, settings, tmp_path):
     runs = [begin(tmp_path / str(seed), dataset, replace(settings, seed=seed)) for seed in (0, 1)]
     assert not same(weights(runs[0]), weights(runs[1]))
+
+
+def test_a_checkpoint_in_bfloat16_is_smaller_and_says_nearly_the_same(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, settings)
+    training.run()
+    sizes, models = [], []
+    for stored in ("float32", "bfloat16"):
+        training.settings = replace(settings, stored=stored)
+        folder = training.write_checkpoint("")
+        sizes.append((folder / "model.safetensors").stat().st_size)
+        models.append(dict(load_model(read_checkpoint(folder)).named_parameters()))
+    assert sizes[1] < 0.75 * sizes[0]
+    for name, wide in models[0].items():
+        torch.testing.assert_close(models[1][name], wide, rtol=0.005, atol=1e-6)
 
 
 def test_the_expert_alone_leaves_the_rest_as_it_was(dataset, settings, tmp_path):

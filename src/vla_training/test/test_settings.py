@@ -31,6 +31,7 @@ def test_settings_are_read_from_a_file(tmp_path):
         ("train: some", "train: is 'some'; write all or expert"),
         ("optimiser: sgd", "optimiser: is 'sgd'; write adamw or muon"),
         ("precision: int8", "precision: is 'int8'; write float32 or bfloat16"),
+        ("stored: int8", "stored: is 'int8'; write float32 or bfloat16"),
         ("compile: 1", "compile: is 1; write true or false"),
         ("near_weight: -1", "near_weight: is -1; write 0 to 100"),
         ("relative: pan", "relative: is 'pan'; write a list"),

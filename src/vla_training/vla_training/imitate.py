@@ -43,7 +43,7 @@ LOSSES = ("flow", "find", "turn", "point", "away", "phase")
 FIGURES = (*LOSSES, "gradient", "learning_rate", "step_s")
 PHASES = 8  # at most
 # They may differ when a run goes on: the same numbers come out, or only more of them.
-_FREE = ("save_s", "threads")
+_FREE = ("save_s", "threads", "stored")
 _EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "action_time_mlp_")
 
 
@@ -273,7 +273,8 @@ class Imitation:
                 each.copy_(self._average[name])
         try:
             with writing(folder):
-                save_checkpoint(spare, self.model, self.checkpoint)
+                narrow = self.settings.stored == BFLOAT16
+                save_checkpoint(spare, self.model, self.checkpoint, narrow=narrow)
                 (spare / "README.md").write_text(card, encoding="utf-8")
                 _remove(folder)
                 spare.replace(folder)

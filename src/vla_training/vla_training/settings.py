@@ -48,6 +48,7 @@ class ImitationSettings:
         optimiser: `ADAMW`, or `MUON`: for matrices inside the layers Muon, for the rest AdamW.
         precision: Of the products of matrices: `FLOAT32` or `BFLOAT16`; weights stay float32.
         compile: Compile the computation of the losses (a minute; needs a C++ compiler).
+        stored: How the checkpoint holds weights: `FLOAT32`, or `BFLOAT16` for half the size.
         weight_decay: The optimiser's.
         clip_norm: Of the gradient.
         ema: Decay of the averaged weights, which are what is saved.
@@ -78,6 +79,7 @@ class ImitationSettings:
     optimiser: str = field(default=ADAMW, metadata={"choices": (ADAMW, MUON)})
     precision: str = field(default=FLOAT32, metadata={"choices": (FLOAT32, BFLOAT16)})
     compile: bool = False
+    stored: str = field(default=FLOAT32, metadata={"choices": (FLOAT32, BFLOAT16)})
     weight_decay: float = between(1e-3, 0.0, 1.0)
     clip_norm: float = between(1.0, 1e-6, 1e6)
     ema: float = between(0.999, 0.0, 0.999999)

@@ -8,13 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from smooth_motion import Chunk
-from vla_policies.rtc import HORIZON, Committed
+from vla_policies.rtc import Committed
 from vla_policy_node.core.controller_reports import Event
 
 CONTINUE, BLEND, REPLACE, ENSEMBLE = "continue", "blend", "replace", "ensemble"
 # A new chunk is blended in over this many delays of an answer, at least over this time. Measured:
 # docs/measurements/chunk_blending.md.
 BLEND_DELAYS, LEAST_BLEND_NS = 1.5, 500_000_000
+# A policy that continues a chunk leaves it over this time: 10 rows at 30 Hz, as in LeRobot. Not a
+# number of rows: of a chunk of few and long rows nothing would be left to what it sees.
+LEAVING_NS = 333_000_000
 # Chunks that an ensemble is made of: as many as can overlap.
 HISTORY = 32
 # ACT's: of predictions of the same moment, each is worth this much less than the one before it.
@@ -51,7 +54,8 @@ def committed(running: Chunk, stamp_ns: int, dt_ns: int, delay_ns: int) -> Commi
     # A delay between two rows settles both.
     delay = min(-(-delay_ns // dt_ns), count)
     # Beyond the delay the old chunk is left gradually: an answer may come later than expected.
-    return Committed(running.at(times_ns), int(delay), int(delay) + HORIZON)
+    leaving = -(-LEAVING_NS // dt_ns)
+    return Committed(running.at(times_ns), int(delay), int(delay + leaving))
 
 
 def ensemble(older: Sequence[Chunk], newest: Chunk) -> Chunk:
