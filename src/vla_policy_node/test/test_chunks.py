@@ -40,6 +40,13 @@ def test_a_delay_between_two_rows_settles_both():
     assert committed(ramp(0), 0, DT, 200 * MS).delay == 2
 
 
+def test_a_chunk_is_left_over_a_time_and_not_over_a_number_of_rows():
+    long_rows = committed(ramp(0), 0, DT, 200 * MS)
+    assert long_rows.horizon - long_rows.delay == 4
+    at_30_hz = committed(ramp(0), 0, round(1e9 / 30), 200 * MS)
+    assert at_30_hz.horizon - at_30_hz.delay == 10
+
+
 def test_no_more_is_committed_than_there_is():
     assert committed(ramp(0), 800 * MS, DT, 500 * MS).delay == 2
     assert committed(ramp(0), 901 * MS, DT, 0) is None

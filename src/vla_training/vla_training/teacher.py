@@ -37,6 +37,10 @@ _MOVING = 100.0  # rad/s: the arm is under way, so a chunk does not ramp up
 _BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
 _OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
 _TURN_WITHIN = 0.05  # m: there the hand's camera shows how a cube is turned, so a student can tell
+# A finger that came down on the cube, for a student sees it a little beside where it is: it goes
+# up first, and comes down again. And slowly: the arm is not to be stopped dead by what it touches.
+_OFF_FIRST = (0.006, 0.002)  # m under the height to keep
+_DOWN_M_S = 0.08
 _OVER_BIN = 0.035  # m, likewise
 _AROUND = (0.0055, 0.005, 0.10)  # m along the table, m of height, rad: the jaws may close
 _CLOSING = (0.012, 0.012, 0.30)  # within which jaws that are closing go on
@@ -188,7 +192,7 @@ class Teacher:
         roll = max(-_ROLL_MOST, min(_ROLL_MOST, roll))
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
         funnel = ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over)
-        return HandGoal((*straight[:4], roll), funnel, _TURN_WITHIN)
+        return HandGoal((*straight[:4], roll), funnel, _TURN_WITHIN, _OFF_FIRST, _DOWN_M_S)
 
     def _over_bin(self, now: Situation) -> HandGoal:
         """Return the goal over the spot in the bin that is farthest from what lies there."""

@@ -38,11 +38,16 @@ class HandGoal:
             Within the first distance it is the goal's; beyond the last distance, the last height.
         turn_within_m: Horizontal distance from the goal within which the hand takes on its roll;
             farther off it keeps the one that it has.
+        sideways: How far under the height to keep the hand may be, m: no sideways motion, full
+            sideways motion. Small: it goes up first, off what it has come down on.
+        down_m_s: Highest speed downwards, m/s.
     """
 
     place: tuple[float, float, float, float, float]
     funnel: tuple[tuple[float, float], ...]
     turn_within_m: float = math.inf
+    sideways: tuple[float, float] = _GATE
+    down_m_s: float = _UP[0]
 
     def floor(self, astray: float) -> float:
         """Return the height, m, to keep at a horizontal distance from the goal, m."""
@@ -111,13 +116,13 @@ def _flow(here: list[float], goal: HandGoal, dt_s: float) -> tuple[float, ...]:
 
     astray = along + _MISALIGNMENT * (abs(to_roll) + abs(to_pitch))
     floor = goal.floor(astray)
-    closed, full = floor - _GATE[0], floor - _GATE[1]
+    closed, full = floor - goal.sideways[0], floor - goal.sideways[1]
     gate = min(1.0, max(0.0, (height - closed) / (full - closed)))
     share = gate * _speed(along, _ALONG, dt_s) / along if along > 0.0 else 0.0
     return (
         share * to_bearing,
         share * to_radius,
-        _towards(floor - height, _UP, dt_s),
+        max(-goal.down_m_s, _towards(floor - height, _UP, dt_s)),
         _towards(to_pitch, _TURN, dt_s),
         _towards(to_roll, _TURN, dt_s),
     )
