@@ -62,7 +62,7 @@ train: setup $(POLICY_VENV)/.training
 	$(TRAINER) collect $(TRAIN)/corrections --episodes 200 --seed 200000 --student $(TRAIN)/first/checkpoint --processes $(JOBS)
 	$(TRAINER) imitate $(TRAIN)/second $(LESSONS) $(TRAIN)/corrections --start $(TRAIN)/first/checkpoint \
 		--settings config/training/so101_cubes_corrected.yaml
-	$(TRAINER) try $(TRAIN)/second/checkpoint --seeds 100 --processes $(JOBS) --csv $(TRAIN)/trials.csv
+	$(POLICY_VENV)/bin/vla-eval $(TRAIN)/eval --policy smolvla_cubes --checkpoint $(TRAIN)/second/checkpoint --seeds 100 --films 0 --processes $(JOBS)
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first; environments are made in the recipes, for a part with a prerequisite would come last. A

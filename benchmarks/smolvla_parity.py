@@ -8,7 +8,8 @@ one environment with both:
     python benchmarks/smolvla_parity.py --size full
     python benchmarks/smolvla_parity.py --checkpoint config/checkpoints/so101_smolvla_cubes
 
-With ``--checkpoint`` both load the checkpoint that is named, as it is. The error is the largest over rows, divided by the action's standard deviation over rows.
+With ``--checkpoint`` both load the checkpoint that is named, as it is. The error is the largest
+over rows, divided by the action's standard deviation over rows.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ def compare_checkpoint(folder: Path, observations: int) -> None:
     worst, moved = np.zeros(size), []
     for sample in samples:
         theirs = reference(sample.images, sample.state, noise, sample.task)[:, :size]
-        state = sample.state
-        ours = policy.infer(Observation(0, sample.images, {STATE: state}, sample.task), noise=noise)
+        seen = Observation(0, sample.images, {STATE: sample.state}, sample.task)
+        ours = policy.infer(seen, noise=noise)
         worst = np.maximum(worst, np.abs(ours.positions - theirs).max(axis=0))
         moved.append(theirs)
     policy.close()

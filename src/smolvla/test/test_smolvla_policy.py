@@ -186,7 +186,7 @@ def test_a_new_chunk_continues_what_is_committed(make, rows, delay):
 def test_a_policy_whose_chunks_are_not_to_be_continued_says_so(make):
     assert continuing(make()) is not None
     assert continuing(make(continues=False)) is None
-    with pytest.raises(PolicyError, match="continues.*write true or false"):
+    with pytest.raises(PolicyError, match=r"continues.*write true or false"):
         make(continues="no")
 
 

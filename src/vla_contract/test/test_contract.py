@@ -254,7 +254,9 @@ def test_a_policy_may_have_a_process_with_an_environment_of_its_own(write_contra
 
 
 def test_a_path_that_begins_with_a_dot_is_one_from_the_contracts_folder(write_contract, tmp_path):
-    given = "  options: {model: ../models/cubes, mask: ./a.png, name: .hidden, rows: 3, out: out/x}"
+    given = (
+        "  options: {model: ../models/cubes, mask: ./a.png, name: .hidden, rows: 3, out: out/x}"
+    )
     path = write_contract("  options: {}", given)
     options = load_contract(path, ARM, "gripper").policy_options
     assert options == {

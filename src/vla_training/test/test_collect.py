@@ -14,8 +14,7 @@ from vla_training.cli import main
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
 from vla_training.store import CHUNK, PIXELS, read_episodes, read_info
-from vla_training.trials import instruction, run_trial, wilson
-from vla_training.workers import Job, WorldProcess, collect, try_out
+from vla_training.workers import Job, WorldProcess, collect
 
 TOP = Path(__file__).resolve().parents[3]
 CONFIG = TOP / "config"
@@ -38,14 +37,6 @@ def worker(job):
 @pytest.fixture(scope="module")
 def table(worker):
     return worker._table
-
-
-def test_the_teacher_brings_the_named_cube_into_the_bin_and_touches_no_other(worker):
-    for seed, colour in ((0, "red"), (1, "green"), (2, "blue")):
-        trial = worker.trial(seed, colour, "plain")
-        assert trial.success, trial
-        assert trial.disturbed == ()
-        assert trial.duration_s < 12.0
 
 
 def test_pushed_off_its_way_it_still_does(table):
@@ -130,21 +121,6 @@ def test_situations_are_all_different_and_taught(job, tmp_path, monkeypatch):
     assert len({tuple(place) for place in places.tolist()}) == 6
 
 
-def test_an_instruction_about_another_cube_is_no_success(table):
-    """The driver does what it is told, which is not what the trial counts."""
-    teacher = pushed(table.world.joint_names, 0.1, 0.0, np.random.default_rng(0))
-    target = table.world.objects()[1]
-
-    def astray(row):
-        lesson = table.teacher.show(replace(row.situation, target=2))
-        return teacher(replace(row, lesson=lesson))
-
-    trial = run_trial(table, astray, 1, "green", "plain", 12.0)
-    assert target.name == "green_cube"
-    assert not trial.success
-    assert "blue_cube" in trial.disturbed
-
-
 def test_a_student_that_is_not_there_is_one_line(job, tmp_path):
     pytest.importorskip("torch", reason="torch is not installed: vla_training[torch]")
     pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
@@ -155,27 +131,13 @@ def test_a_student_that_is_not_there_is_one_line(job, tmp_path):
 
 def test_a_contract_that_is_not_there_is_one_line(job, tmp_path):
     with pytest.raises(TrainingError, match=r"none\.yaml"):
-        list(try_out(replace(job, contract_file=tmp_path / "none.yaml"), [0], ["red"], "plain", 1))
-
-
-def test_the_command_counts(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(TOP)
-    lines = tmp_path / "trials.csv"
-    code = main(
-        ["try", "--seeds", "1", "--colours", "red", "--processes", "1", "--csv", str(lines)]
-    )
-    assert code == 0
-    assert "1 / 1" in capsys.readouterr().out
-    header, line = lines.read_text().splitlines()
-    assert header.startswith("seed,colour,task,success")
-    assert line.startswith("0,red,put the red cube in the bin,True")
+        WorldProcess(replace(job, contract_file=tmp_path / "none.yaml"))
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["try", "--seeds", "0"], "0 is not within 1 to"),
-        (["try", "--colours", "pink"], "'pink' is unknown; known are red, green, blue"),
+        (["collect", "x", "--episodes", "0"], "0 is not within 1 to"),
         (["collect", "x", "--episodes", "many"], "'many' is no whole number"),
         (["imitate", "run", "nowhere"], "nowhere"),
     ],
@@ -190,18 +152,3 @@ def test_bad_arguments_are_one_line(words, says, capsys, monkeypatch, tmp_path):
         code = ended.code
     assert code == 2
     assert says in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_said_otherwise_it_is_the_same_cube_and_shuffled_by_chance():
-    rng = np.random.default_rng(0)
-    for said in ("plain", "spoken", "unheard"):
-        assert "green" in instruction(said, "green", rng)
-    about = [instruction("shuffled", "green", rng) for _ in range(60)]
-    assert 8 < sum("green" in each for each in about) < 34
-    assert instruction("missing", "green", rng) == ""
-
-
-def test_intervals_are_wilsons():
-    low, high = wilson(95, 100)
-    assert (low, high) == (pytest.approx(0.888, abs=1e-3), pytest.approx(0.978, abs=1e-3))
-    assert wilson(0, 0) == (0.0, 1.0)

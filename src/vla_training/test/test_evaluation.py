@@ -18,7 +18,7 @@ from vla_training.evaluation.measures import measure
 from vla_training.evaluation.perturb import PERTURBATIONS, SCENES, instruction, perturbed
 from vla_training.evaluation.results import COLUMNS, ResultStore, latency
 from vla_training.evaluation.run import TrialGrid, evaluate
-from vla_training.evaluation.tables import cells
+from vla_training.evaluation.tables import cells, wilson
 from vla_training.evaluation.trial import COLOURS, TrialCase, TrialSetup, TrialWorld
 
 TOP = Path(__file__).resolve().parents[3]
@@ -66,6 +66,13 @@ def test_a_case_is_a_function_of_what_it_says(place):
     other = place.run(replace(CASE, seed=1, colour="blue"))
     assert not same(other, first)
     assert same(place.run(CASE), first)
+
+
+def test_the_teacher_brings_the_named_cube_into_the_bin_and_touches_no_other(place):
+    for seed, colour in ((1, "green"), (2, "blue")):
+        result = place.run(replace(CASE, seed=seed, colour=colour))
+        assert (result.success, result.disturbed) == (True, ()), result
+        assert result.duration_s < 12.0
 
 
 def test_the_smooth_executor_keeps_the_jerk_limit_and_straight_lines_do_not(place):
@@ -282,7 +289,7 @@ def test_the_command_writes_a_table_and_one_page_with_plots_and_films(tmp_path, 
     ("given", "message"),
     [
         (["--policy", "dance"], "so101_dance.yaml: cannot be read"),
-        (["--robot", "panda"], "panda/robot.yaml: cannot be read"),
+        (["--robot", "nosuch"], "nosuch/robot.yaml: cannot be read"),
         (["--policy", "color_pick", "--checkpoint", "x"], "model.safetensors: cannot be read"),
     ],
 )
@@ -307,3 +314,9 @@ def test_every_perturbation_has_a_meaning():
     from vla_training.evaluation.perturb import MEANINGS
 
     assert set(MEANINGS) == set(PERTURBATIONS)
+
+
+def test_intervals_are_wilsons():
+    low, high = wilson(95, 100)
+    assert (low, high) == (pytest.approx(0.888, abs=1e-3), pytest.approx(0.978, abs=1e-3))
+    assert wilson(0, 0) == (0.0, 1.0)

@@ -140,3 +140,25 @@ def test_a_cube_that_lies_on_its_side_is_taken_by_its_sides(teacher):
     upright = teacher.show(situation(HOME))
     tipped = Situation(HOME, CUBES, np.repeat(turned[None], 3, axis=0), 0)
     np.testing.assert_allclose(teacher.show(tipped).away, upright.away, atol=1e-9)
+
+
+def test_a_hand_that_came_down_on_the_cube_goes_up_before_it_goes_sideways():
+    cube = CUBES[1]
+    beside = over(cube[:2] + [0.010, 0.0], 0.033, GRIPPER_OPEN)
+    teacher = Teacher(TABLE, rows=36, dt_s=1.0 / 30.0)
+    chunk = teacher.show(situation(beside, target=1)).chunk
+    places = np.array([HAND.coordinates(row[:5]) for row in chunk])
+    sideways = np.abs(places[:, 1] - places[0, 1])
+    # There the finger tips are over the cube's top.
+    above = int(np.argmax(places[:, 2] > 0.038))
+    assert above > 0
+    assert sideways[:above].max() < 0.001
+    assert sideways.max() > 0.009
+
+
+def test_it_comes_down_on_a_cube_more_slowly_than_it_goes_up(teacher):
+    cube = CUBES[1]
+    down = teacher.show(situation(over(cube[:2], 0.060, GRIPPER_OPEN, 0.0), target=1)).chunk
+    heights = np.array([HAND.coordinates(row[:5])[2] for row in down])
+    assert heights[-1] < heights[0] - 0.02
+    assert np.diff(heights).min() > -0.009  # m in a tenth of a second

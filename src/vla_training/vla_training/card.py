@@ -46,7 +46,7 @@ Step {step} of {steps}; the weights are averages over steps (decay {ema:g}). Set
 {settings}
 ```
 
-Losses at the end: {figures}. They say nothing of success: `vla-train try` counts that.
+Losses at the end: {figures}. They say nothing of success: `vla-eval` counts that.
 
 ## Limits
 

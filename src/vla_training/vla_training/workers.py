@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from vla_contract.contract import Contract, ContractError, load_contract
@@ -24,7 +23,6 @@ from vla_training.pool import in_parallel
 from vla_training.situations import BLOCK, block
 from vla_training.store import DemonstrationWriter, Info
 from vla_training.tabletop import COLOURS, Driver, Row, Tabletop
-from vla_training.trials import TaskTrial, run_trial
 
 SITUATIONS = "situations"  # instruction of rows that do not follow one another
 _STUDENT = 0.8  # of the episodes of a student are its own, the others the pushed teacher's
@@ -149,16 +147,6 @@ class WorldProcess:
         rows = block(self._table, range(first, first + BLOCK))
         return CollectedEpisode(first, SITUATIONS, True, rows)
 
-    def trial(self, seed: int, colour: str, said: str) -> TaskTrial:
-        """Let the student, or else the teacher, carry out one instruction."""
-        table = self._table
-        if self._policy is None:
-            rng = np.random.default_rng(0)
-            driver = pushed(table.world.joint_names, self._job.look_s, 0.0, rng)
-        else:
-            driver = following(self._policy)
-        return run_trial(table, driver, seed, colour, said, self._job.limit_s)
-
 
 def load_student(
     contract: Contract, checkpoint: Path, changed: Mapping[str, Any] | None = None
@@ -214,11 +202,6 @@ def _situations(first: int) -> CollectedEpisode:
     return _WORKER.situations(first)
 
 
-def _trial(seed: int, colour: str, said: str) -> TaskTrial:
-    assert _WORKER is not None
-    return _WORKER.trial(seed, colour, said)
-
-
 def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Iterator[Collected]:
     """Add the episodes of some seeds to a dataset, in their order.
 
@@ -242,20 +225,3 @@ def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Ite
         for episode in found:
             writer.add(episode.rows, episode.task)
             yield Collected(len(episode.rows[STATE]), episode.success)
-
-
-def try_out(
-    job: Job, seeds: Sequence[int], colours: Sequence[str], said: str, processes: int
-) -> Iterator[TaskTrial]:
-    """Let the student carry out an instruction for each seed and colour.
-
-    Raises:
-        TrainingError: A world or the student cannot be had.
-    """
-    wanted = [(seed, colour, said) for seed in seeds for colour in colours]
-    if processes == 1:
-        worker = WorldProcess(job)
-        for each in wanted:
-            yield worker.trial(*each)
-        return
-    yield from in_parallel(_trial, wanted, processes, _begin, (job,))

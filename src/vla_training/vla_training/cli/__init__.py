@@ -11,7 +11,6 @@ VERBS = {
     "collect": "vla_training.cli.collect",
     "imitate": "vla_training.cli.imitate",
     "rl": "vla_training.cli.rl",
-    "try": "vla_training.cli.try_out",
 }
 
 

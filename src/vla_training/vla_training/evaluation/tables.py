@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_training.evaluation.results import TrialLine
-from vla_training.trials import wilson
 
 
 @dataclass(frozen=True)
@@ -103,3 +102,14 @@ def in_words(lines: Sequence[TrialLine]) -> str:
             f"{said(values['LDLJ'], '.1f'):>6s} {said(values['SPARC'], '.2f'):>6s}"
         )
     return "\n".join(rows)
+
+
+def wilson(good: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % interval of a share by Wilson's method."""
+    if count == 0:
+        return 0.0, 1.0
+    share = good / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) * z
+    half /= 1 + z * z / count
+    return max(0.0, middle - half), min(1.0, middle + half)
