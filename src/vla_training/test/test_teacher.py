@@ -144,7 +144,7 @@ def test_a_cube_that_lies_on_its_side_is_taken_by_its_sides(teacher):
 
 def test_a_hand_that_came_down_on_the_cube_goes_up_before_it_goes_sideways():
     cube = CUBES[1]
-    beside = over(cube[:2] + [0.010, 0.0], 0.033, GRIPPER_OPEN)
+    beside = over(cube[:2] + np.array([0.010, 0.0]), 0.033, GRIPPER_OPEN)
     teacher = Teacher(TABLE, rows=36, dt_s=1.0 / 30.0)
     chunk = teacher.show(situation(beside, target=1)).chunk
     places = np.array([HAND.coordinates(row[:5]) for row in chunk])
