@@ -108,7 +108,6 @@ class SmolVLAPolicy:
         frame: ActionFrame | None = None,
         stillness: Stillness | None = None,
         image_size: tuple[int | None, int | None] = (None, None),
-        continues: bool = True,
     ) -> None:
         """Wire a loaded checkpoint to joints and cameras.
 
@@ -123,7 +122,6 @@ class SmolVLAPolicy:
             frame: Which of the action's columns are offsets; None for none.
             stillness: Says when it is done; None where it never says so.
             image_size: Height and width of the images that it is given; None for any.
-            continues: It may be told what the robot carries out anyway.
 
         Raises:
             PolicyError: The checkpoint has no such camera.
@@ -135,7 +133,6 @@ class SmolVLAPolicy:
         self._frame = frame or ActionFrame(action_units)
         self._action_units, self._state_units = action_units, state_units
         self._stillness = stillness
-        self.continues = continues
         self._sampling = sampling
         known = {new: old for old, new in loaded.processing.rename.items()}
         self._features = {known.get(name, name): name for name in config.cameras}
@@ -338,7 +335,7 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
     their units). Optional: ``state_joints`` (as ``joints``, where the state's differ),
     ``cameras``, ``rows``, ``flow_steps``, ``seed``, ``noise``, ``dtype``, ``device``,
     ``threads``, ``statistics``, ``patch_positions``, ``relative``, ``done_when_still``,
-    ``image_size``, ``continues``.
+    ``image_size``.
 
     Raises:
         PolicyError: An option is missing, unknown or wrong, or the checkpoint cannot be used.
@@ -362,9 +359,6 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
             raise given.error(key, f"is {value}; write a whole number {bounds}")
         return value
 
-    continues = given.take("continues") if "continues" in given.values else True
-    if not isinstance(continues, bool):
-        raise given.error("continues", f"is {continues!r}; write true or false")
     statistics = choice("statistics", None)
     loaded = load(
         Path(given.text("checkpoint")).expanduser(),
@@ -410,7 +404,6 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
             frame=read_frame(given, actions, states),
             stillness=read_stillness(given, actions, states),
             image_size=read_image_size(given),
-            continues=continues,
         )
         given.end()
     except PolicyError:

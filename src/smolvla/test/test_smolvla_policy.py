@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from smolvla.tiny import make_tiny
 from vla_policies import Observation, PolicyError, check_action, load_policy
-from vla_policies.rtc import Committed, ContinuingPolicy, continuing
+from vla_policies.rtc import Committed, ContinuingPolicy
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -181,13 +181,6 @@ def test_a_new_chunk_continues_what_is_committed(make, rows, delay):
     assert np.abs(new[:delay] - old[:delay]).max() < 1e-4
     free = policy.infer(see(1)).positions
     assert np.abs(free[:delay] - old[:delay]).max() > 1e-3
-
-
-def test_a_policy_whose_chunks_are_not_to_be_continued_says_so(make):
-    assert continuing(make()) is not None
-    assert continuing(make(continues=False)) is None
-    with pytest.raises(PolicyError, match=r"continues.*write true or false"):
-        make(continues="no")
 
 
 def test_a_delay_longer_than_the_chunk_is_refused(make):

@@ -28,6 +28,12 @@ MISTAKES = [
         "a text or a whole number",
     ),
     ("  options: {}", "  options: {}\n  process: own\n  python: 3", "policy.python", "a name"),
+    (
+        "  options: {}",
+        "  options: {}\n  chunks: average",
+        "policy.chunks",
+        "one of continue, blend, replace, ensemble",
+    ),
     ("  options: {}", "  options: {}\n  nam: x", "policy.nam", "unknown key"),
     ("policy:", "polizy:", "polizy", "unknown key"),
     ("  name: noise\n", "", "policy.name", "is missing"),
@@ -251,6 +257,12 @@ def test_a_policy_may_have_a_process_with_an_environment_of_its_own(write_contra
     assert contract.policy_environment == {"OMP_NUM_THREADS": "2"}
     plain = load_contract(write_contract(), ARM, "gripper")
     assert (plain.policy_process, plain.policy_python) == ("shared", "")
+
+
+def test_a_policy_may_say_how_its_chunks_follow_one_another(write_contract):
+    said = write_contract("  options: {}", "  options: {}\n  chunks: replace")
+    assert load_contract(said, ARM, "gripper").chunks == "replace"
+    assert load_contract(write_contract(), ARM, "gripper").chunks is None
 
 
 def test_a_path_that_begins_with_a_dot_is_one_from_the_contracts_folder(write_contract, tmp_path):

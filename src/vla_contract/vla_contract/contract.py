@@ -24,6 +24,7 @@ RESIZE = ("stretch", "crop")
 STATE_FIELDS = ("position", "velocity")
 SHARED, OWN = "shared", "own"
 REFUSE, WARN = "refuse", "warn"
+CHUNKS = ("continue", "blend", "replace", "ensemble")
 CONTINUOUS, STOP_AND_GO = "continuous", "stop_and_go"
 
 
@@ -89,6 +90,7 @@ class Contract:
         policy_python: Interpreter of its own process; empty for the node's.
         policy_environment: Variables of its own process.
         unit_check: `REFUSE` numbers that look like another unit or order, or `WARN` of them.
+        chunks: How a chunk follows the one before it, one of `CHUNKS`; None where the node says.
         execution: `CONTINUOUS`, or `STOP_AND_GO`: the arm rests while the policy is at work.
         images: One entry an image feature.
         states: One entry a state feature.
@@ -103,6 +105,7 @@ class Contract:
     policy_python: str
     policy_environment: Mapping[str, str]
     unit_check: str
+    chunks: str | None
     execution: str
     images: tuple[ImageSource, ...]
     states: tuple[StateSource, ...]
@@ -238,7 +241,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     root.only("policy", "observation", "action")
     policy = root.table("policy")
     own = ("python", "environment")
-    optional = ("process", *own, "unit_check", "execution")
+    optional = ("process", *own, "unit_check", "chunks", "execution")
     policy.only("name", "options", *optional, optional=optional)
     process = policy.one_of("process", (SHARED, OWN)) if "process" in policy.keys else SHARED
     for key in own:
@@ -271,6 +274,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
         policy_python=policy.text("python") if "python" in policy.keys else "",
         policy_environment=policy.variables("environment"),
         unit_check=policy.choice("unit_check", (REFUSE, WARN)),
+        chunks=policy.one_of("chunks", CHUNKS) if "chunks" in policy.keys else None,
         execution=policy.choice("execution", (CONTINUOUS, STOP_AND_GO)),
         images=tuple(images),
         states=tuple(states),

@@ -276,7 +276,9 @@ def test_a_package_with_damaged_metadata_is_named_and_the_others_are_loaded(
     register([("still", "elsewhere:make")], make=lambda options: Still())
     install("torn", text)
     assert isinstance(load_policy("still", {}), Still)
-    with pytest.raises(PolicyError, match=r"there are .*still, .*; .* of torn is damaged, install"):
+    with pytest.raises(
+        PolicyError, match=r"there are .*still, .*; .* of torn is damaged, install"
+    ):
         load_policy("lost", {})
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from node_kit.parameters import ParameterError, parameter, table
 from node_kit.tables import renew_files
 from strict_yaml import StrictYamlError, parse_yaml
+from vla_contract.contract import CHUNKS
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class PolicyNodeParameters:
     )
     chunks: str = parameter(
         "continue",
-        "How a chunk follows the one before it. `continue`: a policy that can is told what the "
-        "arm carries out anyway, and goes on from there (real-time chunking); any other blends. "
-        "`blend`: a new chunk begins where the running plan is, and the difference fades away "
-        "over 1.5 times the delay of an answer. `replace`: the new chunk as it is; the arm of a "
-        "policy that answers late goes back and forth. `ensemble`: the mean of what all chunks of "
-        "the run say about a moment. The motion is jerk-bounded in each case.",
-        choices=("continue", "blend", "replace", "ensemble"),  # as in core/chunk_blending.py
+        "How a chunk follows the one before it, where the contract says nothing of it. "
+        "`continue`: a policy that can is told what the arm carries out anyway, and goes on from "
+        "there (real-time chunking); any other blends. `blend`: a new chunk begins where the "
+        "running plan is, and the difference fades away over 1.5 times the delay of an answer. "
+        "`replace`: the new chunk as it is; the arm of a policy that answers late goes back and "
+        "forth. `ensemble`: the mean of what all chunks of the run say about a moment. The motion "
+        "is jerk-bounded in each case.",
+        choices=CHUNKS,
     )
     planner: str = parameter(
         "smooth",

@@ -38,9 +38,11 @@ _BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
 _OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
 _TURN_WITHIN = 0.05  # m: there the hand's camera shows how a cube is turned, so a student can tell
 # A finger that came down on the cube, for a student sees it a little beside where it is: it goes
-# up first, and comes down again. And slowly: the arm is not to be stopped dead by what it touches.
+# up first, and comes down again. And slowly: what a chunk says of its first 0.3 s is past when the
+# arm follows it, and the arm is not to be stopped dead by what it touches.
 _OFF_FIRST = (0.006, 0.002)  # m under the height to keep
-_DOWN_M_S = 0.08
+_UP_M_S = 0.07
+_SLOWING = 0.15  # m/s^2, of the way along the table
 _OVER_BIN = 0.035  # m, likewise
 _AROUND = (0.0055, 0.005, 0.10)  # m along the table, m of height, rad: the jaws may close
 _CLOSING = (0.012, 0.012, 0.30)  # within which jaws that are closing go on
@@ -192,7 +194,7 @@ class Teacher:
         roll = max(-_ROLL_MOST, min(_ROLL_MOST, roll))
         beside, over = (_BESIDE, BESIDE_HEIGHT), (_OVER_CUBE, TRAVEL_HEIGHT)
         funnel = ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over)
-        return HandGoal((*straight[:4], roll), funnel, _TURN_WITHIN, _OFF_FIRST, _DOWN_M_S)
+        return HandGoal((*straight[:4], roll), funnel, _TURN_WITHIN, _OFF_FIRST, _UP_M_S, _SLOWING)
 
     def _over_bin(self, now: Situation) -> HandGoal:
         """Return the goal over the spot in the bin that is farthest from what lies there."""

@@ -40,14 +40,16 @@ class HandGoal:
             farther off it keeps the one that it has.
         sideways: How far under the height to keep the hand may be, m: no sideways motion, full
             sideways motion. Small: it goes up first, off what it has come down on.
-        down_m_s: Highest speed downwards, m/s.
+        up_m_s: Highest speed up and down, m/s.
+        slowing_m_s2: Deceleration towards the goal along the table, m/s^2.
     """
 
     place: tuple[float, float, float, float, float]
     funnel: tuple[tuple[float, float], ...]
     turn_within_m: float = math.inf
     sideways: tuple[float, float] = _GATE
-    down_m_s: float = _UP[0]
+    up_m_s: float = _UP[0]
+    slowing_m_s2: float = _ALONG[1]
 
     def floor(self, astray: float) -> float:
         """Return the height, m, to keep at a horizontal distance from the goal, m."""
@@ -118,11 +120,12 @@ def _flow(here: list[float], goal: HandGoal, dt_s: float) -> tuple[float, ...]:
     floor = goal.floor(astray)
     closed, full = floor - goal.sideways[0], floor - goal.sideways[1]
     gate = min(1.0, max(0.0, (height - closed) / (full - closed)))
-    share = gate * _speed(along, _ALONG, dt_s) / along if along > 0.0 else 0.0
+    limit = (_ALONG[0], goal.slowing_m_s2)
+    share = gate * _speed(along, limit, dt_s) / along if along > 0.0 else 0.0
     return (
         share * to_bearing,
         share * to_radius,
-        max(-goal.down_m_s, _towards(floor - height, _UP, dt_s)),
+        _towards(floor - height, (goal.up_m_s, _UP[1]), dt_s),
         _towards(to_pitch, _TURN, dt_s),
         _towards(to_roll, _TURN, dt_s),
     )

@@ -74,7 +74,7 @@ class PolicyRunner:
         self._session = Session(parameters.input_timeout_s, parameters.policy_timeout_s)
         self._similar_rad = parameters.similar_state_rad
         self._stop_and_go = contract.execution == STOP_AND_GO
-        how = REPLACE if self._stop_and_go else parameters.chunks
+        how = REPLACE if self._stop_and_go else contract.chunks or parameters.chunks
         self._source = ChunkSource(
             spec.policy_id,
             blending=effective(how, continues=inference.continues),
