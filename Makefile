@@ -10,8 +10,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # One of config/robots: so101, panda, fr3; or the path of a folder like those. so101_bus: the first, moved by simulated servos that its driver commands at a serial port.
 ROBOT ?= so101
-# smolvla_cubes: a SmolVLA of toy size, whose weights are here; it needs torch. color_pick: no learning, no torch.
-POLICY ?= $(if $(filter so101,$(ROBOT)),smolvla_cubes)
+# color_pick where nothing is said. smolvla_cubes: a SmolVLA of toy size, whose weights are here; it needs torch.
+POLICY ?=
 EPISODES ?= 3
 RATE ?= 100
 SEED ?= 0
