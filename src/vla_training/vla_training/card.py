@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -91,9 +92,15 @@ def model_card(
         step=training.step,
         steps=settings.steps,
         ema=settings.ema,
-        settings=yaml.safe_dump(settings.document(), sort_keys=False).strip(),
+        settings=yaml.safe_dump(_said(training), sort_keys=False).strip(),
         figures=_figures(training.folder),
     )
+
+
+def _said(training: Imitation) -> dict[str, Any]:
+    """Return the settings; those of a model from nothing say nothing of one that was there."""
+    document = training.settings.document()
+    return {key: document[key] for key in document if key != "size" or training.base is None}
 
 
 def _figures(folder: Path) -> str:
