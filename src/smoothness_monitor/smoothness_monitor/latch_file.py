@@ -140,7 +140,8 @@ class LatchFile:
 
     def _write(self, content: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_suffix(f".{os.getpid()}.new")
+        # A name of the thread's own: nobody else takes it away before it is in its place.
+        new = self.path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.new")
         try:
             with new.open("w", encoding="utf-8") as file:
                 json.dump(content, file, indent=1)
