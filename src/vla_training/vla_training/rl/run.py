@@ -252,7 +252,6 @@ class Reinforcement:
         groups = self.wanted()
         made = self._rollouts.make([each for group in groups for each in group])
         rollouts = list(made)
-        self.model.eval()
         took_s = clock.monotonic() - began
         rewards = np.array([self._reward(each) for each in rollouts])
         gains = advantages(
