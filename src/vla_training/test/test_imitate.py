@@ -18,9 +18,10 @@ from vla_training.card import model_card  # noqa: E402
 from vla_training.cli import imitate as cli  # noqa: E402
 from vla_training.cli import main  # noqa: E402
 from vla_training.errors import TrainingError  # noqa: E402
-from vla_training.imitate import STATE_FILE, Imitation  # noqa: E402
+from vla_training.imitate import Imitation  # noqa: E402
 from vla_training.lessons import load_lessons  # noqa: E402
 from vla_training.metrics import CSV_FILE, CURVES_FILE  # noqa: E402
+from vla_training.run_folder import STATE_FILE  # noqa: E402
 
 
 def weights(training):
@@ -239,7 +240,7 @@ def test_a_run_is_not_gone_on_with_otherwise(dataset, settings, tmp_path, change
 def test_a_run_is_not_gone_on_with_other_data(dataset, settings, tmp_path, make_dataset):
     begin(tmp_path / "run", dataset, settings).run(until=2)
     other = make_dataset(tmp_path / "other", episodes=2)
-    with pytest.raises(TrainingError, match="begun with other data"):
+    with pytest.raises(TrainingError, match="data: the run was begun with"):
         begin(tmp_path / "run", other, settings)
 
 

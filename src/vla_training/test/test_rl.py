@@ -25,9 +25,10 @@ from vla_training.rl.rollouts import (  # noqa: E402
     shown,
     small,
 )
-from vla_training.rl.run import STATE_FILE, Reinforcement  # noqa: E402
+from vla_training.rl.run import Reinforcement  # noqa: E402
 from vla_training.rl.samplers import FlowSde, LearnedNoise, Step  # noqa: E402
 from vla_training.rl.settings import ReinforcementSettings, read_reinforcement  # noqa: E402
+from vla_training.run_folder import STATE_FILE  # noqa: E402
 
 TOP = Path(__file__).resolve().parents[3]
 ROBOT = TOP / "config/robots/so101/robot.yaml"

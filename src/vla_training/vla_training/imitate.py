@@ -11,7 +11,6 @@ Source: arXiv 2506.01844, and LeRobot 0.4.4 for the arithmetic.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time as clock
@@ -29,15 +28,16 @@ from smolvla.model import Prefix, SmolVLA
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
 from vla_training.batches import Batch, Batches
-from vla_training.errors import TrainingError, writing
+from vla_training.errors import TrainingError
 from vla_training.heads import ReferringHeads
 from vla_training.lessons import AWAY_PARTS, Lessons
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.optimisers import make_optimisers
+from vla_training.run_folder import CHECKPOINT, STATE_FILE, RunFolder
 from vla_training.settings import BFLOAT16, EXPERT, ImitationSettings
 from vla_training.start import make_start
 
-STATE_FILE, SETTINGS_FILE, START, CHECKPOINT = "state.pt", "run.json", "start", "checkpoint"
+START = "start"
 LOG_STEPS = 25
 LOSSES = ("flow", "find", "turn", "point", "away", "phase")
 FIGURES = (*LOSSES, "gradient", "learning_rate", "step_s")
@@ -75,13 +75,19 @@ class Imitation:
             TrainingError: The folder is of another run, or the data does not fit the model.
         """
         self.folder, self.settings, self.base = folder, settings, base
+        self._kept = RunFolder(folder)
         for name in settings.relative:
             if name not in lessons.info.joints:
                 raise TrainingError(
                     f"relative: {name!r} is no joint of the data: {', '.join(lessons.info.joints)}"
                 )
         torch.set_num_threads(settings.threads)
-        self._keep_settings(lessons, base)
+        given = {
+            "data": lessons.fingerprint,
+            "rows": len(lessons.state),
+            "base": None if base is None else str(base),
+        }
+        self._kept.keep(settings.document(), given, _FREE)
         self.checkpoint = self._start(lessons, base)
         self.model = load_model(self.checkpoint).train()
         torch.manual_seed(settings.seed)  # of the heads' weights
@@ -107,7 +113,7 @@ class Imitation:
                     "compile: there is no C++ compiler; install g++, or set compile: false"
                 )
             self._computed = torch.compile(self._losses, dynamic=False)
-        self._take_up()
+        self._kept.take_up(self._load)
         self.saved_step = self.step
         self._batches = Batches(lessons, self.checkpoint, settings)
 
@@ -237,8 +243,6 @@ class Imitation:
         Raises:
             TrainingError: It cannot be written; the one before is kept.
         """
-        path = self.folder / STATE_FILE
-        spare = path.with_suffix(".part")
         state = {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -247,13 +251,8 @@ class Imitation:
             "average": self._average,
             "recent": self._recent,
         }
-        try:
-            with writing(path):
-                torch.save(state, spare)
-                os.replace(spare, path)
-            self.saved_step = self.step
-        finally:
-            spare.unlink(missing_ok=True)
+        self._kept.save(state)
+        self.saved_step = self.step
 
     def write_checkpoint(self, card: str) -> Path:
         """Write the averaged weights as a checkpoint in LeRobot's format.
@@ -264,59 +263,20 @@ class Imitation:
         Raises:
             TrainingError: It cannot be written.
         """
-        folder = self.folder / CHECKPOINT
-        spare = self.folder / f".{CHECKPOINT}.part"
-        _remove(spare)
         live = {name: each.detach().clone() for name, each in self._parameters.items()}
         with torch.no_grad():
             for name, each in self._parameters.items():
                 each.copy_(self._average[name])
         try:
-            with writing(folder):
+            with self._kept.writing(CHECKPOINT) as spare:
                 narrow = self.settings.stored == BFLOAT16
                 save_checkpoint(spare, self.model, self.checkpoint, narrow=narrow)
                 (spare / "README.md").write_text(card, encoding="utf-8")
-                _remove(folder)
-                spare.replace(folder)
         finally:
-            _remove(spare)
             with torch.no_grad():
                 for name, each in self._parameters.items():
                     each.copy_(live[name])
-        return folder
-
-    def _keep_settings(self, lessons: Lessons, base: Path | None) -> None:
-        """Write what the run is, or check that it is the one that is there."""
-        path = self.folder / SETTINGS_FILE
-        now = {
-            "settings": self.settings.document(),
-            "data": lessons.fingerprint,
-            "rows": len(lessons.state),
-            "base": None if base is None else str(base),
-        }
-        now = json.loads(json.dumps(now))
-        if not path.exists():
-            with writing(path):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
-            return
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-            was, data, started = there["settings"], there["data"], there["base"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
-        for key, value in now["settings"].items():
-            if key not in _FREE and was.get(key) != value:
-                raise TrainingError(
-                    f"{path}: {key}: the run was begun with {was.get(key)}, not {value}; set it "
-                    "back to go on, or name a new folder"
-                )
-        if data != now["data"] or started != now["base"]:
-            what = "other data" if data != now["data"] else f"base {started}"
-            raise TrainingError(
-                f"{path}: the run was begun with {what}; give the same to go on, or name a new "
-                "folder"
-            )
+        return self.folder / CHECKPOINT
 
     def _start(self, lessons: Lessons, base: Path | None) -> Checkpoint:
         """Return the checkpoint to begin from; it is made where there is none."""
@@ -326,10 +286,7 @@ class Imitation:
         statistics = lessons.statistics(columns)
         folder = self.folder / START
         if not (folder / "config.json").exists():
-            _remove(folder)
-            spare = self.folder / f".{START}.part"
-            _remove(spare)
-            with writing(folder):
+            with self._kept.writing(START) as spare:
                 if base is None:
                     make_start(
                         spare, settings.size, images=info.cameras, joints=len(info.joints),
@@ -340,7 +297,6 @@ class Imitation:
                 else:
                     began = read_checkpoint(base)
                     save_checkpoint(spare, load_model(began), began, statistics)
-                spare.replace(folder)
         checkpoint = read_checkpoint(folder)
         _check_model_fits(checkpoint, lessons, rows, base or folder)
         return checkpoint
@@ -362,25 +318,15 @@ class Imitation:
         if all(each is not None and each.shape == own[name].shape for name, each in found.items()):
             self.heads.load_state_dict(found)
 
-    def _take_up(self) -> None:
-        path = self.folder / STATE_FILE
-        if not path.exists():
-            return
-        try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.heads.load_state_dict(state["heads"])
-            for optimiser, there in zip(self._optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(there)
-            for name, values in state["average"].items():
-                self._average[name].copy_(values)
-            self._recent = [[float(value) for value in each] for each in state["recent"]]
-            self.step = int(state["step"])
-        except Exception as error:  # torch raises whatever its unpickler raises
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise TrainingError(
-                f"{path}: is damaged ({first}); delete it to train from the beginning"
-            ) from None
+    def _load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.heads.load_state_dict(state["heads"])
+        for optimiser, there in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(there)
+        for name, values in state["average"].items():
+            self._average[name].copy_(values)
+        self._recent = [[float(value) for value in each] for each in state["recent"]]
+        self.step = int(state["step"])
 
 
 def repeated(prefix: Prefix, times: int) -> Prefix:
@@ -411,10 +357,6 @@ def _check_model_fits(checkpoint: Checkpoint, lessons: Lessons, rows: int, sourc
                 f"{source}: its {what} are {wanted}, those of the data {given}; give a "
                 "checkpoint and data that fit"
             )
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def memory_bytes(lessons: Lessons) -> int:

@@ -10,9 +10,6 @@ reward that counts jerk.
 from __future__ import annotations
 
 import copy
-import json
-import os
-import shutil
 import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +24,7 @@ from smolvla.checkpoint import Checkpoint, read_checkpoint
 from smolvla.model import Prefix, SmolVLA
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
-from vla_training.errors import TrainingError, writing
+from vla_training.errors import TrainingError
 from vla_training.evaluation.trial import COLOURS, TrialCase, TrialSetup
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.rl.rewards import advantages, reward
@@ -42,9 +39,9 @@ from vla_training.rl.rollouts import (
 )
 from vla_training.rl.samplers import LearnedNoise
 from vla_training.rl.settings import ReinforcementSettings
+from vla_training.run_folder import CHECKPOINT, RunFolder
 
-STATE_FILE, SETTINGS_FILE = "state.pt", "run.json"
-CURRENT, CHECKPOINT = "current", "checkpoint"
+CURRENT = "current"
 FIGURES = (
     "reward", "success", "duration_s", "twist_jerk_mean", "joint_jerk_rms", "ldlj", "moved",
     "ratio", "clipped", "divergence", "gradient", "rollouts_s", "learning_s",
@@ -88,7 +85,8 @@ class Reinforcement:
         self.folder, self.settings = folder, settings
         torch.set_num_threads(settings.threads)
         self.base: Checkpoint = read_checkpoint(base)
-        self._keep_settings(base)
+        self._kept = RunFolder(folder)
+        self._kept.keep(settings.document(), {"base": str(base)}, _FREE)
         self.model = load_model(self.base)
         self._reference = copy.deepcopy(self.model) if settings.reference_weight > 0.0 else None
         self.sampler = make_sampler(
@@ -103,7 +101,7 @@ class Reinforcement:
             groups.append({"params": noise, "lr": settings.noise_rate})
         self._optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
         self.update = 0
-        self._take_up()
+        self._kept.take_up(self._load)
         self._rollouts = Rollouts(setup, settings, processes)
 
     def close(self) -> None:
@@ -248,7 +246,7 @@ class Reinforcement:
     def _once(self) -> dict[str, float]:
         settings = self.settings
         began = clock.monotonic()
-        self._write_weights(self.folder / CURRENT)
+        self._write_weights(CURRENT)
         groups = self.wanted()
         made = self._rollouts.make([each for group in groups for each in group])
         rollouts = list(made)
@@ -292,20 +290,13 @@ class Reinforcement:
         Raises:
             TrainingError: It cannot be written; the one before is kept.
         """
-        path = self.folder / STATE_FILE
-        spare = path.with_suffix(".part")
         state = {
             "update": self.update,
             "model": self.model.state_dict(),
             "sampler": self.sampler.state_dict(),
             "optimiser": self._optimiser.state_dict(),
         }
-        try:
-            with writing(path):
-                torch.save(state, spare)
-                os.replace(spare, path)
-        finally:
-            spare.unlink(missing_ok=True)
+        self._kept.save(state)
 
     def write_checkpoint(self, card: str) -> Path:
         """Write the weights as a checkpoint in LeRobot's format.
@@ -316,62 +307,22 @@ class Reinforcement:
         Raises:
             TrainingError: It cannot be written.
         """
-        folder = self.folder / CHECKPOINT
-        self._write_weights(folder)
-        with writing(folder):
-            (folder / "README.md").write_text(card, encoding="utf-8")
-        return folder
+        self._write_weights(CHECKPOINT, card)
+        return self.folder / CHECKPOINT
 
-    def _write_weights(self, folder: Path) -> None:
-        spare = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(spare, ignore_errors=True)
-        try:
-            with writing(folder):
-                save_checkpoint(spare, self.model, self.base)
-                if isinstance(self.sampler, LearnedNoise):
-                    torch.save(self.sampler.state_dict(), spare / NOISE_FILE)
-                shutil.rmtree(folder, ignore_errors=True)
-                spare.replace(folder)
-        finally:
-            shutil.rmtree(spare, ignore_errors=True)
+    def _write_weights(self, name: str, card: str = "") -> None:
+        with self._kept.writing(name) as spare:
+            save_checkpoint(spare, self.model, self.base)
+            if isinstance(self.sampler, LearnedNoise):
+                torch.save(self.sampler.state_dict(), spare / NOISE_FILE)
+            if card:
+                (spare / "README.md").write_text(card, encoding="utf-8")
 
-    def _keep_settings(self, base: Path) -> None:
-        """Write what the run is, or check that it is the one that is there."""
-        path = self.folder / SETTINGS_FILE
-        now = {"settings": self.settings.document(), "base": str(base)}
-        if not path.exists():
-            with writing(path):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
-            return
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-            was, started = there["settings"], there["base"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
-        for key, value in {**self.settings.document(), "base": str(base)}.items():
-            old = started if key == "base" else was.get(key)
-            if key not in _FREE and old != value:
-                raise TrainingError(
-                    f"{path}: {key}: the run was begun with {old}, not {value}; set it back to go "
-                    "on, or name a new folder"
-                )
-
-    def _take_up(self) -> None:
-        path = self.folder / STATE_FILE
-        if not path.exists():
-            return
-        try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.sampler.load_state_dict(state["sampler"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self.update = int(state["update"])
-        except Exception as error:  # torch raises whatever its unpickler raises
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise TrainingError(
-                f"{path}: is damaged ({first}); delete it to begin from the checkpoint"
-            ) from None
+    def _load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.sampler.load_state_dict(state["sampler"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.update = int(state["update"])
 
 
 def prefix_of(model: SmolVLA, decisions: Sequence[DrawnAnswer], state: Tensor) -> Prefix:
