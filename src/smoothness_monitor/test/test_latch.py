@@ -3,6 +3,7 @@
 
 import json
 import os
+import threading
 import time
 from dataclasses import replace
 
@@ -36,6 +37,28 @@ def written(path, words):
 
 def test_a_first_start_is_not_latched(path):
     assert opened(path).found == Found()
+
+
+def test_two_writers_of_one_file_do_not_take_each_others_new_file_away(path, monkeypatch):
+    first, second = opened(path), opened(path)
+    arrived, other_is_done, replace = threading.Event(), threading.Event(), os.replace
+
+    def slowly(source, target):
+        if threading.current_thread() is first._thread:
+            arrived.set()
+            assert other_is_done.wait(60.0)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", slowly)
+    first.note(LATCHED)
+    assert arrived.wait(60.0)
+    second.close(Latch(False))
+    other_is_done.set()
+    end = time.monotonic() + 60.0
+    while "tracking_error" not in path.read_text(encoding="utf-8"):
+        assert not first.problem
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_an_orderly_end_at_rest_does_not_latch_the_next_one(path):
