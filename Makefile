@@ -122,7 +122,7 @@ first_python = $(shell for version in $(1); do for python in python$$version \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
 UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion node_kit vla_contract vla_recording \
 	smoothness_monitor vla_policies vla_policy_node vla_sim so100_driver)) \
-	$(addprefix embedded_ros2/test/test_embedded_,cdr.py cv_bridge.py definitions.py) \
+	$(addprefix embedded_ros2/test/test_embedded_,cdr.py definitions.py) \
 	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py architecture.py recording.py)
 
 # Every `make test` runs this part of them: each module is imported, and the cores of motion, gate, wire and planner.
@@ -205,7 +205,7 @@ $(VENV)/.installed: $(VENV)/.venv $(VENV)/.system constraints.txt $(SOURCES)
 	rm -rf $(VENV)/source/src/*/build $(VENV)/source/src/*/*.egg-info
 	$(BIN)/pip -qq uninstall --yes embedded_ros2 $(PACKAGES)  # else a command that moved is taken away with its old package
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
-		'$(VENV)/source/embedded_ros2[bag,vision]' $(addprefix $(VENV)/source/src/,$(PACKAGES))
+		'$(VENV)/source/embedded_ros2[bag]' $(addprefix $(VENV)/source/src/,$(PACKAGES))
 	rm -rf $(VENV)/source
 	$(BIN)/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
 	touch $@

@@ -16,19 +16,11 @@ if TYPE_CHECKING:
 
 SWITCH = "EMBEDDED_ROS2"
 _INTERFACE_KINDS = ("msg", "srv", "action")
-_STAND_INS = frozenset(
-    (
-        "ament_index_python",
-        "cv_bridge",
-        "launch",
-        "launch_ros",
-        "message_filters",
-        "rclpy",
-    )
-)
+_STAND_INS = frozenset(("ament_index_python", "launch", "launch_ros", "rclpy"))
 # Packages of ROS 2 in Python that programs ask for, and that have no stand-in.
 _REFUSED = frozenset(
     (
+        "cv_bridge",
         "diagnostic_updater",
         "image_geometry",
         "image_transport_py",
@@ -38,6 +30,7 @@ _REFUSED = frozenset(
         "launch_xml",
         "launch_yaml",
         "laser_geometry",
+        "message_filters",
         "ros2cli",
         "rosbag2_py",
         "rosidl_runtime_py",

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -473,64 +472,3 @@ def test_doctor_names_a_domain_that_cannot_be(run: Run, monkeypatch) -> None:
     code, out, _ = run("doctor")
     assert code == 1
     assert "ROS_DOMAIN_ID is 'many': use a number from 0 to 232" in out
-
-
-LIFECYCLE_LAUNCH = """
-from launch import LaunchDescription
-from launch.actions import EmitEvent, LogInfo, RegisterEventHandler, Shutdown
-from launch.events import matches_action
-from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
-
-def generate_launch_description():
-    node = LifecycleNode(executable="{executable}", name="one", namespace="", output="screen")
-    return LaunchDescription([
-        node,
-        RegisterEventHandler(OnStateTransition(
-            target_lifecycle_node=node, start_state="unconfigured", goal_state="inactive",
-            entities=[LogInfo(msg="configured"), Shutdown()])),
-        EmitEvent(event=ChangeState(
-            lifecycle_node_matcher=matches_action(node),
-            transition_id=Transition.TRANSITION_CONFIGURE)),
-    ])
-"""
-
-LIFECYCLE_NODE = """#!{python}
-from embedded_ros2 import fallback
-fallback.install()
-import rclpy
-from rclpy.node import Node
-from lifecycle_msgs.msg import TransitionEvent
-from lifecycle_msgs.srv import ChangeState
-rclpy.init()
-node = Node("unnamed")
-publisher = node.create_publisher(TransitionEvent, "~/transition_event", 10)
-def change(request, response):
-    print("asked for", request.transition.id, flush=True)
-    event = TransitionEvent()
-    event.start_state.label, event.goal_state.label = "unconfigured", "inactive"
-    publisher.publish(event)
-    response.success = True
-    return response
-node.create_service(ChangeState, "~/change_state", change)
-try:
-    rclpy.spin(node)
-except KeyboardInterrupt:
-    pass
-"""
-
-
-def test_a_launch_file_configures_a_lifecycle_node(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
-    executable = tmp_path / "lifecycle_node"
-    executable.write_text(LIFECYCLE_NODE.format(python=sys.executable))
-    executable.chmod(0o755)
-    file = tmp_path / "some.launch.py"
-    file.write_text(textwrap.dedent(LIFECYCLE_LAUNCH).replace("{executable}", str(executable)))
-    launch = Command("launch", str(file))
-    out, _ = launch.process.communicate(timeout=PATIENT_S)
-    assert launch.process.returncode == 0
-    assert "asked for 1" in out
-    assert "[INFO] [launch.user]: configured" in out

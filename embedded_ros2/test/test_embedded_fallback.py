@@ -48,7 +48,7 @@ def test_a_real_rclpy_wins(tmp_path):
     assert run("import rclpy; print(rclpy.WHO)", path=[tmp_path]) == "real"
 
 
-@pytest.mark.parametrize("missing", ["message_filters", "std_msgs", "std_msgs.msg"])
+@pytest.mark.parametrize("missing", ["launch_ros", "std_msgs", "std_msgs.msg"])
 def test_beside_a_real_rclpy_nothing_is_made_up(tmp_path, missing):
     make(tmp_path, {"rclpy": ""})
     code = f"import rclpy\ntry:\n    import {missing}\nexcept ImportError:\n    print('none')"

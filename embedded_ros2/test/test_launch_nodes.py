@@ -25,13 +25,11 @@ from launch import logging as launch_logging  # noqa: E402
 from launch.actions import ExecuteProcess, GroupAction, LogInfo, SetLaunchConfiguration  # noqa: E402
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution  # noqa: E402
 from launch_ros.actions import (  # noqa: E402
-    ComposableNodeContainer,
     Node,
     PushRosNamespace,
     SetParameter,
     SetRemap,
 )
-from launch_ros.descriptions import ComposableNode  # noqa: E402
 from launch_ros.parameter_descriptions import (  # noqa: E402
     Parameter,
     ParameterFile,
@@ -405,13 +403,6 @@ def test_a_missing_package_share_is_named(start: Start) -> None:
     code, _, text = start(LogInfo(msg=FindPackageShare("no_such_package")))
     assert code == 1
     assert "no_such_package" in next(line for line in text.splitlines() if "ERROR" in line)
-
-
-def test_components_are_refused_by_name() -> None:
-    with pytest.raises(NotImplementedError, match=r"launch_ros\.actions\.ComposableNodeContainer"):
-        ComposableNodeContainer(name="c", namespace="", package="p", executable="e")
-    with pytest.raises(NotImplementedError, match="package='p', plugin='q'"):
-        ComposableNode(package="p", plugin="q")
 
 
 def test_an_argument_that_does_not_exist_is_named() -> None:

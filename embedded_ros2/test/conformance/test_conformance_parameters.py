@@ -28,7 +28,6 @@ from rclpy.exceptions import (
 )
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
-from rclpy.parameter_event_handler import ParameterEventHandler
 
 
 def test_a_parameter_has_its_default(node):
@@ -361,24 +360,6 @@ def test_a_parameter_client_loads_what_a_file_has_for_any_node(node, peer, call,
     ] == [True]
     (value,) = call(node, client.get_parameters(["gain"])).values
     assert value.double_value == 3.0
-
-
-def test_an_event_handler_watches_one_parameter(node, spin_until):
-    handler = ParameterEventHandler(node)
-    seen, events = [], []
-    handle = handler.add_parameter_callback(
-        "gain", "tester", lambda parameter: seen.append(parameter.value.double_value)
-    )
-    handler.add_parameter_event_callback(events.append)
-    spin_until(node, lambda: node.count_subscribers("/parameter_events"))
-    node.declare_parameters("", [("gain", 1.0), ("other", 1.0)])
-    spin_until(node, lambda: len(events) == 2)
-    assert seen == [1.0]
-    handler.remove_parameter_callback(handle)
-    node.set_parameters([Parameter("gain", value=2.0)])
-    spin_until(node, lambda: len(events) == 3)
-    assert seen == [1.0]
-    handler.destroy()
 
 
 def test_logger_levels_can_be_read_and_set_from_outside(ros, call):

@@ -4,9 +4,9 @@
     python names.py read FOLDER...     write names.txt from source trees of ROS 2
     python names.py page PAGE          write the table into a page
 
-Each FOLDER holds the source trees `rclpy`, `launch`, `launch_ros`, `message_filters`,
-`vision_opencv` and `ament_index`, as far as it has them. names.txt lists every public name of
-every module, members of classes included; test_embedded_surface.py asks for each.
+Each FOLDER holds the source trees `rclpy`, `launch`, `launch_ros` and `ament_index`, as far as it
+has them. names.txt lists every public name of every module, members of classes included;
+test_embedded_surface.py asks for each.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ PACKAGES = {
     "rclpy": "rclpy/rclpy/rclpy",
     "launch": "launch/launch/launch",
     "launch_ros": "launch_ros/launch_ros/launch_ros",
-    "message_filters": "message_filters/src/message_filters",
     "ament_index_python": "ament_index/ament_index_python/ament_index_python",
-    "cv_bridge": "vision_opencv/cv_bridge/python/cv_bridge",
 }
 # Of no use outside of the modules that have them.
 _NOISE = re.compile(r"^(T|Set|g_\w+|conftest)$")

@@ -24,5 +24,5 @@ if grep -q '^Cython' "$constraints"; then pip Cython; fi
 
 pip --no-build-isolation "$work/src/vla_recording"
 (cd "$work" && "$OLDPWD/$folder/bin/smoothness" --help >/dev/null)
-pip --no-build-isolation "$work/embedded_ros2[bag,vision]" "$work/src/vla_bringup[embedded]" \
+pip --no-build-isolation "$work/embedded_ros2[bag]" "$work/src/vla_bringup[embedded]" \
     "$work/src/smolvla" "$work/src/so100_driver" "$work/src/vla_training" hypothesis pytest
