@@ -16,23 +16,14 @@ from launch.substitutions import (
     NotEqualsSubstitution,
     PathJoinSubstitution,
 )
-from launch_ros.actions import Node
 
 from vla_bringup import description
-from vla_bringup.description import text
+from vla_bringup import launch_parts as parts
 
 ARGUMENTS = [
-    DeclareLaunchArgument(
-        "namespace",
-        default_value="",
-        description="Namespace of every node and topic: one for each arm of a graph.",
-    ),
+    parts.NAMESPACE,
     description.ROBOT,
-    DeclareLaunchArgument(
-        "robot_file",
-        default_value=PathJoinSubstitution([description.FOLDER, "robot.yaml"]),
-        description="Joint names, limits and controllers of the robot.",
-    ),
+    parts.ROBOT_FILE,
     DeclareLaunchArgument(
         "monitor_file",
         default_value=PathJoinSubstitution([description.FOLDER, "monitor.yaml"]),
@@ -56,41 +47,30 @@ ARGUMENTS = [
     ),
 ]
 
-FAULTS = LaunchConfiguration("faults")
 MEASURED = LaunchConfiguration("measured_topic")
+STATE, COMMANDS = "arm_controller/controller_state", "arm_controller/joint_trajectory"
 
 
 def through_faults(topic: str | LaunchConfiguration, instead: str) -> IfElseSubstitution:
     """Return a topic's name, or that of the fault node's where there is a fault file."""
-    return IfElseSubstitution(NotEqualsSubstitution(FAULTS, ""), instead, topic)
+    given = NotEqualsSubstitution(LaunchConfiguration("faults"), "")
+    return IfElseSubstitution(given, f"faults/{instead}", topic)
 
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, and bring it up again should it die: latched."""
     files = ("robot_file", "monitor_file", "latch_folder")
-    monitor = Node(
-        package="smoothness_monitor",
-        executable="smoothness_monitor",
-        name="smoothness_monitor",
-        namespace=description.NAMESPACE,
-        output="screen",
+    monitor = parts.node(
+        "smoothness_monitor",
+        "smoothness_monitor",
         respawn=True,
         respawn_delay=1.0,
-        parameters=[{name: text(name) for name in files}],
+        parameters=[{name: description.text(name) for name in files}],
         remappings=[
-            (
-                "arm/plan",
-                through_faults("arm/plan", "faults/plans"),
-            ),
-            ("joint_states", through_faults(MEASURED, "faults/joint_states")),
-            (
-                "arm_controller/controller_state",
-                through_faults("arm_controller/controller_state", "faults/controller_state"),
-            ),
-            (
-                "arm_controller/joint_trajectory",
-                through_faults("arm_controller/joint_trajectory", "faults/commands"),
-            ),
+            ("arm/plan", through_faults("arm/plan", "plans")),
+            ("joint_states", through_faults(MEASURED, "joint_states")),
+            (STATE, through_faults(STATE, "controller_state")),
+            (COMMANDS, through_faults(COMMANDS, "commands")),
         ],
     )
     find_robot = OpaqueFunction(function=description.find_robot)

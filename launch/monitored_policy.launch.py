@@ -4,15 +4,12 @@
 Part of the other launch files: something else has to be the arm and its controllers.
 """
 
-from pathlib import Path
-
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
 
 from vla_bringup.description import NAMESPACE, SHARE, given, text
+from vla_bringup.launch_parts import included, node
 
 CONFIG = PathJoinSubstitution([SHARE, "config"])
 
@@ -39,47 +36,24 @@ ARGUMENTS = [
     ),
 ]
 
-MONITOR = str(Path(__file__).with_name("monitor.launch.py"))
-
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, the black box and the policy node."""
-    monitor = IncludeLaunchDescription(PythonLaunchDescriptionSource(MONITOR))
-    black_box = Node(
-        package="vla_recording",
-        executable="black_box",
-        name="black_box",
-        namespace=NAMESPACE,
-        output="screen",
-        parameters=[{"directory": text("black_box")}],
-    )
-    faults = Node(
-        package="vla_sim",
-        executable="faults",
-        name="faults",
-        namespace=NAMESPACE,
-        output="screen",
+    monitor = included(__file__, "monitor")
+    black_box = node("vla_recording", "black_box", parameters=[{"directory": text("black_box")}])
+    faults = node(
+        "vla_sim",
+        "faults",
         condition=given("faults"),
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
-        remappings=[
-            ("joint_states", LaunchConfiguration("measured_topic")),
-        ],
+        remappings=[("joint_states", LaunchConfiguration("measured_topic"))],
     )
-    policy = Node(
-        package="vla_policy_node",
-        executable="vla_policy_node",
-        name="vla_policy_node",
-        namespace=NAMESPACE,
-        output="screen",
+    own = {name: text(name) for name in ("robot_file", "contract_file", "policy_python")}
+    policy = node(
+        "vla_policy_node",
+        "vla_policy_node",
         condition=given("contract_file"),
-        parameters=[
-            PathJoinSubstitution([CONFIG, "policies", "vla_policy_node.yaml"]),
-            {
-                "robot_file": text("robot_file"),
-                "contract_file": text("contract_file"),
-                "policy_python": text("policy_python"),
-            },
-        ],
+        parameters=[PathJoinSubstitution([CONFIG, "policies", "vla_policy_node.yaml"]), own],
     )
     # The monitor first, for it declares the robot file.
     return LaunchDescription([monitor, *ARGUMENTS, policy, black_box, faults])

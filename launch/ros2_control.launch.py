@@ -11,28 +11,24 @@ be at the other end of them. `feetech` is for so101.launch.py, which examines th
 More arms in one graph: `namespace:=left` and so on.
 """
 
-from pathlib import Path
-
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
-    IncludeLaunchDescription,
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
 )
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
-from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 
 from vla_bringup import description
+from vla_bringup import launch_parts as parts
 from vla_contract.robot import load_robot
 
-SUITE = str(Path(__file__).with_name("monitored_policy.launch.py"))
 HARDWARE = LaunchConfiguration("hardware")
 
 ARGUMENTS = [
@@ -122,11 +118,10 @@ def describe(context: LaunchContext) -> list[Node]:
 
 def spawner(*controllers: str) -> Node:
     """Return what activates controllers, one after the other."""
-    return Node(
-        package="controller_manager",
-        executable="spawner",
-        namespace=description.NAMESPACE,
-        output="screen",
+    return parts.node(
+        "controller_manager",
+        "spawner",
+        name=None,
         arguments=[*controllers, "--param-file", LaunchConfiguration("controllers_file")],
     )
 
@@ -146,19 +141,14 @@ def activate(context: LaunchContext) -> list[Action]:
     A controller that is activated earlier holds the arm at NaN; before a plugin's zero was seen
     to be the arm's, none is.
     """
-    robot = load_robot(LaunchConfiguration("robot_file").perform(context))
+    robot = load_robot(parts.value(context, "robot_file"))
     moving = robot.arm_controller, robot.gripper.controller
     hardware = HARDWARE.perform(context)
     if hardware == "mock":
         return [spawner("joint_state_broadcaster", *moving)]
     if hardware == "feetech":
-        check = Node(
-            package="so100_driver",
-            executable="feetech_check",
-            namespace=description.NAMESPACE,
-            output="screen",
-            parameters=[{"pose": description.text("servos_pose")}],
-        )
+        pose = {"pose": description.text("servos_pose")}
+        check = parts.node("so100_driver", "feetech_check", name=None, parameters=[pose])
         shown = spawner("joint_state_broadcaster")
         return [shown, after(shown, check), after(check, spawner(*moving))]
     topic = "/".join(("", description.full_namespace(context), "joint_states_raw")).replace(
@@ -179,11 +169,10 @@ def activate(context: LaunchContext) -> list[Action]:
 def generate_launch_description() -> LaunchDescription:
     """Bring up the controllers, the monitor and, with a contract, the policy node."""
     # Nothing ends with it: the monitor has to stop the arm then.
-    controller_manager = Node(
-        package="controller_manager",
-        executable="ros2_control_node",
-        namespace=description.NAMESPACE,
-        output="screen",
+    controller_manager = parts.node(
+        "controller_manager",
+        "ros2_control_node",
+        name=None,
         parameters=[LaunchConfiguration("controllers_file")],
         remappings=[("~/robot_description", "robot_description")],
     )
@@ -192,7 +181,7 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             OpaqueFunction(function=find_ros2_control),
             # First, for it declares the robot file.
-            IncludeLaunchDescription(PythonLaunchDescriptionSource(SUITE)),
+            parts.included(__file__, "monitored_policy"),
             OpaqueFunction(function=describe),
             controller_manager,
             OpaqueFunction(function=activate),

@@ -13,29 +13,18 @@ r"""One SO-101: its driver, controllers, the monitor and, with a contract, a pol
 ros2_control's where it is installed, else emulated ones; `controllers:=` chooses.
 """
 
+from functools import partial
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
-from uuid import uuid4
+from tempfile import mkdtemp
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    LogInfo,
-    OpaqueFunction,
-    Shutdown,
-)
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node, SetParameter, SetRemap
-from launch_ros.parameter_descriptions import ParameterValue
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import Node
 
 from vla_bringup import cameras, description
-from vla_bringup.resting import resting_contract
+from vla_bringup import launch_parts as parts
 from vla_contract.robot import RobotConfigError, load_robot
-
-HERE = Path(__file__).parent
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -109,14 +98,23 @@ ARGUMENTS = [
         description="Folder of the maker's STL files, a path or package://..., for who draws the "
         "arm. Empty: each link is a box.",
     ),
+    *parts.SCENE,
+    description.ROBOT,
+    description.DESCRIPTION_FILE,
+    parts.NAMESPACE,
+    parts.ROBOT_FILE,
+    parts.LATCH_FOLDER,
     DeclareLaunchArgument(
-        "seed", default_value="0", description="Seed of the first scene. For sim and bus."
+        "contract_file",
+        default_value="",
+        description="Which policy runs and which topics feed its features. Empty: none runs; "
+        "with sim, the one that puts cubes away.",
     ),
     DeclareLaunchArgument(
-        "real_time_factor",
-        default_value="1.0",
-        description="Simulated time over the host's, at most; 0: as fast as it can. For sim and "
-        "bus.",
+        "monitor_file",
+        default_value="",
+        description="Thresholds of the monitor. Empty: the robot's own, for real with the "
+        "driver's topics.",
     ),
 ]
 # A simulated servo with P = 16; the answers of a busy host take their time.
@@ -126,71 +124,37 @@ TOPIC_BASED = "topic_based"
 # The policy that the simulation runs.
 TASK = "so101_color_pick.yaml"
 
-
-def included(name: str, **arguments: str) -> IncludeLaunchDescription:
-    """Return another launch file of this folder, with these arguments."""
-    source = PythonLaunchDescriptionSource(str(HERE / f"{name}.launch.py"))
-    return IncludeLaunchDescription(source, launch_arguments=arguments.items())
-
-
-def number(argument: str) -> ParameterValue:
-    """Return an argument's value as a number."""
-    return ParameterValue(LaunchConfiguration(argument), value_type=float)
+included = partial(parts.included, __file__)
 
 
 def whose_controllers(context: LaunchContext) -> str:
     """Return `ros2_control` or `emulated`."""
-    asked = LaunchConfiguration("controllers").perform(context)
+    asked = parts.value(context, "controllers")
     if asked != "auto":
         return asked
-    try:
-        get_package_prefix("controller_manager")
-    except PackageNotFoundError:
-        return "emulated"
-    return "ros2_control"
+    return "ros2_control" if parts.has_ros2_control() else "emulated"
 
 
 def driver() -> Node:
     """Return the driver of a real arm."""
     # Nothing ends with it: what the arm does without its driver is the monitor's to say.
-    return Node(
-        package="so100_driver",
-        executable="so100_driver",
-        name="so100_driver",
-        namespace=description.NAMESPACE,
-        output="screen",
-        parameters=[
-            {
-                "port": description.text("port"),
-                "calibration_file": description.text("calibration_file"),
-                "robot_file": description.text("robot_file"),
-                "command_timeout_s": number("command_timeout_s"),
-                "stale_s": number("stale_s"),
-                "answer_timeout_s": number("answer_timeout_s"),
-                "sag_rad_nm": number("sag_rad_nm"),
-            }
-        ],
-    )
+    texts = ("port", "calibration_file", "robot_file")
+    numbers = ("command_timeout_s", "stale_s", "answer_timeout_s", "sag_rad_nm")
+    given = {name: description.text(name) for name in texts}
+    given |= {name: parts.number(name) for name in numbers}
+    return parts.node("so100_driver", "so100_driver", parameters=[given])
 
 
 def leader() -> Node:
     """Return the source of chunks that reads a leader arm."""
-    return Node(
-        package="so100_driver",
-        executable="leader_arm",
-        name="leader_arm",
-        namespace=description.NAMESPACE,
-        output="screen",
-        parameters=[
-            {
-                "port": description.text("leader_port"),
-                "calibration_file": description.text("leader_calibration_file"),
-                "robot_file": description.text("robot_file"),
-                "answer_timeout_s": number("answer_timeout_s"),
-                "stale_s": number("stale_s"),
-            }
-        ],
-    )
+    given = {
+        "port": description.text("leader_port"),
+        "calibration_file": description.text("leader_calibration_file"),
+        "robot_file": description.text("robot_file"),
+        "answer_timeout_s": parts.number("answer_timeout_s"),
+        "stale_s": parts.number("stale_s"),
+    }
+    return parts.node("so100_driver", "leader_arm", parameters=[given])
 
 
 def behind_feetech_s_plugin(context: LaunchContext, files: dict[str, str]) -> Action:
@@ -202,16 +166,15 @@ def behind_feetech_s_plugin(context: LaunchContext, files: dict[str, str]) -> Ac
     from so100_driver.connection import DriverError
     from so100_driver.feetech_plugin import examine
 
-    given = context.launch_configurations
-    if given["controllers"] == "emulated":
+    given = partial(parts.value, context)
+    if given("controllers") == "emulated":
         raise RuntimeError(
             "hardware:=feetech is a plugin of ros2_control: leave controllers:= out, or choose "
             "hardware:=real"
         )
-    port = given["port"]
-    robot_file = LaunchConfiguration("robot_file").perform(context)
+    port = given("port")
     try:
-        arm = examine(port, given["calibration_file"], load_robot(robot_file))
+        arm = examine(port, given("calibration_file"), load_robot(given("robot_file")))
     except (DriverError, RobotConfigError) as error:
         raise RuntimeError(f"hardware:=feetech: {error}") from None
     servos_file = Path(mkdtemp(prefix="so101_")) / "servos.yaml"
@@ -221,25 +184,6 @@ def behind_feetech_s_plugin(context: LaunchContext, files: dict[str, str]) -> Ac
     return included("ros2_control", hardware="feetech", **found, **files)
 
 
-def emulated(context: LaunchContext, hardware: str) -> list[Action]:
-    """Return the emulated controllers, and the frames where there is what publishes them."""
-    controllers = Node(
-        package="vla_sim",
-        executable="emulated_controllers",
-        name="emulated_controllers",
-        namespace=description.NAMESPACE,
-        output="screen",
-        parameters=[{"hardware": hardware, "robot_file": description.text("robot_file")}],
-    )
-    missing = description.missing()
-    frames = (
-        LogInfo(msg=f"no robot_description and no /tf: there is no {missing}")
-        if missing
-        else description.describe(context, "mock")
-    )
-    return [LogInfo(msg="the controllers are emulated"), controllers, frames]
-
-
 def on_a_simulated_bus(context: LaunchContext, files: dict[str, str]) -> list[Action]:
     """Return everything around a simulated arm whose servos are driven at a port.
 
@@ -247,19 +191,17 @@ def on_a_simulated_bus(context: LaunchContext, files: dict[str, str]) -> list[Ac
     that is too slow for them makes a slow simulation, and no arm that holds for want of commands.
     """
     folder = Path(files["latch_folder"])
-    simulation = Node(
-        package="vla_sim",
-        executable="vla_sim_servos",
+    simulation = parts.node(
+        "vla_sim",
+        "vla_sim_servos",
         name="vla_sim",
-        namespace=description.NAMESPACE,
-        output="screen",
         parameters=[
             {
                 "robot_file": description.text("robot_file"),
                 "servos": description.text("robot"),
                 "folder": str(folder),
-                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
-                "real_time_factor": number("real_time_factor"),
+                "seed": parts.number("seed", int),
+                "real_time_factor": parts.number("real_time_factor"),
             }
         ],
         on_exit=Shutdown(reason="the simulation ended"),
@@ -268,11 +210,9 @@ def on_a_simulated_bus(context: LaunchContext, files: dict[str, str]) -> list[Ac
     context.launch_configurations["port"] = str(folder / "port")
     context.launch_configurations["calibration_file"] = str(folder / "arm.json")
     return [
-        SetParameter("use_sim_time", True),
-        # Each simulation has a time of its own, in its namespace.
-        SetRemap("/clock", "clock"),
+        *parts.in_simulated_time(),
         included("monitored_policy", **files),
-        OpaqueFunction(function=emulated, args=[TOPIC_BASED]),
+        OpaqueFunction(function=parts.emulated, args=[TOPIC_BASED]),
         simulation,
         driver(),
     ]
@@ -284,25 +224,23 @@ def bring_up(context: LaunchContext) -> list[Action]:
     Raises:
         RuntimeError: It is real, and not said which calibration is the arm's.
     """
-    hardware = LaunchConfiguration("hardware").perform(context)
-    contract = LaunchConfiguration("contract_file").perform(context)
-    monitor = LaunchConfiguration("monitor_file").perform(context)
+    given = partial(parts.value, context)
+    hardware, contract = given("hardware"), given("contract_file")
     real, simulated = hardware == "real", hardware in ("sim", "bus")
-    if simulated and LaunchConfiguration("controllers").perform(context) == "ros2_control":
+    if simulated and given("controllers") == "ros2_control":
         raise RuntimeError(
             f"hardware:={hardware} controllers:=ros2_control: a simulation has emulated "
             "controllers, for ros2_control's cannot make its time wait; leave controllers:= out, "
             "or choose hardware:=mock or real"
         )
     # Before anything starts: what has started is left behind by a launch that fails.
-    calibrated = LaunchConfiguration("calibration_file").perform(context)
-    if hardware in ("real", "feetech") and not calibrated:
+    if hardware in ("real", "feetech") and not given("calibration_file"):
         raise RuntimeError(
             f"hardware:={hardware} needs calibration_file:=..., the arm's own (`so101 calibrate "
             "PORT FILE` makes one, `so101 prove PORT FILE` proves LeRobot's)"
         )
-    teleop = LaunchConfiguration("teleop").perform(context) == "true"
-    if teleop and not LaunchConfiguration("leader_calibration_file").perform(context):
+    teleop = given("teleop") == "true"
+    if teleop and not given("leader_calibration_file"):
         raise RuntimeError(
             "teleop:=true needs leader_calibration_file:=..., the leader arm's own (`so101 prove "
             "PORT FILE` proves LeRobot's)"
@@ -315,22 +253,18 @@ def bring_up(context: LaunchContext) -> list[Action]:
     if not contract and simulated:
         contract = task
     elif not contract and teleop:
-        # The node that carries chunks out is the policy's.
-        robot_file = LaunchConfiguration("robot_file").perform(context)
-        contract = str(resting_contract(robot_file, Path(mkdtemp(prefix="so101_"))))
-    files = {"contract_file": contract, "monitor_file": monitor or own.perform(context)}
+        contract = parts.resting(context)
+    monitor = given("monitor_file") or own.perform(context)
+    files = {"contract_file": contract, "monitor_file": monitor}
     besides: list[Action] = [*cameras.nodes(context, simulated), *([leader()] if teleop else [])]
     files["measured_topic"] = "joint_states_raw" if driven else "joint_states"
     if simulated:
-        # A simulation that is started anew is another arm: nothing of the one before counts.
-        latch = LaunchConfiguration("latch_folder").perform(context)
-        files["latch_folder"] = latch or str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}")
+        files["latch_folder"] = given("latch_folder") or parts.new_latch_folder()
         if hardware == "bus":
             return [*on_a_simulated_bus(context, files), *besides]
-        given = ("seed", "real_time_factor")
-        files |= {name: LaunchConfiguration(name).perform(context) for name in given}
-        in_its_time = [SetParameter("use_sim_time", True), SetRemap("/clock", "clock")]
-        return [included("so101_sim", **files), *(in_its_time if teleop else []), *besides]
+        files |= {name: given(name) for name in ("seed", "real_time_factor")}
+        in_its_time = parts.in_simulated_time() if teleop else []
+        return [included("so101_sim", **files), *in_its_time, *besides]
     behind = TOPIC_BASED if real else "mock"
     if hardware == "feetech":
         return [behind_feetech_s_plugin(context, files), *besides]
@@ -338,48 +272,10 @@ def bring_up(context: LaunchContext) -> list[Action]:
         rest: list[Action] = [included("ros2_control", hardware=behind, **files)]
     else:
         suite = included("monitored_policy", **files)
-        rest = [suite, OpaqueFunction(function=emulated, args=[behind])]
+        rest = [suite, OpaqueFunction(function=parts.emulated, args=[behind])]
     return [*rest, *([driver()] if real else []), *besides]
 
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up one arm."""
-    defaults = [
-        DeclareLaunchArgument(
-            "namespace",
-            default_value="",
-            description="Namespace of every node and topic: one for each arm of a graph.",
-        ),
-        DeclareLaunchArgument(
-            "robot_file",
-            default_value=PathJoinSubstitution([description.FOLDER, "robot.yaml"]),
-            description="Joint names, limits and controllers of the robot.",
-        ),
-        DeclareLaunchArgument(
-            "latch_folder",
-            default_value="",
-            description="Folder of the file that keeps the latch over a restart of the monitor. "
-            "Empty: ~/.ros/smoothness_monitor; for sim, a new one.",
-        ),
-        DeclareLaunchArgument(
-            "contract_file",
-            default_value="",
-            description="Which policy runs and which topics feed its features. Empty: none runs; "
-            "with sim, the one that puts cubes away.",
-        ),
-        DeclareLaunchArgument(
-            "monitor_file",
-            default_value="",
-            description="Thresholds of the monitor. Empty: the robot's own, for real with the "
-            "driver's topics.",
-        ),
-    ]
-    return LaunchDescription(
-        [
-            *ARGUMENTS,
-            description.ROBOT,
-            description.DESCRIPTION_FILE,
-            *defaults,
-            OpaqueFunction(function=bring_up),
-        ]
-    )
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])

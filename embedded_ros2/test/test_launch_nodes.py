@@ -43,8 +43,9 @@ VALUE = LaunchConfiguration
 Started = list[str]
 Start = Callable[..., tuple[int, dict[str, Started], str]]
 
-# An executable that tells its arguments, and the content of the parameter files among them.
-SHOW = """#!/usr/bin/env python3
+# An executable that tells its arguments, and the content of the parameter files among them. This
+# Python runs it: the PATH's may be a script of a version manager, which rewrites it now and then.
+SHOW = f"""#!{sys.executable}
 import json, sys
 arguments = sys.argv[1:]
 for number, argument in enumerate(arguments):
@@ -52,6 +53,18 @@ for number, argument in enumerate(arguments):
         arguments[number] = open(argument).read()
 print(json.dumps(arguments), flush=True)
 """
+
+
+class Shown(dict[str, Started]):
+    """Arguments by process name; where one showed none, the test tells all that was said."""
+
+    def __init__(self, text: str) -> None:
+        said = re.findall(r"^\[(\w+)-\d+\] (\[.*\])$", text, re.MULTILINE)
+        super().__init__({name: json.loads(arguments) for name, arguments in said})
+        self.text = text
+
+    def __missing__(self, name: str) -> Started:
+        pytest.fail(f"{name} showed no arguments:\n{self.text}")
 
 
 @pytest.fixture
@@ -89,8 +102,7 @@ def start(
         service.include_launch_description(LaunchDescription([*settings, *entities]))
         code = service.run()
         text = capsys.readouterr().out
-        said = re.findall(r"^\[(\w+)-\d+\] (\[.*\])$", text, re.MULTILINE)
-        return code, {name: json.loads(arguments) for name, arguments in said}, text
+        return code, Shown(text), text
 
     yield launch
     launch_logging.reset()

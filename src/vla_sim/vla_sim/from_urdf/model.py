@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_sim.from_urdf.description import ArmChoice, DescriptionError, UrdfTree, moving_names
-from vla_sim.world.world import EMPTY_TABLE
+from vla_sim.world.model import EMPTY_TABLE
 
 Array = NDArray[np.float64]
 

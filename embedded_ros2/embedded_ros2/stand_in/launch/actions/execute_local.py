@@ -9,10 +9,7 @@ import contextlib
 import functools
 import logging
 import os
-import pty
-import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +39,7 @@ from ..substitution import Substitution
 from ..substitutions import LaunchConfiguration
 from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
 from ..utilities.type_utils import normalize_typed_substitution, perform_typed_substitution
-from ._process_protocol import OutputProtocol, ProcessProtocol
+from ._process import OutputProtocol, ProcessProtocol, spawn
 
 if TYPE_CHECKING:
     from ..launch_context import LaunchContext
@@ -272,7 +269,9 @@ class ExecuteLocal(Action):
 
         protocol = ProcessProtocol(outputs, started)
         try:
-            process = await self.__spawn(supervisor, protocol)
+            process = await spawn(
+                details, protocol, supervisor, shell=self.shell, in_terminal=self.emulate_tty
+            )
         except OSError as error:
             what = error.filename if error.filename is not None else details["cmd"][0]
             self.__logger.error("cannot start '%s': %s: %s", shown, error.strerror, what)
@@ -299,48 +298,6 @@ class ExecuteLocal(Action):
             )
         context.emit_event_sync(ProcessExited(returncode=returncode, **details))
         return True
-
-    async def __spawn(
-        self, supervisor: Supervisor, protocol: ProcessProtocol
-    ) -> asyncio.SubprocessTransport:
-        """Start the process as leader of a session of its own.
-
-        So a Ctrl-C in the terminal reaches the launch only, which passes it on once.
-        """
-        assert self.process_details is not None
-        loop = asyncio.get_running_loop()
-        cmd = _with_program(self.process_details["cmd"])
-        supervisor.start()
-        terminals = [pty.openpty(), pty.openpty()] if self.emulate_tty else []
-        options: dict[str, Any] = {
-            "stdin": asyncio.subprocess.PIPE,
-            "stdout": terminals[0][1] if terminals else asyncio.subprocess.PIPE,
-            "stderr": terminals[1][1] if terminals else asyncio.subprocess.PIPE,
-            "cwd": self.process_details["cwd"],
-            "env": supervisor.environment(self.process_details["env"]),
-            "start_new_session": True,
-        }
-
-        try:
-            if self.shell:
-                process, _ = await loop.subprocess_shell(
-                    lambda: protocol, " ".join(cmd), **options
-                )
-            else:
-                process, _ = await loop.subprocess_exec(lambda: protocol, *cmd, **options)
-        except BaseException:
-            for ours, _ in terminals:
-                os.close(ours)
-            raise
-        finally:
-            for _, its in terminals:
-                os.close(its)
-        for output, (ours, _) in zip(protocol.outputs.values(), terminals, strict=False):
-            await loop.connect_read_pipe(
-                lambda output=output: output,  # type: ignore[misc]
-                os.fdopen(ours, "rb", buffering=0),
-            )
-        return process
 
     def __take(
         self,
@@ -434,10 +391,3 @@ def _supervisor(context: LaunchContext) -> Supervisor:
     if context._supervisor is None:
         context._supervisor = Supervisor()
     return context._supervisor
-
-
-def _with_program(cmd: list[str]) -> list[str]:
-    """Return the command line with ``ros2`` replaced where there is no such program."""
-    if cmd[0] == "ros2" and shutil.which("ros2") is None:
-        return [sys.executable, "-m", "embedded_ros2.cli", *cmd[1:]]
-    return cmd

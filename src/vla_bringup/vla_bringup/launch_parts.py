@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For the launch files: arguments, nodes and decisions that several of them have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from typing import Any
+from uuid import uuid4
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import Action, LaunchContext
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node, SetParameter, SetRemap
+from launch_ros.parameter_descriptions import ParameterValue
+
+from vla_bringup import description
+from vla_bringup.resting import resting_contract
+
+NAMESPACE = DeclareLaunchArgument(
+    "namespace",
+    default_value="",
+    description="Namespace of every node and topic: one for each arm of a graph.",
+)
+ROBOT_FILE = DeclareLaunchArgument(
+    "robot_file",
+    default_value=PathJoinSubstitution([description.FOLDER, "robot.yaml"]),
+    description="Joint names, limits and controllers of the robot.",
+)
+LATCH_FOLDER = DeclareLaunchArgument(
+    "latch_folder",
+    default_value="",
+    description="Folder of the file that keeps the latch over a restart of the monitor. "
+    "Empty: ~/.ros/smoothness_monitor; in a simulation, a new one.",
+)
+# Of a simulation.
+SCENE = [
+    DeclareLaunchArgument(
+        "seed", default_value="0", description="Seed of the first scene, in a simulation."
+    ),
+    DeclareLaunchArgument(
+        "real_time_factor",
+        default_value="1.0",
+        description="Simulated time over the host's, at most; 0: as fast as the host can.",
+    ),
+]
+
+
+def included(launch_file: str, name: str, **arguments: str) -> IncludeLaunchDescription:
+    """Return the launch file of a name that lies beside another, with these arguments."""
+    source = PythonLaunchDescriptionSource(str(Path(launch_file).with_name(f"{name}.launch.py")))
+    return IncludeLaunchDescription(source, launch_arguments=arguments.items())
+
+
+def value(context: LaunchContext, argument: str) -> str:
+    """Return what an argument is."""
+    return LaunchConfiguration(argument).perform(context)
+
+
+def number(argument: str, kind: type = float) -> ParameterValue:
+    """Return an argument's value as a number."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=kind)
+
+
+def node(package: str, executable: str, **more: Any) -> Node:
+    """Return a node in the launch's namespace that shows what it says.
+
+    Args:
+        package: Its package.
+        executable: Its executable, and its name where `more` has none.
+        **more: See Node.
+    """
+    named = {"name": executable, **more}
+    return Node(
+        package=package,
+        executable=executable,
+        namespace=description.NAMESPACE,
+        output="screen",
+        **named,
+    )
+
+
+def has_ros2_control() -> bool:
+    """Return whether ros2_control is installed."""
+    try:
+        get_package_prefix("controller_manager")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def frames(context: LaunchContext) -> Action:
+    """Return what publishes the description and the frames, or says that nothing does."""
+    file = value(context, "description_file")
+    missing = description.missing() or ("" if Path(file).is_file() else file)
+    if missing:
+        return LogInfo(msg=f"no robot_description and no /tf: there is no {missing}")
+    return description.describe(context, "mock")
+
+
+def emulated(context: LaunchContext, hardware: str) -> list[Action]:
+    """Return the emulated controllers, and the frames."""
+    given = {"hardware": hardware, "robot_file": description.text("robot_file")}
+    controllers = node("vla_sim", "emulated_controllers", parameters=[given])
+    return [LogInfo(msg="the controllers are emulated"), controllers, frames(context)]
+
+
+def in_simulated_time() -> list[Action]:
+    """Return what makes all nodes that follow live in the simulation's time.
+
+    Each simulation has a time of its own, in its namespace.
+    """
+    return [SetParameter("use_sim_time", True), SetRemap("/clock", "clock")]
+
+
+def new_latch_folder() -> str:
+    """Return a folder that nobody has used.
+
+    A simulation that is started anew is another arm, at rest: nothing of the one before counts.
+    """
+    return str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}")
+
+
+def resting(context: LaunchContext) -> str:
+    """Return a contract whose policy keeps the arm where it is.
+
+    The node that carries chunks out is the policy's, and needs a contract.
+    """
+    folder = Path(mkdtemp(prefix="resting_"))
+    return str(resting_contract(value(context, "robot_file"), folder))
