@@ -33,7 +33,7 @@ def context(**given):
 def test_a_path_may_hold_any_character(path):
     given = launch_file("monitored_policy").given("contract_file")
     assert given.evaluate(context(contract_file=path))
-    topic = launch_file("monitor").through_faults("joint_states", "faults/joint_states")
+    topic = launch_file("monitor").through_faults("joint_states", "joint_states")
     assert topic.perform(context(faults=path)) == "faults/joint_states"
 
 
@@ -43,7 +43,7 @@ def test_no_path_is_no_policy_and_no_faults():
         .given("contract_file")
         .evaluate(context(contract_file=""))
     )
-    topic = launch_file("monitor").through_faults("joint_states", "faults/joint_states")
+    topic = launch_file("monitor").through_faults("joint_states", "joint_states")
     assert topic.perform(context(faults="")) == "joint_states"
 
 
