@@ -47,9 +47,9 @@ def test_a_source_that_asked_moves_the_arm_and_gives_it_back(make_world):
     send(world, lease, 3.0)
     assert world.commands[-1] == pytest.approx(GOAL, abs=0.02)
     assert (np.abs(world.jerk()) / JERK).max() <= 1.000001
-    assert world.executor.release(lease) == ""
+    assert world.executor.arbiter.release(lease) == ""
     assert status(world).holder == ""
-    assert "does not hold the arm: gave the arm back" in world.executor.release(lease)
+    assert "does not hold the arm: gave the arm back" in world.executor.arbiter.release(lease)
     assert world.inference.asked == [], "the policy has no part in it"
 
 
@@ -70,7 +70,7 @@ def test_the_policy_is_taken_over_from_in_motion_and_comes_back_without_a_jump(m
     assert world.commands[-1] == pytest.approx(GOAL, abs=0.06)
     send(world, lease, 0.7, goal=-GOAL)
     assert np.abs(np.diff(world.commands[-3:], axis=0)).max() > 1e-3, "it moves"
-    assert world.executor.release(lease) == ""
+    assert world.executor.arbiter.release(lease) == ""
     world.runner.begin("anything", 60.0, world.now_ns)
     plans = len(world.plans)
     world.run(2.0)
@@ -88,7 +88,7 @@ def test_an_instruction_asks_for_the_arm_and_does_not_take_it(make_world):
     assert [ended.termination for ended in world.ended] == [Termination.ARM_TAKEN]
     assert "leader_arm holds the arm" in world.ended[0].message
     assert world.inference.asked == []
-    world.executor.release(lease)
+    world.executor.arbiter.release(lease)
     for _ in range(10):
         world.runner.instruct("pick", world.now_ns)
         world.run(0.2)
@@ -108,7 +108,7 @@ def test_an_instruction_repeated_through_a_take_over_does_not_begin_again_by_its
     for _ in range(10):
         world.runner.instruct("pick", world.now_ns)
         send(world, lease, 0.2)
-    world.executor.release(lease)
+    world.executor.arbiter.release(lease)
     for _ in range(10):
         world.runner.instruct("pick", world.now_ns)
         world.run(0.2)
@@ -134,7 +134,7 @@ def test_a_stranger_with_a_thousand_names_does_not_fill_the_log(make_world):
     for number in range(1000):
         sent = chunk(world, number, source=f"stranger {number}")
         world.executor.offer(sent, world.now_ns, world.now_ns)
-    world.executor.unread("a chunk of 9000000 bytes")
+    world.executor.arbiter.unread("a chunk of 9000000 bytes")
     world.tick()
     assert status(world).strangers == 1001
     assert status(world).stranger == "a chunk of 9000000 bytes"
@@ -158,7 +158,7 @@ def test_who_was_taken_over_from_is_not_heard_any_more_and_told_why(make_world):
     send(world, first, 0.5)
     assert len(world.plans) == plans
     assert "jog took the arm over" in status(world).stranger
-    assert "jog took the arm over" in world.executor.release(first)
+    assert "jog took the arm over" in world.executor.arbiter.release(first)
     assert status(world).holder == "jog", "who does not hold the arm cannot give it back"
 
 
@@ -325,7 +325,7 @@ def test_a_camera_that_the_policy_lacks_stops_no_other_source(make_world):
 
 def test_grants_of_another_run_of_the_node_are_none_of_this_one(make_world):
     first, second = make_world(), make_world()
-    second.executor._arbiter._number = 10**18
+    second.executor.arbiter._number = 10**18
     number = ask(first).lease.number
     ask(second)
     send(second, number, 0.3)

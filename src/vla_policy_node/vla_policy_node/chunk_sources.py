@@ -67,19 +67,21 @@ class ChunkSources:
     def _on_release(
         self, request: ReleaseArm.Request, response: ReleaseArm.Response
     ) -> ReleaseArm.Response:
-        response.message = self._executor.release(request.lease)
+        response.message = self._executor.arbiter.release(request.lease)
         response.success = not response.message
         return response
 
     def _on_bytes(self, data: bytes) -> None:
         if not len(data) <= MAX_BYTES:
-            self._executor.unread(f"a chunk of {len(data)} bytes, at most {MAX_BYTES} are read")
+            self._executor.arbiter.unread(
+                f"a chunk of {len(data)} bytes, at most {MAX_BYTES} are read"
+            )
             return
         try:
             msg = deserialize_message(data, ActionChunk)
         # Whatever it is that reads bytes, it has errors of its own.
         except Exception as error:
-            self._executor.unread(f"bytes that are no chunk ({type(error).__name__})")
+            self._executor.arbiter.unread(f"bytes that are no chunk ({type(error).__name__})")
             return
         chunk, problem = convert.to_chunk(msg)
         self._executor.offer(chunk, *self._motion.now(), problem)

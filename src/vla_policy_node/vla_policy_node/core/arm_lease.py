@@ -2,8 +2,10 @@
 """Who holds the arm: one source of chunks at a time, by a lease that is asked for and answered."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from node_kit.log import LogLevel
 from vla_policy_node.core.chunk_blending import REPLACE
 from vla_policy_node.core.chunk_check import ChunkCheck
 from vla_policy_node.core.latency import DurationPercentile
@@ -12,6 +14,8 @@ from vla_policy_node.core.session import RunStatistics
 NAME_LENGTH = 64
 # Who asks again within this time is still asking. It is kept of so many sources.
 REPEAT_NS, MAX_NAMES = 1_000_000_000, 64
+# Of those who do not hold the arm so many lines are logged until it is granted anew.
+MAX_SAID = 20
 
 
 class End(enum.Enum):
@@ -90,18 +94,30 @@ class Grant:
 
 
 class Arbiter:
-    """Grants the arm to one source at a time. Nobody loses it unasked but by `end`."""
+    """Grants the arm to one source at a time. Nobody loses it unasked but by `end`.
 
-    def __init__(self, base: int = 0) -> None:
+    Attributes:
+        holder: By which lease the arm is held, None where nobody holds it.
+        last: The lease that ended last.
+        strangers: How many chunks came from others than the holder.
+        stranger: What was wrong with the newest of those.
+    """
+
+    def __init__(
+        self, say: Callable[[LogLevel, str], None], max_failures: int, base: int = 0
+    ) -> None:
         """Begin without a holder.
 
         Args:
+            say: Writes to the log.
+            max_failures: Chunks in a row of which none moves the arm that cost it.
             base: Grants are numbered from the next one on. What another run of the node granted
                 must not be mistaken for a grant of this one.
         """
-        self._number = base
+        self._say, self._max_failures, self._number = say, max_failures, base
         self.holder: Lease | None = None
         self.last: Lease | None = None
+        self.strangers, self.stranger, self._said = 0, "", 0
         # Who asked during a stop, and when last.
         self._asked_in_vain: dict[str, int] = {}
 
@@ -148,7 +164,11 @@ class Arbiter:
         elif before is not None:
             self.end(before, End.GIVEN_BACK, "asked for the arm anew")
         self._number += 1
+        self._said = 0
         self.holder = Lease(self._number, source, statistics, steady_ns)
+        if source.timeout_ns is not None:
+            said = f", {message}" if message else ""
+            self._say(LogLevel.INFO, f"{source.name} holds the arm{said}")
         return Grant(self.holder, message, source.name)
 
     def find(self, number: int) -> Lease | None:
@@ -156,13 +176,61 @@ class Arbiter:
         holder = self.holder
         return holder if holder is not None and holder.number == number else None
 
-    def end(self, lease: Lease, end: End, message: str = "") -> bool:
-        """End a lease; return whether it was the holder's."""
+    def release(self, number: int) -> str:
+        """End the lease of this number; say why not, empty where it is ended."""
+        lease = self.find(number)
+        if lease is None:
+            return f"lease {number} does not hold the arm{self._why_not(number)}"
+        self.end(lease, End.GIVEN_BACK)
+        return ""
+
+    def end(self, lease: Lease, end: End, message: str = "") -> None:
+        """End a lease, unless it is over. The plan that runs ends at rest by itself."""
         if lease is not self.holder:
-            return False
+            return
         lease.end, lease.message = end, message or end.value
         self.holder, self.last = None, lease
-        return True
+        # The policy's runs are told by themselves.
+        if lease.source.timeout_ns is not None:
+            level = LogLevel.INFO if end is End.GIVEN_BACK else LogLevel.WARN
+            self._say(level, f"{lease.source.name} holds the arm no longer: {lease.message}")
+
+    def refuse(self, lease: Lease, chunk_id: int, reason: str) -> None:
+        """Note that a chunk of the holder moves nothing. Too many in a row cost it the arm."""
+        lease.statistics.plans_refused += 1
+        lease.statistics.last_refusal = reason
+        text = f"chunk {chunk_id} of {lease.source.name} yields no plan: {reason}"
+        self._say(LogLevel.WARN, text)
+        self.failed(lease, reason)
+
+    def failed(self, lease: Lease, reason: str) -> None:
+        """Count what moved nothing."""
+        lease.failures += 1
+        if lease.failures >= self._max_failures:
+            text = f"{lease.failures} chunks in a row moved nothing; the last one: {reason}"
+            self.end(lease, End.FAILED, text)
+
+    def refuse_stranger(self, name: str, number: int) -> None:
+        """Note a chunk of a source that does not hold the arm by this lease."""
+        self.unread(f"{name!a} holds no lease {number} of the arm{self._why_not(number)}")
+
+    def unread(self, what: str) -> None:
+        """Note a chunk that was refused unseen, and say so once."""
+        self.strangers += 1
+        before, self.stranger = self.stranger, what
+        if what != before and self._said < MAX_SAID:
+            self._said += 1
+            self._say(LogLevel.WARN, f"chunks are refused: {what}")
+
+    def remark(self, lease: Lease, kind: str, text: str) -> None:
+        """Say something in the log once a lease, and keep it for the status."""
+        if kind not in lease.remarks:
+            lease.remarks[kind] = text
+            self._say(LogLevel.WARN, text)
+
+    def _why_not(self, number: int) -> str:
+        last = self.last
+        return f": {last.message}" if last is not None and last.number == number else ""
 
 
 def name_problem(name: str) -> str:

@@ -34,18 +34,17 @@ from vla_policy_node.params import PolicyNodeParameters
 # A step of ROS time, against the steady clock, that is more than slewing.
 CLOCK_STEP_NS = 10_000_000
 MIN_PLAN_PERIOD_NS = 50_000_000
-# Of those who do not hold the arm so many lines are logged until it is granted anew.
-MAX_SAID = 20
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """A chunk as it was checked, what is followed for it, its number and its stamp."""
+    """A chunk as it was checked, what is followed for it, its number, its stamp and its lease."""
 
     chunk: Chunk
     followed: Chunk
     chunk_id: int
     stamp_ns: int
+    lease: Lease
 
 
 class ChunkExecutor:
@@ -53,6 +52,7 @@ class ChunkExecutor:
 
     Attributes:
         permit: Takes in the monitor's messages.
+        arbiter: Who holds the arm. It is granted by `acquire` and `grant` here.
         raw: Publish the chunks' rows instead of plans, for tests of the monitor.
         outputs: What is to be published; `flush` takes it away.
         times_set: How often ROS time was set, so far.
@@ -90,17 +90,15 @@ class ChunkExecutor:
             acknowledge_timeout_ns=round(parameters.acknowledge_timeout_s * SECOND_NS),
             with_gripper=bool(self._columns.gripper),
         )
-        self._max_failures = parameters.max_failures
         self._timeout_ns = round(parameters.source_timeout_s * SECOND_NS)
-        self._arbiter = Arbiter(lease_base)
+        self.arbiter = Arbiter(self._say, parameters.max_failures, lease_base)
         self._blending = ChunkBlending()
         self._watch = ClockWatch(CLOCK_STEP_NS)
-        # A chunk that waits for its plan.
+        # A chunk that waits for its plan, while its sender holds the arm.
         self._pending: _Pending | None = None
         self._planned_ns = -MIN_PLAN_PERIOD_NS
         self._complaint = ""
         self._rejections, self._rejection = 0, ""
-        self._strangers, self._stranger, self._said = 0, "", 0
         self.times_set = 0
         self.outputs = StepOutputs()
 
@@ -113,9 +111,9 @@ class ChunkExecutor:
         the arm.
         """
         permit = self.permit.problem(now_ns, steady_ns)
-        problem = self._arbiter.problem(name, permit, self.permit.latched, steady_ns)
+        problem = self.arbiter.problem(name, permit, self.permit.latched, steady_ns)
         if problem:
-            return Grant(None, problem, self._arbiter.held)
+            return Grant(None, problem, self.arbiter.held)
         source = ChunkSource(name, timeout_ns=self._timeout_ns)
         return self.grant(source, RunStatistics(), take_over, steady_ns)
 
@@ -125,33 +123,11 @@ class ChunkExecutor:
         """Grant the arm unless another holds it; what was sent before is followed no further."""
         if self.permit.latched:
             problem = f"{self.permit.state}: the monitor has stopped the arm"
-            return Grant(None, problem, self._arbiter.held)
-        grant = self._arbiter.acquire(source, statistics, take_over, steady_ns)
+            return Grant(None, problem, self.arbiter.held)
+        grant = self.arbiter.acquire(source, statistics, take_over, steady_ns)
         if grant.lease is not None:
-            self._pending, self._said = None, 0
             self._blending.begin(source.blending)
-            if source.timeout_ns is not None:
-                said = f", {grant.message}" if grant.message else ""
-                self._say(LogLevel.INFO, f"{source.name} holds the arm{said}")
         return grant
-
-    def release(self, number: int) -> str:
-        """End the lease of this number; say why not, empty where it is ended."""
-        lease = self._arbiter.find(number)
-        if lease is None:
-            return f"lease {number} does not hold the arm{self._why_not(number)}"
-        self.end(lease, End.GIVEN_BACK)
-        return ""
-
-    def end(self, lease: Lease, end: End, message: str = "") -> None:
-        """End a lease. The plan that runs ends at rest by itself."""
-        if self._arbiter.end(lease, end, message):
-            self._pending = None
-            # The policy's runs are told by themselves.
-            if lease.source.timeout_ns is None:
-                return
-            level = LogLevel.INFO if end is End.GIVEN_BACK else LogLevel.WARN
-            self._say(level, f"{lease.source.name} holds the arm no longer: {lease.message}")
 
     # -- inputs -----------------------------------------------------------------------------------
 
@@ -180,7 +156,7 @@ class ChunkExecutor:
             self.complain(f"{self._robot.arm_controller}/controller_state: {error}")
             return
         self._blending.observe(event)
-        lease = self._arbiter.holder
+        lease = self.arbiter.holder
         if event is Event.ACKNOWLEDGED:
             if lease is not None:
                 lease.statistics.plans_acknowledged += 1
@@ -191,7 +167,7 @@ class ChunkExecutor:
             if self._rejection:
                 text += f"; the monitor's newest rejection: {self._rejection}"
             if lease is not None:
-                self._failed(lease, text)
+                self.arbiter.failed(lease, text)
         if event is not Event.NOTHING:
             self._say(LogLevel.INFO if event is Event.REBASED else LogLevel.WARN, text)
 
@@ -208,8 +184,8 @@ class ChunkExecutor:
         self.times_set += 1
         self._pending = None
         self._planned_ns = min(self._planned_ns, steady_ns)
-        if self._arbiter.holder is not None:
-            self._arbiter.holder.usable_ns = steady_ns
+        if self.arbiter.holder is not None:
+            self.arbiter.holder.usable_ns = steady_ns
         self._planner.forget()
         self._blending.forget()
 
@@ -239,25 +215,17 @@ class ChunkExecutor:
             steady_ns: Clock of the motion.
             problem: Why it could not be read, empty where it could.
         """
-        lease = self._arbiter.find(chunk.lease)
+        lease = self.arbiter.find(chunk.lease)
         # The policy's chunks come by no message: its lease is nobody else's.
         if lease is None or lease.source.timeout_ns is None:
-            self._refuse_stranger(chunk)
+            self.arbiter.refuse_stranger(chunk.source, chunk.lease)
             return
         lease.statistics.received(chunk.latency_s)
         problem = problem or self._columns.problem(chunk) or stamp_problem(chunk, now_ns)
         if problem:
-            self.refuse(lease, chunk.chunk_id, problem)
+            self.arbiter.refuse(lease, chunk.chunk_id, problem)
             return
         self.take(lease, self._columns.in_order(chunk), now_ns, steady_ns)
-
-    def unread(self, what: str) -> None:
-        """Note a chunk that was refused unseen, and say so once."""
-        self._strangers += 1
-        before, self._stranger = self._stranger, what
-        if what != before and self._said < MAX_SAID:
-            self._said += 1
-            self._say(LogLevel.WARN, f"chunks are refused: {what}")
 
     def take(self, lease: Lease, chunk: ReceivedChunk, now_ns: int, steady_ns: int) -> None:
         """Keep a holder's chunk for planning unless it is not one. It replaces one that waits."""
@@ -266,7 +234,7 @@ class ChunkExecutor:
             return
         problem = table_problem(chunk)
         if problem:
-            self.refuse(lease, chunk.chunk_id, problem)
+            self.arbiter.refuse(lease, chunk.chunk_id, problem)
             return
         source = lease.source
         # Carried out more slowly, a chunk takes longer.
@@ -275,28 +243,19 @@ class ChunkExecutor:
         try:
             usable, cut = finite_part(chunk, dt_ns, from_ns)
         except UnusableError as error:
-            self.refuse(lease, chunk.chunk_id, str(error))
+            self.arbiter.refuse(lease, chunk.chunk_id, str(error))
             return
         if cut:
-            self._remark(lease, "cut", f"chunk {chunk.chunk_id}: {cut}")
+            self.arbiter.remark(lease, "cut", f"chunk {chunk.chunk_id}: {cut}")
         doubt = self._columns.doubt(lease, usable, lambda: self._planner.position(chunk.stamp_ns))
         if doubt and source.refuses:
-            self.refuse(lease, chunk.chunk_id, doubt)
+            self.arbiter.refuse(lease, chunk.chunk_id, doubt)
             return
         if doubt:
-            self._remark(lease, "units", doubt)
+            self.arbiter.remark(lease, "units", doubt)
         lease.first, lease.usable_ns = False, steady_ns
         followed = self._blending.merged(usable)
-        self._pending = _Pending(usable, followed, chunk.chunk_id, chunk.stamp_ns)
-
-    def refuse(self, lease: Lease, chunk_id: int, reason: str) -> None:
-        """Note that a chunk of the holder moves nothing. Too many in a row cost it the arm."""
-        lease.statistics.plans_refused += 1
-        lease.statistics.last_refusal = reason
-        self._say(
-            LogLevel.WARN, f"chunk {chunk_id} of {lease.source.name} yields no plan: {reason}"
-        )
-        self._failed(lease, reason)
+        self._pending = _Pending(usable, followed, chunk.chunk_id, chunk.stamp_ns, lease)
 
     # -- outputs ----------------------------------------------------------------------------------
 
@@ -309,24 +268,25 @@ class ChunkExecutor:
             ready: False where the holder knows of a reason against a plan.
         """
         self.look_at_the_time(now_ns, steady_ns)
-        lease = self._arbiter.holder
+        lease = self.arbiter.holder
         if lease is None:
             return
         permit = self.permit.problem(now_ns, steady_ns)
         timeout_ns = lease.source.timeout_ns
         if timeout_ns is not None and permit:
-            self.end(lease, End.STOPPED, permit)
+            self.arbiter.end(lease, End.STOPPED, permit)
         elif timeout_ns is not None and steady_ns - lease.usable_ns > timeout_ns:
             text = f"no usable chunk for {timeout_ns / 1e9:g} s (source_timeout_s)"
-            self.end(lease, End.SILENT, text)
+            self.arbiter.end(lease, End.SILENT, text)
         elif ready and not permit and not self._planner.problems(steady_ns):
             planner = self._planner
             waits = planner.in_flight or planner.settling
             # A source may send a hundred chunks a second; so many plans would be of no use.
             soon = timeout_ns is not None and steady_ns - self._planned_ns < MIN_PLAN_PERIOD_NS
-            if self._pending is not None and not waits and not soon:
+            pending = self._waiting()
+            if pending is not None and not waits and not soon:
                 self._planned_ns = steady_ns
-                self._plan(lease, self._pending, now_ns)
+                self._plan(lease, pending, now_ns)
 
     def flush(self) -> StepOutputs:
         """Return what is to be published, and begin with nothing."""
@@ -335,17 +295,17 @@ class ChunkExecutor:
 
     def status(self, now_ns: int, steady_ns: int) -> Execution:
         """Return who holds the arm, and what becomes of chunks."""
-        holder, last = self._arbiter.holder, self._arbiter.last
+        holder, last = self.arbiter.holder, self.arbiter.last
         shown = holder or last
         permit = self.permit.problem(now_ns, steady_ns)
         return Execution(
-            holder=self._arbiter.held,
+            holder=self.arbiter.held,
             lease=0 if holder is None else holder.number,
             statistics=RunStatistics() if shown is None else shown.statistics,
             last_end="" if last is None else f"{last.source.name}: {last.message}",
             waiting_for=tuple(filter(None, (permit, *self._planner.problems(steady_ns)))),
-            strangers=self._strangers,
-            stranger=self._stranger,
+            strangers=self.arbiter.strangers,
+            stranger=self.arbiter.stranger,
         )
 
     # -- what a source may want to know -----------------------------------------------------------
@@ -353,7 +313,7 @@ class ChunkExecutor:
     @property
     def waits(self) -> bool:
         """Whether a chunk waits for its plan."""
-        return self._pending is not None
+        return self._waiting() is not None
 
     @property
     def scaling(self) -> float:
@@ -366,7 +326,7 @@ class ChunkExecutor:
 
     def resting(self, now_ns: int) -> bool:
         """Whether everything that was sent has been carried out, and nothing waits."""
-        return self._pending is None and self._planner.resting(now_ns)
+        return not self.waits and self._planner.resting(now_ns)
 
     def ending(self, now_ns: int, latency_ns: int) -> bool:
         """Whether a chunk that is asked for now would hardly arrive before the plan's end.
@@ -394,6 +354,11 @@ class ChunkExecutor:
 
     # -- what a step does -------------------------------------------------------------------------
 
+    def _waiting(self) -> _Pending | None:
+        """Return the chunk that waits for its plan. Who has lost the arm has none."""
+        pending = self._pending
+        return pending if pending is not None and pending.lease is self.arbiter.holder else None
+
     def _plan(self, lease: Lease, pending: _Pending, now_ns: int) -> None:
         self._pending = None
         source = lease.source
@@ -404,13 +369,13 @@ class ChunkExecutor:
                 pending.followed, now_ns, blend_ns=blend_ns, whole=source.whole
             )
         except RefusalError as refusal:
-            self.refuse(lease, pending.chunk_id, str(refusal))
+            self.arbiter.refuse(lease, pending.chunk_id, str(refusal))
             return
         took_ns = self._stopwatch_ns() - began_ns
         late_ns = self._motion_ns() - late_from_ns
         if late_ns > self._planner.budget_ns:
             budget_ms = self._planner.budget_ns / 1e6
-            self.refuse(
+            self.arbiter.refuse(
                 lease,
                 pending.chunk_id,
                 f"planning took {late_ns / 1e6:.1f} ms, at most {budget_ms:.0f} ms leave time for "
@@ -431,26 +396,6 @@ class ChunkExecutor:
             return
         self.outputs.arm, self.outputs.gripper = arm, gripper or self.outputs.gripper
         lease.statistics.planned(0.0)
-
-    def _failed(self, lease: Lease, reason: str) -> None:
-        lease.failures += 1
-        if lease.failures >= self._max_failures:
-            text = f"{lease.failures} chunks in a row moved nothing; the last one: {reason}"
-            self.end(lease, End.FAILED, text)
-
-    def _refuse_stranger(self, chunk: ReceivedChunk) -> None:
-        who = f"{chunk.source!a} holds no lease {chunk.lease} of the arm"
-        self.unread(f"{who}{self._why_not(chunk.lease)}")
-
-    def _why_not(self, number: int) -> str:
-        last = self._arbiter.last
-        return f": {last.message}" if last is not None and last.number == number else ""
-
-    def _remark(self, lease: Lease, kind: str, text: str) -> None:
-        """Say something in the log once a lease, and keep it for the status."""
-        if kind not in lease.remarks:
-            lease.remarks[kind] = text
-            self._say(LogLevel.WARN, text)
 
     def _say(self, level: LogLevel, text: str) -> None:
         self.outputs.say(level, text)

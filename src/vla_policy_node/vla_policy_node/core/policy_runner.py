@@ -328,7 +328,9 @@ class PolicyRunner:
         elif lease is not None:
             problem = "" if executor.raw and chunk is not None else self._problem(action)
             if problem or chunk is None:
-                executor.refuse(lease, self._chunk_id, problem or "its numbers are no table")
+                executor.arbiter.refuse(
+                    lease, self._chunk_id, problem or "its numbers are no table"
+                )
             else:
                 executor.take(lease, chunk, now_ns, steady_ns)
             self._follow_the_lease(steady_ns)
@@ -371,7 +373,7 @@ class PolicyRunner:
             return
         lease, self._lease = self._lease, None
         if lease is not None:
-            self._executor.end(lease, End.GIVEN_BACK)
+            self._executor.arbiter.end(lease, End.GIVEN_BACK)
         if ended.termination in (Termination.STOPPED, Termination.ARM_TAKEN):
             self._stopped = self._instructed[0]
         self._executor.outputs.ended.append(ended)
