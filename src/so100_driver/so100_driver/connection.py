@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from vla_contract.robot import Robot
+
 from .bus import BusError, ServoBus
 from .control_loop import ControlLoop
 from .core.arm import Arm
@@ -76,6 +78,16 @@ def _hold_against(bus: ServoBus, calibration: Calibration, port: str, file: str)
     mismatches = judge_kept(calibration, kept)
     if mismatches:
         raise DriverError(f"{mismatches[0]}; {remedy}")
+
+
+def joints_of(robot: Robot) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
+    """Return the ends of each joint, rad, and its velocity limit, rad/s, the gripper's last."""
+    limits, gripper = robot.limits, robot.gripper
+    names = (*limits.joint_names, gripper.joint)
+    lower = (*limits.position_lower.tolist(), gripper.position_lower)
+    upper = (*limits.position_upper.tolist(), gripper.position_upper)
+    ends = dict(zip(names, zip(lower, upper, strict=True), strict=True))
+    return ends, dict(zip(names, (*limits.velocity.tolist(), gripper.velocity), strict=True))
 
 
 def in_degrees(angles_rad: Mapping[str, float]) -> str:

@@ -13,13 +13,14 @@ from so100_driver.core.health import HealthLevel, ServoDiagnosis
 from so100_driver.core.orders import ArmMode
 
 NAME = "so100_driver"
-# A hold that nobody asked for is an error until a person has cleared it.
+# An arm that stands aside from what it is commanded; why is in the message, and in the servos'.
 _MODE_LEVEL = {
     ArmMode.OFF: HealthLevel.WARN,
     ArmMode.WAITING: HealthLevel.OK,
     ArmMode.FOLLOWING: HealthLevel.OK,
     ArmMode.HOLDING: HealthLevel.WARN,
     ArmMode.LOWERING: HealthLevel.WARN,
+    ArmMode.APPROACHING: HealthLevel.WARN,
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vla_contract.robot import Robot
 
-from .connection import DriverError, connect
+from .connection import DriverError, connect, joints_of
 from .core.orders import ArmLimits
 from .core.registers import RAD_PER_TICK
 
@@ -55,14 +55,7 @@ def examine(port: str, calibration_file: str, robot: Robot) -> PluginArm:
         DriverError: It cannot; one line says why and what to do.
     """
     _judge_limits(robot)
-    limits, gripper = robot.limits, robot.gripper
-    ranges = {
-        name: (float(low), float(high))
-        for name, low, high in zip(
-            limits.joint_names, limits.position_lower, limits.position_upper, strict=True
-        )
-    }
-    ranges[gripper.joint] = (gripper.position_lower, gripper.position_upper)
+    ranges, _ = joints_of(robot)
     bus, loop = connect(port, calibration_file, ranges, ArmLimits(), 0.1)
     with bus:
         scales = loop.arm.scales

@@ -29,7 +29,7 @@ from node_kit.parameters import ParameterError
 from node_kit.run import run
 from so100_driver import convert
 from so100_driver.bus import ServoBus
-from so100_driver.connection import DriverError, connect, in_degrees
+from so100_driver.connection import DriverError, connect, in_degrees, joints_of
 from so100_driver.control_loop import BusReading, ControlLoop
 from so100_driver.core.health import HealthLevel
 from so100_driver.core.orders import ArmMode
@@ -40,8 +40,8 @@ from vla_contract.robot import RobotConfigError, load_robot
 
 HEALTH_S = 0.2
 SAID_AS = {HealthLevel.OK: LogLevel.INFO, HealthLevel.WARN: LogLevel.WARN}
-# Until every servo has answered, when the node is configured.
-FIRST_ANSWERS_S = 2.0
+# Until every servo has answered alike: a busy host takes its time, and nothing moves yet.
+FIRST_ANSWERS_S = 10.0
 
 
 class DriverNode(LifecycleNode):
@@ -58,11 +58,8 @@ class DriverNode(LifecycleNode):
         self._given = declare(self, DriverParameters)
         self._motion = MotionClock(self)
         robot = load_robot(self._given.robot_file)
-        limits = robot.limits
-        ends = zip(limits.position_lower.tolist(), limits.position_upper.tolist(), strict=True)
-        self._ranges = dict(zip(limits.joint_names, ends, strict=True))
-        gripper = robot.gripper
-        self._ranges[gripper.joint] = (gripper.position_lower, gripper.position_upper)
+        self._ranges, speeds = joints_of(robot)
+        self._limits = self._given.limits(speeds)
         self._bus: ServoBus | None = None
         self._loop: ControlLoop | None = None
         self._thread: CycleThread | None = None
@@ -124,7 +121,7 @@ class DriverNode(LifecycleNode):
                 parameters.port,
                 parameters.calibration_file,
                 self._ranges,
-                parameters.limits(),
+                self._limits,
                 parameters.answer_timeout_s,
             )
         except DriverError as error:

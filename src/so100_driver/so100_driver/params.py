@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,6 +50,14 @@ class DriverParameters:
     command_timeout_s: float = parameter(
         0.2, "After so long without a command the arm holds.", "s", 0.02, 2.0
     )
+    gap_s: float = parameter(
+        1.0,
+        "A gap in the commands up to so long is caught up, at 1.25 times the joints' velocity at "
+        "the most; after a longer one the next command is a first one.",
+        "s",
+        0.0,
+        2.0,
+    )
     stale_s: float = parameter(
         0.1, "After so long without an answer of a servo the arm holds.", "s", 0.03, 1.0
     )
@@ -62,14 +71,16 @@ class DriverParameters:
         0.1,
     )
 
-    def limits(self) -> ArmLimits:
-        """Return how the arm behaves."""
+    def limits(self, velocity_rad_s: Mapping[str, float]) -> ArmLimits:
+        """Return how the arm behaves, whose joints are commanded so fast at the most."""
         return ArmLimits(
             gate=GateLimits(
                 first_distance_rad=self.first_distance_rad,
                 largest_distance_rad=self.largest_distance_rad,
                 largest_step_rad=self.largest_step_rad,
+                gap_s=self.gap_s,
             ),
+            velocity_rad_s=velocity_rad_s,
             command_timeout_s=self.command_timeout_s,
             stale_s=self.stale_s,
             lowering_rad_s=self.lowering_rad_s,

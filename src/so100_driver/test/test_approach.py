@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from arm_rig import Rig
+from arm_rig import PERIOD_S, Rig
 
 from so100_driver.core.orders import ArmLimits, ArmMode
 
@@ -42,6 +42,18 @@ def test_a_person_has_the_arm_go_slowly_to_where_its_controllers_stand_and_it_fo
     measured = rig.arm.measured_rad
     assert [measured[name] for name in goal] == pytest.approx(list(goal.values()), abs=0.06)
     assert rig.arm.mode is ArmMode.FOLLOWING
+
+
+def test_a_command_that_comes_while_the_servos_are_read_is_no_old_one():
+    rig, _, goal = elsewhere(shoulder_pan=0.2)
+    assert rig.arm.approach(rig.now_s) == ""
+
+    def meanwhile(rig):
+        # The cycle that follows began before.
+        rig.arm.command(list(goal), list(goal.values()), rig.now_s + 1.3 * PERIOD_S)
+
+    rig.run(1.0, meanwhile)
+    assert rig.arm.mode is ArmMode.FOLLOWING, rig.words
 
 
 def test_where_the_controllers_move_or_are_silent_it_is_refused():

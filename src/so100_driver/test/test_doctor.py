@@ -47,6 +47,18 @@ def test_what_is_wrong_is_named_with_its_remedy(port, capsys, change, words):
     assert all("->" in block for block in text.split("FAIL")[1:]), text
 
 
+def test_an_answer_that_comes_late_is_not_taken_for_a_second_servo(port, capsys, monkeypatch):
+    heard = iter([({1, 2, 4, 5, 6}, {3}), (set(), {3}), ({3}, set())])
+
+    def spoiled(bus, ids, tries=3):
+        return next(heard)
+
+    monkeypatch.setattr(ServoBus, "scan", spoiled)
+    code, text = examined(port, capsys)
+    assert code == 0, text
+    assert "ids: 1 to 6 answer" in text
+
+
 @pytest.mark.parametrize(
     ("register", "value", "words"),
     [

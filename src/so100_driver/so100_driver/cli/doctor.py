@@ -40,9 +40,11 @@ def examine(
         yield Finding(Grade.OK, f"port {port}", "opens")
         yield from _latency(port)
         found, garbled = bus.scan(_SCANNED, tries=1)
-        # Whoever is silent is asked again: an answer can get lost.
-        again = bus.scan([each for each in _SCANNED if each not in found | garbled], tries=1)
-        found, garbled = found | again[0], garbled | again[1]
+        # Whoever is silent is asked again: an answer can get lost. One that comes late spoils the
+        # next one's, and is no second servo.
+        again, garbled = bus.scan([each for each in _SCANNED if each not in found], tries=1)
+        at_last, garbled = bus.scan(sorted(garbled))
+        found = found | again | at_last
         if not found and not garbled:
             yield Finding(
                 Grade.NOTE, "servos", f"no answer at {BAUD_RATE}; the other rates take 5 s"

@@ -40,7 +40,8 @@ class OfferedCommand:
 
     def fresh(self, now_s: float) -> bool:
         """Return whether there was a command lately."""
-        return bool(self.rad) and 0.0 <= now_s - self._last_s <= self._newest_s
+        # One that came while the servos were read is newer than the cycle.
+        return bool(self.rad) and abs(now_s - self._last_s) <= self._newest_s
 
     def problem(self, now_s: float) -> str:
         """Say why the arm cannot go there; empty where it can."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .approach import OfferedCommand
+from .commands import Commands
 from .description import REST_RAD
-from .gate import CommandGate, CommandRefusedError
+from .gate import CommandRefusedError
 from .goals import ArmGoals
 from .health import HealthLevel, ServoDiagnosis, health_of
 from .hearing import SURE, Hearing
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
 from .protection import ArmProtection, Stage
 from .recovery import Recovery
+from .rest import Rest
 from .scale import JointScale
 from .state import DriveSettings, ServoState
 
@@ -46,19 +47,10 @@ class Arm:
         self.limits = limits or ArmLimits()
         self.mode = ArmMode.OFF
         self.reason = ""
-        self.refused = 0
-        self.last_refusal = ""
-        self._rest = {
-            name: min(scale.upper_rad, max(scale.lower_rad, rest_rad[name]))
-            for name, scale in self.scales.items()
-        }
-        self._gate = CommandGate(self.scales, self.limits.gate)
+        self._rest = Rest(rest_rad, self.scales, self.limits)
+        self._commands = Commands(self.scales, self.limits)
         self._hearing = Hearing(self.scales, self.limits.stale_s)
         self._goals = ArmGoals(self.scales, self.limits, self._hearing)
-        self._target: dict[str, float] | None = None
-        self._offered = OfferedCommand(self.limits.still_s, self.limits.command_timeout_s)
-        self._commanded_s = 0.0
-        self._asked_to_drop_s: float | None = None
         self._protection = ArmProtection(
             self.scales, self.limits.protection, self.limits.gripper_torque
         )
@@ -68,7 +60,7 @@ class Arm:
         self._checked = 0
         # What was read of these is from before their orders.
         self._ordered: set[str] = set()
-        self._lowered_s: float | None = None
+        self._cycled_s = 0.0
 
     # -- what is read ----------------------------------------------------------------------------
 
@@ -76,6 +68,16 @@ class Arm:
     def measured_rad(self) -> dict[str, float]:
         """Return where each joint was last seen, rad."""
         return self._hearing.measured_rad
+
+    @property
+    def refused(self) -> int:
+        """Return how many commands were refused."""
+        return self._commands.refused
+
+    @property
+    def last_refusal(self) -> str:
+        """Return why the last one was; empty once one is followed."""
+        return self._commands.last_refusal
 
     def silent(self, now_s: float) -> list[str]:
         """Return the joints that have not answered for too long."""
@@ -158,8 +160,9 @@ class Arm:
         Returns:
             Why it is refused; empty where the next orders carry it out.
         """
+        commands = self._commands
         try:
-            same = self._offered.take(self._gate.possible(names, positions), now_s)
+            same = commands.offer(names, positions, now_s)
             if self.mode is ArmMode.APPROACHING and same:
                 return ""
             if self.mode is ArmMode.APPROACHING:
@@ -169,14 +172,13 @@ class Arm:
             silent = self.silent(now_s)
             if silent:
                 raise CommandRefusedError(f"no answer from {', '.join(silent)}")
-            target = self._gate.checked(names, positions, self.measured_rad, self._target)
+            waits = self.mode is ArmMode.WAITING
+            made_up_for = commands.follow(self.measured_rad, now_s, waits=waits)
         except CommandRefusedError as error:
-            self.refused += 1
-            self.last_refusal = str(error)
-            return str(error)
-        self._target, self._commanded_s, self.last_refusal = target, now_s, ""
-        if self.mode is ArmMode.WAITING:
+            return commands.refuse(str(error))
+        if waits:
             self._enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
+        self._say(HealthLevel.WARN, made_up_for)
         return ""
 
     def hold(self, reason: str = "asked to hold") -> str:
@@ -246,7 +248,7 @@ class Arm:
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
-        problem = self._offered.problem(now_s)
+        problem = self._commands.offered.problem(now_s)
         if not problem:
             self._enter(ArmMode.APPROACHING, "", HealthLevel.OK)
         return problem
@@ -254,11 +256,7 @@ class Arm:
     @property
     def lowered(self) -> bool:
         """Return whether the arm lies where it can without torque."""
-        measured = self.measured_rad
-        return len(measured) == len(self.scales) and all(
-            abs(measured[name] - self._rest[name]) <= self.limits.rest_distance_rad
-            for name in ("shoulder_lift", "elbow_flex")
-        )
+        return self._rest.lowered(self.measured_rad)
 
     def torque_off(self, now_s: float) -> str:
         """Switch the torque off. An arm that would drop is let go at the second asking only.
@@ -266,19 +264,13 @@ class Arm:
         Returns:
             Why not, in words; empty where it is done with the next orders.
         """
-        asked_s = self._asked_to_drop_s
-        within = self.limits.drop_within_s
-        if not self.lowered and not (asked_s is not None and 0.0 <= now_s - asked_s <= within):
-            self._asked_to_drop_s = now_s
-            return (
-                "the arm would drop: lower it first (~/lower), or support it by hand and ask "
-                f"again within {within:g} s"
-            )
-        self._asked_to_drop_s = None
+        problem = self._rest.problem(self.measured_rad, now_s)
+        if problem:
+            return problem
         self._writes += [
             Write(scale.servo_id, "Torque_Enable", 0) for scale in self.scales.values()
         ]
-        self._goals.rad, self._target = {}, None
+        self._goals.rad = {}
         for recovery in self._recovery.values():
             recovery.forget()
         self._enter(ArmMode.OFF, "a person switched the torque off", HealthLevel.WARN)
@@ -300,13 +292,14 @@ class Arm:
             now_s: When it was read.
         """
         self._hearing.take(states, now_s)
+        since_s, self._cycled_s = now_s - self._cycled_s, now_s
         if self.mode is ArmMode.OFF:
             return self._orders()
         self._look_for_silence(now_s)
         self._look_for_restarts(drive, now_s)
         self._look_for_faults()
         self._protect(now_s)
-        self._move(now_s)
+        self._move(now_s, since_s)
         return self._orders()
 
     def failed(self, write: Write, problem: str) -> None:
@@ -332,6 +325,9 @@ class Arm:
 
     def _look_for_silence(self, now_s: float) -> None:
         silent = self.silent(now_s)
+        if silent:
+            # That is no gap in the commands, which would be caught up.
+            self._commands.forget()
         if silent and self.mode in _MOVING:
             # Where the silent ones are is not known, nor which goal reached them last.
             self._stand(
@@ -407,48 +403,42 @@ class Arm:
 
     # -- motion ----------------------------------------------------------------------------------
 
-    def _move(self, now_s: float) -> None:
+    def _move(self, now_s: float, since_s: float) -> None:
         if self.mode is ArmMode.FOLLOWING:
-            if not (now_s - self._commanded_s <= self.limits.command_timeout_s):
-                self._stand(
-                    ArmMode.WAITING,
-                    f"no command for {self.limits.command_timeout_s:g} s"
-                    + (
-                        f"; the last was refused: {self.last_refusal}" if self.last_refusal else ""
-                    ),
-                    HealthLevel.WARN,
-                )
-                return
-            assert self._target is not None
-            self._goals.lead(self._target)
+            self._follow(now_s, since_s)
         elif self.mode is ArmMode.LOWERING:
-            rest = {name: angle for name, angle in self._rest.items() if name != "gripper"}
-            if self._slowly_to(rest, now_s):
+            if self._goals.slowly_to(self._rest.rad, since_s):
                 self._enter(ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK)
         elif self.mode is ArmMode.APPROACHING:
-            if not self._offered.fresh(now_s):
+            offered = self._commands.offered
+            if not offered.fresh(now_s):
                 self._stand(ArmMode.WAITING, "no command any more", HealthLevel.WARN)
-            elif self._slowly_to(self._offered.rad, now_s):
-                self._target, self._commanded_s = dict(self._offered.rad), now_s
+            elif self._goals.slowly_to(offered.rad, since_s):
                 self._enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
+                self._commands.arrived(now_s)
 
-    def _slowly_to(self, target_rad: Mapping[str, float], now_s: float) -> bool:
-        """Advance the goals and return whether they are there.
-
-        What pushes against something on the way stops.
-        """
-        since_s = now_s - self._lowered_s if self._lowered_s is not None else 0.0
-        self._lowered_s = now_s
-        step = self.limits.lowering_rad_s * min(max(since_s, 0.0), 0.05)
-        arrived = since_s > 0.0
-        for name, angle in target_rad.items():
-            left = angle - self._goals.rad[name]
-            self._goals.rad[name] += max(-step, min(step, left))
-            arrived = arrived and abs(left) <= step + 1e-9
-        return arrived
+    def _follow(self, now_s: float, since_s: float) -> None:
+        target = self._commands.target_rad
+        if target is None or self._commands.overdue(now_s):
+            refusal = self._commands.last_refusal
+            self._stand(
+                ArmMode.WAITING,
+                f"no command for {self.limits.command_timeout_s:g} s"
+                + (f"; the last was refused: {refusal}" if refusal else ""),
+                HealthLevel.WARN,
+                gap=True,
+            )
+        else:
+            self._goals.lead(target, since_s)
 
     def _stand(
-        self, mode: ArmMode, reason: str, level: HealthLevel, but: Sequence[str] = ()
+        self,
+        mode: ArmMode,
+        reason: str,
+        level: HealthLevel,
+        but: Sequence[str] = (),
+        *,
+        gap: bool = False,
     ) -> None:
         """Hold every joint where it is; one that stands already keeps its goal, lest it creep."""
         if self.mode in _MOVING:
@@ -457,9 +447,9 @@ class Arm:
                     self._goals.unknown.add(name)
                 else:
                     self._goals.stop(name)
-        self._enter(mode, reason, level)
+        self._enter(mode, reason, level, gap=gap)
 
-    def _enter(self, mode: ArmMode, reason: str, level: HealthLevel) -> None:
+    def _enter(self, mode: ArmMode, reason: str, level: HealthLevel, *, gap: bool = False) -> None:
         if mode is self.mode and reason == self.reason:
             return
         if self.mode is ArmMode.HOLDING and mode is ArmMode.HOLDING and self.reason:
@@ -467,9 +457,8 @@ class Arm:
             self._say(level, reason)
             return
         self.mode, self.reason = mode, reason
-        self._lowered_s = None
-        if mode is not ArmMode.FOLLOWING:
-            self._target = None
+        if mode is not ArmMode.FOLLOWING and not gap:
+            self._commands.forget()
         self._say(level, f"the arm {self._state_in_words()}")
 
     def _state_in_words(self) -> str:

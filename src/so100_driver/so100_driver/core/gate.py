@@ -21,12 +21,14 @@ class GateLimits:
         first_distance_rad: How near the pose the first command lies, after which it is followed.
         largest_distance_rad: How far from the measured pose a command may lie.
         largest_step_rad: How far from the command before it.
+        gap_s: After so long without commands the next one is a first one.
         beyond_range_rad: How far outside a joint's range: rounding, no more. It is cut off there.
     """
 
     first_distance_rad: float = 0.1
     largest_distance_rad: float = 0.5
     largest_step_rad: float = 0.15
+    gap_s: float = 1.0
     beyond_range_rad: float = 0.002
 
 
@@ -41,25 +43,24 @@ class CommandGate:
         self._scales = dict(scales)
         self._limits = limits
 
-    def checked(
+    def check(
         self,
-        names: Sequence[str],
-        positions: Sequence[float],
+        command: Mapping[str, float],
         measured_rad: Mapping[str, float],
-        target_rad: Mapping[str, float] | None,
-    ) -> dict[str, float]:
-        """Return the command by joint.
+        target_rad: Mapping[str, float] | None = None,
+        grown_rad: Mapping[str, float] | None = None,
+    ) -> None:
+        """Hold a possible command against where the arm is and is led.
 
         Args:
-            names: Joints, in any order, each once.
-            positions: Their angles, rad.
+            command: By joint, rad.
             measured_rad: Where they are.
             target_rad: The command that is being followed; None where none is.
+            grown_rad: How far each can have been moved since that came.
 
         Raises:
             CommandRefusedError: It is not carried out.
         """
-        command = self.possible(names, positions)
         reach, whom = (
             (self._limits.first_distance_rad, "the first command")
             if target_rad is None
@@ -75,12 +76,12 @@ class CommandGate:
             if target_rad is None:
                 continue
             step = position - target_rad[name]
-            if not (abs(step) <= self._limits.largest_step_rad):
+            largest = self._limits.largest_step_rad + (grown_rad or {}).get(name, 0.0)
+            if not (abs(step) <= largest):
                 raise CommandRefusedError(
                     f"{name} is commanded {step:+.3f} rad from the command before; "
-                    f"{self._limits.largest_step_rad:g} rad at most"
+                    f"{largest:.3g} rad at most"
                 )
-        return command
 
     def possible(self, names: Sequence[str], positions: Sequence[float]) -> dict[str, float]:
         """Return a command of this arm by joint, wherever the arm is.

@@ -19,6 +19,10 @@ from .state import DriveSettings
 
 # A joint that hangs so near where it hung has not sunk.
 _SAME_RAD = 0.01
+# A goal that is behind what is commanded follows faster than that, by so much.
+_CATCH_UP = 1.25
+# A cycle that came later than this after the one before moves no goal further.
+_LONGEST_S = 0.05
 
 
 class ArmGoals:
@@ -54,10 +58,31 @@ class ArmGoals:
         """Return what a joint's servo is told, ticks."""
         return self._in_ticks(name, self._sag())
 
-    def lead(self, target_rad: Mapping[str, float]) -> None:
-        """Give every joint the goal that was commanded."""
-        self.rad = dict(target_rad)
+    def lead(self, target_rad: Mapping[str, float], since_s: float) -> None:
+        """Move every joint's goal to what was commanded, as fast as a controller may move it.
+
+        Args:
+            target_rad: What was commanded.
+            since_s: For how long the goals have been what they are.
+        """
+        for name in self.unknown:
+            self.rad[name] = self._hearing.standing(name)
         self.unknown.clear()
+        for name, angle in target_rad.items():
+            self._towards(name, angle, _CATCH_UP * self._limits.velocity_rad_s[name], since_s)
+
+    def slowly_to(self, target_rad: Mapping[str, float], since_s: float) -> bool:
+        """Move goals slowly; return whether they are there."""
+        speed = self._limits.lowering_rad_s
+        left = [self._towards(name, angle, speed, since_s) for name, angle in target_rad.items()]
+        return not any(left)
+
+    def _towards(self, name: str, angle: float, rad_s: float, since_s: float) -> bool:
+        """Move one goal; return whether some of its way is left."""
+        step = rad_s * min(max(since_s, 0.0), _LONGEST_S)
+        left = angle - self.rad[name]
+        self.rad[name] += max(-step, min(step, left))
+        return abs(left) > step + 1e-9
 
     def stop(self, name: str) -> None:
         """Hold a joint: keep its goal where it has arrived, else take where it is."""

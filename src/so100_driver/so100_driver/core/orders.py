@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .calibration import JOINTS
 from .gate import GateLimits
 from .health import HealthLevel
 from .protection import ProtectionLimits
+
+# Of a joint's controller, where no robot file says so.
+SPEED_RAD_S = 2.0
 
 
 class ArmMode(Enum):
@@ -36,6 +40,7 @@ class ArmLimits:
         still_s: Before, the controllers must have said the same for so long.
         rest_distance_rad: How near its rest it counts as lowered.
         drop_within_s: How long the consent to drop it counts.
+        velocity_rad_s: How fast the controllers move each joint at the most.
         gripper_torque: Share of its torque that the gripper has.
         sag_rad_nm: How far a joint gives way under a torque, rad/(N m): the goals lie so much
             higher that the arm's own weight does not bend it. 0: they do not.
@@ -49,6 +54,9 @@ class ArmLimits:
     still_s: float = 0.5
     rest_distance_rad: float = 0.25
     drop_within_s: float = 10.0
+    velocity_rad_s: Mapping[str, float] = field(
+        default_factory=lambda: dict.fromkeys(JOINTS, SPEED_RAD_S)
+    )
     gripper_torque: float = 0.5
     sag_rad_nm: float = 0.0
 
