@@ -60,7 +60,7 @@ def as_theirs(calibration: Calibration) -> dict[str, MotorCalibration]:
     }
 
 
-def _patient(handler: Any, packet_length: int) -> None:
+def patient(handler: Any, packet_length: int) -> None:
     """Wait for an answer for as long as a busy host may take."""
     handler.packet_start_time = handler.getCurrentTime()
     handler.packet_timeout = PATIENT_MS
@@ -88,7 +88,7 @@ def main() -> int:
             for number, name in enumerate(JOINTS, start=1)
         }
         robot = FeetechMotorsBus(str(port.path), motors, as_theirs(so101_calibration()))
-        robot.port_handler.setPacketTimeout = partial(_patient, robot.port_handler)
+        robot.port_handler.setPacketTimeout = partial(patient, robot.port_handler)
         robot.connect()
         robot.configure_motors()
         # Nothing moves by itself: what is shown is what was put there.

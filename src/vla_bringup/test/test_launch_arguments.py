@@ -91,6 +91,17 @@ def test_a_camera_that_is_not_there_is_one_line(front, wrist, words):
     assert "\n" not in str(told.value)
 
 
+def test_a_file_is_no_camera_and_two_names_of_a_device_are_one(tmp_path):
+    given = context(front_camera=str(tmp_path), wrist_camera="", camera_driver="usb_cam")
+    with pytest.raises(RuntimeError, match=r"that is no device; .* /dev/v4l/by-id"):
+        cameras.nodes(given, False)
+    name = tmp_path / "by-id"
+    name.symlink_to("/dev/null")
+    given = context(front_camera="/dev/null", wrist_camera=str(name), camera_driver="usb_cam")
+    with pytest.raises(RuntimeError, match="are /dev/null both"):
+        cameras.nodes(given, False)
+
+
 @pytest.mark.parametrize("hardware", ["sim", "bus"])
 def test_a_simulation_with_ros2_control_s_controllers_is_refused(hardware):
     given = context(

@@ -6,6 +6,7 @@ Pictures are on `front_camera/image_raw` and `wrist_camera/image_raw`, as contra
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -69,7 +70,18 @@ def nodes(context: LaunchContext, simulated: bool) -> list[Node]:
                 f"{name}_camera:={device}: there is no such device; is it plugged in? `ls "
                 "/dev/video*` shows those that there are"
             )
-    if len(set(given.values())) != len(given):
+        if not Path(device).is_char_device():
+            raise RuntimeError(
+                f"{name}_camera:={device}: that is no device; give one of /dev/video* or "
+                "/dev/v4l/by-id/*"
+            )
+        if not os.access(device, os.R_OK | os.W_OK):
+            raise RuntimeError(
+                f"{name}_camera:={device}: no permission; `sudo usermod -aG video $USER`, then "
+                "log in again"
+            )
+    # A device has several names: /dev/v4l/by-id/... stays the same when it is plugged in anew.
+    if len({Path(device).resolve() for device in given.values()}) != len(given):
         device = next(iter(given.values()))
         raise RuntimeError(
             f"front_camera and wrist_camera are {device} both: one node alone can read a device"
