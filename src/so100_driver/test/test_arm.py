@@ -178,7 +178,7 @@ def test_holding_again_and_again_does_not_let_the_arm_creep_down():
     rig = Rig(pose=(0.0, 0.6, 0.0, 0.0, 0.0, 0.5)).held()
     rig.run(1.0)
     before = rig.angles
-    goal = dict(rig.arm._goals.rad)
+    goal = dict(rig.arm._conduct.goals.rad)
     for _ in range(20):
         rig.arm.command(list(goal), list(goal.values()), rig.now_s)
         rig.step()

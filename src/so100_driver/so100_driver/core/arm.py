@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .commands import Commands
+from .conduct import Conduct
 from .description import REST_RAD
 from .gate import CommandRefusedError
-from .goals import ArmGoals
 from .health import HealthLevel, ServoDiagnosis, health_of
-from .hearing import SURE, Hearing
+from .hearing import SURE
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
-from .protection import ArmProtection, Stage
-from .recovery import Recovery
+from .protection import Stage
 from .rest import Rest
 from .scale import JointScale
 from .state import DriveSettings, ServoState
-
-ACCELERATION = 254
-# The arm moves.
-_MOVING = (ArmMode.FOLLOWING, ArmMode.LOWERING, ArmMode.APPROACHING)
+from .troubles import Troubles
 
 
 class Arm:
@@ -45,43 +40,42 @@ class Arm:
         """
         self.scales = dict(scales)
         self.limits = limits or ArmLimits()
-        self.mode = ArmMode.OFF
-        self.reason = ""
+        self._conduct = Conduct(self.scales, self.limits)
+        self._troubles = Troubles(self._conduct)
         self._rest = Rest(rest_rad, self.scales, self.limits)
-        self._commands = Commands(self.scales, self.limits)
-        self._hearing = Hearing(self.scales, self.limits.stale_s)
-        self._goals = ArmGoals(self.scales, self.limits, self._hearing)
-        self._protection = ArmProtection(
-            self.scales, self.limits.protection, self.limits.gripper_torque
-        )
-        self._recovery = {name: Recovery() for name in self.scales}
-        self._writes: list[Write] = []
-        self._events: list[ArmEvent] = []
         self._checked = 0
-        # What was read of these is from before their orders.
-        self._ordered: set[str] = set()
         self._cycled_s = 0.0
 
     # -- what is read ----------------------------------------------------------------------------
 
     @property
+    def mode(self) -> ArmMode:
+        """Return what the arm does."""
+        return self._conduct.mode
+
+    @property
+    def reason(self) -> str:
+        """Return why."""
+        return self._conduct.reason
+
+    @property
     def measured_rad(self) -> dict[str, float]:
         """Return where each joint was last seen, rad."""
-        return self._hearing.measured_rad
+        return self._conduct.hearing.measured_rad
 
     @property
     def refused(self) -> int:
         """Return how many commands were refused."""
-        return self._commands.refused
+        return self._conduct.commands.refused
 
     @property
     def last_refusal(self) -> str:
         """Return why the last one was; empty once one is followed."""
-        return self._commands.last_refusal
+        return self._conduct.commands.last_refusal
 
     def silent(self, now_s: float) -> list[str]:
         """Return the joints that have not answered for too long."""
-        return self._hearing.silent(now_s)
+        return self._conduct.hearing.silent(now_s)
 
     def health(self, now_s: float) -> list[ServoDiagnosis]:
         """Return how each servo is."""
@@ -90,10 +84,10 @@ class Arm:
             health_of(
                 name,
                 scale.servo_id,
-                self._hearing.states.get(name),
-                self._protection.verdict(name),
+                self._conduct.hearing.states.get(name),
+                self._conduct.protection.verdict(name),
                 silent=name in silent,
-                age_s=self._hearing.age_s(name, now_s),
+                age_s=self._conduct.hearing.age_s(name, now_s),
             )
             for name, scale in self.scales.items()
         ]
@@ -104,17 +98,16 @@ class Arm:
         self._checked = (self._checked + 1) % len(names)
         doubtful = [
             name
-            for name, recovery in self._recovery.items()
+            for name, recovery in self._troubles.recovery.items()
             if recovery.pending or recovery.in_doubt
         ]
-        doubtful += self._goals.unknown
-        doubtful = [name for name in doubtful if name in self._hearing.answered]
+        doubtful += self._conduct.goals.unknown
+        doubtful = [name for name in doubtful if name in self._conduct.hearing.answered]
         return self.scales[(doubtful or [names[self._checked]])[0]].servo_id
 
     def take_events(self) -> list[ArmEvent]:
         """Return what happened since the last call."""
-        events, self._events = self._events, []
-        return events
+        return self._conduct.take_events()
 
     # -- what is asked for -----------------------------------------------------------------------
 
@@ -130,23 +123,23 @@ class Arm:
         unsure = self._unsure(self.scales)
         if unsure:
             return unsure
-        for name, state in self._hearing.states.items():
+        for name, state in self._conduct.hearing.states.items():
             if state.faults:
                 return f"{name} reports {', '.join(state.faults)}"
         if self.mode is not ArmMode.OFF:
-            for name, recovery in self._recovery.items():
+            for name, recovery in self._troubles.recovery.items():
                 if recovery.pending:
                     recovery.forget()
-                    self._goals.rad[name] = self._hearing.measured(name)
-                    self._engage(name)
+                    self._conduct.goals.rad[name] = self._conduct.hearing.measured(name)
+                    self._conduct.engage(name)
             return ""
-        self._protection.forget()
-        for recovery in self._recovery.values():
+        self._conduct.protection.forget()
+        for recovery in self._troubles.recovery.values():
             recovery.forget()
-        self._goals.rad = self.measured_rad
+        self._conduct.goals.rad = self.measured_rad
         for name in self.scales:
-            self._engage(name)
-        self._enter(ArmMode.WAITING, "", HealthLevel.OK)
+            self._conduct.engage(name)
+        self._conduct.enter(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
 
     def command(self, names: Sequence[str], positions: Sequence[float], now_s: float) -> str:
@@ -160,15 +153,17 @@ class Arm:
         Returns:
             Why it is refused; empty where the next orders carry it out.
         """
-        commands = self._commands
+        commands = self._conduct.commands
         try:
             same = commands.offer(names, positions, now_s)
             if self.mode is ArmMode.APPROACHING and same:
                 return ""
             if self.mode is ArmMode.APPROACHING:
-                self._stand(ArmMode.WAITING, "the commands moved meanwhile", HealthLevel.WARN)
+                self._conduct.stand(
+                    ArmMode.WAITING, "the commands moved meanwhile", HealthLevel.WARN
+                )
             if self.mode not in (ArmMode.WAITING, ArmMode.FOLLOWING):
-                raise CommandRefusedError(f"the arm {self._state_in_words()}")
+                raise CommandRefusedError(f"the arm {self._conduct.in_words()}")
             silent = self.silent(now_s)
             if silent:
                 raise CommandRefusedError(f"no answer from {', '.join(silent)}")
@@ -177,8 +172,8 @@ class Arm:
         except CommandRefusedError as error:
             return commands.refuse(str(error))
         if waits:
-            self._enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
-        self._say(HealthLevel.WARN, made_up_for)
+            self._conduct.enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
+        self._conduct.say(HealthLevel.WARN, made_up_for)
         return ""
 
     def hold(self, reason: str = "asked to hold") -> str:
@@ -189,7 +184,7 @@ class Arm:
         """
         if self.mode is ArmMode.OFF:
             return "torque is off: nothing is held"
-        self._stand(ArmMode.HOLDING, reason, HealthLevel.WARN)
+        self._conduct.stand(ArmMode.HOLDING, reason, HealthLevel.WARN)
         return ""
 
     def clear_faults(self, now_s: float) -> str:
@@ -203,12 +198,12 @@ class Arm:
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
-        states = self._hearing.states
+        states = self._conduct.hearing.states
         for name, state in states.items():
-            verdict = self._protection.at_rest(name, state, now_s)
+            verdict = self._conduct.protection.at_rest(name, state, now_s)
             if verdict.stage >= Stage.STOP:
                 return f"{name}: {verdict.reason}"
-        lost = [name for name, recovery in self._recovery.items() if recovery.pending]
+        lost = [name for name, recovery in self._troubles.recovery.items() if recovery.pending]
         if lost:
             return f"{', '.join(lost)} has no torque: lower the arm and ask for torque anew"
         faulty = [name for name, state in states.items() if state.faults]
@@ -216,9 +211,9 @@ class Arm:
         if unsure:
             return unsure
         for name in faulty:
-            self._goals.nudge(name)
-        self._protection.forget()
-        self._stand(ArmMode.WAITING, "", HealthLevel.OK)
+            self._conduct.goals.nudge(name)
+        self._conduct.protection.forget()
+        self._conduct.stand(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
 
     def lower(self, now_s: float) -> str:
@@ -232,7 +227,7 @@ class Arm:
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
-        self._enter(ArmMode.LOWERING, "", HealthLevel.OK)
+        self._conduct.enter(ArmMode.LOWERING, "", HealthLevel.OK)
         return ""
 
     def approach(self, now_s: float) -> str:
@@ -244,13 +239,13 @@ class Arm:
         if self.mode is ArmMode.FOLLOWING or self.mode is ArmMode.APPROACHING:
             return ""
         if self.mode is not ArmMode.WAITING:
-            return f"the arm {self._state_in_words()}"
+            return f"the arm {self._conduct.in_words()}"
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
-        problem = self._commands.offered.problem(now_s)
+        problem = self._conduct.commands.offered.problem(now_s)
         if not problem:
-            self._enter(ArmMode.APPROACHING, "", HealthLevel.OK)
+            self._conduct.enter(ArmMode.APPROACHING, "", HealthLevel.OK)
         return problem
 
     @property
@@ -267,13 +262,13 @@ class Arm:
         problem = self._rest.problem(self.measured_rad, now_s)
         if problem:
             return problem
-        self._writes += [
+        self._conduct.writes += [
             Write(scale.servo_id, "Torque_Enable", 0) for scale in self.scales.values()
         ]
-        self._goals.rad = {}
-        for recovery in self._recovery.values():
+        self._conduct.goals.rad = {}
+        for recovery in self._troubles.recovery.values():
             recovery.forget()
-        self._enter(ArmMode.OFF, "a person switched the torque off", HealthLevel.WARN)
+        self._conduct.enter(ArmMode.OFF, "a person switched the torque off", HealthLevel.WARN)
         return ""
 
     # -- the cycle -------------------------------------------------------------------------------
@@ -291,115 +286,27 @@ class Arm:
             drive: What some of them keep of their orders.
             now_s: When it was read.
         """
-        self._hearing.take(states, now_s)
+        self._conduct.hearing.take(states, now_s)
         since_s, self._cycled_s = now_s - self._cycled_s, now_s
         if self.mode is ArmMode.OFF:
-            return self._orders()
-        self._look_for_silence(now_s)
-        self._look_for_restarts(drive, now_s)
-        self._look_for_faults()
-        self._protect(now_s)
+            return self._conduct.orders()
+        self._troubles.look(drive, now_s)
         self._move(now_s, since_s)
-        return self._orders()
+        return self._conduct.orders()
 
     def failed(self, write: Write, problem: str) -> None:
         """Be told that a write was not answered."""
-        name = self._hearing.joint(write.servo_id) or f"id {write.servo_id}"
-        self._say(HealthLevel.ERROR, f"{name}: {write.register} not written: {problem}")
+        name = self._conduct.hearing.joint(write.servo_id) or f"id {write.servo_id}"
+        self._conduct.say(HealthLevel.ERROR, f"{name}: {write.register} not written: {problem}")
         if self.mode is ArmMode.OFF:
-            self._say(
+            self._conduct.say(
                 HealthLevel.ERROR, f"{name} may still push: switch the supply off to be sure"
             )
-        elif name in self._recovery:
-            self._recovery[name].lost()
-            self._stand(ArmMode.HOLDING, f"{name} did not take an order", HealthLevel.ERROR)
-
-    def _orders(self) -> Orders:
-        writes, self._writes = tuple(self._writes), []
-        self._ordered.clear()
-        if self.mode is ArmMode.OFF:
-            return Orders(writes)
-        return Orders(writes, self._goals.ticks())
-
-    # -- what went wrong -------------------------------------------------------------------------
-
-    def _look_for_silence(self, now_s: float) -> None:
-        silent = self.silent(now_s)
-        if silent:
-            # That is no gap in the commands, which would be caught up.
-            self._commands.forget()
-        if silent and self.mode in _MOVING:
-            # Where the silent ones are is not known, nor which goal reached them last.
-            self._stand(
-                ArmMode.WAITING,
-                f"no answer from {', '.join(silent)}",
-                HealthLevel.ERROR,
-                but=silent,
+        elif name in self._troubles.recovery:
+            self._troubles.recovery[name].lost()
+            self._conduct.stand(
+                ArmMode.HOLDING, f"{name} did not take an order", HealthLevel.ERROR
             )
-
-    def _look_for_restarts(self, drive: Mapping[int, DriveSettings], now_s: float) -> None:
-        for servo_id, settings in drive.items():
-            name = self._hearing.joint(servo_id)
-            if name is None or name in self._ordered:
-                continue
-            recovery = self._recovery[name]
-            if settings.torque:
-                recovery.seen_on(now_s)
-                if name in self._goals.unknown and self._hearing.seen_enough(name):
-                    self._goals.take_kept(name, settings)
-                self._goals.note_how_it_hangs(name)
-            elif recovery.seen_off(now_s):
-                self._stand(
-                    ArmMode.HOLDING,
-                    f"{name} lost its torque: its power failed, or another program switched it "
-                    "off",
-                    HealthLevel.ERROR,
-                )
-        for name, recovery in self._recovery.items():
-            sure = self._hearing.sure(name) and name in self._hearing.answered
-            if sure and recovery.due(now_s):
-                self._goals.stay(name)
-                self._engage(name)
-
-    def _look_for_faults(self) -> None:
-        for name in self._hearing.certain_faults():
-            if self.mode in (ArmMode.FOLLOWING, ArmMode.WAITING, ArmMode.APPROACHING):
-                faults = ", ".join(self._hearing.states[name].faults)
-                self._stand(ArmMode.HOLDING, f"{name} reports {faults}", HealthLevel.ERROR)
-
-    def _protect(self, now_s: float) -> None:
-        silent = self.silent(now_s)
-        for name, state in self._hearing.states.items():
-            if name in silent:
-                continue
-            angle, velocity = self._hearing.measured(name), self._hearing.velocity(name)
-            gap = self._goals.rad.get(name, angle) - angle
-            before = self._protection.verdict(name)
-            verdict = self._protection.look(name, state, gap, velocity, now_s)
-            if verdict.stage > before.stage:
-                self._say(
-                    HealthLevel.WARN if verdict.stage is Stage.SOFT else HealthLevel.ERROR,
-                    f"{name}: {verdict.reason}",
-                )
-            torque = self._protection.new_torque(name)
-            if torque is not None:
-                self._writes.append(Write(self.scales[name].servo_id, "Torque_Limit", torque))
-            if verdict.stage is Stage.RETREAT and self.mode is not ArmMode.HOLDING:
-                back = self.limits.protection.retreat_rad
-                self._stand(ArmMode.HOLDING, f"{name} {verdict.reason}", HealthLevel.ERROR)
-                self._goals.rad[name] = angle - verdict.push * back
-                self._protection.forget(name)
-            elif verdict.stage is Stage.STOP and self.mode not in (
-                ArmMode.HOLDING,
-                ArmMode.LOWERING,
-            ):
-                self._stand(ArmMode.HOLDING, f"{name}: {verdict.reason}", HealthLevel.ERROR)
-            elif (
-                verdict.stage is Stage.LOWER
-                and before.stage is not Stage.LOWER
-                and self.mode is not ArmMode.LOWERING
-            ):
-                self._enter(ArmMode.LOWERING, f"{name}: {verdict.reason}", HealthLevel.ERROR)
 
     # -- motion ----------------------------------------------------------------------------------
 
@@ -407,21 +314,23 @@ class Arm:
         if self.mode is ArmMode.FOLLOWING:
             self._follow(now_s, since_s)
         elif self.mode is ArmMode.LOWERING:
-            if self._goals.slowly_to(self._rest.rad, since_s):
-                self._enter(ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK)
+            if self._conduct.goals.slowly_to(self._rest.rad, since_s):
+                self._conduct.enter(
+                    ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK
+                )
         elif self.mode is ArmMode.APPROACHING:
-            offered = self._commands.offered
+            offered = self._conduct.commands.offered
             if not offered.fresh(now_s):
-                self._stand(ArmMode.WAITING, "no command any more", HealthLevel.WARN)
-            elif self._goals.slowly_to(offered.rad, since_s):
-                self._enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
-                self._commands.arrived(now_s)
+                self._conduct.stand(ArmMode.WAITING, "no command any more", HealthLevel.WARN)
+            elif self._conduct.goals.slowly_to(offered.rad, since_s):
+                self._conduct.enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
+                self._conduct.commands.arrived(now_s)
 
     def _follow(self, now_s: float, since_s: float) -> None:
-        target = self._commands.target_rad
-        if target is None or self._commands.overdue(now_s):
-            refusal = self._commands.last_refusal
-            self._stand(
+        target = self._conduct.commands.target_rad
+        if target is None or self._conduct.commands.overdue(now_s):
+            refusal = self._conduct.commands.last_refusal
+            self._conduct.stand(
                 ArmMode.WAITING,
                 f"no command for {self.limits.command_timeout_s:g} s"
                 + (f"; the last was refused: {refusal}" if refusal else ""),
@@ -429,61 +338,12 @@ class Arm:
                 gap=True,
             )
         else:
-            self._goals.lead(target, since_s)
-
-    def _stand(
-        self,
-        mode: ArmMode,
-        reason: str,
-        level: HealthLevel,
-        but: Sequence[str] = (),
-        *,
-        gap: bool = False,
-    ) -> None:
-        """Hold every joint where it is; one that stands already keeps its goal, lest it creep."""
-        if self.mode in _MOVING:
-            for name in self._hearing.states:
-                if name in but:
-                    self._goals.unknown.add(name)
-                else:
-                    self._goals.stop(name)
-        self._enter(mode, reason, level, gap=gap)
-
-    def _enter(self, mode: ArmMode, reason: str, level: HealthLevel, *, gap: bool = False) -> None:
-        if mode is self.mode and reason == self.reason:
-            return
-        if self.mode is ArmMode.HOLDING and mode is ArmMode.HOLDING and self.reason:
-            # The first cause is kept; the later ones are said.
-            self._say(level, reason)
-            return
-        self.mode, self.reason = mode, reason
-        if mode is not ArmMode.FOLLOWING and not gap:
-            self._commands.forget()
-        self._say(level, f"the arm {self._state_in_words()}")
-
-    def _state_in_words(self) -> str:
-        return f"{self.mode.value}{f' ({self.reason})' if self.reason else ''}"
-
-    def _engage(self, name: str) -> None:
-        """Tell a servo its goal, and only then to push."""
-        servo_id = self.scales[name].servo_id
-        self._ordered.add(name)
-        self._goals.unknown.discard(name)
-        self._writes += [
-            Write(servo_id, "Acceleration", ACCELERATION),
-            Write(servo_id, "Torque_Limit", self._protection.whole_torque(name)),
-            Write(servo_id, "Goal_Position", self._goals.ticks_of(name)),
-            Write(servo_id, "Torque_Enable", 1),
-        ]
+            self._conduct.goals.lead(target, since_s)
 
     def _unsure(self, names: Iterable[str]) -> str:
-        unsure = [name for name in names if not self._hearing.sure(name)]
+        unsure = [name for name in names if not self._conduct.hearing.sure(name)]
         return (
             f"{', '.join(unsure)} has not answered {SURE} times alike yet; try again"
             if unsure
             else ""
         )
-
-    def _say(self, level: HealthLevel, text: str) -> None:
-        if text:
-            self._events.append(ArmEvent(level, text))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong with an arm that has torque, and what it does then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .conduct import MOVING, Conduct
+from .health import HealthLevel
+from .orders import ArmMode, Write
+from .protection import Stage
+from .recovery import Recovery
+from .state import DriveSettings
+
+
+class Troubles:
+    """Looks at what the servos said in a cycle.
+
+    Attributes:
+        recovery: By joint, what became of torque that was lost.
+    """
+
+    def __init__(self, conduct: Conduct) -> None:
+        """Begin with nothing wrong."""
+        self.recovery = {name: Recovery() for name in conduct.scales}
+        self._conduct = conduct
+
+    def look(self, drive: Mapping[int, DriveSettings], now_s: float) -> None:
+        """Stop, soften, retreat, lower or give torque back where it is time to.
+
+        Args:
+            drive: What some of the servos keep of their orders.
+            now_s: When that was read.
+        """
+        self._look_for_silence(now_s)
+        self._look_for_restarts(drive, now_s)
+        self._look_for_faults()
+        self._protect(now_s)
+
+    def _look_for_silence(self, now_s: float) -> None:
+        silent = self._conduct.hearing.silent(now_s)
+        if silent:
+            # That is no gap in the commands, which would be caught up.
+            self._conduct.commands.forget()
+        if silent and self._conduct.mode in MOVING:
+            # Where the silent ones are is not known, nor which goal reached them last.
+            self._conduct.stand(
+                ArmMode.WAITING,
+                f"no answer from {', '.join(silent)}",
+                HealthLevel.ERROR,
+                but=silent,
+            )
+
+    def _look_for_restarts(self, drive: Mapping[int, DriveSettings], now_s: float) -> None:
+        for servo_id, settings in drive.items():
+            name = self._conduct.hearing.joint(servo_id)
+            if name is None or name in self._conduct.ordered:
+                continue
+            recovery = self.recovery[name]
+            if settings.torque:
+                recovery.seen_on(now_s)
+                if name in self._conduct.goals.unknown and self._conduct.hearing.seen_enough(name):
+                    self._conduct.goals.take_kept(name, settings)
+                self._conduct.goals.note_how_it_hangs(name)
+            elif recovery.seen_off(now_s):
+                self._conduct.stand(
+                    ArmMode.HOLDING,
+                    f"{name} lost its torque: its power failed, or another program switched it "
+                    "off",
+                    HealthLevel.ERROR,
+                )
+        for name, recovery in self.recovery.items():
+            sure = self._conduct.hearing.sure(name) and name in self._conduct.hearing.answered
+            if sure and recovery.due(now_s):
+                self._conduct.goals.stay(name)
+                self._conduct.engage(name)
+
+    def _look_for_faults(self) -> None:
+        for name in self._conduct.hearing.certain_faults():
+            if self._conduct.mode in (ArmMode.FOLLOWING, ArmMode.WAITING, ArmMode.APPROACHING):
+                faults = ", ".join(self._conduct.hearing.states[name].faults)
+                self._conduct.stand(ArmMode.HOLDING, f"{name} reports {faults}", HealthLevel.ERROR)
+
+    def _protect(self, now_s: float) -> None:
+        silent = self._conduct.hearing.silent(now_s)
+        for name, state in self._conduct.hearing.states.items():
+            if name in silent:
+                continue
+            angle, velocity = (
+                self._conduct.hearing.measured(name),
+                self._conduct.hearing.velocity(name),
+            )
+            gap = self._conduct.goals.rad.get(name, angle) - angle
+            before = self._conduct.protection.verdict(name)
+            verdict = self._conduct.protection.look(name, state, gap, velocity, now_s)
+            if verdict.stage > before.stage:
+                self._conduct.say(
+                    HealthLevel.WARN if verdict.stage is Stage.SOFT else HealthLevel.ERROR,
+                    f"{name}: {verdict.reason}",
+                )
+            torque = self._conduct.protection.new_torque(name)
+            if torque is not None:
+                self._conduct.writes.append(
+                    Write(self._conduct.scales[name].servo_id, "Torque_Limit", torque)
+                )
+            if verdict.stage is Stage.RETREAT and self._conduct.mode is not ArmMode.HOLDING:
+                back = self._conduct.limits.protection.retreat_rad
+                self._conduct.stand(ArmMode.HOLDING, f"{name} {verdict.reason}", HealthLevel.ERROR)
+                self._conduct.goals.rad[name] = angle - verdict.push * back
+                self._conduct.protection.forget(name)
+            elif verdict.stage is Stage.STOP and self._conduct.mode not in (
+                ArmMode.HOLDING,
+                ArmMode.LOWERING,
+            ):
+                self._conduct.stand(
+                    ArmMode.HOLDING, f"{name}: {verdict.reason}", HealthLevel.ERROR
+                )
+            elif (
+                verdict.stage is Stage.LOWER
+                and before.stage is not Stage.LOWER
+                and self._conduct.mode is not ArmMode.LOWERING
+            ):
+                self._conduct.enter(
+                    ArmMode.LOWERING, f"{name}: {verdict.reason}", HealthLevel.ERROR
+                )
