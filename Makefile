@@ -157,7 +157,7 @@ ifdef ROS_SETUP
 endif
 
 lint: setup $(VENV)/.tools
-	$(BIN)/ruff check src embedded_ros2 launch benchmarks verification conftest.py
+	$(BIN)/ruff check src embedded_ros2 launch benchmarks docker verification conftest.py
 	$(BIN)/mypy
 	cd embedded_ros2 && "$(abspath $(BIN))/mypy" embedded_ros2
 
