@@ -103,13 +103,13 @@ def declared(launch_file: Path) -> dict[str, list[str]]:
                 values = ast.literal_eval(choices[0]) if literal else []
                 found.setdefault(node.args[0].value, values)
         package = TOP / "src" / "vla_bringup" / "vla_bringup"
-        if "description" in text and path.parent == LAUNCH:
-            todo.append(package / "description.py")
+        if path.parent == LAUNCH:
+            todo += [package / "description.py", package / "launch_parts.py"]
         if "*cameras.ARGUMENTS" in text:
             todo.append(package / "cameras.py")
             found |= {"front_camera": [], "wrist_camera": []}
-        todo += [LAUNCH / name for name in re.findall(r'"(\w+\.launch\.py)"', text)]
-        todo += [LAUNCH / f"{name}.launch.py" for name in re.findall(r'included\("(\w+)"', text)]
+        names = re.findall(r'included\((?:__file__, )?"(\w+)"', text)
+        todo += [LAUNCH / f"{name}.launch.py" for name in names]
     return found
 
 
