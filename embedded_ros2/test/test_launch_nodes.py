@@ -44,7 +44,7 @@ Started = list[str]
 Start = Callable[..., tuple[int, dict[str, Started], str]]
 
 # An executable that tells its arguments, and the content of the parameter files among them. This
-# Python runs it: the PATH's may be a script of a version manager, which rewrites it now and then.
+# Python runs it, not the PATH's: that may be a version manager's chain of shell scripts.
 SHOW = f"""#!{sys.executable}
 import json, sys
 arguments = sys.argv[1:]
