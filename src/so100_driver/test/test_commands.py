@@ -4,7 +4,6 @@
 import json
 import subprocess
 
-import numpy as np
 import pytest
 from test_proof import Person
 
@@ -12,6 +11,7 @@ from so100_driver.cli.__main__ import main
 from so100_driver.core.calibration import JOINTS, load
 from so100_driver.core.proved import load_proof
 from so100_driver.sim_bus.arm import so101_calibration
+from so100_driver.sim_bus.hand import ArmHand
 
 
 class PortPerson(Person):
@@ -80,7 +80,8 @@ def test_calibrate_writes_lerobots_file_and_proves_it(port, tmp_path, capsys):
 def test_setup_motors_gives_a_new_servo_its_id_and_asks_for_one_at_a_time(port, capsys):
     """The chain is taken apart, and each servo is connected alone."""
     with port.bus() as bus:
-        chain = list(bus.servos)
+        chain, hand = list(bus.servos), ArmHand(bus)
+        hand.do("new")
 
     class Assembler:
         def __init__(self):
@@ -90,26 +91,25 @@ def test_setup_motors_gives_a_new_servo_its_id_and_asks_for_one_at_a_time(port, 
             self.said.append(text)
 
         def wait(self, text):
-            index = next(i for i, name in enumerate(JOINTS) if f"of {name} ALONE" in text)
+            name = next(name for name in JOINTS if f"of {name} ALONE" in text)
             with port.bus() as bus:
-                bus.servos[:] = [chain[index]]
-                bus.plant._angle = np.zeros(1)
-                bus.plant._velocity = np.zeros(1)
-                bus.plant.external_nm = np.zeros(1)
-                bus.plant.low_rad = np.full(1, -9.0)
-                bus.plant.high_rad = np.full(1, 9.0)
+                hand.do(f"alone {name}")
+                # The others lose their power at the next step of its time.
+                bus.advance(bus.now_s + 0.002)
 
         def waiting(self):
             return False
 
-    for servo in chain:
-        servo.keep("ID", 1)
     helper = Assembler()
     assert main(["setup-motors", str(port.path)], helper) == 0, capsys.readouterr()
     for number, servo in enumerate(chain, start=1):
         servo.restart()
         assert servo.id_on_the_bus == number
         assert servo.get("Lock") == 1
+    with port.bus() as bus:
+        hand.do("chain")
+        bus.advance(bus.now_s + 0.002)
+    assert main(["doctor", str(port.path)]) == 0, capsys.readouterr()
 
 
 def test_setup_motors_refuses_a_chain_and_writes_nothing_into_it(port, capsys):

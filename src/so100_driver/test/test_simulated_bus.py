@@ -4,6 +4,8 @@
 import numpy as np
 import pytest
 
+from so100_driver.core.calibration import JOINTS
+from so100_driver.core.description import RANGES_RAD
 from so100_driver.core.packets import Instruction, Packet, Receiver
 from so100_driver.core.registers import RAD_PER_TICK, STATE_ADDRESS, STATE_SIZE, STS3215
 
@@ -244,3 +246,11 @@ def test_a_hundred_thousand_random_frames_move_nothing_and_end_nothing(bus):
         bus.receive(stream, 0.0)
     assert np.array_equal(bus.plant.encoder, start)
     assert ask(bus, Packet(1, Instruction.PING)) == [Packet(1, 0)]
+
+
+def test_a_folded_arm_without_torque_is_not_shown_beyond_its_stops(bus):
+    run(bus, 3.0, 0.0)
+    for index, name in enumerate(JOINTS):
+        low, high = RANGES_RAD[name]
+        shown = read(bus, index + 1, "Present_Position", 3.0)
+        assert low <= (shown - 2048) * RAD_PER_TICK <= high, name

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -161,6 +162,7 @@ def _simulate(link: Path | None, calibration_file: Path | None) -> int:
     from ..core.description import RANGES_RAD
     from ..core.scale import zero_of
     from ..sim_bus.arm import simulated_so101, so101_calibration
+    from ..sim_bus.hand import HELP, ArmHand
     from ..sim_bus.port import SimulatedPort
     from .prove import keep
 
@@ -175,12 +177,23 @@ def _simulate(link: Path | None, calibration_file: Path | None) -> int:
             for name, joint in calibration.joints.items()
         }
         keep(calibration_file, calibration, zeros)
-    port = SimulatedPort(simulated_so101(now_s=time.monotonic()), link)
+    bus = simulated_so101(now_s=time.monotonic())
+    hand = ArmHand(bus)
+    port = SimulatedPort(bus, link)
     print(f"a simulated SO-101 answers at {port.path}; Ctrl-C ends it", flush=True)
+    if sys.stdin.isatty():
+        print(HELP, flush=True)
     # A shell that starts it in the background has it ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    # Nor does it stop there for want of a terminal to read from: nobody is its hands then.
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     try:
+        with contextlib.suppress(OSError):
+            for line in sys.stdin:
+                with port.bus():
+                    done = hand.do(line)
+                print(done, flush=True)
         signal.pause()
     except KeyboardInterrupt:
         return 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from so100_driver.core import description
 from so100_driver.core.calibration import JOINTS, Calibration, JointCalibration
+from so100_driver.core.registers import RAD_PER_TICK
 from so100_driver.core.scale import FULL_TURN_TICKS
 
 from .bus import SimulatedBus
@@ -43,7 +44,10 @@ def simulated_so101(
     """
     plant = FreeShafts(np.array(start_rad))
     for index, name in enumerate(JOINTS):
-        plant.low_rad[index], plant.high_rad[index] = description.RANGES_RAD[name]
+        # At the last tick within: an arm that rests on a stop is not shown beyond it.
+        low, high = description.RANGES_RAD[name]
+        plant.low_rad[index] = math.ceil(low / RAD_PER_TICK) * RAD_PER_TICK
+        plant.high_rad[index] = math.floor(high / RAD_PER_TICK) * RAD_PER_TICK
     return SimulatedBus(so101_servos(), plant, seed=seed, now_s=now_s)
 
 

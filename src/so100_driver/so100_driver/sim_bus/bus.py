@@ -72,6 +72,9 @@ class SimulatedBus:
     """Servos on one half-duplex wire.
 
     Two servos with one id answer at once; then neither answer can be read.
+
+    Attributes:
+        alone: The only servo that is connected, and has power, by its place; None: all are.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class SimulatedBus:
         self.servos = list(servos)
         self.plant = plant
         self.faults = Faults()
+        self.alone: int | None = None
         self.receiver = Receiver()
         self._random = random.Random(seed)
         self._now_s = now_s
@@ -103,8 +107,9 @@ class SimulatedBus:
         while now_s - self._now_s >= _STEP_S - _ROUNDING_S:
             current = sum(servo.current_a for servo in self.servos)
             supply_v = self.faults.supply_v - _SUPPLY_OHM * current
-            for servo in self.servos:
+            for index, servo in enumerate(self.servos):
                 powered = servo.id_on_the_bus not in self.faults.unpowered
+                powered = powered and self.alone in (None, index)
                 servo.supply_v = supply_v if powered else 0.0
             torque = np.array([servo.drive(_STEP_S) for servo in self.servos])
             self.plant.step(torque, _STEP_S)

@@ -40,11 +40,14 @@ class FreeShafts:
         play_rad: Free play between an encoder and its link, +-rad.
         stuck: Joints that do not move, whatever pushes.
         external_nm: Torque from outside on each joint, `(J,)`, N m.
+        way_rad: Joints in a person's hand, each with the angles that it takes it to; it holds it
+            at the last one. A hand is stronger than any servo, and no stop gives way to it.
     """
 
     inertia_kg_m2 = 0.028
     damping_nm_s = 0.60
     friction_nm = 0.052
+    hand_rad_s = 1.5
     # Weight times lever of what hangs on shoulder_lift, elbow_flex and wrist_flex, N m.
     _UPPER_NM = 9.81 * 0.103 * 0.090
     _UPPER_TIP_NM = 9.81 * (0.104 + 0.079 + 0.087 + 0.012) * 0.116
@@ -63,6 +66,7 @@ class FreeShafts:
         self._velocity = np.zeros_like(self._angle)
         self.play_rad = play_rad
         self.stuck: set[int] = set()
+        self.way_rad: dict[int, list[float]] = {}
         self.external_nm = np.zeros_like(self._angle)
         self.low_rad = np.full_like(self._angle, -math.inf)
         self.high_rad = np.full_like(self._angle, math.inf)
@@ -108,7 +112,19 @@ class FreeShafts:
         velocity = free / (1.0 + self.damping_nm_s / self.inertia_kg_m2 * dt_s)
         for joint in self.stuck:
             velocity[joint] = 0.0
+        for joint, way in self.way_rad.items():
+            velocity[joint] = self._by_hand(joint, way, dt_s)
         angle = self._angle + velocity * dt_s
         stopped = (angle < self.low_rad) | (angle > self.high_rad)
         self._angle = np.clip(angle, self.low_rad, self.high_rad)
         self._velocity = np.where(stopped, 0.0, velocity)
+
+    def _by_hand(self, joint: int, way: list[float], dt_s: float) -> float:
+        """Return the velocity at which a hand takes a joint along its way, rad/s."""
+        goal = min(max(way[0], self.low_rad[joint]), self.high_rad[joint])
+        distance = float(goal - self._angle[joint])
+        if abs(distance) <= self.hand_rad_s * dt_s:
+            if len(way) > 1:
+                way.pop(0)
+            return distance / dt_s
+        return math.copysign(self.hand_rad_s, distance)
