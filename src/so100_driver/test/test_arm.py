@@ -547,3 +547,12 @@ def test_a_write_in_doubt_at_torque_off_is_said():
     rig.arm.torque_off(rig.now_s)
     rig.arm.failed(Write(3, "Torque_Enable", 0), "no answer")
     assert "elbow_flex may still push" in "\n".join(e.text for e in rig.arm.take_events())
+
+
+def test_servos_in_doubt_are_looked_at_in_the_order_of_the_joints():
+    """So that the same faults bring the same motion in every process."""
+    rig = Rig().held()
+    rig.arm._conduct.goals.unknown = set(rig.arm.scales)
+    assert rig.arm.next_to_check() == 1
+    rig.arm._conduct.goals.unknown = {"gripper", "wrist_flex", "wrist_roll"}
+    assert rig.arm.next_to_check() == 4

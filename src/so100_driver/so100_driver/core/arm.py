@@ -101,7 +101,8 @@ class Arm:
             for name, recovery in self._troubles.recovery.items()
             if recovery.pending or recovery.in_doubt
         ]
-        doubtful += self._conduct.goals.unknown
+        # In an order that is the same in each process, as that of a set of names is not.
+        doubtful += [name for name in names if name in self._conduct.goals.unknown]
         doubtful = [name for name in doubtful if name in self._conduct.hearing.answered]
         return self.scales[(doubtful or [names[self._checked]])[0]].servo_id
 
