@@ -63,7 +63,15 @@ def connect(
         raise DriverError(str(error)) from error
     ordered = Calibration({name: calibration.joints[name] for name in ranges_rad})
     scales = scales_of(ordered, ranges_rad, proof.zeros)
-    return bus, ControlLoop(bus, Arm(scales, limits))
+    kept = {
+        joint.servo_id: {
+            "Homing_Offset": joint.homing_offset,
+            "Min_Position_Limit": joint.range_min,
+            "Max_Position_Limit": joint.range_max,
+        }
+        for joint in calibration.joints.values()
+    }
+    return bus, ControlLoop(bus, Arm(scales, limits), kept)
 
 
 def _hold_against(bus: ServoBus, calibration: Calibration, port: str, file: str) -> None:

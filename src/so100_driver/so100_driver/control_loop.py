@@ -13,6 +13,7 @@ from .bus import BusError
 from .core.arm import Arm
 from .core.orders import Orders, Write
 from .core.state import DriveSettings, ServoState
+from .same_arm import SameArm
 
 # A port that vanished is looked for again after this long, and then less and less often.
 _FIRST_PAUSE_S = 0.1
@@ -31,6 +32,9 @@ class Servos(Protocol):
 
     def read_states(self, ids: Sequence[int]) -> Mapping[int, ServoState]:
         """Return the states of those that answer."""
+
+    def read(self, servo_id: int, name: str) -> int:
+        """Return a register's value; raise BusError."""
 
     def read_drive(self, servo_id: int) -> DriveSettings:
         """Return what a servo keeps of its orders; raise BusError."""
@@ -65,8 +69,19 @@ class ControlLoop:
         lock: Held while the arm is asked, never while the bus is.
     """
 
-    def __init__(self, servos: Servos, arm: Arm) -> None:
-        self._servos = servos
+    def __init__(
+        self, servos: Servos, arm: Arm, kept: Mapping[int, Mapping[str, int]] | None = None
+    ) -> None:
+        """Prepare the loop.
+
+        Args:
+            servos: The bus.
+            arm: What decides.
+            kept: Of each servo the registers by which it is known, and their values. After a
+                port that had vanished, and after a silence, none is believed or told anything
+                before it has shown these.
+        """
+        self._servos, self._same = servos, SameArm(kept or {})
         self.arm = arm
         self.lock = threading.Lock()
         self._ids = [scale.servo_id for scale in arm.scales.values()]
@@ -101,7 +116,7 @@ class ControlLoop:
     def _read(self, now_s: float) -> tuple[Mapping[int, ServoState], Mapping[int, DriveSettings]]:
         if self._servos.gone and not self._opened_anew(now_s):
             return {}, {}
-        states = self._servos.read_states(self._ids)
+        states = self._known(self._servos.read_states(self._ids), now_s)
         with self.lock:
             checked = self.arm.next_to_check()
         try:
@@ -111,11 +126,24 @@ class ControlLoop:
             drive = {}
         return states, drive
 
+    def _known(self, states: Mapping[int, ServoState], now_s: float) -> Mapping[int, ServoState]:
+        """Return the states of those that are known to be this arm's servos."""
+        self._same.hear(self._ids, states, now_s)
+        found = self._same.look(states, self._servos.read, now_s)
+        if found is not None:
+            with self.lock:
+                self.arm.is_another(*found)
+        return {number: state for number, state in states.items() if self._same.known(number)}
+
     def _write(self, orders: Orders) -> list[tuple[Write, str]]:
         failures: list[tuple[Write, str]] = []
         dropped: set[int] = set()
         for write in orders.writes:
             if write.servo_id in dropped:
+                continue
+            if not self._same.known(write.servo_id):
+                dropped.add(write.servo_id)
+                failures.append((write, "it is not known to be this arm's"))
                 continue
             try:
                 self._servos.write(write.servo_id, write.register, write.value)
@@ -123,7 +151,11 @@ class ControlLoop:
                 dropped.add(write.servo_id)
                 failures.append((write, str(error)))
         # A servo that did not take its orders keeps the goal that it has.
-        goals = {number: goal for number, goal in orders.goals.items() if number not in dropped}
+        goals = {
+            number: goal
+            for number, goal in orders.goals.items()
+            if number not in dropped and self._same.known(number)
+        }
         if goals:
             # Where it fails, their silence in the next cycle says so.
             with contextlib.suppress(BusError):
@@ -140,4 +172,5 @@ class ControlLoop:
             self._pause_s = min(_LONGEST_PAUSE_S, 2.0 * self._pause_s)
             return False
         self._pause_s, self._next_try_s = _FIRST_PAUSE_S, 0.0
+        self._same.doubt()
         return True

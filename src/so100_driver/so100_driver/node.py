@@ -42,6 +42,8 @@ HEALTH_S = 0.2
 SAID_AS = {HealthLevel.OK: LogLevel.INFO, HealthLevel.WARN: LogLevel.WARN}
 # Until every servo has answered alike: a busy host takes its time, and nothing moves yet.
 FIRST_ANSWERS_S = 10.0
+# What leads to an arm that follows commands, or has torque.
+FOR_COMMANDS = ("torque_on", "clear_faults", "approach")
 
 
 class DriverNode(LifecycleNode):
@@ -64,16 +66,14 @@ class DriverNode(LifecycleNode):
         self._loop: ControlLoop | None = None
         self._thread: CycleThread | None = None
         self._saying = Saying()
-        self._problem = ""
+        self._problem, self._active = "", False
         self._states = self.create_publisher(JointState, "joint_states_raw", qos.EACH)
         self._health = self.create_publisher(DiagnosticArray, "~/servo_health", qos.EACH)
         # Where the monitor, and everybody else, looks for it.
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EACH)
         self.create_subscription(JointState, "joint_commands", self._on_command, qos.COMMANDED)
-        self.create_service(Trigger, "~/hold", self._on_hold)
-        self.create_service(Trigger, "~/clear_faults", self._on_clear_faults)
-        self.create_service(Trigger, "~/lower", self._on_lower)
-        self.create_service(Trigger, "~/approach", self._on_approach)
+        for what in ("hold", "clear_faults", "lower", "approach"):
+            self.create_service(Trigger, f"~/{what}", partial(self._on_asked, what))
         self.create_service(SetBool, "~/torque", self._on_torque)
         self.create_timer(HEALTH_S, self._on_health, clock=self._motion.timers)
         # In simulated time it begins with the time: what it drives is there then.
@@ -153,6 +153,7 @@ class DriverNode(LifecycleNode):
                 problem = self._loop.arm.clear_faults(self._now_s())
         if problem:
             return self._failed(problem)
+        self._active = True
         self.get_logger().info(f"holding at {in_degrees(measured)} degrees")
         return super().on_activate(state)
 
@@ -163,6 +164,7 @@ class DriverNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Hold the arm, and take no command."""
+        self._active = False
         if self._loop is not None:
             with self._loop.lock:
                 self._loop.arm.hold("the driver was deactivated")
@@ -189,6 +191,7 @@ class DriverNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _disconnect(self) -> None:
+        self._active = False
         if self._thread is not None:
             self._thread.end()
             self._thread = None
@@ -234,7 +237,7 @@ class DriverNode(LifecycleNode):
     # -- callbacks -------------------------------------------------------------------------------
 
     def _on_command(self, msg: JointState) -> None:
-        if self._loop is None:
+        if self._loop is None or not self._active:
             return
         with self._loop.lock:
             refusal = self._loop.arm.command(msg.name, msg.position, self._now_s())
@@ -242,17 +245,10 @@ class DriverNode(LifecycleNode):
         if refusal and not off:
             self._say(HealthLevel.WARN, f"command refused: {refusal}")
 
-    def _on_hold(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._answered(response, "hold")
-
-    def _on_clear_faults(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._answered(response, "clear_faults")
-
-    def _on_lower(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._answered(response, "lower")
-
-    def _on_approach(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return self._answered(response, "approach")
+    def _on_asked(
+        self, what: str, _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        return self._answered(response, what)
 
     def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         return self._answered(response, "torque_on" if request.data else "torque_off")
@@ -260,7 +256,9 @@ class DriverNode(LifecycleNode):
     def _answered(self, response, what: str):  # type: ignore[no-untyped-def]
         """Ask the arm for something, and answer with its reason where it says no."""
         problem = "the driver is not configured"
-        if self._loop is not None:
+        if self._loop is not None and what in FOR_COMMANDS and not self._active:
+            problem = "the driver is not active: activate it first"
+        elif self._loop is not None:
             with self._loop.lock:
                 arm = self._loop.arm
                 problem = arm.hold() if what == "hold" else getattr(arm, what)(self._now_s())

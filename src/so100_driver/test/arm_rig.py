@@ -29,7 +29,15 @@ class Rig:
         calibration = so101_calibration()
         zeros = dict.fromkeys(JOINTS, 2048.0)
         self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), limits)
-        self.cycle = ControlLoop(self.wire, self.arm)
+        kept = {
+            joint.servo_id: {
+                "Homing_Offset": joint.homing_offset,
+                "Min_Position_Limit": joint.range_min,
+                "Max_Position_Limit": joint.range_max,
+            }
+            for joint in calibration.joints.values()
+        }
+        self.cycle = ControlLoop(self.wire, self.arm, kept)
         self.now_s = 0.0
         self.events = []
         self.complete = 0

@@ -283,11 +283,17 @@ def test_without_autostart_the_transitions_are_another_s(arm, start, client):
 
     assert change(Transition.TRANSITION_CONFIGURE)
     client.pose()
+    answer = client.ask(SetBool, "torque", data=True)
+    assert not answer.success
+    assert "activate it first" in answer.message
     assert torques(arm) == [0] * 6
     assert change(Transition.TRANSITION_ACTIVATE)
     until(lambda: torques(arm) == [1] * 6, "no torque")
     assert change(Transition.TRANSITION_DEACTIVATE)
     until(lambda: "deactivated" in client.mode(), client.mode())
+    assert not client.ask(Trigger, "clear_faults").success
+    assert not client.ask(Trigger, "approach").success
+    assert client.ask(Trigger, "hold").success
     assert change(Transition.TRANSITION_ACTIVATE)
     until(lambda: "waits for a command" in client.mode(), client.mode())
     assert change(Transition.TRANSITION_DEACTIVATE)

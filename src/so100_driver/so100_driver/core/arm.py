@@ -43,7 +43,8 @@ class Arm:
         self._conduct = Conduct(self.scales, self.limits)
         self._troubles = Troubles(self._conduct)
         self._rest = Rest(rest_rad, self.scales, self.limits)
-        self._checked = 0
+        self._checked = self._doubted = 0
+        self._doubts = False
         self._cycled_s = 0.0
 
     # -- what is read ----------------------------------------------------------------------------
@@ -93,18 +94,23 @@ class Arm:
         ]
 
     def next_to_check(self) -> int:
-        """Return the servo whose orders are read back next: one in doubt, or each in turn."""
+        """Return the servo whose orders are read back next: one in doubt, and each in turn."""
         names = list(self.scales)
-        self._checked = (self._checked + 1) % len(names)
         doubtful = [
             name
             for name, recovery in self._troubles.recovery.items()
-            if recovery.pending or recovery.in_doubt
+            if (recovery.pending and not recovery.given_up) or recovery.in_doubt
         ]
         # In an order that is the same in each process, as that of a set of names is not.
         doubtful += [name for name in names if name in self._conduct.goals.unknown]
         doubtful = [name for name in doubtful if name in self._conduct.hearing.answered]
-        return self.scales[(doubtful or [names[self._checked]])[0]].servo_id
+        # By turns: those that stay in doubt do not hide what happens to the others.
+        self._doubts = bool(doubtful) and not self._doubts
+        if self._doubts:
+            self._doubted += 1
+            return self.scales[doubtful[self._doubted % len(doubtful)]].servo_id
+        self._checked = (self._checked + 1) % len(names)
+        return self.scales[names[self._checked]].servo_id
 
     def take_events(self) -> list[ArmEvent]:
         """Return what happened since the last call."""
@@ -191,11 +197,15 @@ class Arm:
     def clear_faults(self, now_s: float) -> str:
         """Let commands through again, the first one near the pose; nothing moves by it.
 
+        Where commands go through already, nothing changes: the motion goes on.
+
         Returns:
             Why not, in words; empty where it is done.
         """
         if self.mode is ArmMode.OFF:
             return "torque is off: ask for it first"
+        if self.mode in (ArmMode.FOLLOWING, ArmMode.APPROACHING):
+            return ""
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
@@ -255,12 +265,17 @@ class Arm:
         return self._rest.lowered(self.measured_rad)
 
     def torque_off(self, now_s: float) -> str:
-        """Switch the torque off. An arm that would drop is let go at the second asking only.
+        """Switch the torque off; at the second asking only, where the arm would drop.
+
+        So too where a servo does not answer, and may go on pushing.
 
         Returns:
             Why not, in words; empty where it is done with the next orders.
         """
-        problem = self._rest.problem(self.measured_rad, now_s)
+        silent = self.silent(now_s)
+        if len(silent) == len(self.scales):
+            return "no servo answers, so none is told: switch the supply off"
+        problem = self._rest.problem(self.measured_rad, now_s, silent)
         if problem:
             return problem
         self._conduct.writes += [
@@ -308,6 +323,18 @@ class Arm:
             self._conduct.stand(
                 ArmMode.HOLDING, f"{name} did not take an order", HealthLevel.ERROR
             )
+
+    def is_another(self, servo_id: int, differs: str) -> None:
+        """Be told that another servo answers in the place of one of the arm's."""
+        name = self._conduct.hearing.joint(servo_id) or f"id {servo_id}"
+        words = (
+            f"{name} is another servo than before ({differs}): is this another arm? Plug in the "
+            "right one, or start anew with its calibration"
+        )
+        if self.mode is ArmMode.OFF:
+            self._conduct.say(HealthLevel.ERROR, words)
+        else:
+            self._conduct.stand(ArmMode.HOLDING, words, HealthLevel.ERROR)
 
     # -- motion ----------------------------------------------------------------------------------
 

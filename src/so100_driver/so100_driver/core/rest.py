@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .orders import ArmLimits
 from .scale import JointScale
@@ -35,14 +35,22 @@ class Rest:
             for name in ("shoulder_lift", "elbow_flex")
         )
 
-    def problem(self, measured_rad: Mapping[str, float], now_s: float) -> str:
+    def problem(
+        self, measured_rad: Mapping[str, float], now_s: float, silent: Sequence[str] = ()
+    ) -> str:
         """Be asked to let go; say why not, or nothing where it lies or was asked twice."""
         asked_s, within = self._asked_s, self._limits.drop_within_s
         consented = asked_s is not None and 0.0 <= now_s - asked_s <= within
-        if self.lowered(measured_rad) or consented:
+        if consented or (self.lowered(measured_rad) and not silent):
             self._asked_s = None
             return ""
         self._asked_s = now_s
+        if silent:
+            return (
+                f"no answer from {', '.join(silent)}, which may go on pushing: switch the supply "
+                f"off, or support the arm by hand and ask again within {within:g} s to let go of "
+                "the others"
+            )
         return (
             "the arm would drop: lower it first (~/lower), or support it by hand and ask "
             f"again within {within:g} s"

@@ -115,10 +115,11 @@ class Troubles:
                 self._conduct.stand(
                     ArmMode.HOLDING, f"{name}: {verdict.reason}", HealthLevel.ERROR
                 )
-            elif (
-                verdict.stage is Stage.LOWER
-                and before.stage is not Stage.LOWER
-                and self._conduct.mode is not ArmMode.LOWERING
+            elif verdict.stage is Stage.LOWER and (
+                # A lowering that a silent servo ended goes on; what a person holds is held.
+                before.stage is not Stage.LOWER
+                if self._conduct.mode is ArmMode.HOLDING
+                else self._conduct.mode is not ArmMode.LOWERING and not silent
             ):
                 self._conduct.enter(
                     ArmMode.LOWERING, f"{name}: {verdict.reason}", HealthLevel.ERROR
