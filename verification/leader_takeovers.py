@@ -36,13 +36,14 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ExecutorStatus, MonitorStatus
 from vla_msgs.srv import ResetScene
 
 from node_kit import qos
 from node_kit.clock import MotionClock
-from node_kit.messages import to_ns
-from smooth_motion import CommandJerk
+from node_kit.messages import to_ns, trajectory_from
+from smooth_motion import CommandJerk, MotionError, Plan
 from so100_driver.cli.prove import keep
 from so100_driver.core.calibration import JOINTS
 from so100_driver.sim_bus.arm import so101_calibration, so101_servos
@@ -50,6 +51,7 @@ from so100_driver.sim_bus.bus import SimulatedBus
 from so100_driver.sim_bus.port import SimulatedPort
 from verification.leader_hand import HAND_S, Hand, HeldShafts, HostHand
 from verification.so101_in_host_time import PATIENT, TOP, moving_policy, simulated_arm
+from verification.stop_trials.timeline import trajectory_times
 from vla_contract.robot import load_robot
 
 INSTRUCTION = "put the red cube in the bin"
@@ -57,6 +59,7 @@ MOVING_RAD_S = 0.15
 START_S, STEP_S = 300.0, 120.0
 LEADER = "leader arm"
 GRANTED_S = 3.0
+KEPT_PLANS = 20
 
 
 class Witness(Node):
@@ -76,6 +79,13 @@ class Witness(Node):
         self.worst = {"jerk": 0.0, "acceleration": 0.0, "velocity": 0.0}
         self.cycles = 0
         self._last: list[tuple[int, np.ndarray]] = []
+        self._plans: dict[int, Plan | None] = {}
+        self.create_subscription(
+            JointTrajectory,
+            f"{robot.arm_controller}/joint_trajectory",
+            self._on_plan,
+            qos.TRAJECTORY,
+        )
         self.create_subscription(
             JointTrajectoryControllerState,
             f"{robot.arm_controller}/controller_state",
@@ -108,10 +118,35 @@ class Witness(Node):
             bus.advance(bus.now_s + HAND_S)
         self.motion.acknowledge()
 
+    def _on_plan(self, msg: JointTrajectory) -> None:
+        given = trajectory_from(msg)
+        try:
+            plan = Plan.from_points(given.joint_names, given.stamp_ns, given.points)
+        except MotionError:
+            plan = None
+        self._plans[given.stamp_ns] = plan
+        while len(self._plans) > KEPT_PLANS:
+            del self._plans[min(self._plans)]
+
+    def _time_ns(self, msg: JointTrajectoryControllerState) -> int:
+        """Return the time for which the reference was evaluated.
+
+        ros2_control evaluates it for the time at which its cycle began, and stamps it with that at
+        which the hardware had been read: some 0.2 us of difference are 0.3 rad/s^3.
+        """
+        times = trajectory_times(
+            tuple(msg.joint_names),
+            np.array([to_ns(msg.header.stamp)]),
+            np.array([to_ns(msg.reference.time_from_start)]),
+            np.array([msg.reference.positions]),
+            self._plans,
+        )
+        return int(times[0])
+
     def _on_state(self, msg: JointTrajectoryControllerState) -> None:
         given = dict(zip(msg.joint_names, msg.reference.positions, strict=True))
         position = np.array([given[name] for name in self._limits.joint_names])
-        stamp_ns = to_ns(msg.header.stamp)
+        stamp_ns = self._time_ns(msg)
         self.cycles += 1
         jerk = self._jerk.update(stamp_ns, position)
         if jerk is not None:
