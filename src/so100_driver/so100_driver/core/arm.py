@@ -107,8 +107,9 @@ class Arm:
         # By turns: those that stay in doubt do not hide what happens to the others.
         self._doubts = bool(doubtful) and not self._doubts
         if self._doubts:
+            name = doubtful[self._doubted % len(doubtful)]
             self._doubted += 1
-            return self.scales[doubtful[self._doubted % len(doubtful)]].servo_id
+            return self.scales[name].servo_id
         self._checked = (self._checked + 1) % len(names)
         return self.scales[names[self._checked]].servo_id
 
