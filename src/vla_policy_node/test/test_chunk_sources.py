@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vla_policy_node.core.arm_lease import REPEAT_NS
-from vla_policy_node.core.permit import MonitorState
+from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import RunState, Termination
 
@@ -340,3 +340,41 @@ def test_a_step_of_ros_time_leaves_the_holder_its_arm_and_what_was_planned_is_vo
     world.run(0.5)
     assert len(world.plans) == sent
     assert status(world).holder == "leader_arm"
+
+
+def hear(world, *states):
+    """Hear the monitor again and again before the next tick."""
+    for state in states:
+        permit = state is MonitorState.READY
+        world.executor.monitor(MonitorReport(world.now_ns, state, permit, ""), world.now_ns)
+
+
+@pytest.mark.parametrize("unheard_s", [0.0, 8.0])
+def test_a_stop_and_its_reset_between_two_looks_cost_the_arm(make_world, unheard_s):
+    world = make_world()
+    lease = ask(world).lease.number
+    send(world, lease, 1.0)
+    plans = len(world.plans)
+    # A host that stood still hears the newest message alone.
+    world.now_ns += round(unheard_s * 1000) * MS
+    hear(world, *([] if unheard_s else [MonitorState.STOPPED_LATCHED]), MonitorState.READY)
+    refused = ask(world, take_over=True)
+    assert refused.lease is None
+    send(world, lease, 1.0)
+    assert len(world.plans) == plans
+    assert status(world).holder == ""
+    assert "smoothness_monitor/state" in status(world).last_end
+    assert ask(world, "another").lease is not None
+
+
+@pytest.mark.parametrize("unheard_s", [0.0, 8.0])
+def test_a_stop_and_its_reset_between_two_looks_end_the_run(make_world, unheard_s):
+    world = make_world(policy_timeout_s=60.0)
+    world.runner.begin("anything", 60.0, world.now_ns)
+    world.run(1.5)
+    plans = len(world.plans)
+    world.now_ns += round(unheard_s * 1000) * MS
+    hear(world, *([] if unheard_s else [MonitorState.STOPPED_LATCHED]), MonitorState.READY)
+    world.run(1.0)
+    assert [ended.termination for ended in world.ended] == [Termination.STOPPED]
+    assert len(world.plans) == plans

@@ -268,10 +268,10 @@ class ChunkExecutor:
             ready: False where the holder knows of a reason against a plan.
         """
         self.look_at_the_time(now_ns, steady_ns)
-        lease = self.arbiter.holder
+        lease, permit = self.arbiter.holder, self.permit.problem(now_ns, steady_ns)
+        self.permit.seen()
         if lease is None:
             return
-        permit = self.permit.problem(now_ns, steady_ns)
         timeout_ns = lease.source.timeout_ns
         if timeout_ns is not None and permit:
             self.arbiter.end(lease, End.STOPPED, permit)

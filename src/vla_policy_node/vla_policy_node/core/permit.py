@@ -16,6 +16,9 @@ class MonitorState(enum.IntEnum):
 
 
 STOPPED = frozenset((MonitorState.STOPPING, MonitorState.STOPPED_LATCHED, MonitorState.FAULT))
+# Of the monitor's messages the newest is kept. Who heard none for so long, as on a host that
+# stood still, may have missed a stop and its reset; sooner than this no person resets one.
+UNHEARD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class MonitorReport:
 
 
 class Permit:
-    """Whether the newest message of the monitor permits motion, and is fresh."""
+    """Whether the newest message of the monitor permits motion, and is fresh.
+
+    A permit that was gone for a moment is not there until `seen`: whoever looks less often than
+    the monitor speaks would take what came before a stop and its reset for what came after them.
+    """
 
     def __init__(self, timeout_ns: int) -> None:
         """Begin without a permit.
@@ -53,20 +60,36 @@ class Permit:
         self._timeout_ns = timeout_ns
         self._report: MonitorReport | None = None
         self._arrival_ns = 0
+        # Since it was last looked: why there was no permit, and the stop that was heard.
+        self._missed, self._stop = "", ""
 
     def report(self, report: MonitorReport, steady_ns: int) -> None:
         """Take in a message of the monitor."""
+        unheard_ns = steady_ns - self._arrival_ns
+        if not _permits(report):
+            self._missed = _no_permit(report)
+            self._stop = report.state.name if report.state in STOPPED else self._stop
+        elif self._report is not None and not unheard_ns <= UNHEARD_NS and not self._missed:
+            self._missed = (
+                f"smoothness_monitor/state: no message for {unheard_ns / 1e9:.1f} s: a stop and "
+                "its reset may have gone unheard"
+            )
         self._report, self._arrival_ns = report, steady_ns
+
+    def seen(self) -> None:
+        """Note that whoever moves the arm has asked for a problem, and acted upon it."""
+        self._missed, self._stop = "", ""
 
     @property
     def latched(self) -> bool:
-        """Whether the monitor was last heard stopping the arm, or holding it stopped."""
-        return self._report is not None and self._report.state in STOPPED
+        """Whether the monitor was heard stopping the arm, or holding it stopped."""
+        report = self._report
+        return bool(self._stop) or (report is not None and report.state in STOPPED)
 
     @property
     def state(self) -> str:
-        """The monitor's state as it was last heard, empty before that."""
-        return "" if self._report is None else self._report.state.name
+        """The monitor's state as it was last heard, or the stop; empty before that."""
+        return self._stop or ("" if self._report is None else self._report.state.name)
 
     def problem(self, now_ns: int, steady_ns: int) -> str:
         """Say why nothing may be planned, empty when it may.
@@ -89,7 +112,13 @@ class Permit:
             if since_ns <= self._timeout_ns:
                 text += "; but it has just arrived: synchronise the clocks, or check use_sim_time"
             return text
-        if not report.permit or report.state is not MonitorState.READY:
-            cause = f": {report.cause}" if report.cause else ""
-            return f"smoothness_monitor/state: no permit, {report.state.name}{cause}"
-        return ""
+        return self._missed if _permits(report) else _no_permit(report)
+
+
+def _permits(report: MonitorReport) -> bool:
+    return report.permit and report.state is MonitorState.READY
+
+
+def _no_permit(report: MonitorReport) -> str:
+    cause = f": {report.cause}" if report.cause else ""
+    return f"smoothness_monitor/state: no permit, {report.state.name}{cause}"
