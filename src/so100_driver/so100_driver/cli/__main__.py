@@ -86,6 +86,12 @@ def main(arguments: Sequence[str] | None = None, guide: Guide | None = None) -> 
     except BusError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("ended by Ctrl-C: nothing more is done", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename or given.command}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def _doctor(port: str, calibration_file: Path | None) -> int:
@@ -114,6 +120,8 @@ def _calibrate(port: str, file: Path, dry_run: bool, guide: Guide) -> int:
 
     if file.exists() and not dry_run:
         guide.wait(f"{file} is there already: it is kept as {file.name}.before, and replaced.")
+    if not dry_run:
+        file.parent.mkdir(parents=True, exist_ok=True)
     with ServoBus(port, timeout_s=_PATIENT_S) as bus:
         try:
             calibration = calibrate(bus, guide, dry_run)
@@ -123,10 +131,14 @@ def _calibrate(port: str, file: Path, dry_run: bool, guide: Guide) -> int:
         if dry_run:
             print(calibration.to_text())
             return 0
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():
-            file.replace(file.with_name(f"{file.name}.before"))
-        file.write_text(calibration.to_text(), encoding="utf-8")
+        try:
+            if file.exists():
+                file.replace(file.with_name(f"{file.name}.before"))
+            file.write_text(calibration.to_text(), encoding="utf-8")
+        except OSError:
+            # The servos keep it already.
+            print(f"{calibration.to_text()}\nthe above belongs into {file}:", file=sys.stderr)
+            raise
         guide.say(f"written: {file}")
         return _proved(bus, calibration, file, dry_run, guide)
 
@@ -171,6 +183,14 @@ def _simulate(link: Path | None, calibration_file: Path | None) -> int:
         return 2
     if calibration_file is not None:
         calibration = so101_calibration()
+        text = calibration.to_text()
+        if calibration_file.exists() and calibration_file.read_bytes() != text.encode():
+            print(
+                f"{calibration_file}: is there already, and is not the simulated arm's; choose "
+                "another name",
+                file=sys.stderr,
+            )
+            return 2
         calibration_file.write_text(calibration.to_text(), encoding="utf-8")
         zeros = {
             name: zero_of((joint.range_min, joint.range_max), RANGES_RAD[name])
