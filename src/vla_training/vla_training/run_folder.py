@@ -42,7 +42,9 @@ class RunFolder:
         if not path.exists():
             with writing(path):
                 self.path.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+                spare = path.with_suffix(".part")
+                spare.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+                os.replace(spare, path)
             return
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
@@ -99,11 +101,17 @@ class RunFolder:
             TrainingError: It cannot be written; the one before is kept.
         """
         folder, spare = self.path / name, self.path / f".{name}.part"
+        before = self.path / f".{name}.before"
         shutil.rmtree(spare, ignore_errors=True)
         try:
             with writing(folder):
                 yield spare
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(before, ignore_errors=True)
+                if folder.exists():
+                    folder.replace(before)
                 spare.replace(folder)
         finally:
+            if before.exists() and not folder.exists():
+                before.replace(folder)
+            shutil.rmtree(before, ignore_errors=True)
             shutil.rmtree(spare, ignore_errors=True)
