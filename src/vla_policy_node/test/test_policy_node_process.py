@@ -450,10 +450,15 @@ def launch(environment, files, tmp_path) -> Iterator[Callable[..., subprocess.Po
     assert "Traceback" not in text, text
 
 
-def until(ready: Callable[[], bool], what: str, timeout_s: float = 180.0) -> None:
+def until(
+    ready: Callable[[], bool],
+    what: str,
+    timeout_s: float = 180.0,
+    seen: Callable[[], str] = str,
+) -> None:
     deadline = time.monotonic() + timeout_s
     while not ready():
-        assert time.monotonic() < deadline, f"no {what} after {timeout_s:.0f} s"
+        assert time.monotonic() < deadline, f"no {what} after {timeout_s:.0f} s; {seen()}"
         time.sleep(0.01)
 
 
@@ -650,7 +655,14 @@ def test_a_policy_process_that_is_killed_or_hangs_lets_the_arm_rest_and_comes_ba
         until(lambda: rests(robot_node), "rest of the arm while the policy is away")
         robot_node.hurried = False
         away.unlink()
-        until(lambda: robot_node.state == PolicyStatus.RUNNING, "return of the policy")
+        until(
+            lambda: robot_node.state == PolicyStatus.RUNNING,
+            f"return of the policy after {sent!r}",
+            seen=lambda: (
+                f"{robot_node.tick} cycles, at last {robot_node.statuses[-1]}, log: "
+                + (tmp_path / "log").read_text()[-2000:]
+            ),
+        )
         robot_node.hurried = True
         assert children(node.pid) != [child]
         before = len(robot_node.plans)
