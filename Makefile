@@ -51,18 +51,21 @@ endif
 demo: setup
 	$(BIN)/demo --robot "$(ROBOT:%_bus=%)" --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) $(if $(POLICY),--policy $(POLICY)) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
 
-# Demonstrations, imitation, what the teacher says to the student's own mistakes, imitation again. What is interrupted
-# goes on where it was.
+# Demonstrations, imitation, then twice what the teacher says to the student's own mistakes, and imitation again. What is
+# interrupted goes on where it was.
 TRAINER := $(POLICY_VENV)/bin/vla-train
 LESSONS := $(TRAIN)/demonstrations $(TRAIN)/situations
 train: setup $(POLICY_VENV)/.training
 	$(TRAINER) collect $(TRAIN)/demonstrations --episodes 400 --seed 100000 --processes $(JOBS)
 	$(TRAINER) collect $(TRAIN)/situations --situations 8000 --seed 500000 --processes $(JOBS)
 	$(TRAINER) imitate $(TRAIN)/first $(LESSONS) --settings config/training/so101_cubes.yaml
-	$(TRAINER) collect $(TRAIN)/corrections --episodes 200 --seed 200000 --student $(TRAIN)/first/checkpoint --processes $(JOBS)
+	$(TRAINER) collect $(TRAIN)/corrections --episodes 160 --seed 200000 --student $(TRAIN)/first/checkpoint --processes $(JOBS)
 	$(TRAINER) imitate $(TRAIN)/second $(LESSONS) $(TRAIN)/corrections --start $(TRAIN)/first/checkpoint \
 		--settings config/training/so101_cubes_corrected.yaml
-	$(POLICY_VENV)/bin/vla-eval $(TRAIN)/eval --policy smolvla_cubes --checkpoint $(TRAIN)/second/checkpoint --seeds 100 --films 0 --processes $(JOBS)
+	$(TRAINER) collect $(TRAIN)/more_corrections --episodes 120 --seed 300000 --student $(TRAIN)/second/checkpoint --processes $(JOBS)
+	$(TRAINER) imitate $(TRAIN)/third $(LESSONS) $(TRAIN)/corrections $(TRAIN)/more_corrections \
+		--start $(TRAIN)/second/checkpoint --settings config/training/so101_cubes_corrected.yaml
+	$(POLICY_VENV)/bin/vla-eval $(TRAIN)/eval --policy smolvla_cubes --checkpoint $(TRAIN)/third/checkpoint --seeds 100 --films 0 --processes $(JOBS)
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first; environments are made in the recipes, for a part with a prerequisite would come last. A

@@ -110,6 +110,23 @@ def test_another_cube_in_the_bin_is_a_failure_and_is_named(seeing):
     assert math.isnan(result.duration_s)
 
 
+def test_in_a_sequence_every_cube_is_asked_for_and_each_has_to_be_brought(place):
+    result = place.run(replace(CASE, perturbation="sequence"))
+    assert result.success, result
+    assert all(each.in_bin for each in place.world.objects())
+    alone = place.run(CASE)
+    assert result.duration_s > 2.0 * alone.duration_s
+    assert result.chunks > 2 * alone.chunks
+    # Where one is not carried out, the next is not begun.
+    hasty = TrialWorld(replace(TEACHER, limit_s=2.0))
+    try:
+        ended = hasty.run(replace(CASE, perturbation="sequence"))
+    finally:
+        hasty.close()
+    assert (ended.success, ended.ended) == (False, "timed out")
+    assert 0 < ended.chunks < 12
+
+
 def test_a_policys_complaint_ends_the_case_and_is_kept(seeing):
     result = seeing.run(TrialCase("smooth", (0.05, 0.10), "missing", 0, "red"))
     assert not result.success

@@ -25,12 +25,13 @@ from vla_sim.world import CUBES
 from vla_sim.world.scene import BIN_CENTRE
 from vla_training.collect import rows_as_arrays
 from vla_training.tabletop import Row, Tabletop
+from vla_training.teacher import AIM_POINT
 
 Array = NDArray[np.float64]
 
 BLOCK = 250  # rows of a file
 
-_HAND = HandKinematics(GRASP_POINT)
+_HAND = HandKinematics(AIM_POINT)
 _IN_BIN = 0.35  # of the scenes have cubes in the bin
 _HELD = 0.12  # of the situations have a cube between the jaws
 _AROUND_CUBE = 0.19  # rad, of jaws around a cube

@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 
 COLOURS: tuple[str, ...] = tuple(name.removesuffix("_cube") for name in CUBES)
 WIDTH, HEIGHT = 640, 480
+_LATENCY_S = (0.05, 0.25)  # from a picture to its chunk, on a quiet host and on a busy one
 _MOVED_M = 0.004  # of a cube that was disturbed; in the bin they may shift
 
 
@@ -171,7 +172,9 @@ class Tabletop:
             look=lambda now_ns: self.look(target, task, now_ns),
             drive=driver,
             # Looks are on a grid, and the one that is due is not to be missed by a little.
-            timing=Timing(self._look_ticks, period_s=(0.15, 0.25), settle_s=after_s),
+            timing=Timing(
+                self._look_ticks, latency_s=_LATENCY_S, period_s=(0.15, 0.25), settle_s=after_s
+            ),
             rng=rng,
             limit_s=limit_s,
             finished=finished,

@@ -34,6 +34,9 @@ Array = NDArray[np.float64]
 STEP_S = 1.0 / 30.0  # of the flow that is followed
 _MOVING = 100.0  # rad/s: the arm is under way, so a chunk does not ramp up
 
+# What the hand aims with: nearer the jaw that moves. Aimed with the grasp point itself, the jaw
+# that does not move comes down 5 mm beside a cube, and a student sees to a few millimetres.
+AIM_POINT = (GRASP_POINT[0] + 0.006, *GRASP_POINT[1:])
 _BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
 _OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
 _TURN_WITHIN = 0.05  # m: there the hand's camera shows how a cube is turned, so a student can tell
@@ -44,6 +47,11 @@ _OFF_FIRST = (0.006, 0.002)  # m under the height to keep
 _UP_M_S = 0.07
 _SLOWING = 0.15  # m/s^2, of the way along the table
 _OVER_BIN = 0.035  # m, likewise
+# With a cube in the hand it goes up first, for it may lie beside the bin: an arm that follows cuts
+# corners, and a cube that meets the wall is a blow.
+_UP_FIRST = (0.010, 0.002)  # m under the height to keep
+# Jaws that are not round the cube yet close slowly: one pushes it against the other.
+_CLOSING_RAD_S, _ROUND_IT = 0.8, 0.25  # rad/s; rad of jaws that hold a cube, and a little more
 _AROUND = (0.0055, 0.005, 0.10)  # m along the table, m of height, rad: the jaws may close
 _CLOSING = (0.012, 0.012, 0.30)  # within which jaws that are closing go on
 _HELD = 0.018  # m between the cube's centre and the grasp point, with a cube in the hand
@@ -120,7 +128,7 @@ class Teacher:
         self._table = table
         self._every = max(1, round(dt_s / STEP_S))
         self._rows = rows
-        self._hand = HandKinematics(GRASP_POINT)
+        self._hand = HandKinematics(AIM_POINT)
         home = _place(self._hand.coordinates(table.home[:5]))
         self._home = HandGoal(home, ((0.02, home[2]), (0.04, max(home[2], CARRY_HEIGHT))))
 
@@ -137,10 +145,18 @@ class Teacher:
             steps = self._rows * self._every
             way = path(self._hand, joints, goal, steps + steps // 2, STEP_S)
             arm = pace(way, STEP_S, _MOVING)[: steps : self._every]
-        chunk = np.column_stack([arm, np.full(self._rows, gripper)])
+        chunk = np.column_stack([arm, self._jaws(opening, gripper)])
         away = np.array(around.place) - here
         away[0] = _wrap(away[0])
         return Lesson(chunk, phase, away[[0, 1, 2, 4]])
+
+    def _jaws(self, opening: float, target: float) -> Array:
+        """Return where the jaws are to be in each row of a chunk, rad."""
+        if target != GRIPPER_CLOSED:
+            return np.full(self._rows, target)
+        times = np.arange(self._rows) * self._every * STEP_S
+        slowly = opening - _CLOSING_RAD_S * times
+        return np.where(slowly > _ROUND_IT, slowly, target)
 
     def holds(self, now: Situation) -> bool:
         """Whether the jaws are around the named cube."""
@@ -211,7 +227,8 @@ class Teacher:
             spots, key=lambda spot: min((math.dist(spot, other) for other in others), default=0.0)
         )
         place = (math.atan2(y, x - PAN_X), math.hypot(x - PAN_X, y), RELEASE_HEIGHT, DOWN, 0.0)
-        return HandGoal(place, ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT)))
+        funnel = ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT))
+        return HandGoal(place, funnel, sideways=_UP_FIRST)
 
     def _in_bin(self, cube: Array) -> bool:
         away = np.abs(cube[:2] - self._table.bin_centre)

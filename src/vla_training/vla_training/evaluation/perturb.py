@@ -91,7 +91,7 @@ SCENES: dict[str, Callable[[Scene, np.random.Generator], Scene]] = {
     "camera": _camera,
 }
 WORDS = ("language", "shuffled", "missing")
-PERTURBATIONS = ("none", "language", *SCENES, "shuffled", "missing")
+PERTURBATIONS = ("none", "language", *SCENES, "shuffled", "missing", "sequence")
 MEANINGS = {
     "none": "scenes as in training, of seeds that it did not have",
     "language": "words that were not in training",
@@ -101,6 +101,7 @@ MEANINGS = {
     "camera": "both cameras moved by up to 15 mm and turned by up to 1.5 degrees an axis",
     "shuffled": "the instruction names a cube by chance: one that reads falls to a third",
     "missing": "no instruction",
+    "sequence": "three instructions in a row, one for each cube, and each has to be carried out",
 }
 
 
@@ -115,6 +116,22 @@ def perturbed(scene: Scene, name: str, seed: int) -> Scene:
     if name not in SCENES:
         return scene
     return SCENES[name](scene, np.random.default_rng([seed, 7, PERTURBATIONS.index(name)]))
+
+
+def named(name: str, colour: str, colours: tuple[str, ...], seed: int) -> tuple[str, ...]:
+    """Return the cubes that are asked for, one after the other.
+
+    Args:
+        name: One of `PERTURBATIONS`.
+        colour: Of the first.
+        colours: Of all cubes.
+        seed: Of the scene.
+    """
+    if name != "sequence":
+        return (colour,)
+    rng = np.random.default_rng([seed, 9, colours.index(colour)])
+    others = [each for each in colours if each != colour]
+    return (colour, *(others[int(at)] for at in rng.permutation(len(others))))
 
 
 def instruction(name: str, colour: str, colours: tuple[str, ...], seed: int) -> str:

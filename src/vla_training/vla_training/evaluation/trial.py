@@ -21,14 +21,16 @@ from vla_sim.world import CUBES, Renderer, RenderError, World, WorldError, sampl
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE
 from vla_training.errors import TrainingError
 from vla_training.evaluation.measures import MotionMeasures, measure
-from vla_training.evaluation.perturb import instruction, perturbed
+from vla_training.evaluation.perturb import instruction, named, perturbed
 from vla_training.tabletop import rotation
 from vla_training.teacher import Situation, TableLayout, Teacher
+
+Array = NDArray[np.float64]
 
 COLOURS: tuple[str, ...] = tuple(name.removesuffix("_cube") for name in CUBES)
 TEACHER = "teacher"
 TEACHER_ROWS, TEACHER_DT_S = 12, 0.1
-MOVED_M = 0.004  # of a cube that was disturbed; in the bin they may shift
+MOVED_M = 0.004  # of a cube that was disturbed
 STAYS_S = 3.0  # the cube in the bin for so long ends the episode of a policy that never says done
 ANSWER_S = 60.0  # for one answer of a policy in a process of its own
 FILM = (160, 120)  # px, width and height
@@ -64,9 +66,11 @@ class CaseResult:
     """What became of a case.
 
     Attributes:
-        success: The named cube is in the bin, and no other was disturbed.
+        success: The named cube is in the bin, and no other was disturbed. Of several instructions
+            in a row it is so of each; what else is said is of the last that was tried.
         delivered: The named cube is in the bin.
-        disturbed: Names of other cubes that the gripper touched, or that moved by `MOVED_M`.
+        disturbed: Names of other cubes that the gripper touched, or that moved by `MOVED_M`; not
+            of those that lay in the bin and stayed there.
         ended: `done`, `delivered`, `timed out`, or what the policy complained of.
         duration_s: Simulated time until the cube was in the bin to stay; NaN where it is not.
         refused: Chunks that the executor could not follow.
@@ -84,6 +88,21 @@ class CaseResult:
     chunks: int
     inference_s: float
     measures: MotionMeasures
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What became of one instruction; as in `CaseResult`, with all that is measured later."""
+
+    success: bool
+    delivered: bool
+    disturbed: tuple[str, ...]
+    ended: str
+    duration_s: float
+    refused: int
+    inference_s: Array
+    commands: Array
+    joints: Array
 
 
 @dataclass(frozen=True)
@@ -170,10 +189,43 @@ class TrialWorld:
         world = self.world
         scene = sample_scene(case.seed, randomise=True)
         world.restart(perturbed(scene, case.perturbation, case.seed))
-        task = instruction(case.perturbation, case.colour, COLOURS, case.seed)
-        name = f"{case.colour}_cube"
+        told: list[_Told] = []
+        for colour in named(case.perturbation, case.colour, COLOURS, case.seed):
+            told.append(self._instruct(case, colour, film))
+            if not told[-1].success:
+                break
+        last = told[-1]
+        arm = len(self.robot.limits.joint_names)
+        commands = np.concatenate([each.commands for each in told])
+        joints = np.concatenate([each.joints for each in told])
+        taken = np.concatenate([each.inference_s for each in told])
+        return CaseResult(
+            success=last.success,
+            delivered=last.delivered,
+            disturbed=last.disturbed,
+            ended=last.ended,
+            duration_s=sum(each.duration_s for each in told),
+            refused=sum(each.refused for each in told),
+            chunks=len(taken),
+            inference_s=float(np.median(taken)) if taken.size else math.nan,
+            measures=measure(
+                self.robot.limits.joint_names,
+                commands[:, :arm],
+                joints[:, :arm],
+                world.tips(commands),
+                TICK_S,
+            ),
+        )
+
+    def _instruct(
+        self, case: TrialCase, colour: str, film: Callable[[NDArray[np.uint8]], None] | None
+    ) -> _Told:
+        """Let the policy carry out an instruction in the scene as it lies."""
+        world = self.world
+        task = instruction(case.perturbation, colour, COLOURS, case.seed)
+        name = f"{colour}_cube"
         before = {each.name: each for each in world.objects()}
-        executor = EXECUTORS[case.executor](self.robot, world.home)
+        executor = EXECUTORS[case.executor](self.robot, world.joint_readings()[0])
         if self.policy is not None:
             self.policy.reset()
         in_bin = _InBin(world, name)
@@ -184,7 +236,7 @@ class TrialWorld:
                 film(self._filmed())
 
         def drive(observation: Observation) -> Action:
-            action = self._ask(observation, case.colour)
+            action = self._ask(observation, colour)
             # Said to be done, or done for a while: a policy may be of either kind.
             over = action.done or in_bin.since_s(observation.stamp_ns) >= STAYS_S
             return Action(
@@ -197,7 +249,7 @@ class TrialWorld:
             look=lambda now_ns: self._look(task, now_ns),
             drive=drive,
             timing=Timing(latency_s=case.latency_s),
-            rng=np.random.default_rng([case.seed, COLOURS.index(case.colour), 3]),
+            rng=np.random.default_rng([case.seed, COLOURS.index(colour), 3]),
             limit_s=self._bench.limit_s,
             watch=watch,
         )
@@ -206,33 +258,25 @@ class TrialWorld:
             other
             for other, was in before.items()
             if float(np.linalg.norm(there[other].position - was.position)) > MOVED_M
-            and not (was.in_bin and there[other].in_bin)
         }
-        disturbed = tuple(sorted((moved | course.touched) - {name}))
+        # In the bin they lie on one another: there they may be touched, and shift.
+        lay = {other for other, was in before.items() if was.in_bin and there[other].in_bin}
+        disturbed = tuple(sorted((moved | course.touched) - lay - {name}))
         delivered = there[name].in_bin
-        arm = len(self.robot.limits.joint_names)
         # What the arm does in the last half second, when all is over, is not judged.
         last = len(course.commands)
         if course.ended == "done":
             last = min(last, round(course.duration_s / TICK_S))
-        commands = course.commands[:last]
-        taken = course.inference_s
-        return CaseResult(
+        return _Told(
             success=delivered and not disturbed,
             delivered=delivered,
             disturbed=disturbed,
             ended=course.ended,
             duration_s=in_bin.began_s if delivered else math.nan,
             refused=int(getattr(executor, "refused", 0)),
-            chunks=len(taken),
-            inference_s=float(np.median(taken)) if taken.size else math.nan,
-            measures=measure(
-                self.robot.limits.joint_names,
-                commands[:, :arm],
-                course.joints[:last, :arm],
-                world.tips(commands),
-                TICK_S,
-            ),
+            inference_s=course.inference_s,
+            commands=course.commands[:last],
+            joints=course.joints[:last],
         )
 
     def _look(self, task: str, now_ns: int) -> Observation:
