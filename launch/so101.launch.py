@@ -121,8 +121,6 @@ ARGUMENTS = [
 SIMULATED_ARM = {"sag_rad_nm": "0.056", "answer_timeout_s": "0.1"}
 # Of the controllers behind the driver's topics.
 TOPIC_BASED = "topic_based"
-# The policy that the simulation runs.
-TASK = "so101_color_pick.yaml"
 
 included = partial(parts.included, __file__)
 
@@ -224,6 +222,7 @@ def bring_up(context: LaunchContext) -> list[Action]:
     Raises:
         RuntimeError: It is real, and not said which calibration is the arm's.
     """
+    description.find_robot(context)
     given = partial(parts.value, context)
     hardware, contract = given("hardware"), given("contract_file")
     real, simulated = hardware == "real", hardware in ("sim", "bus")
@@ -249,9 +248,10 @@ def bring_up(context: LaunchContext) -> list[Action]:
     own = PathJoinSubstitution(
         [description.FOLDER, "monitor_driver.yaml" if driven else "monitor.yaml"]
     )
-    task = PathJoinSubstitution([description.SHARE, "config", "policies", TASK]).perform(context)
     if not contract and simulated:
-        contract = task
+        # Puts cubes away, with this arm.
+        policies = Path(description.SHARE.perform(context), "config", "policies")
+        contract = str(policies / f"{given('robot')}_color_pick.yaml")
     elif not contract and teleop:
         contract = parts.resting(context)
     monitor = given("monitor_file") or own.perform(context)

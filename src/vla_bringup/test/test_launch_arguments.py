@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext
-from launch.utilities import perform_substitutions
+from launch.actions import IncludeLaunchDescription
+from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
 
 from vla_bringup import cameras
 
@@ -104,8 +105,34 @@ def test_a_file_is_no_camera_and_two_names_of_a_device_are_one(tmp_path):
 
 @pytest.mark.parametrize("hardware", ["sim", "bus"])
 def test_a_simulation_with_ros2_control_s_controllers_is_refused(hardware):
-    given = context(
-        hardware=hardware, contract_file="", monitor_file="", controllers="ros2_control"
-    )
+    module, made = so101(hardware=hardware, controllers="ros2_control")
     with pytest.raises(RuntimeError, match="a simulation has emulated controllers"):
-        launch_file("so101").bring_up(given)
+        module.bring_up(made)
+
+
+def so101(**given):
+    """Return so101.launch.py, and a context with its defaults and what is given."""
+    module, made = launch_file("so101"), LaunchContext()
+    made.launch_configurations.update(given)
+    for argument in module.ARGUMENTS:
+        argument.visit(made)
+    return module, made
+
+
+def test_a_simulated_arm_of_another_kind_gets_its_own_task():
+    module, made = so101(hardware="sim", robot="panda")
+    told = [
+        perform_substitutions(made, normalize_to_list_of_substitutions(part))
+        for action in module.bring_up(made)
+        if isinstance(action, IncludeLaunchDescription)
+        for name, part in action.launch_arguments
+        if name == "contract_file"
+    ]
+    assert [Path(each).name for each in told] == ["panda_color_pick.yaml"]
+    assert Path(told[0]).is_file()
+
+
+def test_a_robot_that_there_is_not_is_said_before_anything_else():
+    module, made = so101(robot="nosuch", teleop="true", leader_calibration_file="/nowhere.json")
+    with pytest.raises(RuntimeError, match="there are fr3, panda, so101"):
+        module.bring_up(made)
