@@ -63,15 +63,7 @@ def connect(
         raise DriverError(str(error)) from error
     ordered = Calibration({name: calibration.joints[name] for name in ranges_rad})
     scales = scales_of(ordered, ranges_rad, proof.zeros)
-    kept = {
-        joint.servo_id: {
-            "Homing_Offset": joint.homing_offset,
-            "Min_Position_Limit": joint.range_min,
-            "Max_Position_Limit": joint.range_max,
-        }
-        for joint in calibration.joints.values()
-    }
-    return bus, ControlLoop(bus, Arm(scales, limits), kept)
+    return bus, ControlLoop(bus, Arm(scales, limits), kept_by(calibration))
 
 
 def _hold_against(bus: ServoBus, calibration: Calibration, port: str, file: str) -> None:
@@ -101,3 +93,15 @@ def joints_of(robot: Robot) -> tuple[dict[str, tuple[float, float]], dict[str, f
 def in_degrees(angles_rad: Mapping[str, float]) -> str:
     """Return a pose in words, for the log."""
     return ", ".join(f"{name} {math.degrees(angle):+.0f}" for name, angle in angles_rad.items())
+
+
+def kept_by(calibration: Calibration) -> dict[int, dict[str, int]]:
+    """Return what each servo keeps of a calibration, by its id and the register's name, ticks."""
+    return {
+        joint.servo_id: {
+            "Homing_Offset": joint.homing_offset,
+            "Min_Position_Limit": joint.range_min,
+            "Max_Position_Limit": joint.range_max,
+        }
+        for joint in calibration.joints.values()
+    }

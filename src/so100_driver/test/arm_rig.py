@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from direct_wire import DirectWire
 
+from so100_driver.connection import kept_by
 from so100_driver.control_loop import ControlLoop
 from so100_driver.core.arm import Arm
 from so100_driver.core.calibration import JOINTS
@@ -29,15 +30,7 @@ class Rig:
         calibration = so101_calibration()
         zeros = dict.fromkeys(JOINTS, 2048.0)
         self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), limits)
-        kept = {
-            joint.servo_id: {
-                "Homing_Offset": joint.homing_offset,
-                "Min_Position_Limit": joint.range_min,
-                "Max_Position_Limit": joint.range_max,
-            }
-            for joint in calibration.joints.values()
-        }
-        self.cycle = ControlLoop(self.wire, self.arm, kept)
+        self.cycle = ControlLoop(self.wire, self.arm, kept_by(calibration))
         self.now_s = 0.0
         self.events = []
         self.complete = 0

@@ -90,7 +90,6 @@ SCENES: dict[str, Callable[[Scene, np.random.Generator], Scene]] = {
     "layout": _layout,
     "camera": _camera,
 }
-WORDS = ("language", "shuffled", "missing")
 PERTURBATIONS = ("none", "language", *SCENES, "shuffled", "missing", "sequence")
 MEANINGS = {
     "none": "scenes as in training, of seeds that it did not have",
