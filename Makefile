@@ -1,5 +1,6 @@
 # Two commands on a machine that has Python and no ROS 2:
 #   make demo     set up, run the simulated robot, write out/demo/
+#                 (ROBOT=so101 POLICY=color_pick EPISODES=3 SEED=0 RATE=100 OUT=out/demo)
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
 #   make train    set up, teach a policy such as the demo's anew (takes an hour or two), write out/train/
@@ -22,6 +23,13 @@ TRAIN ?= out/train
 # Torch without CUDA. Elsewhere PyPI's would bring gigabytes of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# A name that is misspelt would be passed over: `make demo EPISODE=20` would run three.
+SETTINGS := ROBOT POLICY EPISODES RATE SEED OUT HOURS JOBS TRAIN PYTHON VENV TORCH_INDEX TEST_JOBS ROS_SETUP
+MEANT := $(SETTINGS) ENVIRONMENT REPORT SHELL MAKEFLAGS
+GIVEN := $(foreach word,$(subst \ ,_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(subst :=,=,$(word))))))
+UNKNOWN := $(filter-out $(MEANT),$(GIVEN))
+$(if $(UNKNOWN),$(error nothing here is called $(UNKNOWN); there are $(SETTINGS)))
+
 POLICY_VENV := .venv-policy
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
@@ -38,7 +46,7 @@ POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.p
 .PHONY: demo train test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
 
 help:
-	@sed -n '2,7p' Makefile
+	@sed -n '2,8p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)

@@ -160,7 +160,7 @@ def plant(options):
 
     def follow(message):
         now_ns = time.time_ns()
-        plan = _plan_of(message)
+        plan = trajectory_from(message).plan()
         arm.receive(plan, now_ns)
         plans.append((now_ns, len(plan.times_ns)))
 
@@ -275,7 +275,7 @@ def policy(options):
     seen = {"plan": Plan.hold(JOINTS, HOME, time.time_ns()), "permit": False}
 
     def follow(message):
-        seen["plan"] = _plan_of(message)
+        seen["plan"] = trajectory_from(message).plan()
 
     def note(message):
         seen["permit"] = message.permit
@@ -384,11 +384,6 @@ def _spin_for(executor, seconds):
     while (left_s := end_s - time.monotonic()) > 0:
         executor.spin_once(timeout_sec=left_s)
     executor.shutdown()
-
-
-def _plan_of(message):
-    trajectory = trajectory_from(message)
-    return Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
 
 
 ROLES = {role.__name__: role for role in (plant, policy, listener, source, watched)}

@@ -20,7 +20,8 @@ ARGUMENTS = [
             PathJoinSubstitution([CONFIG, "policies", LaunchConfiguration("robot")]),
             "_color_pick.yaml",
         ],
-        description="Which policy runs and which topics feed its features. Empty: none runs.",
+        description="Which policy runs and which topics feed its features. none: no policy, "
+        "and nothing that carries out the chunks of other sources.",
     ),
     DeclareLaunchArgument(
         "policy_python",

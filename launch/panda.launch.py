@@ -51,7 +51,8 @@ ARGUMENTS = [
         "contract_file",
         default_value="",
         description="Which policy runs. Empty: with sim, the one that puts cubes away; with mock, "
-        "none that moves the arm by itself.",
+        "none that moves the arm by itself, but other sources may. none: nothing that carries out "
+        "chunks.",
     ),
     parts.LATCH_FOLDER,
 ]

@@ -66,8 +66,9 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "contract_file",
-        default_value="",
-        description="Which policy runs and which topics feed its features. Empty: none runs.",
+        default_value=description.NONE,
+        description="Which policy runs and which topics feed its features. none: no policy, and "
+        "nothing that carries out the chunks of other sources.",
     ),
 ]
 

@@ -107,8 +107,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "contract_file",
         default_value="",
-        description="Which policy runs and which topics feed its features. Empty: none runs; "
-        "with sim, the one that puts cubes away.",
+        description="Which policy runs and which topics feed its features. Empty: with sim and "
+        "bus, the one that puts cubes away; else none that moves the arm by itself, but other "
+        "sources may. none: nothing that carries out chunks.",
     ),
     DeclareLaunchArgument(
         "monitor_file",
@@ -252,7 +253,7 @@ def bring_up(context: LaunchContext) -> list[Action]:
         # Puts cubes away, with this arm.
         policies = Path(description.SHARE.perform(context), "config", "policies")
         contract = str(policies / f"{given('robot')}_color_pick.yaml")
-    elif not contract and teleop:
+    elif not contract:
         contract = parts.resting(context)
     monitor = given("monitor_file") or own.perform(context)
     files = {"contract_file": contract, "monitor_file": monitor}

@@ -121,7 +121,7 @@ class Witness(Node):
     def _on_plan(self, msg: JointTrajectory) -> None:
         given = trajectory_from(msg)
         try:
-            plan = Plan.from_points(given.joint_names, given.stamp_ns, given.points)
+            plan = given.plan()
         except MotionError:
             plan = None
         self._plans[given.stamp_ns] = plan

@@ -35,7 +35,7 @@ from vla_msgs.msg import MonitorStatus
 
 from node_kit import qos
 from node_kit.messages import to_ns, to_time, trajectory_from, trajectory_to
-from smooth_motion import Chunk, Knots, Plan, overlap, track
+from smooth_motion import Chunk, Plan, overlap, track
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.node import SmoothnessMonitor
 from vla_contract.robot import load_robot
@@ -184,16 +184,7 @@ class Surroundings(Node):
             self._run(msg)
 
     def _run(self, msg: JointTrajectory) -> None:
-        trajectory = trajectory_from(msg)
-        knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
-        self.running = Plan(
-            knots.joint_names,
-            knots.start_ns,
-            knots.times_ns,
-            knots.positions,
-            knots.velocities,
-            knots.accelerations,
-        )
+        self.running = trajectory_from(msg).plan()
 
     def _cycle(self) -> None:
         """Let time go on by one cycle, and run it."""

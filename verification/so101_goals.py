@@ -129,7 +129,7 @@ def main() -> int:
             time.sleep(SINKS_S)
         command = [
             *(*shlex.split(given.launcher), "vla_bringup", "so101.launch.py"),
-            *(f"hardware:={given.hardware}", f"robot_file:={robot_file}"),
+            *(f"hardware:={given.hardware}", f"robot_file:={robot_file}", "contract_file:=none"),
             *(f"black_box:={scratch}/bags", f"latch_folder:={scratch}/latch", *arm, *given.more),
             *([f"namespace:={given.namespace}"] if given.namespace else []),
         ]

@@ -126,8 +126,7 @@ def run(seed: int, count: int, folder: Path, lenient: bool) -> Leg:
         environment["PYTHONPATH"] = os.pathsep.join(path)
     name = "ros2_control" if real() else "so101_sim"
     words = [f"latch_folder:={folder / 'latch'}", f"black_box:={folder / 'black_box'}"]
-    # An empty argument cannot be given to `ros2 launch`.
-    words += ["contract_file:="]
+    words += ["contract_file:=none"]
     words += ["hardware:=mock"] if real() else []
     log = folder / "launch.log"
     share = Path(get_package_share_directory("vla_bringup"))

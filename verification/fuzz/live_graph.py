@@ -17,7 +17,7 @@ from vla_msgs.msg import MonitorStatus
 
 from node_kit.messages import controller_state_from, trajectory_from
 from smooth_motion import MotionError
-from smoothness_monitor.core import gate, gripper
+from smoothness_monitor.core import gripper
 from smoothness_monitor.core.controller_tracker import ControllerTracker
 from smoothness_monitor.core.gripper import GripperTracker
 from verification.fuzz.gate_verdict import OWN, Command, LegRecord, same
@@ -116,7 +116,7 @@ class LiveGraph(Node):
         self.counts[f"{name}: forwarded" if topic == "arm" else "forwarded to the gripper"] += 1
         now_ns = self.now_ns()
         if topic == "arm":
-            plan: Any = (arm_plan := gate.plan_of(trajectory))
+            plan: Any = (arm_plan := trajectory.plan())
             # A brake is sent twice.
             with suppress(MotionError):
                 if self.tracker.running is not None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import fields
 
 import numpy as np
 
@@ -221,7 +220,7 @@ class PlannerEpisode:
             if not check(knots, self.plan, self.limits, now_ns=self.now):
                 counts["altered, but let through"] += 1
                 # What the gate lets through, `Plan` accepts.
-                plan = Plan(**{each.name: getattr(knots, each.name) for each in fields(knots)})
+                plan = Plan.of(knots)
         before, replaced, self.plan = self.now, self.plan, plan
         self.cycles(self.now + int(rng.integers(0, DELIVERY_MS)) * MS)
         self.now = max(self.now, self.cycle_ns - self.period_ns)

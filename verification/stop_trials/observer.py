@@ -79,7 +79,7 @@ class Observer(Node):
     def _on_command(self, msg: JointTrajectory) -> None:
         trajectory = trajectory_from(msg)
         try:
-            plan = Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
+            plan = trajectory.plan()
         except MotionError:
             plan = None
         self.commands[trajectory.stamp_ns] = plan

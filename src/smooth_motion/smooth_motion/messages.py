@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smooth_motion.gripper import GripperPlan
-from smooth_motion.plan import Knots, Point
+from smooth_motion.plan import Knots, Plan, Point
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,22 @@ class Trajectory:
     def of(cls, knots: Knots) -> Trajectory:
         """Return the trajectory that carries `knots`."""
         return cls(knots.start_ns, knots.joint_names, tuple(knots.points()))
+
+    def knots(self) -> Knots:
+        """Return its numbers, of which nothing is promised.
+
+        Raises:
+            MotionError: There is no point, or a field of a point does not have J values.
+        """
+        return Knots.from_points(self.joint_names, self.stamp_ns, self.points)
+
+    def plan(self) -> Plan:
+        """Return the plan that it is.
+
+        Raises:
+            MotionError: It is none.
+        """
+        return Plan.from_points(self.joint_names, self.stamp_ns, self.points)
 
     @classmethod
     def of_gripper(cls, plan: GripperPlan) -> Trajectory:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -225,6 +225,15 @@ class Plan(Knots):
                 f"the jerk of {joint} is not constant between knots {k} and {k + 1}: "
                 f"knot {k + 1} is off by {dp[k, j]:.1e} rad and {dv[k, j]:.1e} rad/s"
             )
+
+    @classmethod
+    def of(cls, knots: Knots) -> Plan:
+        """Return the plan that knots are.
+
+        Raises:
+            MotionError: They are none.
+        """
+        return cls(*(getattr(knots, each.name) for each in fields(Knots)))
 
     @classmethod
     def hold(cls, joint_names: Iterable[str], position: npt.ArrayLike, start_ns: int) -> Plan:

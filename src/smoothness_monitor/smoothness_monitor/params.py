@@ -14,6 +14,7 @@ from typing import Any
 
 from node_kit.parameters import parameter
 from strict_yaml import StrictYamlError, read_yaml
+from vla_contract.names import topic_problem
 from vla_contract.robot import Robot, load_robot, moved_to
 from vla_contract.workspace import FILE as WORKSPACE_FILE
 from vla_contract.workspace import Workspace, WorkspaceError, load_workspace
@@ -21,6 +22,10 @@ from vla_contract.workspace import Workspace, WorkspaceError, load_workspace
 
 class ConfigError(ValueError):
     """The configuration cannot be used. The message is one line: file, key and what to do."""
+
+
+# Of what the node subscribes to or calls.
+_ROS_NAMES = ("driver_states_topic", "controller_manager", "driver_hold_service")
 
 
 def _param(
@@ -391,6 +396,9 @@ def _text(path: str | Path, item: Field[Any], value: object) -> str:
         raise ConfigError(f'{path}: {item.name}: {value!r} is not a text; write "" for none')
     if choices and value not in choices:
         raise ConfigError(f"{path}: {item.name}: {value!r} is unknown; use {' or '.join(choices)}")
+    problem = topic_problem(value) if value and item.name in _ROS_NAMES else ""
+    if problem:
+        raise ConfigError(f"{path}: {item.name}: {problem}")
     return value
 
 

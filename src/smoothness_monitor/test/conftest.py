@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smooth_motion import Knots, Plan
+from smooth_motion import Plan
 from smooth_motion.messages import ControllerState, Trajectory
 from smoothness_monitor.params import load_config
 from verification.faults.bench import Bench
@@ -28,15 +28,7 @@ class Motion:
 
 
 def motion_of(trajectory: Trajectory) -> Motion:
-    knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
-    plan = Plan(
-        knots.joint_names,
-        knots.start_ns,
-        knots.times_ns,
-        knots.positions,
-        knots.velocities,
-        knots.accelerations,
-    )
+    plan = trajectory.plan()
     return Motion(plan.start_ns, lambda t: plan.sample(t)[:3])
 
 
@@ -169,3 +161,16 @@ def make_bench(robot, config):
 @pytest.fixture
 def bench(make_bench):
     return make_bench()
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """Return the running node among the others, once it permits motion."""
+    from verification.monitor_graph import MonitorGraph
+
+    graph = MonitorGraph(tmp_path)
+    try:
+        graph.until(lambda: graph.around.newest.permit)
+        yield graph
+    finally:
+        graph.close()

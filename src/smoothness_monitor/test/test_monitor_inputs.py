@@ -41,16 +41,6 @@ from verification.monitor_graph import (  # noqa: E402
 )
 
 
-@pytest.fixture
-def graph(tmp_path):
-    graph = MonitorGraph(tmp_path)
-    try:
-        graph.until(lambda: graph.around.newest.permit)
-        yield graph
-    finally:
-        graph.close()
-
-
 def test_a_message_that_is_too_large_is_not_even_read_and_trips(graph):
     """H1."""
     around = graph.around

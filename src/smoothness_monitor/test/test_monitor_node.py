@@ -10,7 +10,6 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from smooth_motion import Plan
 from smooth_motion.messages import Trajectory
 from smoothness_monitor.core.detectors import DETECTORS
 from smoothness_monitor.params import MonitorConfig
@@ -26,16 +25,6 @@ from vla_msgs.msg import MonitorStatus, Smoothness
 from node_kit import qos
 from node_kit.messages import distinct, to_ns, trajectory_from, trajectory_to
 from verification.monitor_graph import DOMAIN, FILES, MS, MonitorGraph
-
-
-@pytest.fixture
-def graph(tmp_path):
-    graph = MonitorGraph(tmp_path)
-    try:
-        graph.until(lambda: graph.around.newest.permit)
-        yield graph
-    finally:
-        graph.close()
 
 
 def test_the_node_forwards_stops_latches_and_resets(graph):
@@ -152,8 +141,7 @@ def test_a_loose_joint_slows_the_arm_down_and_a_firm_one_lets_it_go(graph):
     plan = around.plan()
     around.send(plan)
     graph.until(lambda: around.received)
-    received = trajectory_from(around.received[-1])
-    slow = Plan.from_points(received.joint_names, received.stamp_ns, received.points)
+    slow = trajectory_from(around.received[-1]).plan()
     assert slow.start_ns == plan.start_ns
     assert (slow.positions[-1] == plan.positions[-1]).all()
     assert slow.end_ns - around.time_ns() > 1.7 * (plan.end_ns - around.time_ns())

@@ -186,7 +186,7 @@ def test_a_faster_plan_is_forwarded_more_slowly_under_its_own_stamp(bench):
     bench.give(Trajectory.of(plan), plan)
     assert bench.monitor.snapshot().plans_forwarded == forwarded + 1
     sent = bench.sent[-1][1]
-    slow = Plan.from_points(sent.joint_names, sent.stamp_ns, sent.points)
+    slow = sent.plan()
     assert slow.start_ns == plan.start_ns
     assert slow.end_ns > plan.end_ns + S
     assert (slow.positions[-1] == plan.positions[-1]).all()

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
+import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,11 @@ import yaml
 # Of a file that a person writes. What is larger is something else, given by mistake.
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
+# Not every integer beyond it is a float, or has a place in a message.
+LARGEST_INT = 2**63 - 1
+_FLOAT = "tag:yaml.org,2002:float"
+# As JSON and YAML 1.2 write numbers; YAML 1.1 takes 1e-3 and -.5 for texts.
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 class StrictYamlError(ValueError):
@@ -34,12 +42,20 @@ class StrictYamlError(ValueError):
         super().__init__(f"{key}: {problem}" if key else problem)
 
 
+# Minus signs and dashes, and a separator of decimals.
+_PLAIN_SIGNS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63", "-") | {"\u066b": "."}
+
+
+def _ascii_digits(text: str) -> str:
+    return "".join(str(unicodedata.digit(sign, sign)) for sign in text)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, without what surprises."""
 
-    def __init__(self, text: str, *, finite: bool) -> None:
+    def __init__(self, text: str, *, finite: bool, unbounded: Collection[str]) -> None:
         super().__init__(text)
-        self._finite = finite
+        self._finite, self._unbounded = finite, unbounded
         self._depth = 0
         self._path: list[str] = []
 
@@ -87,18 +103,35 @@ class _Loader(yaml.SafeLoader):
                 node, f"'{digits:.40}' would be read in base 8; leave out the leading 0"
             )
         try:
-            return int(self.construct_yaml_int(node))
+            value = int(self.construct_yaml_int(node))
         except ValueError:
-            raise self._error(node, f"'{digits:.20}...' is no number that can be read") from None
+            value = LARGEST_INT + 1
+        if not abs(value) <= LARGEST_INT:
+            raise self._error(node, f"'{digits:.20}...' is no number that can be read")
+        return value
 
     def float_of(self, node: yaml.ScalarNode) -> float:
         self._plain(node)
         value = float(self.construct_yaml_float(node))
-        if self._finite and not math.isfinite(value):
+        endless = value == math.inf and self._path and self._path[-1] in self._unbounded
+        if self._finite and not math.isfinite(value) and not endless:
             raise self._error(node, f"'{node.value:.40}' is not a finite number; write one")
         return value
 
     def text_of(self, node: yaml.ScalarNode) -> str:
+        """Refuse a number in signs that look like those of one, as word processors write it."""
+        text = str(self.construct_scalar(node))
+        if node.style is None and not text.isascii():
+            plain = unicodedata.normalize("NFKC", text)
+            plain = "".join(_PLAIN_SIGNS.get(sign, sign) for sign in plain).strip()
+            if _NUMBER.fullmatch(_ascii_digits(plain)):
+                raise self._error(
+                    node, f"{text!a:.40} is a number in other signs than 0 to 9, '-' and '.'; "
+                    "type it anew"
+                )  # fmt: skip
+        return text
+
+    def date_of(self, node: yaml.ScalarNode) -> str:
         """Keep a date as it was written: it is a text here, as a name may look like one."""
         return str(self.construct_scalar(node))
 
@@ -119,25 +152,34 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_constructors = {
     "tag:yaml.org,2002:null": yaml.SafeLoader.construct_yaml_null,
     "tag:yaml.org,2002:bool": yaml.SafeLoader.construct_yaml_bool,
-    "tag:yaml.org,2002:str": yaml.SafeLoader.construct_yaml_str,
+    "tag:yaml.org,2002:str": _Loader.text_of,
     "tag:yaml.org,2002:int": _Loader.int_of,
-    "tag:yaml.org,2002:float": _Loader.float_of,
-    "tag:yaml.org,2002:timestamp": _Loader.text_of,
-    "tag:yaml.org,2002:merge": _Loader.text_of,
-    "tag:yaml.org,2002:value": _Loader.text_of,
+    _FLOAT: _Loader.float_of,
+    "tag:yaml.org,2002:timestamp": _Loader.date_of,
+    "tag:yaml.org,2002:merge": _Loader.date_of,
+    "tag:yaml.org,2002:value": _Loader.date_of,
     "tag:yaml.org,2002:map": _Loader.mapping_of,
     "tag:yaml.org,2002:seq": _Loader.sequence_of,
     None: _Loader.refuse,
 }
+# After YAML 1.1's own, so that what is a whole number there stays one.
+_Loader.add_implicit_resolver(_FLOAT, re.compile(rf"^({_NUMBER.pattern})$"), list("-+.0123456789"))
 
 
-def parse_yaml(text: str, *, max_bytes: int = MAX_BYTES, finite: bool = True) -> Any:
+def parse_yaml(
+    text: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    finite: bool = True,
+    unbounded: Collection[str] = (),
+) -> Any:
     """Return what a text says.
 
     Args:
         text: One YAML document.
         max_bytes: A longer text is refused unread.
         finite: Whether ``.nan`` and ``.inf`` are refused.
+        unbounded: Keys at which ``.inf`` is meant, whatever `finite` is.
 
     Returns:
         Mappings, lists, texts, numbers, booleans and None; for an empty text None.
@@ -149,7 +191,7 @@ def parse_yaml(text: str, *, max_bytes: int = MAX_BYTES, finite: bool = True) ->
         raise StrictYamlError(f"is longer than {max_bytes} characters; give a smaller one")
     loader = None
     try:
-        loader = _Loader(text, finite=finite)
+        loader = _Loader(text, finite=finite, unbounded=unbounded)
         return loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -163,12 +205,15 @@ def parse_yaml(text: str, *, max_bytes: int = MAX_BYTES, finite: bool = True) ->
             loader.dispose()
 
 
-def read_yaml(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
+def read_yaml(
+    path: str | Path, *, max_bytes: int = MAX_BYTES, unbounded: Collection[str] = ()
+) -> Any:
     """Return what a file says, as `parse_yaml` does.
 
     Args:
         path: Of the file; a ~ at its beginning is the home.
         max_bytes: A larger file is refused unread.
+        unbounded: Keys at which ``.inf`` is meant.
 
     Raises:
         StrictYamlError: Likewise, or it cannot be read, is no file, is larger than `max_bytes` or
@@ -195,4 +240,4 @@ def read_yaml(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StrictYamlError(f"is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    return parse_yaml(text, max_bytes=max_bytes)
+    return parse_yaml(text, max_bytes=max_bytes, unbounded=unbounded)

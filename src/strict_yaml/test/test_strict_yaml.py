@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n"
         ("a: [1.0, -.inf]", "a", "'-.inf' is not a finite number"),
         ("a: 1.0e+999", "a", "is not a finite number"),
         ("a: " + "9" * 5000, "a", "is no number that can be read"),
+        ("a: " + "9" * 400, "a", "is no number that can be read"),
+        ("a: \u22121.5", "a", "'\\u22121.5' is a number in other signs"),
+        ("a: [\uff10.\uff15]", "a", "type it anew"),
         ("a: !!python/object:os.system x", "a", "is not read; leave it out"),
         ("a: !!set {x, y}", "a", "is not read; leave it out"),
         ("? [1, 2]\n: x", "", "cannot be a key"),
@@ -54,6 +58,23 @@ def test_what_is_meant_is_read():
         "c": {"d": "2026-01-02", "e": "010", "é": 0},
     }
     assert parse_yaml("") is None
+
+
+@pytest.mark.parametrize("text", ["1e3", "1E3", "1.0e3", "+1e+3", "10e2", "1000.", "1000.0"])
+def test_a_number_is_one_however_it_is_written(text):
+    """YAML 1.1 takes some of them for texts; JSON writes a small one as 1e-05."""
+    assert parse_yaml(f"a: {text}") == {"a": 1000.0}
+    assert parse_yaml("[1e-05, -.5, '1e3', 1e, e3, 1.2.3]") == [
+        1e-5, -0.5, "1e3", "1e", "e3", "1.2.3",
+    ]  # fmt: skip
+
+
+def test_what_has_no_end_is_read_where_the_caller_says_so():
+    read = partial(parse_yaml, unbounded=("for_s",))
+    assert read("x: {for_s: .inf}") == {"x": {"for_s": float("inf")}}
+    for text in ("for_s: -.inf", "for_s: .nan", "other: .inf", "for_s: {other: .inf}"):
+        with pytest.raises(StrictYamlError, match="not a finite number"):
+            read(text)
 
 
 def written(tmp_path, data):

@@ -28,6 +28,19 @@ def held(checkout: Path, name: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.parametrize("word", ["EPISODE=20", "episodes=20", "POLICIES:=adversary"])
+def test_a_setting_that_make_does_not_have_is_not_passed_over(checkout, word):
+    """`make demo EPISODE=20` ran three episodes."""
+    words = ["make", "--dry-run", "OUT=a folder/x=y", word, "help"]
+    done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    name = word.partition("=")[0].rstrip(":")
+    assert f"nothing here is called {name}; there are ROBOT POLICY EPISODES" in done.stderr
+    known = ["make", "--dry-run", "OUT=a folder/x=y", "EPISODES=20", "help"]
+    assert subprocess.run(known, cwd=checkout, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_of_a_checkout_that_was_moved_or_copied_is_made_anew(checkout, name):
     for each in ENVIRONMENTS:

@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo command's own input checks."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from vla_bringup.demo import contract_for, contract_in, folder_of, monitor_for, parse
+from vla_bringup.demo import (
+    contract_for,
+    contract_in,
+    folder_of,
+    has_simulated_servos,
+    monitor_for,
+    parse,
+)
 
 
 def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
@@ -21,6 +30,20 @@ def test_a_known_policy_names_its_contract_file(tmp_path):
     folder.mkdir(parents=True)
     (folder / "so101_color_pick.yaml").touch()
     assert contract_for("color_pick", "so101", tmp_path) == folder / "so101_color_pick.yaml"
+
+
+def test_a_robot_without_simulated_servos_is_refused_with_those_that_have_some(monkeypatch):
+    """`make demo ROBOT=fr3_bus` looked for a launch file of that name."""
+    servos = [SimpleNamespace(name="so101")]
+    monkeypatch.setattr("vla_bringup.demo.entry_points", lambda group: servos)
+    has_simulated_servos("so101")
+    with pytest.raises(ValueError, match="no simulated servos of fr3; there are of so101; leave"):
+        has_simulated_servos("fr3")
+
+
+def test_results_go_to_the_home_where_a_shell_left_the_tilde(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse(["--output", "~/demo"]).output == tmp_path / "demo"
 
 
 def test_zero_episodes_are_refused(capsys):

@@ -13,6 +13,8 @@ from launch.actions import IncludeLaunchDescription
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
 
 from vla_bringup import cameras
+from vla_contract.contract import load_contract
+from vla_contract.robot import load_robot
 
 LAUNCH = Path(__file__).resolve().parents[3] / "launch"
 
@@ -38,12 +40,11 @@ def test_a_path_may_hold_any_character(path):
     assert topic.perform(context(faults=path)) == "faults/joint_states"
 
 
-def test_no_path_is_no_policy_and_no_faults():
-    assert (
-        not launch_file("monitored_policy")
-        .given("contract_file")
-        .evaluate(context(contract_file=""))
-    )
+@pytest.mark.parametrize("said", ["", "none"])
+def test_no_path_is_no_policy_and_no_faults(said):
+    """`ros2 launch` takes no empty argument, so `none` is what a person types."""
+    given = launch_file("monitored_policy").given("contract_file")
+    assert not given.evaluate(context(contract_file=said))
     topic = launch_file("monitor").through_faults("joint_states", "joint_states")
     assert topic.perform(context(faults="")) == "joint_states"
 
@@ -119,17 +120,33 @@ def so101(**given):
     return module, made
 
 
-def test_a_simulated_arm_of_another_kind_gets_its_own_task():
-    module, made = so101(hardware="sim", robot="panda")
-    told = [
+def contract_of(**given):
+    """Return which contract so101.launch.py hands on."""
+    module, made = so101(**given)
+    (told,) = (
         perform_substitutions(made, normalize_to_list_of_substitutions(part))
         for action in module.bring_up(made)
         if isinstance(action, IncludeLaunchDescription)
         for name, part in action.launch_arguments
         if name == "contract_file"
-    ]
-    assert [Path(each).name for each in told] == ["panda_color_pick.yaml"]
-    assert Path(told[0]).is_file()
+    )
+    return Path(told)
+
+
+def test_a_simulated_arm_of_another_kind_gets_its_own_task():
+    contract = contract_of(hardware="sim", robot="panda")
+    assert contract.name == "panda_color_pick.yaml"
+    assert contract.is_file()
+
+
+@pytest.mark.parametrize("hardware", ["mock", "real"])
+def test_an_arm_without_a_policy_can_be_moved_by_other_sources(hardware):
+    """Nobody answers a source that asks for the arm where no node carries out its chunks."""
+    given = {"hardware": hardware, "controllers": "emulated", "calibration_file": "/arm.json"}
+    robot = load_robot(LAUNCH.parent / "config" / "robots" / "so101" / "robot.yaml")
+    contract = load_contract(contract_of(**given), robot.limits.joint_names, robot.gripper.joint)
+    assert contract.policy_name == "replay", "it knows home, and nobody instructs it"
+    assert contract_of(**given, contract_file="none") == Path("none")
 
 
 def test_a_robot_that_there_is_not_is_said_before_anything_else():

@@ -164,7 +164,7 @@ class Loop(Bench):
     def take(self, outputs):
         super().take(outputs)
         for each in outputs.arm if self.listens else ():
-            plan = Plan.from_points(each.joint_names, each.stamp_ns, each.points)
+            plan = each.plan()
             self.after(3 * MS, lambda plan=plan: self.executor.heard(plan, self.now_ns))
 
     def fastest(self, since_ns, until_ns):

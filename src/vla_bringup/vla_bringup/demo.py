@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -28,6 +29,8 @@ BAD_INPUT = 2
 # What a robot does where there is a task for it, and where there is none.
 TASK, WANDER = "color_pick", "wander"
 RATE_HZ = 100
+# Entry points by robot: servos that a driver commands at a port, of another package than vla_sim.
+SERVOS = "vla_sim_servos"
 
 
 def contract_for(policy: str, robot: str, share: Path) -> Path:
@@ -91,6 +94,20 @@ def monitor_for(rate_hz: int, folder: Path) -> Path:
     return path
 
 
+def has_simulated_servos(robot: str) -> None:
+    """Refuse a robot that no package has a driver and simulated servos for.
+
+    Raises:
+        ValueError: There are none; the message lists the robots that have some.
+    """
+    known = sorted(each.name for each in entry_points(group=SERVOS))
+    if robot not in known:
+        raise ValueError(
+            f"--hardware bus: there are no simulated servos of {robot}; there are of "
+            f"{', '.join(known) or 'none'}; leave --hardware out"
+        )
+
+
 def describe(
     arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
 ) -> LaunchDescription:
@@ -110,6 +127,7 @@ def describe(
     }
     name = "sim"
     if arguments.hardware == "bus":
+        has_simulated_servos(arguments.robot)
         name, given["hardware"] = arguments.robot, "bus"
     if own:
         given |= {
@@ -194,6 +212,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="simulated time over the host's, at most; 0: as fast as it can (default: 1)",
     )
     arguments = parser.parse_args(argv)
+    # Some shells leave the ~ of OUT=~/demo as it is.
+    arguments.output = arguments.output.expanduser()
     if not 0.0 <= arguments.real_time_factor <= 100.0:
         parser.error("--real-time-factor must be between 0 and 100")
     if arguments.episodes < 1:

@@ -10,6 +10,7 @@ from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition
 from launch.substitutions import (
+    AndSubstitution,
     LaunchConfiguration,
     NotEqualsSubstitution,
     PathJoinSubstitution,
@@ -19,6 +20,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 NAMESPACE = LaunchConfiguration("namespace")
+# `ros2 launch` takes no empty argument, so this says that something is not wanted.
+NONE = "none"
 ROBOT = DeclareLaunchArgument(
     "robot",
     default_value="so101",
@@ -42,8 +45,11 @@ def text(argument: str) -> ParameterValue:
 
 
 def given(argument: str) -> IfCondition:
-    """Return the condition that an argument is not empty."""
-    return IfCondition(NotEqualsSubstitution(LaunchConfiguration(argument), ""))
+    """Return the condition that an argument is neither empty nor `none`."""
+    what = LaunchConfiguration(argument)
+    return IfCondition(
+        AndSubstitution(NotEqualsSubstitution(what, ""), NotEqualsSubstitution(what, NONE))
+    )
 
 
 def find_robot(context: LaunchContext) -> None:

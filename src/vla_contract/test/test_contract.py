@@ -70,6 +70,18 @@ MISTAKES = [
         "is not a finite number",
     ),
     (
+        "    max_age_s: 0.25",
+        "    max_age_s: 250",
+        "observation.observation.images.front.max_age_s",
+        "is 250 s; write seconds, 10 at the most",
+    ),
+    (
+        "    frozen_after_s: 1.0",
+        "    frozen_after_s: -.inf",
+        "observation.observation.images.front.frozen_after_s",
+        "is not a finite number",
+    ),
+    (
         "sensor_msgs/msg/Image",
         "sensor_msgs/msg/Imu",
         "observation.observation.images.front.type",
@@ -121,6 +133,27 @@ def test_a_mistake_names_its_file_and_key(write_contract, old, new, key, problem
     assert line.startswith(f"{path}: {key}: ")
     assert problem in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "name", ["front camera", "front-camera", "bild_ä", "camera/", "a//b", "2nd"]
+)
+def test_a_topic_that_ros_would_not_take_is_refused_with_its_file_and_key(write_contract, name):
+    path = write_contract("    topic: front_camera/image_raw", f"    topic: {name}")
+    with pytest.raises(ContractError, match=r"images\.front\.topic: .* is no name of a topic"):
+        load_contract(path, ARM, "gripper")
+
+
+@pytest.mark.parametrize("name", ["/camera/image_raw", "~/image", "a1/b_2", "{ns}/image"])
+def test_whatever_name_ros_takes_is_one_of_a_topic(write_contract, name):
+    path = write_contract("    topic: front_camera/image_raw", f"    topic: '{name}'")
+    assert load_contract(path, ARM, "gripper").images[0].topic == name
+
+
+def test_a_camera_whose_pictures_are_alike_can_be_left_unjudged(write_contract):
+    """As a simulated one without noise, whose pictures are bit-identical while nothing moves."""
+    path = write_contract("    frozen_after_s: 1.0", "    frozen_after_s: .inf")
+    assert load_contract(path, ARM, "gripper").images[0].frozen_after_s == np.inf
 
 
 def test_a_key_written_twice_is_refused(write_contract):

@@ -13,6 +13,7 @@ from typing import Any
 
 from strict_yaml import StrictYamlError, read_yaml
 from vla_contract.images import ENCODINGS, READ_AS
+from vla_contract.names import topic_problem
 from vla_contract.units import UNITS, Unit
 from vla_policies import FeatureKind, FeatureSpec, PolicySpec
 from vla_policies.training import plain_name
@@ -26,6 +27,10 @@ SHARED, OWN = "shared", "own"
 REFUSE, WARN = "refuse", "warn"
 CHUNKS = ("continue", "blend", "replace", "ensemble")
 CONTINUOUS, STOP_AND_GO = "continuous", "stop_and_go"
+# What is older shows another scene; who writes more means milliseconds.
+LONGEST_AGE_S = 10.0
+# Where nothing is ever taken for frozen.
+ENDLESS = "frozen_after_s"
 
 
 class ContractError(ValueError):
@@ -233,7 +238,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     """
     joints = (*arm, gripper) if gripper is not None else tuple(arm)
     try:
-        document = read_yaml(path)
+        document = read_yaml(path, unbounded=(ENDLESS,))
     except StrictYamlError as error:
         raise ContractError(f"{path}: {error}") from None
 
@@ -295,10 +300,10 @@ def _image(feature: str, source: "_Table") -> ImageSource:
 
     return ImageSource(
         feature=feature,
-        topic=source.text("topic"),
+        topic=source.topic(),
         encoding=one_of("encoding", ENCODINGS),
-        max_age_s=source.positive("max_age_s"),
-        frozen_after_s=source.positive("frozen_after_s", finite=False),
+        max_age_s=source.age(),
+        frozen_after_s=source.positive(ENDLESS),
         compressed=compressed,
         read_as=one_of("read_as", READ_AS),
         resize=one_of("resize", RESIZE),
@@ -309,11 +314,11 @@ def _state(feature: str, source: "_Table", joints: tuple[str, ...]) -> StateSour
     source.only("topic", "type", "field", "joints", "units", "max_age_s")
     return StateSource(
         feature=feature,
-        topic=source.text("topic"),
+        topic=source.topic(),
         field=source.one_of("field", STATE_FIELDS),
         joints=source.joints(joints),
         unit=source.unit(),
-        max_age_s=source.positive("max_age_s"),
+        max_age_s=source.age(),
     )
 
 
@@ -377,10 +382,25 @@ class _Table:
         """Return one of the choices, the first where the key is left out."""
         return self.one_of(key, choices) if key in self.value else choices[0]
 
-    def positive(self, key: str, *, finite: bool = True) -> float:
+    def topic(self) -> str:
+        name = self.text("topic")
+        problem = topic_problem(name)
+        if problem:
+            raise self.error("topic", problem)
+        return name
+
+    def age(self) -> float:
+        age_s = self.positive("max_age_s")
+        if not age_s <= LONGEST_AGE_S:
+            raise self.error(
+                "max_age_s", f"is {age_s:g} s; write seconds, {LONGEST_AGE_S:g} at the most"
+            )
+        return age_s
+
+    def positive(self, key: str) -> float:
         value = self.value[key]
         number = float(value) if isinstance(value, (int, float)) else math.nan
-        if isinstance(value, bool) or not number > 0.0 or (finite and math.isinf(number)):
+        if isinstance(value, bool) or not number > 0.0:
             raise self.error(key, f"is {value!r}; write a number of seconds above 0")
         return number
 

@@ -12,9 +12,12 @@ from typing import Any
 from smooth_motion.gripper import GripperLimits
 from smooth_motion.limits import FloatArray, Limits, frozen_array
 from strict_yaml import StrictYamlError, read_yaml
+from vla_contract.names import node_problem
 
 # No limit of a robot is larger than this, in any unit.
 LARGEST = 1e9
+# No arm's joint turns further from its zero, or faster. What is larger is degrees.
+FARTHEST_RAD, FASTEST_RAD_S = 8.0 * math.pi, 50.0
 
 
 class RobotConfigError(ValueError):
@@ -82,6 +85,13 @@ class _Section:
             raise self.error(key, f"must be a non-empty string, but is {_shown(value)}")
         return value
 
+    def controller(self) -> str:
+        name = self.text("controller")
+        problem = node_problem(name)
+        if problem:
+            raise self.error("controller", problem)
+        return name
+
     def number(self, key: str, *, positive: bool = False) -> float:
         value = self.take(key)
         if not _is_number(value):
@@ -116,7 +126,7 @@ def _shown(value: Any) -> str:
             float(value)
         except ValueError:
             return f"the text {value!r}"
-        return f"the text {value!r}; YAML reads a number without quotes, as in 10.0 or 1.0e+3"
+        return f"the text {value!r}; YAML reads a number without quotes, as in 10.0 or 1e3"
     return "empty" if value is None else repr(value)
 
 
@@ -158,17 +168,19 @@ def load_robot(path: str | Path) -> Robot:
     name, base, tip = top.text("robot"), top.text("base_frame"), top.text("tip_frame")
 
     arm = top.section("arm")
-    controller, limits = arm.text("controller"), _arm_limits(arm)
+    controller, limits = arm.controller(), _arm_limits(arm)
     arm.end()
 
     grip = top.section("gripper")
     grip_range = grip.range("position")
     gripper = GripperLimits(
-        grip.text("controller"),
+        grip.controller(),
         grip.text("joint"),
         *grip_range,
         grip.number("velocity", positive=True),
     )
+    if gripper.controller == controller:
+        raise grip.error("controller", f"{controller} is already the arm's; each has its own")
     if gripper.joint in limits.joint_names:
         raise grip.error("joint", f"{gripper.joint} is already a joint of the arm")
     grip.end()
@@ -203,12 +215,14 @@ def _arm_limits(arm: _Section) -> Limits:
     rows = []
     for joint in joints:
         row = table.section(joint)
-        rows.append(
-            (
-                *row.range("position"),
-                *(row.number(key, positive=True) for key in ("velocity", "acceleration", "jerk")),
-            )
-        )
+        position = row.range("position")
+        if not max(map(abs, position)) <= FARTHEST_RAD:
+            raise row.error("position", f"{[*position]} is more than four turns; write rad")
+        velocity = row.number("velocity", positive=True)
+        if not velocity <= FASTEST_RAD_S:
+            raise row.error("velocity", f"{velocity:g} is faster than any arm's; write rad/s")
+        others = (row.number(key, positive=True) for key in ("acceleration", "jerk"))
+        rows.append((*position, velocity, *others))
         row.end()
     table.end()
     shape = (len(joints),)

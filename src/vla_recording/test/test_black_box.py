@@ -26,6 +26,7 @@ from vla_recording.black_box.writer import (
     NoSpaceError,
     Topic,
     hash_of,
+    try_directory,
     write_bag,
 )
 
@@ -44,7 +45,7 @@ def string(text: str) -> bytes:
 def filled(seconds=10, *, size=0, ring_s=30.0, max_bytes=2**20) -> Ring:
     ring = Ring(ring_s, max_bytes)
     for i in range(seconds * 10):
-        ring.add(i * S // 10, "/talk", string(f"{i}{'x' * size}"))
+        ring.add(i * S // 10, "/talk", string(f"{i}{'x' * size}"), i * S // 10)
     return ring
 
 
@@ -82,13 +83,31 @@ def test_it_holds_no_more_than_it_may_and_tells_what_it_forgot():
 
 def test_a_latched_message_is_not_forgotten():
     ring = Ring(1.0, 2**20)
-    ring.add(0, "/description", string("arm"), latched=True)
+    ring.add(0, "/description", string("arm"), 0, latched=True)
     for i in range(100):
-        ring.add(i * S // 10, "/talk", string("x"))
+        ring.add(i * S // 10, "/talk", string("x"), i * S // 10)
     first = ring.all()[0]
     assert (first.topic, first.data) == ("/description", string("arm"))
     assert first.received_ns == ring.all()[1].received_ns
     assert [record.topic for record in ring.since(100)] == ["/talk"]
+
+
+@pytest.mark.parametrize("set_by_s", [86_400, -86_400])
+def test_a_clock_that_is_set_takes_nothing_from_the_memory(set_by_s, tmp_path):
+    """A computer without a clock of its own learns the date once there is a network.
+
+    The monitor stops the arm then, and the bag of that stop had what came after it alone.
+    """
+    ring = Ring(30.0, 2**20)
+    for i in range(210):
+        ros_ns = WALL_NS + i * S // 10 + (set_by_s * S if i >= 200 else 0)
+        ring.add(ros_ns, "/talk", string(f"{i}"), i * S // 10)
+    assert len(ring.all()) == 210
+    bag = write_bag(tmp_path, CAUSE, WALL_NS, {"/talk": TEXT}, ring, at_once)
+    assert {data for _, _, data in read(bag)} == {record.data for record in ring.all()}
+    assert about(bag)["duration"]["nanoseconds"] > 86_000 * S
+    ring.add(WALL_NS, "/talk", string("much later"), 100 * S)
+    assert len(ring.all()) == 1, "and nothing is remembered for longer"
 
 
 # -- when ----------------------------------------------------------------------------------------
@@ -138,7 +157,7 @@ def test_a_bag_holds_what_was_there_and_what_came_afterwards_and_the_cause(tmp_p
 
     def wait() -> bool:
         more = next(waits)
-        ring.add(11 * S, "/talk", string("late"))
+        ring.add(11 * S, "/talk", string("late"), 11 * S)
         return more
 
     path = write_bag(tmp_path, CAUSE, WALL_NS, {"/talk": TEXT}, ring, wait)
@@ -410,6 +429,23 @@ def test_a_bag_can_be_asked_for(graph):
     assert future.result().success
     until(lambda: bool(bags(folder)))
     assert bags(folder)[0].name.endswith("_save")
+
+
+def test_a_folder_that_takes_no_bag_is_known_before_there_is_one(tmp_path, monkeypatch):
+    """A read-only disk was found out at the stop, when it was too late to choose another."""
+    (tmp_path / "file").touch()
+    for folder in (Path("/proc"), tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError):  # noqa: PT011  (whatever the system calls it)
+            try_directory(folder)
+    try_directory(tmp_path / "new" / "bags")
+    assert list((tmp_path / "new" / "bags").iterdir()) == []
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    # It may have room by then.
+    monkeypatch.setattr("vla_recording.black_box.writer._make", full)
+    try_directory(tmp_path / "new" / "bags")
 
 
 def test_a_missing_folder_parameter_ends_in_one_line_and_exit_code_2():

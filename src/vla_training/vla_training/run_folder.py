@@ -16,13 +16,21 @@ import torch
 from vla_training.errors import TrainingError, writing
 
 STATE_FILE, SETTINGS_FILE, CHECKPOINT = "state.pt", "run.json", "checkpoint"
+# Of a folder that is being exchanged for a new one.
+BEFORE = ".before"
 
 
 class RunFolder:
     """Keeps a run so that it can go on. What is written there is there whole or not at all."""
 
     def __init__(self, path: Path) -> None:
+        """Take a folder as it is, and put back what a process that was killed left out of it."""
         self.path = path
+        for before in path.glob(f".*{BEFORE}"):
+            folder = path / before.name[1 : -len(BEFORE)]
+            if not folder.exists():
+                with writing(folder):
+                    before.replace(folder)
 
     def keep(
         self, settings: Mapping[str, Any], given: Mapping[str, Any], free: Sequence[str]
@@ -101,7 +109,7 @@ class RunFolder:
             TrainingError: It cannot be written; the one before is kept.
         """
         folder, spare = self.path / name, self.path / f".{name}.part"
-        before = self.path / f".{name}.before"
+        before = self.path / f".{name}{BEFORE}"
         shutil.rmtree(spare, ignore_errors=True)
         try:
             with writing(folder):

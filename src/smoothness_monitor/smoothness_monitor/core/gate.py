@@ -183,7 +183,7 @@ def decide(
         kind = ViolationKind.SIZE
         return Decision(GateVerdict.REJECT, None, f"{kind.value}: {size}", REACTIONS[kind].trips)
     try:
-        knots = Knots.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
+        knots = trajectory.knots()
     except (MotionError, OverflowError) as error:
         kind = ViolationKind.SHAPE
         return Decision(GateVerdict.REJECT, None, f"{kind.value}: {error}", REACTIONS[kind].trips)
@@ -232,7 +232,7 @@ def _settle(
         if apart_ns < DISTINCT_NS:
             detail = f"its start is {apart_ns * 1e-6:.1f} ms from that of another plan"
             return refuse(Refusal.NOT_DISTINCT, detail)
-        return Decision(GateVerdict.FORWARD, _as_plan(knots))
+        return Decision(GateVerdict.FORWARD, Plan.of(knots))
     kinds = {fault.kind for fault in faults}
     if kinds <= _TIMING | {ViolationKind.STEP} and knots.start_ns < expected.since_ns:
         return refuse(Refusal.SUPERSEDED, "it was made before the state became READY")
@@ -255,26 +255,6 @@ _TIMING = {kind for kind in ViolationKind if not REACTIONS[kind].trips}
 
 def _severity(faults: list[Violation]) -> int:
     return sum(bool(REACTIONS[fault.kind].trips) for fault in faults)
-
-
-def plan_of(trajectory: Trajectory) -> Plan:
-    """Return the plan that a trajectory is.
-
-    Raises:
-        MotionError: It is none.
-    """
-    return Plan.from_points(trajectory.joint_names, trajectory.stamp_ns, trajectory.points)
-
-
-def _as_plan(knots: Knots) -> Plan:
-    return Plan(
-        knots.joint_names,
-        knots.start_ns,
-        knots.times_ns,
-        knots.positions,
-        knots.velocities,
-        knots.accelerations,
-    )
 
 
 def decide_gripper(

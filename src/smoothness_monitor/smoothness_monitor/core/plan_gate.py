@@ -209,7 +209,7 @@ class PlanGate:
         if trips or not self._slowdown.believed:
             return
         try:
-            self._slowdown.believed.append(gate.plan_of(trajectory))
+            self._slowdown.believed.append(trajectory.plan())
         except (MotionError, OverflowError):
             # Not sound: nothing continues it.
             return

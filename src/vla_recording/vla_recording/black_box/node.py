@@ -38,7 +38,7 @@ from vla_recording.black_box.definitions import definition, message_class
 from vla_recording.black_box.params import BlackBoxParams
 from vla_recording.black_box.ring import Ring
 from vla_recording.black_box.watch import Watch
-from vla_recording.black_box.writer import Cause, Topic, write_bag
+from vla_recording.black_box.writer import Cause, Topic, try_directory, write_bag
 
 LOOK_S = 0.5
 TICK_S = 0.1
@@ -60,17 +60,17 @@ class BlackBox(Node):
         """Read the parameters and begin.
 
         Raises:
-            ParameterError: A parameter is wrong, or the folder cannot be made.
+            ParameterError: A parameter is wrong, or the folder cannot be made or written to.
         """
         super().__init__("black_box")
         self._params = declare(self, BlackBoxParams)
         self._directory = Path(self._params.directory).expanduser()
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            try_directory(self._directory)
         except OSError as error:
             raise ParameterError(
-                f"parameter directory: {self._directory} cannot be made ({error.strerror}); "
-                "choose another"
+                f"parameter directory: in {self._directory} no bag can be written "
+                f"({error.strerror}); choose another"
             ) from None
         self._ring = Ring(self._params.seconds, round(self._params.max_megabytes * MEGABYTE))
         self._watch = Watch(self._params.silent_s, self._params.seconds)
@@ -145,11 +145,13 @@ class BlackBox(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _hear(self, name: str, latched: bool, data: bytes) -> None:
-        self._ring.add(self._now_ns(), name, bytes(data), latched=latched)
+        self._ring.add(
+            self._now_ns(), name, bytes(data), self._motion.elapsed_ns(), latched=latched
+        )
 
     def _hear_monitor(self, name: str, data: bytes) -> None:
         now_ns = self._now_ns()
-        self._ring.add(now_ns, name, bytes(data), latched=True)
+        self._ring.add(now_ns, name, bytes(data), self._motion.elapsed_ns(), latched=True)
         try:
             msg = deserialize_message(bytes(data), MonitorStatus)
         except Exception as error:

@@ -17,12 +17,14 @@ class Record:
         received_ns: ROS time of its reception.
         topic: Its topic's name.
         data: The serialised message.
+        steady_ns: Clock of the motion at its reception. Ages go by it: ROS time may be set.
     """
 
     number: int
     received_ns: int
     topic: str
     data: bytes
+    steady_ns: int
 
 
 class Ring:
@@ -51,16 +53,18 @@ class Ring:
         self._count = 0
         self.dropped_early = 0
 
-    def add(self, received_ns: int, topic: str, data: bytes, *, latched: bool = False) -> None:
-        """Add a message."""
+    def add(
+        self, received_ns: int, topic: str, data: bytes, steady_ns: int, *, latched: bool = False
+    ) -> None:
+        """Add a message; see `Record`."""
         with self._lock:
             self._count += 1
-            record = Record(self._count, received_ns, topic, data)
+            record = Record(self._count, received_ns, topic, data, steady_ns)
             self._records.append(record)
             self.size += len(data)
             if latched:
                 self._latched[topic] = record
-            while self._records[0].received_ns < received_ns - self._span_ns:
+            while self._records[0].steady_ns < steady_ns - self._span_ns:
                 self.size -= len(self._records.popleft().data)
             while self.size > self._max_bytes and len(self._records) > 1:
                 self.size -= len(self._records.popleft().data)
@@ -86,7 +90,7 @@ class Ring:
             return []
         first = records[0]
         moved = [
-            Record(record.number, first.received_ns, record.topic, record.data)
+            Record(record.number, first.received_ns, record.topic, record.data, first.steady_ns)
             for record in latched
             if record.number < first.number
         ]

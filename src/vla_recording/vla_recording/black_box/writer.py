@@ -79,6 +79,23 @@ def hash_of(topic: Topic) -> str:
     return str(store.hash_rihs01(topic.type_name))
 
 
+def try_directory(directory: Path) -> None:
+    """Find out whether bags can be written somewhere, before there is one to write.
+
+    Raises:
+        OSError: They cannot. A disk that is full now is none: it may have room by then.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    workshop = _workshop(directory)
+    try:
+        _make(workshop)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+    finally:
+        _leave(workshop)
+
+
 def write_bag(
     directory: Path,
     cause: Cause,
@@ -107,15 +124,14 @@ def write_bag(
         NoSpaceError: There is no room for even the shortest.
         OSError: It cannot be written for another reason.
     """
-    # A bag's file is named after its folder, so the unfinished one has the same name elsewhere: in
-    # a place of this call's own, for other black boxes may write here too.
-    workshop = directory / ".partial" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    # A bag's file is named after its folder, so the unfinished one has the same name elsewhere.
+    workshop = _workshop(directory)
     name = folder_name(cause, wall_ns)
     partial = workshop / name
     there = ring.all()
-    newest_ns = there[-1].received_ns if there else 0
+    newest_ns = there[-1].steady_ns if there else 0
     for seconds in SHORTER_S:
-        kept = [r for r in there if newest_ns - r.received_ns <= seconds * 1e9]
+        kept = [r for r in there if newest_ns - r.steady_ns <= seconds * 1e9]
         size = sum(len(record.data) for record in kept)
         try:
             _make(workshop)
@@ -130,6 +146,11 @@ def write_bag(
         finally:
             _leave(workshop)
     raise NoSpaceError(errno.ENOSPC, f"no room for a bag in {directory}")
+
+
+def _workshop(directory: Path) -> Path:
+    """Return a place of the call's own: other black boxes may write there too."""
+    return directory / ".partial" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
 
 def _make(workshop: Path) -> None:
