@@ -22,14 +22,25 @@ def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
     with pytest.raises(
         ValueError, match=r"--policy dance: no so101_dance.yaml .* \['color_pick'\]"
     ):
-        contract_for("dance", "so101", tmp_path)
+        contract_for("dance", "so101", tmp_path, tmp_path)
 
 
 def test_a_known_policy_names_its_contract_file(tmp_path):
     folder = tmp_path / "config" / "policies"
     folder.mkdir(parents=True)
     (folder / "so101_color_pick.yaml").touch()
-    assert contract_for("color_pick", "so101", tmp_path) == folder / "so101_color_pick.yaml"
+    found = contract_for("color_pick", "so101", tmp_path, tmp_path)
+    assert found == folder / "so101_color_pick.yaml"
+    assert contract_for("", "so101", tmp_path, tmp_path) == found
+
+
+def test_a_robot_without_a_task_wanders_where_its_folder_has_a_contract_for_that(tmp_path):
+    """As of a folder that `vla-robot from-urdf` wrote, moved to config/robots."""
+    (tmp_path / "wander.yaml").touch()
+    assert contract_for("", "seven", tmp_path, tmp_path) == tmp_path / "wander.yaml"
+    (tmp_path / "wander.yaml").unlink()
+    with pytest.raises(ValueError, match=r"no seven_color_pick.yaml .* and no wander.yaml"):
+        contract_for("", "seven", tmp_path, tmp_path)
 
 
 def test_a_robot_without_simulated_servos_is_refused_with_those_that_have_some(monkeypatch):

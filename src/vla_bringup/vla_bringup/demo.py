@@ -33,18 +33,28 @@ RATE_HZ = 100
 SERVOS = "vla_sim_servos"
 
 
-def contract_for(policy: str, robot: str, share: Path) -> Path:
+def contract_for(policy: str, robot: str, share: Path, folder: Path) -> Path:
     """Return the contract file of a policy on a simulated robot.
+
+    Args:
+        policy: Which; empty for the robot's task or, where there is none, for `WANDER`.
+        robot: Its name.
+        share: Where the policies of known robots are.
+        folder: The robot's own, which may hold contracts too.
 
     Raises:
         ValueError: there is none; the message lists those that exist.
     """
-    folder = share / "config" / "policies"
-    path = folder / f"{robot}_{policy}.yaml"
-    if not path.is_file():
-        known = sorted(each.stem[len(robot) + 1 :] for each in folder.glob(f"{robot}_*.yaml"))
-        raise ValueError(f"--policy {policy}: no {path.name} in {folder}; there are {known}")
-    return path
+    policies = share / "config" / "policies"
+    for name in (policy,) if policy else (TASK, WANDER):
+        for path in (policies / f"{robot}_{name}.yaml", folder / f"{name}.yaml"):
+            if path.is_file():
+                return path
+    known = sorted(each.stem[len(robot) + 1 :] for each in policies.glob(f"{robot}_*.yaml"))
+    raise ValueError(
+        f"--policy {policy or TASK}: no {robot}_{policy or TASK}.yaml in {policies} and no "
+        f"{policy or WANDER}.yaml in {folder}; there are {known}"
+    )
 
 
 def folder_of(robot: str, share: Path) -> Path:
@@ -116,7 +126,9 @@ def describe(
     own = "/" in arguments.robot
     policy = arguments.policy or (WANDER if own else TASK)
     contract = arguments.contract or (
-        contract_in(folder, policy) if own else contract_for(policy, arguments.robot, share)
+        contract_in(folder, policy)
+        if own
+        else contract_for(arguments.policy, arguments.robot, share, folder)
     )
     robot_file = str(folder / "robot.yaml")
     given = {

@@ -4,7 +4,6 @@
 Nothing in it has a silent default. Every error is one line, ``file: key: problem; what to do``.
 """
 
-import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ from typing import Any
 
 from strict_yaml import StrictYamlError, read_yaml
 from vla_contract.images import ENCODINGS, READ_AS
-from vla_contract.names import topic_problem
-from vla_contract.units import UNITS, Unit
+from vla_contract.table import ContractError as ContractError
+from vla_contract.table import ContractTable
+from vla_contract.units import Unit
 from vla_policies import FeatureKind, FeatureSpec, PolicySpec
 from vla_policies.training import plain_name
 
@@ -27,14 +27,8 @@ SHARED, OWN = "shared", "own"
 REFUSE, WARN = "refuse", "warn"
 CHUNKS = ("continue", "blend", "replace", "ensemble")
 CONTINUOUS, STOP_AND_GO = "continuous", "stop_and_go"
-# What is older shows another scene; who writes more means milliseconds.
-LONGEST_AGE_S = 10.0
 # Where nothing is ever taken for frozen.
 ENDLESS = "frozen_after_s"
-
-
-class ContractError(ValueError):
-    """The contract cannot be used. The message names the file, the key and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +236,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     except StrictYamlError as error:
         raise ContractError(f"{path}: {error}") from None
 
-    root = _Table(str(path), "", document)
+    root = ContractTable(str(path), "", document)
     root.only("policy", "observation", "action")
     policy = root.table("policy")
     own = ("python", "environment")
@@ -288,7 +282,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     )
 
 
-def _image(feature: str, source: "_Table") -> ImageSource:
+def _image(feature: str, source: ContractTable) -> ImageSource:
     optional: tuple[str, ...] = ("resize",)
     compressed = source.value["type"] == COMPRESSED_TYPE
     if not compressed:
@@ -310,7 +304,7 @@ def _image(feature: str, source: "_Table") -> ImageSource:
     )
 
 
-def _state(feature: str, source: "_Table", joints: tuple[str, ...]) -> StateSource:
+def _state(feature: str, source: ContractTable, joints: tuple[str, ...]) -> StateSource:
     source.only("topic", "type", "field", "joints", "units", "max_age_s")
     return StateSource(
         feature=feature,
@@ -320,109 +314,3 @@ def _state(feature: str, source: "_Table", joints: tuple[str, ...]) -> StateSour
         unit=source.unit(),
         max_age_s=source.age(),
     )
-
-
-class _Table:
-    """A mapping of the file, with the path of its key for messages."""
-
-    def __init__(self, path: str, key: str, value: object) -> None:
-        self._path = path
-        self._key = key
-        if not isinstance(value, dict):
-            raise ContractError(
-                f"{path}: {key or 'the file'}: is {_kind(value)}; write a mapping of keys"
-            )
-        self.value: dict[str, Any] = value
-
-    @property
-    def keys(self) -> list[str]:
-        return list(self.value)
-
-    def error(self, key: object, problem: str) -> ContractError:
-        return ContractError(f"{self._path}: {self._join(key)}: {problem}")
-
-    def _join(self, key: object) -> str:
-        return f"{self._key}.{key}" if self._key else str(key)
-
-    def only(self, *known: str, optional: tuple[str, ...] = ()) -> None:
-        for key in self.keys:
-            if key not in known:
-                raise self.error(key, f"unknown key; the keys here are {', '.join(known)}")
-        for key in known:
-            if key not in self.value and key not in optional:
-                raise self.error(key, "is missing; add it")
-
-    def table(self, key: str) -> "_Table":
-        return _Table(self._path, self._join(key), self.value[key])
-
-    def text(self, key: str) -> str:
-        value = self.value.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(key, f"is {_kind(value)}; write a name")
-        return value
-
-    def variables(self, key: str) -> dict[str, str]:
-        if key not in self.value:
-            return {}
-        table = self.table(key)
-        for name, value in table.value.items():
-            if not isinstance(name, str) or type(value) not in (str, int):
-                raise table.error(name, f"is {_kind(value)}; write a text or a whole number")
-        return {name: str(value) for name, value in table.value.items()}
-
-    def one_of(self, key: str, choices: tuple[str, ...]) -> str:
-        if key not in self.value:
-            raise self.error(key, f"is missing; write one of {', '.join(choices)}")
-        value = self.value[key]
-        if value not in choices:
-            raise self.error(key, f"{value!r} is unknown; write one of {', '.join(choices)}")
-        return str(value)
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        """Return one of the choices, the first where the key is left out."""
-        return self.one_of(key, choices) if key in self.value else choices[0]
-
-    def topic(self) -> str:
-        name = self.text("topic")
-        problem = topic_problem(name)
-        if problem:
-            raise self.error("topic", problem)
-        return name
-
-    def age(self) -> float:
-        age_s = self.positive("max_age_s")
-        if not age_s <= LONGEST_AGE_S:
-            raise self.error(
-                "max_age_s", f"is {age_s:g} s; write seconds, {LONGEST_AGE_S:g} at the most"
-            )
-        return age_s
-
-    def positive(self, key: str) -> float:
-        value = self.value[key]
-        number = float(value) if isinstance(value, (int, float)) else math.nan
-        if isinstance(value, bool) or not number > 0.0:
-            raise self.error(key, f"is {value!r}; write a number of seconds above 0")
-        return number
-
-    def joints(self, known: tuple[str, ...]) -> tuple[str, ...]:
-        value = self.value["joints"]
-        if not isinstance(value, list) or not value:
-            raise self.error("joints", f"is {_kind(value)}; write a list of joint names")
-        for joint in value:
-            if joint not in known:
-                raise self.error(
-                    "joints",
-                    f"{joint!r} is not a joint of the robot; it has {', '.join(known)}",
-                )
-            if value.count(joint) > 1:
-                raise self.error("joints", f"{joint!r} is listed twice; list it once")
-        return tuple(value)
-
-    def unit(self) -> Unit:
-        return UNITS[self.one_of("units", tuple(UNITS))]
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "empty"
-    return f"a {type(value).__name__} ({value!r})"

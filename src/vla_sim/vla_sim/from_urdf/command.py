@@ -55,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"arm: {', '.join(joint.name for joint in choice.arm)}{held}")
     print(f"gripper: {gripper}\ntip: {choice.tip}\nwritten: {written.folder}/")
     _tell_needs(written.folder, written.needs)
+    # Without a slash it would be the name of a robot.
+    place = str(written.folder) if "/" in str(written.folder) else f"./{written.folder}"
     print(
-        f"try it: make demo ROBOT={written.folder}   (it moves through {written.goals} postures, "
+        f"try it: make demo ROBOT={place}   (it moves through {written.goals} postures, "
         f"about {written.seconds:.0f} s an episode)"
     )
     return 0
