@@ -15,7 +15,6 @@ LeRobot's own writer, read and written by both, and compared to the byte.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from so100_driver.bus import ServoBus
 from so100_driver.core.calibration import JOINTS, Calibration, JointCalibration, load, parse
 from so100_driver.sim_bus.arm import simulated_so101, so101_calibration
 from so100_driver.sim_bus.port import SimulatedPort
+from verification.outcome import tell
 
 CALIBRATIONS = 10
 PATIENT_MS = 2000.0
@@ -155,11 +155,7 @@ def main() -> int:
         "calibration_files": files,
         "differing": differing,
     }
-    print(json.dumps(outcome))
-    if given.out:
-        path = given.out / "so101_lerobot.json"
-        path.write_text(json.dumps(outcome, indent=1) + "\n")
-    return int(bool(differing))
+    return tell("so101_lerobot", outcome, given.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ the environment.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from so100_driver.core.calibration import JOINTS, load
 from so100_driver.core.registers import RAD_PER_TICK
 from so100_driver.sim_bus.arm import simulated_so101, so101_calibration
 from so100_driver.sim_bus.port import SimulatedPort
+from verification.outcome import tell
 from verification.so101_lerobot import TOLERANCE, patient
 
 POSE = (0.0, -0.4, 0.4, 0.3, 0.0, 0.5)
@@ -113,11 +113,7 @@ def main() -> int:
         "torque_after_disconnect": torque,
         "differing": differing,
     }
-    print(json.dumps(outcome))
-    if given.out:
-        path = given.out / "so101_lerobot_robot.json"
-        path.write_text(json.dumps(outcome, indent=1) + "\n")
-    return int(bool(differing))
+    return tell("so101_lerobot_robot", outcome, given.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ reads back.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -23,6 +22,7 @@ from so100_driver.bus import ServoBus
 from so100_driver.core.registers import BAUD_RATE, STS3215
 from so100_driver.sim_bus.arm import simulated_so101
 from so100_driver.sim_bus.port import SimulatedPort
+from verification.outcome import tell
 
 READ = (
     "Present_Position",
@@ -103,10 +103,7 @@ def main() -> int:
     handler.closePort()
     port.close()
     outcome = {"rounds": given.rounds, "values_compared": compared, "differing": differing}
-    print(json.dumps(outcome))
-    if given.out:
-        (given.out / "so101_sdk.json").write_text(json.dumps(outcome, indent=1) + "\n")
-    return int(bool(differing))
+    return tell("so101_sdk", outcome, given.out)
 
 
 def _sdk_read(handler: PatientPort, packets: object, servo: int, name: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,18 +92,20 @@ class CaseResult:
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
-    """What became of one instruction; as in `CaseResult`, with all that is measured later."""
+class _Motion:
+    """What is measured: computation times (N,) s; commands and joints (T, J) rad, tick by tick."""
 
-    success: bool
-    delivered: bool
-    disturbed: tuple[str, ...]
-    ended: str
-    duration_s: float
-    refused: int
     inference_s: Array
     commands: Array
     joints: Array
+
+    def then(self, more: _Motion) -> _Motion:
+        """Return this, and what came after it."""
+        return _Motion(
+            np.concatenate([self.inference_s, more.inference_s]),
+            np.concatenate([self.commands, more.commands]),
+            np.concatenate([self.joints, more.joints]),
+        )
 
 
 @dataclass(frozen=True)
@@ -189,37 +192,39 @@ class TrialWorld:
         world = self.world
         scene = sample_scene(case.seed, randomise=True)
         world.restart(perturbed(scene, case.perturbation, case.seed))
-        told: list[_Told] = []
-        for colour in named(case.perturbation, case.colour, COLOURS, case.seed):
-            told.append(self._instruct(case, colour, film))
-            if not told[-1].success:
+        first, *others = named(case.perturbation, case.colour, COLOURS, case.seed)
+        result, motion = self._instruct(case, first, film)
+        for colour in others:
+            if not result.success:
                 break
-        last = told[-1]
-        arm = len(self.robot.limits.joint_names)
-        commands = np.concatenate([each.commands for each in told])
-        joints = np.concatenate([each.joints for each in told])
-        taken = np.concatenate([each.inference_s for each in told])
-        return CaseResult(
-            success=last.success,
-            delivered=last.delivered,
-            disturbed=last.disturbed,
-            ended=last.ended,
-            duration_s=sum(each.duration_s for each in told),
-            refused=sum(each.refused for each in told),
-            chunks=len(taken),
-            inference_s=float(np.median(taken)) if taken.size else math.nan,
-            measures=measure(
-                self.robot.limits.joint_names,
-                commands[:, :arm],
-                joints[:, :arm],
-                world.tips(commands),
-                TICK_S,
-            ),
+            before = result
+            result, more = self._instruct(case, colour, film)
+            motion = motion.then(more)
+            result = replace(
+                result,
+                duration_s=before.duration_s + result.duration_s,
+                refused=before.refused + result.refused,
+                **self._measured(motion),
+            )
+        return result
+
+    def _measured(self, motion: _Motion) -> dict[str, Any]:
+        """Return what of a `CaseResult` comes of a motion."""
+        limits, taken = self.robot.limits, motion.inference_s
+        arm = len(limits.joint_names)
+        measures = measure(
+            limits.joint_names,
+            motion.commands[:, :arm],
+            motion.joints[:, :arm],
+            self.world.tips(motion.commands),
+            TICK_S,
         )
+        median_s = float(np.median(taken)) if taken.size else math.nan
+        return {"chunks": len(taken), "inference_s": median_s, "measures": measures}
 
     def _instruct(
         self, case: TrialCase, colour: str, film: Callable[[NDArray[np.uint8]], None] | None
-    ) -> _Told:
+    ) -> tuple[CaseResult, _Motion]:
         """Let the policy carry out an instruction in the scene as it lies."""
         world = self.world
         task = instruction(case.perturbation, colour, COLOURS, case.seed)
@@ -267,17 +272,17 @@ class TrialWorld:
         last = len(course.commands)
         if course.ended == "done":
             last = min(last, round(course.duration_s / TICK_S))
-        return _Told(
+        motion = _Motion(course.inference_s, course.commands[:last], course.joints[:last])
+        result = CaseResult(
             success=delivered and not disturbed,
             delivered=delivered,
             disturbed=disturbed,
             ended=course.ended,
             duration_s=in_bin.began_s if delivered else math.nan,
             refused=int(getattr(executor, "refused", 0)),
-            inference_s=course.inference_s,
-            commands=course.commands[:last],
-            joints=course.joints[:last],
+            **self._measured(motion),
         )
+        return result, motion
 
     def _look(self, task: str, now_ns: int) -> Observation:
         """Return what the policy sees, by its contract."""
