@@ -140,7 +140,7 @@ def test_a_mistake_names_its_file_and_key(write_contract, old, new, key, problem
 )
 def test_a_topic_that_ros_would_not_take_is_refused_with_its_file_and_key(write_contract, name):
     path = write_contract("    topic: front_camera/image_raw", f"    topic: {name}")
-    with pytest.raises(ContractError, match=r"images\.front\.topic: .* is no name of a topic"):
+    with pytest.raises(ContractError, match=r"images\.front\.topic: .* is no name in ROS"):
         load_contract(path, ARM, "gripper")
 
 

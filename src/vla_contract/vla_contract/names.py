@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
-_NODE = re.compile(_WORD)
 _TOPIC = re.compile(rf"(~/|/)?{_WORD}(/{_WORD})*")
 _SUBSTITUTED = re.compile(r"\{(node|ns|namespace)\}")
 
@@ -16,16 +15,6 @@ def topic_problem(name: str) -> str:
     if _TOPIC.fullmatch(_SUBSTITUTED.sub("x", name)):
         return ""
     return (
-        f"{name[:80]!a} is no name of a topic; write words of letters, digits and _, none "
+        f"{name[:80]!a} is no name in ROS; write words of letters, digits and _, none "
         "beginning with a digit, with / between them"
-    )
-
-
-def node_problem(name: str) -> str:
-    """Say why no node, and so no controller, can be called so; empty where one can."""
-    if _NODE.fullmatch(name):
-        return ""
-    return (
-        f"{name[:80]!a} is no name of a controller; write letters, digits and _, the first no "
-        "digit: the name that its controller manager knows it by"
     )

@@ -12,7 +12,7 @@ from typing import Any
 from smooth_motion.gripper import GripperLimits
 from smooth_motion.limits import FloatArray, Limits, frozen_array
 from strict_yaml import StrictYamlError, read_yaml
-from vla_contract.names import node_problem
+from vla_contract.names import topic_problem
 
 # No limit of a robot is larger than this, in any unit.
 LARGEST = 1e9
@@ -87,7 +87,7 @@ class _Section:
 
     def controller(self) -> str:
         name = self.text("controller")
-        problem = node_problem(name)
+        problem = topic_problem(name)
         if problem:
             raise self.error("controller", problem)
         return name

@@ -1,23 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node of an emulated controller: it offers the parameters of a joint_trajectory_controller.
 
-Only those are here; the controller's topics are the simulation's. In ros2_control each controller
-is a node of its own name, and whoever wants to know how it is set asks that node.
+Only those are its own; the controller's topics are the simulation's. In ros2_control each
+controller is a node of its own name, and whoever wants to know how it is set asks that node.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
+from control_msgs.msg import JointTrajectoryControllerState
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from vla_sim.core.trajectory_controller import TrajectoryController
+from node_kit import qos
+from vla_sim import convert
+from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
 
 # Those that can be set while it runs, as on the original, and change what it does.
 DYNAMIC = ("allow_trajectory_replacement", "allow_nonzero_velocity_at_trajectory_end")
+
+
+def state_publisher(
+    node: Node, name: str, controller: TrajectoryController, warn: Callable[[str], None]
+) -> Callable[[CycleOutcome], None]:
+    """Return what publishes a controller's state.
+
+    It fills one message again and again, because making one takes longer than a control cycle.
+
+    Args:
+        node: Whose publisher it is.
+        name: The controller's.
+        controller: The controller.
+        warn: Is told what a cycle warns of.
+    """
+    publisher = node.create_publisher(
+        JointTrajectoryControllerState, f"{name}/controller_state", qos.EACH
+    )
+    state = JointTrajectoryControllerState(
+        joint_names=list(controller.config.joint_names), speed_scaling_factor=1.0
+    )
+
+    def publish(cycle: CycleOutcome) -> None:
+        convert.fill_controller_state(state, cycle.state)
+        publisher.publish(state)
+        if cycle.warning:
+            warn(f"{name}: {cycle.warning}")
+
+    return publish
 
 
 class ControllerNode(Node):

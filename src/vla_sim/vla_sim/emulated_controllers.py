@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import rclpy
-from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -30,7 +29,7 @@ from node_kit.run import run
 from vla_contract.robot import Robot, RobotConfigError, load_robot
 from vla_sim import convert
 from vla_sim.action import TrajectoryActionServer
-from vla_sim.controller_node import ControllerNode
+from vla_sim.controller_node import ControllerNode, state_publisher
 from vla_sim.core.simulation import Simulation
 from vla_sim.core.trajectory import FloatArray
 from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
@@ -165,12 +164,6 @@ class EmulatedControllers(Node):
         self, name: str, controller: TrajectoryController
     ) -> Callable[[CycleOutcome], None]:
         """Subscribe to a controller's trajectories; return what publishes its state."""
-        publisher = self.create_publisher(
-            JointTrajectoryControllerState, f"{name}/controller_state", qos.EACH
-        )
-        state = JointTrajectoryControllerState(
-            joint_names=list(controller.config.joint_names), speed_scaling_factor=1.0
-        )
 
         def on_trajectory(msg: JointTrajectory) -> None:
             trajectory = convert.to_trajectory(msg)
@@ -180,17 +173,11 @@ class EmulatedControllers(Node):
             if rejection is not None:
                 self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
 
-        def publish(cycle: CycleOutcome) -> None:
-            convert.fill_controller_state(state, cycle.state)
-            publisher.publish(state)
-            if cycle.warning:
-                self._warn(f"{name}: {cycle.warning}")
-
         self.create_subscription(
             JointTrajectory, f"{name}/joint_trajectory", on_trajectory, qos.TRAJECTORY
         )
         self.companions.append(ControllerNode(name, self.get_namespace(), controller, self._lock))
-        return publish
+        return state_publisher(self, name, controller, self._warn)
 
     def _on_period(self) -> None:
         self._tick()

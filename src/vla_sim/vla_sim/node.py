@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -20,7 +19,7 @@ from node_kit.run import run
 from vla_contract.robot import Robot, RobotConfigError
 from vla_sim import convert
 from vla_sim.action import TrajectoryActionServer
-from vla_sim.controller_node import ControllerNode
+from vla_sim.controller_node import ControllerNode, state_publisher
 from vla_sim.core.command_age import CommandAge
 from vla_sim.core.simulation import Simulation, Tick
 from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
@@ -76,19 +75,7 @@ class SimulationNode(WorldNode):
     def _serve(
         self, name: str, controller: TrajectoryController
     ) -> Callable[[CycleOutcome], None]:
-        """Subscribe to a controller's trajectories.
-
-        Returns:
-            What publishes the controller's state. It fills one message again and again, because
-            making one takes longer than a control cycle.
-        """
-        joint_names = controller.config.joint_names
-        publisher = self.create_publisher(
-            JointTrajectoryControllerState, f"{name}/controller_state", qos.EACH
-        )
-        state = JointTrajectoryControllerState(
-            joint_names=list(joint_names), speed_scaling_factor=1.0
-        )
+        """Subscribe to a controller's trajectories; return what publishes its state."""
 
         def on_trajectory(msg: JointTrajectory, info: dict[str, Any]) -> None:
             # Middleware that does not stamp says 0.
@@ -107,12 +94,6 @@ class SimulationNode(WorldNode):
             if rejection is not None:
                 self.get_logger().error(f"{name}: rejected: the trajectory {rejection.detail}")
 
-        def publish(cycle: CycleOutcome) -> None:
-            convert.fill_controller_state(state, cycle.state)
-            publisher.publish(state)
-            if cycle.warning:
-                self._warn(f"{name}: {cycle.warning}")
-
         take: Callable[..., None] = on_trajectory
         if not hasattr(Subscription, "CallbackType"):
             # Humble's rclpy does not tell when a message was sent.
@@ -120,7 +101,7 @@ class SimulationNode(WorldNode):
         topic = f"{name}/joint_trajectory"
         self.create_subscription(JointTrajectory, topic, take, qos.TRAJECTORY)
         self.companions.append(ControllerNode(name, self.get_namespace(), controller, self._lock))
-        return publish
+        return state_publisher(self, name, controller, self._warn)
 
 
 def main(args: list[str] | None = None) -> int:
