@@ -3,9 +3,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +125,26 @@ def test_a_process_that_is_killed_is_started_again(policy):
     first = policy.pid
     os.kill(first, signal.SIGKILL)
     until(lambda: policy.pid != first, "other process")
+    assert again(policy) == policy.pid
+
+
+def test_a_port_that_says_nonsense_to_the_watch_does_not_end_it(policy, monkeypatch):
+    """As another program's, that has the port of a process which ended a moment ago."""
+    first = policy.pid
+
+    def talk() -> None:
+        with suppress(OSError):
+            while True:
+                with listener.accept()[0] as heard:
+                    heard.recv(4096)
+                    heard.sendall(b"nonsense\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=talk, daemon=True).start()
+        policy._child._port = listener.getsockname()[1]
+        monkeypatch.setattr("vla_policies.own_process.HEALTH_S", 0.0)
+        until(lambda: policy.pid != first, "other process in place of one that is not well")
+        listener.shutdown(socket.SHUT_RDWR)
     assert again(policy) == policy.pid
 
 

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 
 from vla_policies.environment import ENVIRONMENT
@@ -185,9 +186,14 @@ class OwnProcessPolicy:
                 return
             pause_s, unhealthy = min(2.0 * pause_s, LAST_PAUSE_S), 0
             child.end()
-            with suppress(PolicyError):
+            try:
                 self._child = _Child(self._launch)
                 self._child.wait(self._closed)
+            except PolicyError:
+                continue
+            # Whatever it is, without this thread nobody would ever start it again.
+            except Exception as error:
+                self._child.kill(f"could not be started ({type(error).__name__}: {error})")
 
     def _starts_again(self, child: _Child) -> bool:
         """Count the end of a process, and return whether another is started."""
@@ -345,7 +351,8 @@ class _Child:
         try:
             with opener.open(f"http://127.0.0.1:{self._port}/healthz", timeout=HEALTH_TIMEOUT_S):
                 return True
-        except (OSError, ValueError):
+        # HTTPException: words that are no HTTP, of whoever has the port now.
+        except (OSError, ValueError, HTTPException):
             return False
 
     def kill(self, why: str) -> None:
