@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -179,7 +180,9 @@ class BlackBox(Node):
             self._causes.put((cause, time.time_ns()))
 
     def _write_all(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        # A sandbox may not allow it; a bag is worth more.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (asked := self._causes.get()) is not None:
             cause, wall_ns = asked
             began_s = time.monotonic()
