@@ -12,8 +12,9 @@ import pytest
 
 from smooth_motion import Chunk, Plan, State, track
 from smoothness_monitor.core.types import StopState
-from smoothness_monitor.core.workspace import Nearness, WorkspaceGuard, _between
+from smoothness_monitor.core.workspace import Nearness, WorkspaceGuard
 from smoothness_monitor.params import ConfigError, NodeParams, find_workspace
+from vla_contract.clearance import ArmClearances, segment_distance
 from vla_contract.robot import load_robot
 from vla_contract.workspace import load_workspace
 
@@ -131,6 +132,7 @@ class _Sampled:
     def __init__(self, times, rows):
         self.times, self.rows = times, rows
         self.end_ns = int(times[-1])
+        self.accelerations = np.zeros((1, rows.shape[1]))
 
     def sample(self, at):
         position = np.array([np.interp(at, self.times, column) for column in self.rows.T]).T
@@ -138,7 +140,14 @@ class _Sampled:
         return SimpleNamespace(position=position, velocity=np.tile(speed, (len(at), 1)))
 
 
-def test_the_distance_of_segments_is_that_of_a_search(guard):
+def distance(p1, q1, p2, q2):
+    d1, d2, r = q1 - p1, q2 - p2, p1 - p2
+    products = (d1 @ d1, d2 @ d2, d1 @ d2, d1 @ r, d2 @ r, r @ r)
+    a, e, *rest = (np.array(each) for each in products)
+    return float(segment_distance(np.maximum(a, 1e-12), np.maximum(e, 1e-12), *rest))
+
+
+def test_the_distance_of_segments_is_that_of_a_search():
     rng = np.random.default_rng(0)
     share = np.linspace(0.0, 1.0, 201)
     for _ in range(30):
@@ -146,11 +155,89 @@ def test_the_distance_of_segments_is_that_of_a_search(guard):
         one = p1 + share[:, None] * (q1 - p1)
         other = p2 + share[:, None] * (q2 - p2)
         searched = np.linalg.norm(one[:, None] - other[None], axis=2).min()
-        assert float(_between(p1, q1, p2, q2)) == pytest.approx(searched, abs=0.01)
-    assert float(_between(p1, p1, p2, p2)) == pytest.approx(np.linalg.norm(p1 - p2), abs=1e-5)
+        assert distance(p1, q1, p2, q2) == pytest.approx(searched, abs=0.01)
+    assert distance(p1, p1, p2, p2) == pytest.approx(np.linalg.norm(p1 - p2), abs=1e-5)
     up, aside = np.array([0.0, 0.0, 1.0]), np.array([0.3, 0.0, 0.0])
-    parallel = _between(p1, p1 + up, p1 + aside, p1 + aside + up)
-    assert float(parallel) == pytest.approx(0.3)
+    assert distance(p1, p1 + up, p1 + aside, p1 + aside + up) == pytest.approx(0.3)
+
+
+def surrounded(space):
+    """Return the workspace with everything in it that there can be."""
+    return replace(
+        space,
+        box=np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.5]]),
+        obstacles=(("a post", np.array([[0.4, -0.1, 0.0], [0.5, 0.1, 0.6]])),),
+    )
+
+
+def placed(space, posture):
+    """Return the ends of all capsules (C, 2, 3), joint by joint, with matrices of 4 x 4."""
+    frame, found = np.eye(4), np.array(space.ends)
+    for joint, angle in enumerate(posture):
+        own = np.eye(4)
+        if space.slides[joint]:
+            own[2, 3] = angle
+        else:
+            own[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        frame = frame @ space.frames[joint] @ own
+        for row in np.flatnonzero(space.joint == joint):
+            found[row] = space.ends[row] @ frame[:3, :3].T + frame[:3, 3]
+    return found
+
+
+@pytest.mark.parametrize("slides", [False, True])
+def test_every_distance_is_that_of_its_two_capsules(space, slides):
+    space = replace(surrounded(space), slides=np.arange(7) == (3 if slides else -1))
+    arm = ArmClearances(space)
+    moving = [row for row in range(len(space.names)) if space.joint[row] >= 0]
+    for posture in np.random.default_rng(1).uniform(-1.5, 1.5, (20, 7)):
+        ends, found = placed(space, posture), iter(arm.of(posture[None])[0])
+        for row in moving:
+            lowest = ends[row, :, 2].min() - space.radius[row] - space.table
+            assert next(found) == pytest.approx(lowest, abs=1e-9)
+        for row in moving:
+            inside = min((ends[row] - space.box[0]).min(), (space.box[1] - ends[row]).min())
+            assert next(found) == pytest.approx(inside - space.radius[row], abs=1e-9)
+        share = np.linspace(0.0, 1.0, 101)[:, None]
+        for row in moving:
+            points = ends[row, 0] + share * (ends[row, 1] - ends[row, 0])
+            lower, upper = space.obstacles[0][1]
+            out = np.linalg.norm(np.maximum(np.maximum(lower - points, points - upper), 0), axis=1)
+            assert next(found) <= out.min() - space.radius[row] + 1e-9
+        for one, other in space.pairs:
+            apart = distance(*ends[one], *ends[other]) - space.radius[one] - space.radius[other]
+            assert next(found) == pytest.approx(apart, abs=1e-6)
+        assert next(found, None) is None
+
+
+def test_of_some_things_the_distances_are_the_same(space):
+    arm = ArmClearances(surrounded(space))
+    rng = np.random.default_rng(2)
+    postures = rng.uniform(-1.5, 1.5, (5, 7))
+    every = arm.of(postures)
+    assert every.shape == (5, arm.count)
+    for size in (1, 3, 40):
+        some = np.sort(rng.choice(arm.count, size, replace=False))
+        np.testing.assert_allclose(arm.of(postures, some), every[:, some], atol=1e-9)
+
+
+@pytest.mark.parametrize("slides", [False, True])
+def test_no_distance_changes_by_more_than_the_joints_reach(space, slides):
+    """What the guard concludes of the time between two looks rests on this."""
+    space = replace(surrounded(space), slides=np.arange(7) == (3 if slides else -1), obstacles=())
+    arm = ArmClearances(space)
+    rng, tightest = np.random.default_rng(3), 0.0
+    for _ in range(300):
+        here = rng.uniform(-2.5, 2.5, 7)
+        step = rng.uniform(-0.05, 0.05, 7) * (rng.random(7) < rng.choice([0.2, 1.0]))
+        before, after = arm.of(np.array([here, here + step]))
+        farthest = np.maximum(np.abs(here), np.abs(here + step))
+        most = arm.reach_of(np.arange(arm.count), farthest) @ np.abs(step)
+        assert np.all(np.abs(after - before) <= most + 1e-9)
+        moved = most > 1e-6
+        if moved.any():
+            tightest = max(tightest, float((np.abs(after - before)[moved] / most[moved]).max()))
+    assert tightest > 0.9, "a bound that is never nearly reached is of no use"
 
 
 class Everywhere:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 import pytest
 import yaml
 
+from vla_contract.clearance import ArmClearances
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
+from vla_contract.workspace import load_workspace
 from vla_policies import load_policy
 from vla_sim.from_urdf import command
 from vla_sim.from_urdf.description import DescriptionError, choose, read_urdf
@@ -88,6 +91,51 @@ def test_the_folder_is_that_of_a_robot_that_can_be_simulated(described, capsys):
     assert f"make demo ROBOT={folder}" in told
     assert "contract.yaml: write your policy's name" in told
     assert "package://" not in (folder / "model.xml").read_text()
+
+
+@pytest.mark.parametrize("body", [BASE + ARM + FINGERS, BASE + ARM], ids=["fingers", "stand-in"])
+def test_its_workspace_is_the_simulated_arm_s_and_its_own_postures_are_clear_there(
+    described, body
+):
+    folder = folder_of(described(body))
+    robot = load_robot(folder / "robot.yaml")
+    space = load_workspace(folder / "workspace.yaml", robot.limits.joint_names)
+    assert len(space.pairs) > 0
+    arm = ArmClearances(space)
+    options = load_contract(
+        folder / "wander.yaml", robot.limits.joint_names, robot.gripper.joint
+    ).policy_options
+    goals = np.array(options["goals"])[:, :-1]
+    ways = [np.linspace(a, b, 50) for a, b in zip(goals, np.roll(goals, -1, 0), strict=True)]
+    assert arm.of(np.concatenate(ways)).min() > space.margin
+    # Each shape of the model lies within the capsules, at any posture and opening.
+    world = World(folder / "robot.yaml", randomise=False)
+    model, data = world.model, mujoco.MjData(world.model)
+    rng = np.random.default_rng(0)
+    limits, grip = robot.limits, robot.gripper
+    for _ in range(30):
+        posture = rng.uniform(limits.position_lower, limits.position_upper)
+        data.qpos[world.arm_addresses()] = posture
+        opening = rng.uniform(grip.position_lower, grip.position_upper)
+        data.qpos[model.joint(grip.joint).qposadr[0]] = opening
+        for row in range(model.neq):
+            follower = model.eq_obj1id[row]
+            factor = model.eq_data[row][1]
+            data.qpos[model.jnt_qposadr[follower]] = factor * opening
+        mujoco.mj_kinematics(model, data)
+        lowest = arm.of(posture[None])[0][: np.sum(space.joint >= 0)].min()
+        shapes = [g for g in range(model.ngeom) if model.geom_contype[g] & 1]
+        moving = [g for g in shapes if model.body_weldid[model.geom_bodyid[g]] > 0]
+        corners = min(_lowest(model, data, geom) for geom in moving)
+        assert lowest <= corners + 1e-6
+
+
+def _lowest(model, data, geom):
+    size, turn = model.geom_size[geom], data.geom_xmat[geom].reshape(3, 3)
+    high = data.geom_xpos[geom][2]
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_BOX:
+        return high - np.abs(turn[2]) @ size
+    return high - abs(turn[2, 2]) * size[1] - size[0]
 
 
 def test_the_arm_follows_what_it_is_commanded(described):

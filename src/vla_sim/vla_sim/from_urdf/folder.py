@@ -16,10 +16,13 @@ import numpy as np
 from strict_yaml import StrictYamlError, read_yaml
 from vla_contract.contract import ContractError, load_contract
 from vla_contract.robot import Robot, RobotConfigError, load_robot
+from vla_contract.workspace import FILE as WORKSPACE
+from vla_contract.workspace import WorkspaceError, load_workspace
 from vla_sim.from_urdf.description import ArmChoice, DescriptionError, UrdfTree
 from vla_sim.from_urdf.limits import WrittenLimit, limits_of
 from vla_sim.from_urdf.model import STAND_IN, ArmModel, build_model
 from vla_sim.from_urdf.postures import Clearance, find_goals, find_home
+from vla_sim.from_urdf.workspace import workspace_text
 from vla_sim.world import World, WorldError
 
 TEMPLATE = Path(__file__).with_name("monitor_template.yaml")
@@ -32,6 +35,7 @@ _FILES = (
     "model.xml",
     "wander.yaml",
     "contract.yaml",
+    WORKSPACE,
     "description.urdf.xacro",
 )
 _CONTRACT = "contract.yaml"
@@ -88,6 +92,7 @@ def write_folder(urdf: UrdfTree, choice: ArmChoice, name: str, folder: Path) -> 
         )
         posture = find_home(clearance)
         goals = find_goals(clearance, posture, model.gripper_range)
+        workspace = _workspace(world, load_robot(file), goals[:, :-1])
     home = {row.name: float(at) for row, at in zip(limits, posture, strict=True)}
     speed = [round(0.4 * row.velocity, 4) for row in (*limits, gripper)]
     texts = {
@@ -97,10 +102,13 @@ def write_folder(urdf: UrdfTree, choice: ArmChoice, name: str, folder: Path) -> 
         "model.xml": model.xml,
         "wander.yaml": _wander(name, limits, gripper, goals.tolist(), speed),
         _CONTRACT: _contract(name, limits, gripper),
+        WORKSPACE: workspace,
         "description.urdf.xacro": _description(urdf),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for file_name, text in texts.items():
+        if not text:
+            continue
         (folder / file_name).write_text(text, encoding="utf-8")
     ways = np.abs(np.diff(np.vstack([goals[-1:], goals]), axis=0)) / np.array(speed)
     return Written(
@@ -120,7 +128,10 @@ def needs_of(folder: Path) -> tuple[str, ...]:
         read_yaml(folder / "monitor.yaml")
         controllers = read_yaml(folder / "controllers.yaml")
         contract = _contract_problem(folder, robot)
-    except (RobotConfigError, WorldError, StrictYamlError) as error:
+        guarded = (folder / WORKSPACE).is_file()
+        if guarded:
+            load_workspace(folder / WORKSPACE, robot.limits.joint_names)
+    except (RobotConfigError, WorldError, WorkspaceError, StrictYamlError) as error:
         raise DescriptionError(str(error)) from None
     needs = []
     told = set(controllers) if isinstance(controllers, Mapping) else set()
@@ -141,6 +152,13 @@ def needs_of(folder: Path) -> tuple[str, ...]:
     if contract:
         needs.append(contract)
     needs.append(
+        "workspace.yaml: the simulated arm's capsules, and an empty table at its base; compare "
+        "them with the arm and its tool, and write where the table is and what stands around"
+        if guarded
+        else "workspace.yaml: is not there, so the monitor does not judge plans by where they "
+        "lead; write a few capsules a link (docs/how-to/your_robot.md)"
+    )
+    needs.append(
         "monitor.yaml: joint_states_rate_hz and tracking_error_rad: those of the simulation; "
         "write your driver's rate, and measure the error in a sound motion"
     )
@@ -158,6 +176,18 @@ def _contract_problem(folder: Path, robot: Robot) -> str:
     except ContractError as error:
         return str(error).replace(f"{folder}/", "")
     return ""
+
+
+def _workspace(world: World, robot: Robot, goals: np.ndarray) -> str:
+    """Return the workspace file, empty where there are too many shapes for one."""
+    ways = [
+        np.linspace(one, other, 25)
+        for one, other in zip(goals, np.roll(goals, -1, axis=0), strict=True)
+    ]
+    try:
+        return workspace_text(world, robot, np.concatenate(ways))
+    except WorkspaceError:
+        return ""
 
 
 def _gripper_limit(choice: ArmChoice, model: ArmModel) -> WrittenLimit:
