@@ -57,9 +57,29 @@ def test_the_same_seed_gives_the_same_chunks_and_another_seed_others():
     assert not np.array_equal(first, other)
 
 
+TWO = {"joints": ["a", "hand"], "centre": [0.1, 0.02], "upper": [1.0, 0.04], "turning": ["a"]}
+
+
+def test_it_misbehaves_with_any_arm_that_its_options_describe():
+    policy = load_policy("adversary", {"modes": ["beyond"], "arm": TWO})
+    assert policy.spec.joint_names == ("a", "hand")
+    seen = Observation(0, {}, {STATE: np.array([0.1, 0.02])}, "behave badly")
+    action = policy.infer(seen)
+    assert action.joint_names == ("a", "hand")
+    assert action.positions[-1, 0] == pytest.approx(4.0)
+    assert np.all(action.positions[:, 1] == 0.02)
+    jumps = load_policy("adversary", {"modes": ["jumps"], "arm": TWO}).infer(seen).positions
+    assert jumps.shape == (30, 2)
+    assert np.max(np.abs(jumps - np.array(TWO["centre"]))) <= 0.6
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"arm": {**TWO, "joints": ["a"]}}, "options.arm.joints: is .*write 2 to 64"),
+        ({"arm": {**TWO, "turning": ["b"]}}, "options.arm.turning: is .*out of joints"),
+        ({"arm": {**TWO, "centre": [0.1]}}, "options.arm.centre: .*write 2 finite numbers"),
+        ({"arm": {**TWO, "elbow": 1}}, "options.arm.elbow: is not an option"),
         ({"modes": ["kind"]}, "write a list out of jumps, nan"),
         ({"modes": []}, "write a list"),
         ({"period_s": 0}, "period_s: is 0; write a positive number"),

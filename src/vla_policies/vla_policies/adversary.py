@@ -2,7 +2,8 @@
 """A policy that misbehaves on purpose, to show that what comes after it does not.
 
 An arm that followed it would really move, and in the air: it misbehaves around a posture in which
-the SO-101 touches neither the table nor itself, so that a stop is never owed to a collision.
+the arm touches neither the table nor itself, so that a stop is never owed to a collision. Without
+options the arm is an SO-101.
 Deterministic: the chunks are a function of the seed and of the observations.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -32,13 +34,36 @@ Array = NDArray[np.float64]
 
 ROWS = 30
 DT_S = 1.0 / 30.0
-NAMES = (*JOINTS, "gripper")
-_CENTRE = np.array([0.0, -0.6, 0.0, 0.5, 0.0, 0.4])  # rad, arm and gripper
 _JUMP = 0.6  # rad, largest distance from there; the largest step between rows is twice that
 _SHAKE = (0.15, 7.5)  # rad and Hz
 _LATE_S = 0.4
 _BEYOND = 3.0  # rad past the upper limits
-_TURNING = np.array([True, False, False, False, True, False])  # joints that may turn freely
+_MOST_JOINTS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Victim:
+    """The arm that is to be moved badly; J joints, the gripper's among them.
+
+    Attributes:
+        joints: Their names.
+        centre: Around where (J,), rad.
+        upper: The limits that are left upwards (J,), rad.
+        turning: Which joints may turn freely (J,).
+    """
+
+    joints: tuple[str, ...]
+    centre: Array
+    upper: Array
+    turning: NDArray[np.bool_]
+
+
+SO101 = Victim(
+    (*JOINTS, "gripper"),
+    np.array([0.0, -0.6, 0.0, 0.5, 0.0, 0.4]),
+    np.append(UPPER, 2.0),
+    np.array([True, False, False, False, True, False]),
+)
 
 
 class Mode(str, Enum):
@@ -58,21 +83,25 @@ class Mode(str, Enum):
 class Adversary:
     """Misbehaves in one mode, or in each for a while in turn."""
 
-    def __init__(self, modes: tuple[Mode, ...], period_s: float, seed: int) -> None:
+    def __init__(
+        self, modes: tuple[Mode, ...], period_s: float, seed: int, victim: Victim = SO101
+    ) -> None:
         """Misbehave.
 
         Args:
             modes: Taken in turn, in this order, from the first observation on.
             period_s: How long each lasts, s.
             seed: Of the jumps.
+            victim: Which arm.
         """
+        self._victim = victim
         self._modes, self._period_ns, self._seed = modes, round(period_s * 1e9), seed
         self._begin_ns: int | None = None
         self._chunks = 0
         self._spec = PolicySpec(
             policy_id="adversary 0.1.0",
-            observation=(FeatureSpec(STATE, FeatureKind.STATE, (len(NAMES),), "rad"),),
-            joint_names=NAMES,
+            observation=(FeatureSpec(STATE, FeatureKind.STATE, (len(victim.joints),), "rad"),),
+            joint_names=victim.joints,
             units="rad",
             dt_s=DT_S,
             chunk_size=ROWS,
@@ -102,23 +131,33 @@ class Adversary:
         here = np.asarray(observation.state[STATE], dtype=np.float64)
         if mode is Mode.LATE:
             time.sleep(_LATE_S)
-        positions = _misbehave(mode, here, observation.stamp_ns * 1e-9, rng)
-        return Action(positions, DT_S, NAMES, mode.value)
+        positions = misbehave(mode, here, observation.stamp_ns * 1e-9, rng, self._victim)
+        return Action(positions, DT_S, self._victim.joints, mode.value)
 
 
-def _misbehave(mode: Mode, here: Array, now_s: float, rng: np.random.Generator) -> Array:
-    """Return rows, (ROWS, 6) in every mode but `SHAPE`."""
+def misbehave(
+    mode: Mode, here: Array, now_s: float, rng: np.random.Generator, victim: Victim = SO101
+) -> Array:
+    """Return rows, (ROWS, J) in every mode but `SHAPE`, where a column is missing.
+
+    Args:
+        mode: In which way.
+        here: Where the joints are (J,), rad.
+        now_s: Time of row 0.
+        rng: Of the jumps.
+        victim: Which arm.
+    """
     rows = np.tile(here, (ROWS, 1))
     times = now_s + DT_S * np.arange(ROWS)
     sway = 0.3 * np.sin(2.0 * np.pi * 0.4 * times)
     if mode is Mode.JUMPS:
-        return np.asarray(_CENTRE + rng.uniform(-_JUMP, _JUMP, size=rows.shape))
+        return np.asarray(victim.centre + rng.uniform(-_JUMP, _JUMP, size=rows.shape))
     if mode is Mode.SHAKE:
         amplitude, frequency = _SHAKE
         return np.asarray(rows + amplitude * np.sin(2.0 * np.pi * frequency * times)[:, None])
     if mode is Mode.BEYOND:
         ramp = np.linspace(0.0, 1.0, ROWS)[:, None]
-        return np.asarray(rows + ramp * _TURNING * (np.append(UPPER, 2.0) + _BEYOND - here))
+        return np.asarray(rows + ramp * victim.turning * (victim.upper + _BEYOND - here))
     rows[:, 0] += sway
     if mode is Mode.NAN:
         rows[ROWS // 2 :, int(rng.integers(len(here)))] = np.nan
@@ -131,13 +170,17 @@ def make(options: Mapping[str, Any]) -> Adversary:
     """Make the policy from its options.
 
     Args:
-        options: ``modes``, a list (without it, all); ``period_s`` (1.5); ``seed`` (0).
+        options: ``modes``, a list (without it, all); ``period_s`` (1.5); ``seed`` (0); ``arm``,
+            without which it is an SO-101: ``joints``, a list of J names, and J numbers each for
+            ``centre``, around which it jumps, and ``upper``, the limits of position; ``turning``,
+            the names of those that may turn freely, beyond their limits.
 
     Raises:
         PolicyError: An option is unknown or wrong.
     """
     known = [mode.value for mode in Mode]
     given = Options("adversary", {"modes": known, "period_s": 1.5, "seed": 0, **options})
+    victim = _victim(given.section("arm")) if "arm" in options else SO101
     names = given.take("modes")
     if not isinstance(names, list) or not names or any(name not in known for name in names):
         raise given.error("modes", f"is {names!r}; write a list out of {', '.join(known)}")
@@ -145,4 +188,17 @@ def make(options: Mapping[str, Any]) -> Adversary:
     if seed < 0:
         raise given.error("seed", f"is {seed}; write a whole number from 0 on")
     given.end()
-    return Adversary(tuple(Mode(name) for name in names), period_s, seed)
+    return Adversary(tuple(Mode(name) for name in names), period_s, seed, victim)
+
+
+def _victim(given: Options) -> Victim:
+    names = given.take("joints")
+    listed = isinstance(names, list) and all(isinstance(each, str) and each for each in names)
+    if not listed or not 2 <= len(names) <= _MOST_JOINTS or len(set(names)) != len(names):
+        raise given.error("joints", f"is {names!r}; write 2 to {_MOST_JOINTS} distinct names")
+    turning = given.take("turning")
+    if not isinstance(turning, list) or not all(name in names for name in turning):
+        raise given.error("turning", f"is {turning!r}; write a list of names out of joints")
+    centre, upper = given.vector("centre", len(names)), given.vector("upper", len(names))
+    given.end()
+    return Victim(tuple(names), centre, upper, np.array([name in turning for name in names]))
