@@ -4,6 +4,7 @@
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
 #   make train    set up, teach a policy such as the demo's anew (takes an hour or two), write out/train/
+#   make fci      set up, send bad chunks through libfranka to a simulated arm that aborts, count its aborts
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
@@ -31,6 +32,7 @@ UNKNOWN := $(filter-out $(MEANT),$(GIVEN))
 $(if $(UNKNOWN),$(error nothing here is called $(UNKNOWN); there are $(SETTINGS)))
 
 POLICY_VENV := .venv-policy
+FCI_VENV := .venv-fci
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
 	vla_recording vla_policy_node so100_driver vla_training vla_bringup
@@ -43,7 +45,7 @@ TEST_JOBS ?= $(shell expr 2 + $$(nproc 2>/dev/null || echo 1))
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
-.PHONY: demo train test test-ubuntu test-noble test-jammy faults conformance lint setup clean help
+.PHONY: demo train test test-ubuntu test-noble test-jammy faults fci conformance lint setup clean help
 
 help:
 	@sed -n '2,8p' Makefile
@@ -156,6 +158,12 @@ faults: setup
 	$(BIN)/python -m verification.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
 		--page docs/measurements/faults.md --runs docs/measurements/faults.csv
 
+# Ten minutes of simulated time a case. What is known is not run again; FCI="--anew" does.
+FCI ?=
+fci: $(FCI_VENV)/.installed
+	$(FCI_VENV)/bin/python -m pytest verification/test/test_fci.py
+	$(FCI_VENV)/bin/python -m verification.fci --jobs $(JOBS) --write $(FCI)
+
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
 CONFORMANCE := embedded_ros2/test/conformance
 DIFFERENCES := docs/reference/embedded_ros2_differences.md
@@ -177,11 +185,12 @@ setup: $(VENV)/.installed
 # Two calls of make may run at once: one of them makes an environment, and the other waits, and then finds it made.
 LOCKED := $(shell command -v flock)
 POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.training $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
-ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) .venv-noble/.installed .venv-jammy/.installed
+ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) $(FCI_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
 ifndef ENVIRONMENT
 .PHONY: $(ENVIRONMENTS)
 $(VENV)/.installed $(VENV)/.tools: HOLDS = $(VENV).lock
 $(POLICY_FILES): HOLDS = $(POLICY_VENV).lock
+$(FCI_VENV)/.installed: HOLDS = $(FCI_VENV).lock
 .venv-noble/.installed: HOLDS = .venv-noble.lock
 .venv-jammy/.installed: HOLDS = .venv-jammy.lock
 $(ENVIRONMENTS):
@@ -192,7 +201,7 @@ make-environment: $(ENVIRONMENT)
 
 # What is in an environment names its place in full: in a checkout that was moved it is nowhere, and in a copy it is
 # the first one's. Such an environment is made anew.
-HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
+HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) $(FCI_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
 MOVED := $(shell place=$$(cat $(HELD)/.place 2>/dev/null) && test "$$place" != "$$(pwd -P)" && rm -rf $(HELD) && echo "$$place")
 $(if $(MOVED),$(info $(HELD) is made anew: it was made in $(MOVED)))
 
@@ -263,6 +272,20 @@ $(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
 	rm -rf $(@D)
 	$(POLICY_VENV)/bin/smolvla make-tiny $(@D)
 
+# Franka's own client, and a simulated arm that speaks its protocol.
+FCI_PACKAGES := strict_yaml smooth_motion node_kit vla_policies vla_contract vla_sim smoothness_monitor vla_policy_node
+$(FCI_VENV)/.installed: constraints.txt $(filter $(FCI_PACKAGES:%=src/%/%),$(SOURCES))
+	test -x $(FCI_VENV)/bin/pip || $(PYTHON) -m venv $(FCI_VENV)
+	pwd -P >$(@D)/.place
+	rm -rf $(FCI_VENV)/source
+	mkdir $(FCI_VENV)/source
+	cp -R $(FCI_PACKAGES:%=src/%) $(FCI_VENV)/source
+	rm -rf $(FCI_VENV)/source/*/build $(FCI_VENV)/source/*/*.egg-info
+	$(FCI_VENV)/bin/pip install --quiet --constraint constraints.txt franky-sim pylibfranka PyYAML pytest pytest-timeout \
+		$(FCI_PACKAGES:%=./$(FCI_VENV)/source/%)
+	rm -rf $(FCI_VENV)/source
+	touch $@
+
 .venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
 .venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)
 # What could not be installed is no error here and leaves no .installed behind: it is tried again the next time.
@@ -273,4 +296,4 @@ $(POLICY_VENV)/smolvla_tiny/config.json: $(POLICY_VENV)/.installed
 endif
 
 clean:
-	rm -rf $(VENV) $(POLICY_VENV) .venv-noble .venv-jammy out build install log
+	rm -rf $(VENV) $(POLICY_VENV) $(FCI_VENV) .venv-noble .venv-jammy out build install log

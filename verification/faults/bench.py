@@ -64,6 +64,7 @@ class Bench(SimulatedClock):
         *,
         seed: int = 0,
         jitter: bool = True,
+        control_period_ns: int = PERIOD_NS,
     ) -> None:
         """Set everything up at rest.
 
@@ -73,6 +74,7 @@ class Bench(SimulatedClock):
             plant: The controller, active and at the robot's home.
             seed: Of everything random.
             jitter: Whether messages take random times.
+            control_period_ns: Of the controller and the encoders.
         """
         super().__init__()
         self.robot, self.config, self.plant = robot, config, plant
@@ -112,8 +114,8 @@ class Bench(SimulatedClock):
             robot.gripper.joint, robot.home[robot.gripper.joint], EPOCH_NS - 3 * S + 654_321
         )
         self.gripper_running = hold
-        self.every(PERIOD_NS, 0, self._control_cycle)
-        self.every(PERIOD_NS, 3 * MS, self._encoders)
+        self.every(control_period_ns, 0, self._control_cycle)
+        self.every(control_period_ns, 3 * MS, self._encoders)
         self.every(PERIOD_NS, 7 * MS, self._tick)
         self.every(200 * MS, 11 * MS, self._policy)
 

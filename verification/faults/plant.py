@@ -82,11 +82,11 @@ class EmulatedPlant:
     def receive(self, trajectory: Trajectory, now_ns: int) -> None:
         """Take a trajectory from the topic, unless it is deaf, inactive or refuses it."""
         if self.active and not self.deaf:
-            self._controller.receive(_message(trajectory), now_ns)
+            self._controller.receive(message_of(trajectory), now_ns)
 
     def goal(self, trajectory: Trajectory, now_ns: int) -> bool:
         """Take an action goal; return whether it is accepted."""
-        message = _message(trajectory)
+        message = message_of(trajectory)
         if not self.active or self.deaf or self._controller.check(message, now_ns) is not None:
             return False
         self._goals += 1
@@ -148,7 +148,8 @@ class EmulatedPlant:
         self._held = self.measured(self._past[-1][0])
 
 
-def _message(trajectory: Trajectory) -> JointTrajectory:
+def message_of(trajectory: Trajectory) -> JointTrajectory:
+    """Return a trajectory as the emulated controller takes it."""
     return JointTrajectory(
         trajectory.stamp_ns,
         trajectory.joint_names,

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Franka's Control does with joint positions that arrive every millisecond, or do not.
+
+The rules are the published ones:
+
+1. It differentiates what it is sent by backward Euler over 1 ms; position, velocity, acceleration
+   and jerk must lie strictly within their limits, and the first that does not ends the motion.
+   (frankarobotics.github.io/docs, "Control Interface Specification and Robot Limits", necessary
+   conditions in joint space; libfranka's docs/overview.rst, "Errors due to noncompliant
+   commanded values", which names the error of each.)
+2. A motion begins at rest at the position that is commanded (ibid., initial trajectory
+   requirements).
+3. A command that does not come is extrapolated with constant acceleration; 20 in a row end the
+   motion. (docs/overview.rst, "Under the hood" and "Errors due to communication problems".)
+4. An FR3's velocity limit falls towards the ends of each joint's range (ibid., "Position-Based
+   Velocity Limits"); a Panda's does not.
+
+Nothing is tolerated beyond a limit: what tolerance the real Control has is not published. Limits
+of torque, power and Cartesian motion are not looked at.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+PERIOD_S = 1e-3
+LOST_IN_A_ROW = 20
+JOINTS = 7
+
+
+class FciError(enum.IntEnum):
+    """Errors of a joint motion; the values are those on the wire (research_interface, error.h)."""
+
+    JOINT_MOTION_GENERATOR_POSITION_LIMITS_VIOLATION = 12
+    JOINT_MOTION_GENERATOR_VELOCITY_LIMITS_VIOLATION = 13
+    JOINT_MOTION_GENERATOR_VELOCITY_DISCONTINUITY = 14  # the acceleration's limit
+    JOINT_MOTION_GENERATOR_ACCELERATION_DISCONTINUITY = 15  # the jerk's limit
+    COMMUNICATION_CONSTRAINTS_VIOLATION = 25
+
+
+# Of position, velocity, acceleration and jerk.
+BY_ORDER = tuple(FciError)[:4]
+
+
+@dataclass(frozen=True, eq=False)
+class FciLimits:
+    """Published limits of an arm, each (7,).
+
+    Attributes:
+        lower: rad.
+        upper: rad.
+        velocity: rad/s.
+        acceleration: rad/s^2.
+        jerk: rad/s^3.
+        offset: rad/s, of the velocity's limit near an end of the range; None where it is constant.
+        deceleration: rad/s^2, likewise.
+    """
+
+    lower: Array
+    upper: Array
+    velocity: Array
+    acceleration: Array
+    jerk: Array
+    offset: Array | None = None
+    deceleration: Array | None = None
+
+    def velocities(self, position: Array) -> tuple[Array, Array]:
+        """Return the least and the greatest velocity (7,) that is allowed at a position, rad/s."""
+        if self.offset is None or self.deceleration is None:
+            return -self.velocity, self.velocity
+        low = np.sqrt(np.maximum(0.0, 2.0 * self.deceleration * (position - self.lower)))
+        high = np.sqrt(np.maximum(0.0, 2.0 * self.deceleration * (self.upper - position)))
+        return (
+            np.maximum(-self.velocity, np.minimum(0.0, self.offset - low)),
+            np.minimum(self.velocity, np.maximum(0.0, high - self.offset)),
+        )
+
+
+def _row(*values: float) -> Array:
+    return np.array(values, dtype=np.float64)
+
+
+# Source: control-parameters-joint-fer.csv and control-parameters-joint-fr3.csv of the page above.
+PUBLISHED = {
+    "panda": FciLimits(
+        lower=_row(-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973),
+        upper=_row(2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973),
+        velocity=_row(2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61),
+        acceleration=_row(15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0),
+        jerk=_row(7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0),
+    ),
+    "fr3": FciLimits(
+        lower=_row(-2.9007, -1.8361, -2.9007, -3.0770, -2.8763, 0.4398, -3.0508),
+        upper=_row(2.9007, 1.8361, 2.9007, -0.1169, 2.8763, 4.6216, 3.0508),
+        velocity=_row(2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26),
+        acceleration=np.full(JOINTS, 10.0),
+        jerk=np.full(JOINTS, 5000.0),
+        offset=_row(0.6599, 0.2517, 0.2, 0.3533, 0.5757, 0.4878, 0.4628),
+        deceleration=_row(6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0),
+    ),
+}
+
+
+class Reflexes:
+    """Follows one stream of commands, a millisecond at a time.
+
+    Attributes:
+        position: What is carried out, q_d (7,), rad.
+        velocity: Its backward difference, dq_d, rad/s.
+        acceleration: Likewise, ddq_d, rad/s^2.
+        shares: Largest share of each limit so far: velocity, acceleration, jerk.
+    """
+
+    def __init__(self, limits: FciLimits, position: Array) -> None:
+        """Begin at rest at a position (7,), rad."""
+        self._limits = limits
+        self.shares = np.zeros(3)
+        self._lost = 0
+        self.start(position)
+
+    def start(self, position: Array) -> None:
+        """Begin another motion, at rest at a position (7,), rad."""
+        self.position = np.array(position, dtype=np.float64)
+        self.velocity, self.acceleration = np.zeros(JOINTS), np.zeros(JOINTS)
+        self._lost = 0
+
+    def take(self, command: Array | None) -> tuple[FciError, ...]:
+        """Let a millisecond pass.
+
+        Args:
+            command: The positions (7,), rad; None where none came.
+
+        Returns:
+            Why the motion ends; empty where it goes on.
+        """
+        lost = command is None
+        if command is None:
+            self._lost += 1
+            if self._lost >= LOST_IN_A_ROW:
+                return (FciError.COMMUNICATION_CONSTRAINTS_VIOLATION,)
+            velocity = self.velocity + self.acceleration * PERIOD_S
+            command = self.position + velocity * PERIOD_S
+        else:
+            self._lost = 0
+        limits = self._limits
+        velocity = (command - self.position) / PERIOD_S
+        acceleration = (velocity - self.velocity) / PERIOD_S
+        jerk = (acceleration - self.acceleration) / PERIOD_S
+        if lost:  # by rounding it would be some 1e-6
+            acceleration, jerk = self.acceleration, np.zeros(JOINTS)
+        low, high = limits.velocities(command)
+        inside = (
+            (limits.lower < command) & (command < limits.upper),
+            (low < velocity) & (velocity < high),
+            np.abs(acceleration) < limits.acceleration,
+            np.abs(jerk) < limits.jerk,
+        )
+        errors = tuple(
+            error for error, good in zip(BY_ORDER, inside, strict=True) if not good.all()
+        )
+        if not errors:
+            bound = np.where(velocity < 0.0, low, high)
+            share = np.divide(velocity, bound, out=np.zeros(JOINTS), where=velocity != 0.0)
+            now = (share, np.abs(acceleration) / limits.acceleration, np.abs(jerk) / limits.jerk)
+            self.shares = np.maximum(self.shares, [each.max() for each in now])
+        self.position, self.velocity, self.acceleration = command, velocity, acceleration
+        return errors
