@@ -158,11 +158,10 @@ faults: setup
 	$(BIN)/python -m verification.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
 		--page docs/measurements/faults.md --runs docs/measurements/faults.csv
 
-# Ten minutes of simulated time a case. What is known is not run again; FCI="--anew" does.
-FCI ?=
+# Ten minutes of simulated time a case. What is known is not run again: remove docs/measurements/fci.jsonl.
 fci: $(FCI_VENV)/.installed
 	$(FCI_VENV)/bin/python -m pytest verification/test/test_fci.py
-	$(FCI_VENV)/bin/python -m verification.fci --jobs $(JOBS) --write $(FCI)
+	$(FCI_VENV)/bin/python -m verification.fci --jobs $(JOBS) --write
 
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
 CONFORMANCE := embedded_ros2/test/conformance
