@@ -118,12 +118,11 @@ class ControlLoop:
             return {}, {}
         states = self._known(self._servos.read_states(self._ids), now_s)
         with self.lock:
-            checked = self.arm.next_to_check()
-        try:
-            # One that did not even tell its state is not asked more.
-            drive = {checked: self._servos.read_drive(checked)} if checked in states else {}
-        except BusError:
-            drive = {}
+            checked = self.arm.to_check(states, now_s)
+        drive = {}
+        for servo_id in checked:
+            with contextlib.suppress(BusError):
+                drive[servo_id] = self._servos.read_drive(servo_id)
         return states, drive
 
     def _known(self, states: Mapping[int, ServoState], now_s: float) -> Mapping[int, ServoState]:

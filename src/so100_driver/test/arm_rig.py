@@ -23,17 +23,25 @@ POSE = (0.0, -0.4, 0.4, 0.3, 0.0, 0.5)
 class Rig:
     """An arm in the driver's hands."""
 
-    def __init__(self, pose=POSE, limits: ArmLimits | None = None, seed=0):
+    def __init__(self, pose=POSE, limits: ArmLimits | None = None, seed=0, *, torque_by_goal=True):
         self.bus = simulated_so101(pose, seed=seed)
+        for servo in self.bus.servos:
+            servo.torque_by_goal = torque_by_goal
         self.plant = self.bus.plant
         self.wire = DirectWire(self.bus)
-        calibration = so101_calibration()
-        zeros = dict.fromkeys(JOINTS, 2048.0)
-        self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), limits)
-        self.cycle = ControlLoop(self.wire, self.arm, kept_by(calibration))
+        self._limits = limits
         self.now_s = 0.0
+        self.anew()
         self.events = []
         self.complete = 0
+
+    def anew(self):
+        """Let a driver that was just started take the bus."""
+        calibration = so101_calibration()
+        zeros = dict.fromkeys(JOINTS, 2048.0)
+        self.arm = Arm(scales_of(calibration, RANGES_RAD, zeros), self._limits)
+        self.cycle = ControlLoop(self.wire, self.arm, kept_by(calibration))
+        return self
 
     def step(self):
         """Run one cycle of 10 ms."""

@@ -93,6 +93,7 @@ def test_a_usb_cable_that_is_pulled_out_is_told_from_silence_and_can_come_back(p
 def test_what_a_servo_was_told_can_be_read_back(servos):
     servos.write_goals({3: 2100})
     servos.write(3, "Torque_Limit", 250)
+    servos.write(3, "Torque_Enable", 0)
     told = servos.read_drive(3)
     assert (told.torque, told.goal, told.torque_limit) == (False, 2100, 0.25)
     servos.write(3, "Torque_Enable", 1)

@@ -2,7 +2,8 @@
 """What goes wrong while something else is wrong already, and what a person is told then."""
 
 import numpy as np
-from arm_rig import ELBOW, LIFT, Rig
+import pytest
+from arm_rig import ELBOW, GRIPPER, LIFT, Rig
 
 from so100_driver.core.orders import ArmMode
 
@@ -34,6 +35,63 @@ def test_a_lowering_for_heat_that_a_person_stops_stays_stopped():
     rig.arm.hold()
     stopped = rig.run(0.1, hot).angles
     assert np.abs(rig.run(2.0, hot).angles - stopped).max() < 0.03
+
+
+@pytest.mark.parametrize("by_goal", [True, False])
+def test_a_joint_that_sank_without_power_is_not_thrown_back_by_a_goal_still_sent(by_goal):
+    rig = Rig(pose=(0.0, 0.6, 0.0, 0.0, 0.0, 0.5), torque_by_goal=by_goal).held()
+    before = rig.angles
+    rig.bus.faults.unpowered = {2, 3}
+    sank = rig.run(0.4).angles
+    fallen = np.abs(sank - before)
+    assert fallen.max() > 0.2
+    rig.bus.faults.unpowered = set()
+    at = int(fallen.argmax())
+    ways = []
+    rig.run(1.0, lambda r: ways.append(abs(r.angles[at] - before[at])))
+    assert min(ways) > 0.8 * fallen[at]
+    assert rig.torque == [1] * 6
+
+
+def test_a_torque_limit_that_another_program_writes_makes_the_arm_hold_with_its_own_again():
+    rig = Rig().held()
+    rig.run(0.2, rig.moving("shoulder_pan", 0.3))
+    rig.wire.write(GRIPPER + 1, "Torque_Limit", 1000)
+    rig.run(0.3)
+    assert rig.arm.mode is ArmMode.HOLDING
+    assert "gripper lost its torque limit (100%, was 50%)" in rig.words
+    assert rig.bus.servos[GRIPPER].get("Torque_Limit") == 500
+
+
+def test_a_servo_that_does_not_keep_the_torque_limit_it_is_told_is_named():
+    rig = Rig()
+    write = rig.wire.write
+    rig.wire.write = lambda number, name, value: write(
+        number, name, 1000 if name == "Torque_Limit" else value
+    )
+    rig.held()
+    assert "gripper keeps 100% as its torque limit, and was told 50%" in rig.words
+    assert rig.arm.mode is ArmMode.WAITING
+
+
+def test_a_driver_that_is_started_anew_holds_a_holding_arm_where_it_is():
+    rig = Rig(pose=(0.0, 0.6, 0.0, 0.0, 0.0, 0.5)).held()
+    before = rig.run(1.0).angles
+    for _ in range(3):
+        rig.anew().held()
+    assert np.abs(rig.angles - before).max() < 0.005
+
+
+def test_a_driver_that_is_started_anew_does_not_take_over_a_goal_that_is_far_away():
+    rig = Rig().held()
+    rig.plant.stuck = set(range(6))
+    rig.wire.write(LIFT + 1, "Goal_Position", rig.bus.servos[LIFT].get("Goal_Position") + 300)
+    rig.anew().run(0.1)
+    before = rig.angles
+    rig.arm.torque_on(rig.now_s)
+    rig.run(0.05)
+    rig.plant.stuck = set()
+    assert np.abs(rig.run(1.0).angles - before).max() < 0.1
 
 
 def test_clearing_faults_in_a_motion_that_has_none_leaves_the_motion_alone():

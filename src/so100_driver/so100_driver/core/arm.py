@@ -93,6 +93,27 @@ class Arm:
             for name, scale in self.scales.items()
         ]
 
+    def to_check(self, answered: Iterable[int], now_s: float) -> list[int]:
+        """Return the servos whose orders are read back now.
+
+        Args:
+            answered: Who answered in this cycle. Of these everyone who was away for so long that
+                it can have restarted shows its orders, before it is told anything.
+            now_s: Now.
+        """
+        hearing, there = self._conduct.hearing, set(answered)
+        back = [
+            scale.servo_id
+            for name, scale in self.scales.items()
+            if scale.servo_id in there
+            and (
+                self._troubles.recovery[name].away
+                or not (hearing.age_s(name, now_s) <= self.limits.restart_s)
+            )
+        ]
+        following = self.next_to_check()
+        return back if following in back or following not in there else [*back, following]
+
     def next_to_check(self) -> int:
         """Return the servo whose orders are read back next: one in doubt, and each in turn."""
         names = list(self.scales)
@@ -146,6 +167,11 @@ class Arm:
             recovery.forget()
         self._conduct.goals.rad = self.measured_rad
         for name in self.scales:
+            kept = self._conduct.kept.get(name)
+            if kept is not None and kept.torque:
+                # Another program, or this one before, left it holding: it goes on as it does,
+                # and does not sink by what it hangs below its goal.
+                self._conduct.goals.take_kept(name, kept)
             self._conduct.engage(name)
         self._conduct.enter(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
@@ -283,6 +309,8 @@ class Arm:
             Write(scale.servo_id, "Torque_Enable", 0) for scale in self.scales.values()
         ]
         self._conduct.goals.rad = {}
+        self._conduct.kept.clear()
+        self._conduct.ordered |= self.scales.keys()
         for recovery in self._troubles.recovery.values():
             recovery.forget()
         self._conduct.enter(ArmMode.OFF, "a person switched the torque off", HealthLevel.WARN)
@@ -303,9 +331,14 @@ class Arm:
             drive: What some of them keep of their orders.
             now_s: When it was read.
         """
+        for name, recovery in self._troubles.recovery.items():
+            recovery.away |= not (
+                self._conduct.hearing.age_s(name, now_s) <= self.limits.restart_s
+            )
         self._conduct.hearing.take(states, now_s)
         since_s, self._cycled_s = now_s - self._cycled_s, now_s
         if self.mode is ArmMode.OFF:
+            self._troubles.note(drive)
             return self._conduct.orders()
         self._troubles.look(drive, now_s)
         self._move(now_s, since_s)

@@ -12,6 +12,7 @@ from .hearing import Hearing
 from .orders import ArmEvent, ArmLimits, ArmMode, Orders, Write
 from .protection import ArmProtection
 from .scale import JointScale
+from .state import DriveSettings
 
 ACCELERATION = 254
 # The arm moves.
@@ -30,6 +31,7 @@ class Conduct:
         protection: With how much of its torque each joint may push.
         writes: Go to the servos in this cycle.
         ordered: What was read of these is from before their orders.
+        kept: What each servo was last seen to keep of its orders; none that has new ones.
     """
 
     def __init__(self, scales: Mapping[str, JointScale], limits: ArmLimits) -> None:
@@ -43,6 +45,7 @@ class Conduct:
         self.protection = ArmProtection(scales, limits.protection, limits.gripper_torque)
         self.writes: list[Write] = []
         self.ordered: set[str] = set()
+        self.kept: dict[str, DriveSettings] = {}
         self._events: list[ArmEvent] = []
 
     def take_events(self) -> list[ArmEvent]:
@@ -95,6 +98,7 @@ class Conduct:
         """Tell a servo its goal, and only then to push."""
         servo_id = self.scales[name].servo_id
         self.ordered.add(name)
+        self.kept.pop(name, None)
         self.goals.unknown.discard(name)
         self.writes += [
             Write(servo_id, "Acceleration", ACCELERATION),

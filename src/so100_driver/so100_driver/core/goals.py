@@ -31,6 +31,7 @@ class ArmGoals:
     Attributes:
         rad: ArmGoals by joint; none of those whose torque was never asked for.
         unknown: What these keep as their goal is not known: they fell silent while goals changed.
+        withheld: These are told no goal, and theirs stays where it is.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ArmGoals:
         """Begin without goals."""
         self.rad: dict[str, float] = {}
         self.unknown: set[str] = set()
+        self.withheld: set[str] = set()
         self._scales, self._limits, self._hearing = scales, limits, hearing
         # How far above where it stood each joint's goal was, when it was last seen to hold.
         self._hung: dict[str, float] = {}
@@ -51,7 +53,7 @@ class ArmGoals:
         return {
             self._scales[name].servo_id: self._in_ticks(name, sag)
             for name in self.rad
-            if name not in self.unknown
+            if name not in self.unknown and name not in self.withheld
         }
 
     def ticks_of(self, name: str) -> int:
@@ -79,6 +81,8 @@ class ArmGoals:
 
     def _towards(self, name: str, angle: float, rad_s: float, since_s: float) -> bool:
         """Move one goal; return whether some of its way is left."""
+        if name in self.withheld:
+            return True
         step = rad_s * min(max(since_s, 0.0), _LONGEST_S)
         left = angle - self.rad[name]
         self.rad[name] += max(-step, min(step, left))

@@ -36,6 +36,8 @@ class ArmLimits:
         protection: When a joint is protected.
         command_timeout_s: After so long without a command the arm holds.
         stale_s: After so long without an answer of a servo the arm holds.
+        restart_s: In less time no servo loses its power and answers again; after more it shows
+            first that it has its torque. Longer than two cycles.
         lowering_rad_s: How fast it lowers itself, and goes to where it is commanded if asked to.
         still_s: Before, the controllers must have said the same for so long.
         rest_distance_rad: How near its rest it counts as lowered.
@@ -50,6 +52,7 @@ class ArmLimits:
     protection: ProtectionLimits = field(default_factory=ProtectionLimits)
     command_timeout_s: float = 0.2
     stale_s: float = 0.1
+    restart_s: float = 0.03
     lowering_rad_s: float = 0.4
     still_s: float = 0.5
     rest_distance_rad: float = 0.25

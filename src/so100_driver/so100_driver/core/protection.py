@@ -210,6 +210,10 @@ class ArmProtection:
         self._shares[name] = self._whole(name)
         return round(self._shares[name] * _LARGEST_TORQUE)
 
+    def told(self, name: str) -> float:
+        """Return the share of its torque that a joint was last told to have."""
+        return self._shares.get(name, self._whole(name))
+
     def new_torque(self, name: str) -> int | None:
         """Return the torque limit that the verdict asks for; None where the servo has it."""
         share, stage = self._whole(name), self.verdict(name).stage

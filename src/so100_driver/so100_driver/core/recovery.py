@@ -19,13 +19,24 @@ class Recovery:
     Attributes:
         pending: It has no torque.
         in_doubt: It said so once; one answer may be damaged.
+        away: It did not answer for a while, and has not shown its orders since.
     """
 
     pending: bool = False
     in_doubt: bool = False
+    away: bool = False
     _tries: int = 0
     _next_s: float = 0.0
     _last_s: float = 0.0
+
+    @property
+    def trusted(self) -> bool:
+        """Return whether it surely has its torque.
+
+        Another one is told no goal: of most servos a goal alone switches the torque on, and one
+        that sank without it would be thrown back to where it was.
+        """
+        return not (self.pending or self.in_doubt or self.away)
 
     @property
     def given_up(self) -> bool:
@@ -44,7 +55,7 @@ class Recovery:
 
     def seen_on(self, now_s: float) -> None:
         """Be told that it has torque."""
-        self.pending = self.in_doubt = False
+        self.pending = self.in_doubt = self.away = False
         if self._tries and now_s - self._last_s > _FORGIVEN_S:
             self._tries = 0
 
@@ -63,5 +74,5 @@ class Recovery:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.pending = self.in_doubt = False
+        self.pending = self.in_doubt = self.away = False
         self._tries = 0

@@ -12,6 +12,9 @@ from .protection import Stage
 from .recovery import Recovery
 from .state import DriveSettings
 
+# Of a torque limit, from reading and writing it.
+_SAME_SHARE = 0.002
+
 
 class Troubles:
     """Looks at what the servos said in a cycle.
@@ -34,8 +37,19 @@ class Troubles:
         """
         self._look_for_silence(now_s)
         self._look_for_restarts(drive, now_s)
+        self._conduct.goals.withheld = {
+            name for name, recovery in self.recovery.items() if not recovery.trusted
+        }
         self._look_for_faults()
         self._protect(now_s)
+
+    def note(self, drive: Mapping[int, DriveSettings]) -> None:
+        """Keep what servos without orders say of those they had."""
+        for servo_id, settings in drive.items():
+            name = self._conduct.hearing.joint(servo_id)
+            if name is not None and name not in self._conduct.ordered:
+                self._conduct.kept[name] = settings
+                self.recovery[name].away = False
 
     def _look_for_silence(self, now_s: float) -> None:
         silent = self._conduct.hearing.silent(now_s)
@@ -57,7 +71,9 @@ class Troubles:
             if name is None or name in self._conduct.ordered:
                 continue
             recovery = self.recovery[name]
-            if settings.torque:
+            recovery.away = False
+            lost = self._lost(name, settings)
+            if not lost:
                 recovery.seen_on(now_s)
                 if name in self._conduct.goals.unknown and self._conduct.hearing.seen_enough(name):
                     self._conduct.goals.take_kept(name, settings)
@@ -65,8 +81,7 @@ class Troubles:
             elif recovery.seen_off(now_s):
                 self._conduct.stand(
                     ArmMode.HOLDING,
-                    f"{name} lost its torque: its power failed, or another program switched it "
-                    "off",
+                    f"{name} lost its {lost}: its power failed, or another program changed that",
                     HealthLevel.ERROR,
                 )
         for name, recovery in self.recovery.items():
@@ -74,6 +89,30 @@ class Troubles:
             if sure and recovery.due(now_s):
                 self._conduct.goals.stay(name)
                 self._conduct.engage(name)
+
+    def _lost(self, name: str, settings: DriveSettings) -> str:
+        """Say what of its orders a servo has lost; empty where it keeps them.
+
+        A goal gives a servo that restarted its torque back: only its other orders tell then.
+        """
+        if not settings.torque:
+            return "torque"
+        before = self._conduct.kept.get(name)
+        if before is None:
+            self._conduct.kept[name] = settings
+            told = self._conduct.protection.told(name)
+            if not (abs(settings.torque_limit - told) <= _SAME_SHARE):
+                self._conduct.say(
+                    HealthLevel.WARN,
+                    f"{name} keeps {settings.torque_limit:.0%} as its torque limit, and was told "
+                    f"{told:.0%}: is another program at the port?",
+                )
+            return ""
+        if settings.acceleration != before.acceleration:
+            return f"acceleration ({settings.acceleration}, was {before.acceleration})"
+        if not (abs(settings.torque_limit - before.torque_limit) <= _SAME_SHARE):
+            return f"torque limit ({settings.torque_limit:.0%}, was {before.torque_limit:.0%})"
+        return ""
 
     def _look_for_faults(self) -> None:
         for name in self._conduct.hearing.certain_faults():
@@ -100,6 +139,7 @@ class Troubles:
                 )
             torque = self._conduct.protection.new_torque(name)
             if torque is not None:
+                self._conduct.kept.pop(name, None)
                 self._conduct.writes.append(
                     Write(self._conduct.scales[name].servo_id, "Torque_Limit", torque)
                 )

@@ -53,11 +53,15 @@ class Servo:
         servo_id: Its id; written into the table.
         angle_offset_ticks: What the encoder shows, before homing, where the joint's angle is 0.
         direction: 1, or -1 where the servo is mounted the other way round.
+        torque_by_goal: A goal that is written switches its torque on, as owners report of
+            firmware 3.10. The maker's table says nothing of it, and other owners saw servos
+            without torque ignore their goals: so a driver has to be right with both.
     """
 
     servo_id: int
     angle_offset_ticks: int = 2048
     direction: int = 1
+    torque_by_goal: bool = True
     temperature_c: float = AMBIENT_C
     supply_v: float = 7.4
     torque_nm: float = 0.0
@@ -184,6 +188,9 @@ class Servo:
         self._shown = False
         written = range(address, address + count)
         goal_written = STS3215["Goal_Position"].address in written
+        if goal_written and self.torque_by_goal:
+            torque = 1
+            self.set("Torque_Enable", 1)
         if torque and not torque_before and not goal_written:
             # Torque without a new goal: the servo drives to the goal that it has.
             self._setpoint_ticks, self._setpoint_speed = self._shaft_ticks, 0.0
