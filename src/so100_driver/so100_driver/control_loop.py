@@ -11,13 +11,15 @@ from typing import Protocol
 
 from .bus import BusError
 from .core.arm import Arm
-from .core.orders import Orders, Write
+from .core.orders import ArmMode, Orders, Write
 from .core.state import DriveSettings, ServoState
 from .same_arm import SameArm
 
 # A port that vanished is looked for again after this long, and then less and less often.
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
+# With torque one servo shows so often what it keeps of its calibration; without, in each cycle.
+_LOOK_AGAIN_S = 0.5
 
 
 class Servos(Protocol):
@@ -86,7 +88,7 @@ class ControlLoop:
         self.lock = threading.Lock()
         self._ids = [scale.servo_id for scale in arm.scales.values()]
         self._pause_s = _FIRST_PAUSE_S
-        self._next_try_s = 0.0
+        self._next_try_s = self._look_again_s = 0.0
 
     def step(self, now_s: float) -> BusReading:
         """Run one cycle.
@@ -128,6 +130,11 @@ class ControlLoop:
     def _known(self, states: Mapping[int, ServoState], now_s: float) -> Mapping[int, ServoState]:
         """Return the states of those that are known to be this arm's servos."""
         self._same.hear(self._ids, states, now_s)
+        with self.lock:
+            suspects, off = self.arm.suspects(), self.arm.mode is ArmMode.OFF
+        if suspects or off or now_s >= self._look_again_s:
+            self._same.look_again(suspects, states, self._servos.read)
+            self._look_again_s = now_s + _LOOK_AGAIN_S
         found = self._same.look(states, self._servos.read, now_s)
         if found is not None:
             with self.lock:

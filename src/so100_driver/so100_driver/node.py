@@ -61,7 +61,10 @@ class DriverNode(LifecycleNode):
         self._motion = MotionClock(self)
         robot = load_robot(self._given.robot_file)
         self._ranges, speeds = joints_of(robot)
-        self._limits = self._given.limits(speeds)
+        accelerations = robot.limits.acceleration.tolist()
+        self._limits = self._given.limits(
+            speeds, dict(zip(robot.limits.joint_names, accelerations, strict=True))
+        )
         self._bus: ServoBus | None = None
         self._loop: ControlLoop | None = None
         self._thread: CycleThread | None = None

@@ -52,8 +52,9 @@ class DriverParameters:
     )
     gap_s: float = parameter(
         1.0,
-        "A gap in the commands up to so long is caught up, at 1.25 times the joints' velocity at "
-        "the most; after a longer one the next command is a first one.",
+        "A gap in the commands up to so long is caught up, with 1.25 times the joints' velocity "
+        "and twice their acceleration at the most; after a longer one the next command is a "
+        "first one.",
         "s",
         0.0,
         2.0,
@@ -71,8 +72,10 @@ class DriverParameters:
         0.1,
     )
 
-    def limits(self, velocity_rad_s: Mapping[str, float]) -> ArmLimits:
-        """Return how the arm behaves, whose joints are commanded so fast at the most."""
+    def limits(
+        self, velocity_rad_s: Mapping[str, float], acceleration_rad_s2: Mapping[str, float]
+    ) -> ArmLimits:
+        """Return how the arm behaves, whose joints are commanded within these limits."""
         return ArmLimits(
             gate=GateLimits(
                 first_distance_rad=self.first_distance_rad,
@@ -81,8 +84,11 @@ class DriverParameters:
                 gap_s=self.gap_s,
             ),
             velocity_rad_s=velocity_rad_s,
+            acceleration_rad_s2=acceleration_rad_s2,
             command_timeout_s=self.command_timeout_s,
             stale_s=self.stale_s,
+            # Longer than two cycles: one late answer is no restart.
+            restart_s=max(ArmLimits.restart_s, 2.5 / self.rate_hz),
             lowering_rad_s=self.lowering_rad_s,
             sag_rad_nm=self.sag_rad_nm,
         )

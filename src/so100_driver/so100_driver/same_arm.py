@@ -2,7 +2,8 @@
 """Whether the servos that answer are still those that were held against the calibration.
 
 A cable that is plugged in again can be another arm's: a hub gives its ports new names, and a
-leader stands beside a follower. Under this arm's calibration it would be sent somewhere else.
+leader stands beside a follower. Under this arm's calibration it would be sent somewhere else. So
+would one whose homing another program writes while the port is open.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class SameArm:
         self._silent_since_s: dict[int, float] = {}
         self._next_s: dict[int, float] = {}
         self._others: dict[int, int] = {}
+        self._turn = 0
 
     def doubt(self) -> None:
         """Know none any more, as at a port that was opened anew."""
@@ -49,6 +51,26 @@ class SameArm:
             since_s = self._silent_since_s.pop(servo_id, now_s)
             if now_s - since_s >= _EXCHANGED_S and servo_id in self._kept:
                 self._unknown.add(servo_id)
+
+    def look_again(
+        self, suspects: Iterable[int], answered: Iterable[int], read: Callable[[int, str], int]
+    ) -> None:
+        """Look at one servo that is known: a suspect, or else each in turn.
+
+        One that shows something else is known no more, until it is seen to be the same.
+        """
+        there = [number for number in answered if number in self._kept and self.known(number)]
+        if not there:
+            return
+        self._turn += 1
+        first = [number for number in suspects if number in there]
+        servo_id = first[0] if first else there[self._turn % len(there)]
+        wanted = self._kept[servo_id]
+        try:
+            if {name: read(servo_id, name) for name in wanted} != wanted:
+                self._unknown.add(servo_id)
+        except BusError:
+            return
 
     def known(self, servo_id: int) -> bool:
         """Return whether a servo may be told something, and is believed."""
@@ -77,6 +99,7 @@ class SameArm:
                 return None
             if found == wanted:
                 self._unknown.discard(servo_id)
+                self._others.pop(servo_id, None)
                 return None
             self._others[servo_id] = count = self._others.get(servo_id, 0) + 1
             if count < _CERTAIN:

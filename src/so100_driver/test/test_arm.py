@@ -562,6 +562,6 @@ def test_servos_in_doubt_are_looked_at_in_the_order_of_the_joints():
     rig = Rig().held()
     rig.arm._conduct.goals.unknown = {"gripper", "wrist_flex", "wrist_roll"}
     # Every other look is at each servo in turn.
-    looks = [rig.arm.next_to_check() for _ in range(12)]
+    looks = [rig.arm._troubles.next_to_check() for _ in range(12)]
     assert looks[::2] == [4, 5, 6, 4, 5, 6]
     assert set(looks[1::2]) == {1, 2, 3, 4, 5, 6}

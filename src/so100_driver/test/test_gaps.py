@@ -36,12 +36,18 @@ class Controllers:
         for _ in range(round(seconds / PERIOD_S)):
             self.on(rig, heard=heard)
 
+    def hardest_rad_s2(self):
+        """Return the largest acceleration of the servo's goal, over five cycles."""
+        goals = np.array(self.goals) * RAD_PER_TICK
+        speeds = (goals[5:] - goals[:-5]) / (5.0 * PERIOD_S)
+        return float(np.abs(speeds[5:] - speeds[:-5]).max()) / (5.0 * PERIOD_S)
+
     def fastest_rad_s(self):
         """Return the largest speed of the servo's goal."""
         return float(np.abs(np.diff(self.goals)).max()) * RAD_PER_TICK / PERIOD_S
 
 
-@pytest.mark.parametrize("gap_s", [0.1, 0.15])
+@pytest.mark.parametrize("gap_s", [0.05, 0.1])
 def test_after_a_gap_in_fast_commands_the_arm_follows_on_and_never_faster_than_it_may(gap_s):
     rig = Rig().held()
     controllers = Controllers(rig, 1.9)
@@ -119,6 +125,34 @@ def test_a_driver_that_was_held_up_itself_catches_up(stall_s):
     controllers.run(rig, 1.0)
     assert rig.arm.mode is ArmMode.FOLLOWING, rig.words
     assert rig.angles[0] == pytest.approx(controllers.goal[PAN], abs=0.06)
+
+
+@pytest.mark.parametrize("distance", [0.13, 0.3, 0.49, -0.49])
+def test_one_command_far_away_after_a_gap_is_followed_within_bounds_of_acceleration(distance):
+    rig = Rig().held()
+    controllers = Controllers(rig, 0.0)
+    controllers.run(rig, 0.3)
+    controllers.run(rig, 0.6, heard=False)
+    controllers.goals.clear()
+    controllers.goal[PAN] += distance
+    controllers.run(rig, 1.5)
+    assert not controllers.refusals
+    assert rig.angles[0] == pytest.approx(distance, abs=0.01)
+    assert controllers.fastest_rad_s() <= FASTEST_RAD_S
+    # Twice the joint's limit, and what rounding to ticks adds.
+    assert controllers.hardest_rad_s2() <= 20.0 + 4.0 * RAD_PER_TICK / (5.0 * PERIOD_S) ** 2
+    assert np.abs(np.array(controllers.goals) - 2048).max() * RAD_PER_TICK <= abs(distance) + 0.005
+
+
+def test_a_goal_that_gains_on_a_moving_command_does_not_go_beyond_it():
+    rig = Rig().held()
+    controllers = Controllers(rig, 1.0, most_rad=0.9)
+    controllers.run(rig, 0.2)
+    controllers.run(rig, 0.3, heard=False)
+    controllers.run(rig, 2.0)
+    assert rig.arm.mode is ArmMode.FOLLOWING, rig.words
+    assert max(controllers.goals) * RAD_PER_TICK <= 2048 * RAD_PER_TICK + 0.9 + 0.06
+    assert abs(controllers.goals[-1] - 2048) * RAD_PER_TICK == pytest.approx(0.9, abs=0.005)
 
 
 @pytest.mark.parametrize("what", ["a person's hold", "a silent servo"])

@@ -83,6 +83,31 @@ def test_one_servo_that_was_exchanged_while_its_cable_was_out_gets_no_torque():
     assert "elbow_flex is another servo" in rig.words
 
 
+def test_a_homing_that_another_program_wrote_is_named_when_torque_is_asked_for():
+    rig = Rig().run(0.1)
+    rig.bus.servos[ELBOW].keep("Homing_Offset", 10)
+    rig.run(0.5)
+    assert "elbow_flex" in rig.arm.torque_on(rig.now_s)
+    assert "Homing_Offset is 10, was 0" in rig.arm.torque_on(rig.now_s)
+    rig.bus.servos[ELBOW].keep("Homing_Offset", 0)
+    # It is looked at once a second, and then has to answer alike.
+    rig.run(2.0)
+    assert rig.arm.torque_on(rig.now_s) == ""
+
+
+@pytest.mark.parametrize(("ticks", "within_s"), [(10, 5.0), (200, 0.2)])
+def test_a_homing_that_is_written_while_the_arm_has_torque_makes_it_hold_by_name(ticks, within_s):
+    rig = Rig().held()
+    move = rig.moving("shoulder_pan", 0.1)
+    rig.run(0.3, move)
+    rig.bus.servos[ELBOW].keep("Homing_Offset", ticks)
+    rig.run(within_s, move)
+    assert rig.arm.mode is ArmMode.HOLDING, rig.words
+    assert (
+        f"elbow_flex is another servo than before (Homing_Offset is {ticks}, was 0)" in rig.words
+    )
+
+
 def test_the_same_arm_is_known_again_at_once_and_nothing_is_said_of_it():
     rig = put_back(pulled(Rig().held(), "port"), "port")
     assert "another servo" not in rig.words

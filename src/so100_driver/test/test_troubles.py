@@ -35,6 +35,16 @@ def test_a_lowering_for_heat_that_a_person_stops_stays_stopped():
     rig.arm.hold()
     stopped = rig.run(0.1, hot).angles
     assert np.abs(rig.run(2.0, hot).angles - stopped).max() < 0.03
+    assert "shoulder_lift lets go once it is too hot: support the arm by hand" in rig.words
+
+
+def test_an_arm_that_a_person_had_held_before_it_was_hot_is_lowered_before_it_would_drop():
+    rig = Rig().held()
+    rig.arm.hold()
+    rig.run(0.2)
+    rig.bus.servos[LIFT].temperature_c = 65.0
+    rig.until(lambda r: r.arm.lowered, within_s=20.0)
+    assert rig.torque == [1] * 6
 
 
 @pytest.mark.parametrize("by_goal", [True, False])

@@ -118,8 +118,9 @@ def _calibrate(port: str, file: Path, dry_run: bool, guide: Guide) -> int:
     from .calibrate import calibrate
     from .prove import NotProvedError
 
+    before = _free(file)
     if file.exists() and not dry_run:
-        guide.wait(f"{file} is there already: it is kept as {file.name}.before, and replaced.")
+        guide.wait(f"{file} is there already: it is kept as {before.name}, and replaced.")
     if not dry_run:
         file.parent.mkdir(parents=True, exist_ok=True)
     with ServoBus(port, timeout_s=_PATIENT_S) as bus:
@@ -133,7 +134,7 @@ def _calibrate(port: str, file: Path, dry_run: bool, guide: Guide) -> int:
             return 0
         try:
             if file.exists():
-                file.replace(file.with_name(f"{file.name}.before"))
+                file.replace(before)
             file.write_text(calibration.to_text(), encoding="utf-8")
         except OSError:
             # The servos keep it already.
@@ -141,6 +142,15 @@ def _calibrate(port: str, file: Path, dry_run: bool, guide: Guide) -> int:
             raise
         guide.say(f"written: {file}")
         return _proved(bus, calibration, file, dry_run, guide)
+
+
+def _free(file: Path) -> Path:
+    """Return a name for what a file held before, under which nothing is kept yet."""
+    name, number = file.with_name(f"{file.name}.before"), 1
+    while name.exists():
+        number += 1
+        name = file.with_name(f"{file.name}.before{number}")
+    return name
 
 
 def _prove(port: str, file: Path, dry_run: bool, guide: Guide) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import termios
 from typing import Protocol
 
 
@@ -32,7 +33,9 @@ class TerminalGuide:
         print(text, flush=True)
 
     def wait(self, text: str) -> None:
-        """Ask, and wait for Enter."""
+        """Ask, and wait for Enter; one that was typed before the question answers nothing."""
+        if sys.stdin.isatty():
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
         print(f"\n>> {text}\n   Enter when it is done; Ctrl-C ends this.", flush=True)
         try:
             if not sys.stdin.readline():

@@ -43,9 +43,9 @@ class Arm:
         self._conduct = Conduct(self.scales, self.limits)
         self._troubles = Troubles(self._conduct)
         self._rest = Rest(rest_rad, self.scales, self.limits)
-        self._checked = self._doubted = 0
-        self._doubts = False
         self._cycled_s = 0.0
+        # Of joints with another servo than before, what is said of it.
+        self._others: dict[str, str] = {}
 
     # -- what is read ----------------------------------------------------------------------------
 
@@ -94,45 +94,12 @@ class Arm:
         ]
 
     def to_check(self, answered: Iterable[int], now_s: float) -> list[int]:
-        """Return the servos whose orders are read back now.
+        """Return the servos whose orders are read back now, of those that answered."""
+        return self._troubles.to_check(answered, now_s)
 
-        Args:
-            answered: Who answered in this cycle. Of these everyone who was away for so long that
-                it can have restarted shows its orders, before it is told anything.
-            now_s: Now.
-        """
-        hearing, there = self._conduct.hearing, set(answered)
-        back = [
-            scale.servo_id
-            for name, scale in self.scales.items()
-            if scale.servo_id in there
-            and (
-                self._troubles.recovery[name].away
-                or not (hearing.age_s(name, now_s) <= self.limits.restart_s)
-            )
-        ]
-        following = self.next_to_check()
-        return back if following in back or following not in there else [*back, following]
-
-    def next_to_check(self) -> int:
-        """Return the servo whose orders are read back next: one in doubt, and each in turn."""
-        names = list(self.scales)
-        doubtful = [
-            name
-            for name, recovery in self._troubles.recovery.items()
-            if (recovery.pending and not recovery.given_up) or recovery.in_doubt
-        ]
-        # In an order that is the same in each process, as that of a set of names is not.
-        doubtful += [name for name in names if name in self._conduct.goals.unknown]
-        doubtful = [name for name in doubtful if name in self._conduct.hearing.answered]
-        # By turns: those that stay in doubt do not hide what happens to the others.
-        self._doubts = bool(doubtful) and not self._doubts
-        if self._doubts:
-            name = doubtful[self._doubted % len(doubtful)]
-            self._doubted += 1
-            return self.scales[name].servo_id
-        self._checked = (self._checked + 1) % len(names)
-        return self.scales[names[self._checked]].servo_id
+    def suspects(self) -> list[int]:
+        """Return the servos whose last answer was not believed."""
+        return [self.scales[name].servo_id for name in self._conduct.hearing.doubted]
 
     def take_events(self) -> list[ArmEvent]:
         """Return what happened since the last call."""
@@ -148,7 +115,7 @@ class Arm:
         """
         silent = self.silent(now_s)
         if silent:
-            return f"no answer from {', '.join(silent)}"
+            return self._others.get(silent[0]) or f"no answer from {', '.join(silent)}"
         unsure = self._unsure(self.scales)
         if unsure:
             return unsure
@@ -218,6 +185,13 @@ class Arm:
         """
         if self.mode is ArmMode.OFF:
             return "torque is off: nothing is held"
+        warm = [name for name in self.scales if self._conduct.protection.lowers(name)]
+        if self.mode is ArmMode.LOWERING and warm:
+            # Whoever stops a motion has seen something: the last word is a person's.
+            reason += (
+                f" while it lowered itself; {', '.join(warm)} lets go once it is too hot: support "
+                "the arm by hand, or lower it"
+            )
         self._conduct.stand(ArmMode.HOLDING, reason, HealthLevel.WARN)
         return ""
 
@@ -336,6 +310,8 @@ class Arm:
                 self._conduct.hearing.age_s(name, now_s) <= self.limits.restart_s
             )
         self._conduct.hearing.take(states, now_s)
+        for name in self._conduct.hearing.answered:
+            self._others.pop(name, None)
         since_s, self._cycled_s = now_s - self._cycled_s, now_s
         if self.mode is ArmMode.OFF:
             self._troubles.note(drive)
@@ -362,9 +338,10 @@ class Arm:
         """Be told that another servo answers in the place of one of the arm's."""
         name = self._conduct.hearing.joint(servo_id) or f"id {servo_id}"
         words = (
-            f"{name} is another servo than before ({differs}): is this another arm? Plug in the "
-            "right one, or start anew with its calibration"
+            f"{name} is another servo than before ({differs}): is this another arm, or did "
+            "another program write that? Plug in the right one, or start anew with its calibration"
         )
+        self._others[name] = words
         if self.mode is ArmMode.OFF:
             self._conduct.say(HealthLevel.ERROR, words)
         else:

@@ -86,6 +86,8 @@ class Conduct:
             self.say(level, reason)
             return
         self.mode, self.reason = mode, reason
+        if mode not in MOVING:
+            self.goals.rest()
         if mode is not ArmMode.FOLLOWING and not gap:
             self.commands.forget()
         self.say(level, f"the arm {self.in_words()}")

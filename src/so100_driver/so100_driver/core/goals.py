@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from .description import gravity_nm
 from .hearing import Hearing
 from .orders import ArmLimits
+from .pursuit import Pursuit
 from .registers import RAD_PER_TICK, STS3215
 from .scale import JointScale
 from .state import DriveSettings
 
 # A joint that hangs so near where it hung has not sunk.
 _SAME_RAD = 0.01
-# A goal that is behind what is commanded follows faster than that, by so much.
+# A goal that is behind what is commanded gains on it: so much of its joint's limits it may use.
 _CATCH_UP = 1.25
+_CATCH_UP_ACCELERATION = 2.0
 # A cycle that came later than this after the one before moves no goal further.
 _LONGEST_S = 0.05
 
@@ -42,6 +44,7 @@ class ArmGoals:
         self.unknown: set[str] = set()
         self.withheld: set[str] = set()
         self._scales, self._limits, self._hearing = scales, limits, hearing
+        self._pursuits = {name: Pursuit() for name in scales}
         # How far above where it stood each joint's goal was, when it was last seen to hold.
         self._hung: dict[str, float] = {}
         # By what its goal was moved to have a servo forget its faults.
@@ -71,22 +74,33 @@ class ArmGoals:
             self.rad[name] = self._hearing.standing(name)
         self.unknown.clear()
         for name, angle in target_rad.items():
-            self._towards(name, angle, _CATCH_UP * self._limits.velocity_rad_s[name], since_s)
+            self._towards(name, angle, self._limits.velocity_rad_s[name], since_s)
 
     def slowly_to(self, target_rad: Mapping[str, float], since_s: float) -> bool:
         """Move goals slowly; return whether they are there."""
-        speed = self._limits.lowering_rad_s
-        left = [self._towards(name, angle, speed, since_s) for name, angle in target_rad.items()]
-        return not any(left)
+        speed = self._limits.lowering_rad_s / _CATCH_UP
+        there = [self._towards(name, angle, speed, since_s) for name, angle in target_rad.items()]
+        return all(there)
+
+    def rest(self) -> None:
+        """Be told that no goal is being moved."""
+        for pursuit in self._pursuits.values():
+            pursuit.rest()
 
     def _towards(self, name: str, angle: float, rad_s: float, since_s: float) -> bool:
-        """Move one goal; return whether some of its way is left."""
+        """Move one goal; return whether it has arrived."""
+        pursuit = self._pursuits[name]
         if name in self.withheld:
-            return True
-        step = rad_s * min(max(since_s, 0.0), _LONGEST_S)
-        left = angle - self.rad[name]
-        self.rad[name] += max(-step, min(step, left))
-        return abs(left) > step + 1e-9
+            pursuit.rest()
+            return False
+        self.rad[name], there = pursuit.step(
+            self.rad[name],
+            angle,
+            min(max(since_s, 0.0), _LONGEST_S),
+            _CATCH_UP * rad_s,
+            _CATCH_UP_ACCELERATION * self._limits.acceleration_rad_s2.get(name, math.inf),
+        )
+        return there
 
     def stop(self, name: str) -> None:
         """Hold a joint: keep its goal where it has arrived, else take where it is."""

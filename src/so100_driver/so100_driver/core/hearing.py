@@ -72,6 +72,11 @@ class Hearing:
                 self._lately[name].append(self._scales[name].radians(state.position))
 
     @property
+    def doubted(self) -> list[str]:
+        """Return the joints whose last answer was not believed."""
+        return [name for name, count in self._doubts.items() if count]
+
+    @property
     def measured_rad(self) -> dict[str, float]:
         """Return where each joint was last seen, rad."""
         return {name: self.measured(name) for name in self._scales if name in self.states}

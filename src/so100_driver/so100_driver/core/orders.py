@@ -14,6 +14,7 @@ from .protection import ProtectionLimits
 
 # Of a joint's controller, where no robot file says so.
 SPEED_RAD_S = 2.0
+ACCELERATION_RAD_S2 = 10.0
 
 
 class ArmMode(Enum):
@@ -43,6 +44,7 @@ class ArmLimits:
         rest_distance_rad: How near its rest it counts as lowered.
         drop_within_s: How long the consent to drop it counts.
         velocity_rad_s: How fast the controllers move each joint at the most.
+        acceleration_rad_s2: How they accelerate it; one that is not in it is not bounded.
         gripper_torque: Share of its torque that the gripper has.
         sag_rad_nm: How far a joint gives way under a torque, rad/(N m): the goals lie so much
             higher that the arm's own weight does not bend it. 0: they do not.
@@ -59,6 +61,9 @@ class ArmLimits:
     drop_within_s: float = 10.0
     velocity_rad_s: Mapping[str, float] = field(
         default_factory=lambda: dict.fromkeys(JOINTS, SPEED_RAD_S)
+    )
+    acceleration_rad_s2: Mapping[str, float] = field(
+        default_factory=lambda: dict.fromkeys(JOINTS[:-1], ACCELERATION_RAD_S2)
     )
     gripper_torque: float = 0.5
     sag_rad_nm: float = 0.0

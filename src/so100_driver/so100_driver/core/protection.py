@@ -210,6 +210,10 @@ class ArmProtection:
         self._shares[name] = self._whole(name)
         return round(self._shares[name] * _LARGEST_TORQUE)
 
+    def lowers(self, name: str) -> bool:
+        """Return whether a joint is so hot that the arm lowers itself."""
+        return self.verdict(name).stage is Stage.LOWER
+
     def told(self, name: str) -> float:
         """Return the share of its torque that a joint was last told to have."""
         return self._shares.get(name, self._whole(name))

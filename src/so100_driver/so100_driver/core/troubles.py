@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .conduct import MOVING, Conduct
 from .health import HealthLevel
@@ -27,6 +27,8 @@ class Troubles:
         """Begin with nothing wrong."""
         self.recovery = {name: Recovery() for name in conduct.scales}
         self._conduct = conduct
+        self._checked = self._doubted = 0
+        self._doubts = False
 
     def look(self, drive: Mapping[int, DriveSettings], now_s: float) -> None:
         """Stop, soften, retreat, lower or give torque back where it is time to.
@@ -42,6 +44,47 @@ class Troubles:
         }
         self._look_for_faults()
         self._protect(now_s)
+
+    def to_check(self, answered: Iterable[int], now_s: float) -> list[int]:
+        """Return the servos whose orders are read back now.
+
+        Args:
+            answered: Who answered in this cycle. Of these everyone who was away for so long that
+                it can have restarted shows its orders, before it is told anything.
+            now_s: Now.
+        """
+        hearing, there = self._conduct.hearing, set(answered)
+        back = [
+            scale.servo_id
+            for name, scale in self._conduct.scales.items()
+            if scale.servo_id in there
+            and (
+                self.recovery[name].away
+                or not (hearing.age_s(name, now_s) <= self._conduct.limits.restart_s)
+            )
+        ]
+        following = self.next_to_check()
+        return back if following in back or following not in there else [*back, following]
+
+    def next_to_check(self) -> int:
+        """Return the servo whose orders are read back next: one in doubt, and each in turn."""
+        names = list(self._conduct.scales)
+        doubtful = [
+            name
+            for name, recovery in self.recovery.items()
+            if (recovery.pending and not recovery.given_up) or recovery.in_doubt
+        ]
+        # In an order that is the same in each process, as that of a set of names is not.
+        doubtful += [name for name in names if name in self._conduct.goals.unknown]
+        doubtful = [name for name in doubtful if name in self._conduct.hearing.answered]
+        # By turns: those that stay in doubt do not hide what happens to the others.
+        self._doubts = bool(doubtful) and not self._doubts
+        if self._doubts:
+            name = doubtful[self._doubted % len(doubtful)]
+            self._doubted += 1
+            return self._conduct.scales[name].servo_id
+        self._checked = (self._checked + 1) % len(names)
+        return self._conduct.scales[names[self._checked]].servo_id
 
     def note(self, drive: Mapping[int, DriveSettings]) -> None:
         """Keep what servos without orders say of those they had."""
