@@ -20,7 +20,7 @@ def test_an_unknown_policy_is_refused_with_the_list_of_known_ones(tmp_path):
     folder.mkdir(parents=True)
     (folder / "so101_color_pick.yaml").touch()
     with pytest.raises(
-        ValueError, match=r"--policy dance: no so101_dance.yaml .* \['color_pick'\]"
+        ValueError, match=r"--policy dance: there are \['color_pick'\]; no so101_dance.yaml in "
     ):
         contract_for("dance", "so101", tmp_path, tmp_path)
 
@@ -39,7 +39,7 @@ def test_a_robot_without_a_task_wanders_where_its_folder_has_a_contract_for_that
     (tmp_path / "wander.yaml").touch()
     assert contract_for("", "seven", tmp_path, tmp_path) == tmp_path / "wander.yaml"
     (tmp_path / "wander.yaml").unlink()
-    with pytest.raises(ValueError, match=r"no seven_color_pick.yaml .* and no wander.yaml"):
+    with pytest.raises(ValueError, match=r"no seven_color_pick.yaml .*, and no wander.yaml"):
         contract_for("", "seven", tmp_path, tmp_path)
 
 
@@ -57,11 +57,19 @@ def test_results_go_to_the_home_where_a_shell_left_the_tilde(monkeypatch, tmp_pa
     assert parse(["--output", "~/demo"]).output == tmp_path / "demo"
 
 
-def test_zero_episodes_are_refused(capsys):
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--episodes", "0"], "--episodes must be 1 or more"),
+        (["--seed", "-1"], "--seed must be between 0 and"),
+        (["--output", "/proc/demo"], "--output /proc/demo: cannot be written"),
+    ],
+)
+def test_what_would_end_the_demonstration_is_refused_before_it_begins(words, told, capsys):
     with pytest.raises(SystemExit) as exit_:
-        parse(["--episodes", "0"])
+        parse(words)
     assert exit_.value.code == 2
-    assert "--episodes must be 1 or more" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_a_rate_without_thresholds_for_it_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import argparse
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchService
@@ -52,8 +53,8 @@ def contract_for(policy: str, robot: str, share: Path, folder: Path) -> Path:
                 return path
     known = sorted(each.stem[len(robot) + 1 :] for each in policies.glob(f"{robot}_*.yaml"))
     raise ValueError(
-        f"--policy {policy or TASK}: no {robot}_{policy or TASK}.yaml in {policies} and no "
-        f"{policy or WANDER}.yaml in {folder}; there are {known}"
+        f"--policy {policy or TASK}: there are {known}; no {robot}_{policy or TASK}.yaml in "
+        f"{policies}, and no {policy or WANDER}.yaml in {folder}"
     )
 
 
@@ -230,6 +231,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--real-time-factor must be between 0 and 100")
     if arguments.episodes < 1:
         parser.error("--episodes must be 1 or more")
+    if not 0 <= arguments.seed < 2**31:
+        parser.error("--seed must be between 0 and 2147483647")
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=arguments.output):
+            pass
+    except OSError as error:
+        parser.error(f"--output {arguments.output}: cannot be written ({error.strerror})")
     return arguments
 
 
