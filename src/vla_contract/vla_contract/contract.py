@@ -4,7 +4,6 @@
 Nothing in it has a silent default. Every error is one line, ``file: key: problem; what to do``.
 """
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from vla_contract.table import ContractError as ContractError
 from vla_contract.table import ContractTable
 from vla_contract.units import Unit
 from vla_policies import FeatureKind, FeatureSpec, PolicySpec
+from vla_policies.option_paths import beside
 from vla_policies.training import plain_name
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -208,17 +208,6 @@ class Contract:
                 )
 
 
-def _beside(path: Path, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return options in which a path that begins with a dot is one from the contract's folder."""
-    place = path.absolute().parent
-    return {
-        key: os.path.normpath(place / value)
-        if isinstance(value, str) and value.startswith(("./", "../"))
-        else value
-        for key, value in options.items()
-    }
-
-
 def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -> Contract:
     """Read and check a contract.
 
@@ -268,7 +257,7 @@ def load_contract(path: str | Path, arm: Collection[str], gripper: str | None) -
     return Contract(
         path=str(path),
         policy_name=policy.text("name"),
-        policy_options=_beside(Path(path), policy.table("options").value),
+        policy_options=beside(Path(path), policy.table("options").value),
         policy_process=process,
         policy_python=policy.text("python") if "python" in policy.keys else "",
         policy_environment=policy.variables("environment"),

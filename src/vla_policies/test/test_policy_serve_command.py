@@ -68,6 +68,8 @@ def test_a_served_policy_answers_until_the_server_is_told_to_end(contract):
         (["replay", "--port", "-1"], "--port -1: give 0 to 65535"),
         (["replay"], "replay: options.file: is missing"),
         (["nobody"], "there is no policy 'nobody'"),
+        (["nothere.yaml"], "nothere.yaml: there is no such file or folder"),
+        (["./nothere"], "nothere: there is no such file or folder"),
     ],
 )
 def test_what_cannot_be_served_is_one_line_and_exit_code_2(capsys, arguments, problem):
@@ -96,6 +98,15 @@ def test_what_is_served_may_be_a_name_a_contract_or_a_checkpoint(contract, tmp_p
         assert find(str(folder), {}) == (policy, {"checkpoint": str(folder)})
     with pytest.raises(PolicyError, match="is no contract"):
         find(str(tmp_path / "motion.yaml"), {})
+
+
+def test_a_path_in_a_served_contract_is_one_from_the_contract_s_folder(contract):
+    """As the node reads it: what this repository trained was not found from anywhere else."""
+    written = yaml.safe_load(contract.read_text())
+    written["policy"]["options"]["file"] = "./motion.yaml"
+    contract.write_text(yaml.safe_dump(written))
+    name, options = find(str(contract), {})
+    assert load_policy(name, options).spec.joint_names == ("a",)
 
 
 @pytest.mark.parametrize(

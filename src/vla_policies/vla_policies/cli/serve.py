@@ -15,6 +15,7 @@ from typing import Any
 
 from strict_yaml import StrictYamlError, parse_yaml, read_yaml
 from vla_policies.checkpoint_folder import find_checkpoint
+from vla_policies.option_paths import beside
 from vla_policies.protocol import PolicyError
 from vla_policies.registry import available, load_policy
 
@@ -97,11 +98,16 @@ def find(policy: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if path.is_file():
         try:
             section = read_yaml(path)["policy"]
-            return str(section["name"]), {**section["options"], **options}
+            return str(section["name"]), {**beside(path, section["options"]), **options}
         except StrictYamlError as error:
             raise PolicyError(f"{path}: {error}") from None
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             raise PolicyError(f"{path}: is no contract with policy.name and options") from None
+    if path.suffix in (".yaml", ".yml") or "/" in policy:
+        raise PolicyError(
+            f"{path}: there is no such file or folder; give a contract, the folder of a "
+            "checkpoint or the name of a policy"
+        )
     return policy, dict(options)
 
 
