@@ -75,6 +75,18 @@ ARGUMENTS = [
         "corrects for the arm's own weight. For real.",
     ),
     DeclareLaunchArgument(
+        "play_rad",
+        default_value="0.0",
+        description="Free play of the gears behind an encoder, to either side, which the driver "
+        "then corrects where the arm's own weight holds a link at one of them. For real.",
+    ),
+    DeclareLaunchArgument(
+        "trim_rad",
+        default_value="0.0",
+        description="How far the driver moves a goal at the most for what friction leaves at "
+        "rest. For real.",
+    ),
+    DeclareLaunchArgument(
         "teleop",
         default_value="false",
         choices=["true", "false"],
@@ -138,7 +150,8 @@ def driver() -> Node:
     """Return the driver of a real arm."""
     # Nothing ends with it: what the arm does without its driver is the monitor's to say.
     texts = ("port", "calibration_file", "robot_file")
-    numbers = ("command_timeout_s", "stale_s", "answer_timeout_s", "sag_rad_nm")
+    corrections = ("sag_rad_nm", "play_rad", "trim_rad")
+    numbers = ("command_timeout_s", "stale_s", "answer_timeout_s", *corrections)
     given = {name: description.text(name) for name in texts}
     given |= {name: parts.number(name) for name in numbers}
     return parts.node("so100_driver", "so100_driver", parameters=[given])

@@ -4,7 +4,7 @@
     python -m verification.so101_arm faults protection fuzz --frames 1000000 rate --seconds 30 \
         --folder docs/measurements
 
-Each part writes its raw data into the folder. `faults`, `protection` and `fuzz` run in a time that
+Each part (`corrections` too) writes its raw data. All but `rate` run in a time that
 is given, the same on every computer; `rate` runs in real time, on a pseudo-terminal.
 """
 
@@ -25,6 +25,7 @@ from arm_rig import GRIPPER, LIFT, PERIOD_S, Rig  # noqa: E402
 
 from so100_driver.core.orders import ArmLimits, ArmMode  # noqa: E402
 from so100_driver.core.protection import ProtectionLimits  # noqa: E402
+from verification.so101_corrections import corrections  # noqa: E402
 from verification.so101_fuzz import fuzz  # noqa: E402
 from verification.so101_rate import rate  # noqa: E402
 
@@ -264,7 +265,8 @@ def _plot(rows: Sequence[tuple[str, ...]], path: Path) -> None:
 def main() -> int:
     """Run the parts that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="+", choices=["faults", "protection", "fuzz", "rate"])
+    parts = ("faults", "protection", "corrections", "fuzz", "rate")
+    parser.add_argument("parts", nargs="+", choices=parts)
     parser.add_argument("--folder", type=Path, default=TOP / "docs" / "measurements")
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -275,6 +277,8 @@ def main() -> int:
             faults(given.folder)
         elif part == "protection":
             protection(given.folder)
+        elif part == "corrections":
+            corrections(given.folder, given.seed)
         elif part == "fuzz":
             fuzz(given.folder, given.frames, given.seed)
         else:

@@ -71,6 +71,22 @@ class DriverParameters:
         0.0,
         0.1,
     )
+    play_rad: float = parameter(
+        0.0,
+        "Free play behind an encoder, to either side: goals are moved by as much, against the "
+        "side at which the arm's own weight holds each link.",
+        "rad",
+        0.0,
+        0.05,
+    )
+    trim_rad: float = parameter(
+        0.0,
+        "How far a goal is moved at the most for what friction leaves between a joint at rest and "
+        "what is commanded, at 0.02 rad/s and not to and fro; never the gripper's.",
+        "rad",
+        0.0,
+        0.05,
+    )
 
     def limits(
         self, velocity_rad_s: Mapping[str, float], acceleration_rad_s2: Mapping[str, float]
@@ -91,6 +107,8 @@ class DriverParameters:
             restart_s=max(ArmLimits.restart_s, 2.5 / self.rate_hz),
             lowering_rad_s=self.lowering_rad_s,
             sag_rad_nm=self.sag_rad_nm,
+            play_rad=self.play_rad,
+            trim_rad=self.trim_rad,
         )
 
 

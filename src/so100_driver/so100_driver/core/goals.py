@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from .description import gravity_nm
+from .bending import Bending
 from .hearing import Hearing
 from .orders import ArmLimits
 from .pursuit import Pursuit
@@ -44,6 +44,7 @@ class ArmGoals:
         self.unknown: set[str] = set()
         self.withheld: set[str] = set()
         self._scales, self._limits, self._hearing = scales, limits, hearing
+        self._bending = Bending(limits.sag_rad_nm, limits.play_rad, limits.trim_rad)
         self._pursuits = {name: Pursuit() for name in scales}
         # How far above where it stood each joint's goal was, when it was last seen to hold.
         self._hung: dict[str, float] = {}
@@ -52,16 +53,16 @@ class ArmGoals:
 
     def ticks(self) -> dict[int, int]:
         """Return what each servo whose goal is known is told, ticks by servo."""
-        sag = self._sag()
+        bends = self._bends()
         return {
-            self._scales[name].servo_id: self._in_ticks(name, sag)
+            self._scales[name].servo_id: self._in_ticks(name, bends)
             for name in self.rad
             if name not in self.unknown and name not in self.withheld
         }
 
     def ticks_of(self, name: str) -> int:
         """Return what a joint's servo is told, ticks."""
-        return self._in_ticks(name, self._sag())
+        return self._in_ticks(name, self._bends())
 
     def lead(self, target_rad: Mapping[str, float], since_s: float) -> None:
         """Move every joint's goal to what was commanded, as fast as a controller may move it.
@@ -75,6 +76,10 @@ class ArmGoals:
         self.unknown.clear()
         for name, angle in target_rad.items():
             self._towards(name, angle, self._limits.velocity_rad_s[name], since_s)
+        # What a gripper is held off by is what it holds.
+        arm = {name: angle for name, angle in target_rad.items() if name != "gripper"}
+        still = {name: self._hearing.standing(name) for name in arm if self._still(name)}
+        self._bending.look(arm, still, min(max(since_s, 0.0), _LONGEST_S))
 
     def slowly_to(self, target_rad: Mapping[str, float], since_s: float) -> bool:
         """Move goals slowly; return whether they are there."""
@@ -132,7 +137,7 @@ class ArmGoals:
 
     def take_kept(self, name: str, settings: DriveSettings) -> None:
         """Take the goal that a servo says it keeps, if that is near where it stands."""
-        goal = self._scales[name].radians(settings.goal) + self._sag().get(name, 0.0)
+        goal = self._scales[name].radians(settings.goal) + self._bends().get(name, 0.0)
         at = self._hearing.standing(name)
         self.rad[name] = goal if self._near_enough(goal - at) else at
         self.unknown.discard(name)
@@ -149,13 +154,12 @@ class ArmGoals:
     def _near_enough(self, distance_rad: float) -> bool:
         return abs(distance_rad) <= self._limits.gate.first_distance_rad
 
-    def _in_ticks(self, name: str, sag: Mapping[str, float]) -> int:
+    def _in_ticks(self, name: str, bends: Mapping[str, float]) -> int:
         largest = STS3215["Goal_Position"].largest
-        return max(0, min(largest, self._scales[name].ticks(self.rad[name] - sag.get(name, 0.0))))
+        return max(
+            0, min(largest, self._scales[name].ticks(self.rad[name] - bends.get(name, 0.0)))
+        )
 
-    def _sag(self) -> Mapping[str, float]:
-        """Return how far its own weight bends each joint where the arm is led, rad."""
-        if not self._limits.sag_rad_nm:
-            return {}
-        torques = gravity_nm({**self._hearing.measured_rad, **self.rad})
-        return {name: torque * self._limits.sag_rad_nm for name, torque in torques.items()}
+    def _bends(self) -> Mapping[str, float]:
+        """Return by how much less than its link each servo is to be led, rad."""
+        return self._bending.bends({**self._hearing.measured_rad, **self.rad})

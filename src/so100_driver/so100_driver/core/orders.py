@@ -48,6 +48,8 @@ class ArmLimits:
         gripper_torque: Share of its torque that the gripper has.
         sag_rad_nm: How far a joint gives way under a torque, rad/(N m): the goals lie so much
             higher that the arm's own weight does not bend it. 0: they do not.
+        play_rad: Free play behind an encoder, +-rad, at one side of which the weight holds a link.
+        trim_rad: How far a goal is moved at the most for what friction leaves at rest.
     """
 
     gate: GateLimits = field(default_factory=GateLimits)
@@ -67,6 +69,8 @@ class ArmLimits:
     )
     gripper_torque: float = 0.5
     sag_rad_nm: float = 0.0
+    play_rad: float = 0.0
+    trim_rad: float = 0.0
 
 
 @dataclass(frozen=True)
