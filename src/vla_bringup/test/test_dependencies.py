@@ -133,6 +133,10 @@ def names(requirements: list[str]) -> Iterator[str]:
     return (re.match(r"[\w.-]+", requirement)[0].lower() for requirement in requirements)
 
 
+def test_every_package_is_asked():
+    assert {path.parent.name for path in SOURCES.glob("*/setup.py")} - {"vla_msgs"} == set(PACKAGES)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_rosdep_is_told_every_import(package, monkeypatch):
     optional = {
