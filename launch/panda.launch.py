@@ -51,8 +51,8 @@ ARGUMENTS = [
         "contract_file",
         default_value="",
         description="Which policy runs. Empty: with sim, the one that puts cubes away; with mock, "
-        "none that moves the arm by itself, but other sources may. none: nothing that carries out "
-        "chunks.",
+        "one that only knows home and moves nothing uninstructed, so that other sources can. "
+        "none: nothing that carries out chunks.",
     ),
     parts.LATCH_FOLDER,
 ]

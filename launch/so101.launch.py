@@ -120,8 +120,8 @@ ARGUMENTS = [
         "contract_file",
         default_value="",
         description="Which policy runs and which topics feed its features. Empty: with sim and "
-        "bus, the one that puts cubes away; else none that moves the arm by itself, but other "
-        "sources may. none: nothing that carries out chunks.",
+        "bus, the one that puts cubes away; else one that only knows home and moves nothing "
+        "uninstructed, so that other sources can. none: nothing that carries out chunks.",
     ),
     DeclareLaunchArgument(
         "monitor_file",
