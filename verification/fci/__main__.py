@@ -2,7 +2,7 @@
 """Chunks that no sound policy sends, through libfranka to a simulated arm that aborts: how often?
 
     make fci                     # environment, and everything below
-    .venv-fci/bin/python -m verification.fci --minutes 10 --jobs 2 --write
+    .venv-fci/bin/python -m verification.fci --minutes 2 --seeds 5 --jobs 2 --write
 
 Each case is a line of docs/measurements/fci.jsonl; `--write` makes the tables of fci.md of them.
 """
@@ -10,12 +10,14 @@ Each case is a line of docs/measurements/fci.jsonl; `--write` makes the tables o
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,8 +95,8 @@ def tables(found: dict[FciCase, FciOutcome]) -> str:
         "first after, s",
         "largest share of the limit of velocity, acceleration, jerk",
     )
-    rows = [head, ["---"] * len(head)]
-    for case, outcome in sorted(found.items(), key=lambda item: _order(item[0])):
+    rows = [list(head), ["---"] * len(head)]
+    for case, outcome in together(found):
         by_error = ", ".join(
             f"{count} {name.removeprefix('joint_motion_generator_')}"
             for name, count in sorted(outcome.aborts.items(), key=lambda item: -item[1])
@@ -119,8 +121,32 @@ def tables(found: dict[FciCase, FciOutcome]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def together(found: dict[FciCase, FciOutcome]) -> Iterable[tuple[FciCase, FciOutcome]]:
+    """Yield each case with what came of all its seeds."""
+    ordered = sorted(found, key=_order)
+    for _, group in itertools.groupby(ordered, key=lambda case: _order(case)[:-1]):
+        cases = list(group)
+        came = [found[case] for case in cases]
+        aborts: Counter[str] = sum((Counter(each.aborts) for each in came), Counter())
+        first = [each.first_abort_s for each in came if each.first_abort_s is not None]
+        counts = {
+            name: sum(getattr(each, name) for each in came)
+            for name in ("seconds", "chunks", "refused", "plans", "gate_refused", "stops")
+        }
+        yield (
+            replace(cases[0], minutes=sum(case.minutes for case in cases)),
+            FciOutcome(
+                **counts,
+                aborts=dict(aborts),
+                first_abort_s=min(first, default=None),
+                travel_rad=sum(each.travel_rad for each in came),
+                shares=tuple(np.max([each.shares for each in came], axis=0).tolist()),
+            ),
+        )
+
+
 def _order(case: FciCase) -> tuple[object, ...]:
-    return (case.robot != "panda", case.loss, case.stream, case.way)
+    return (case.robot != "panda", case.loss, case.stream, case.way, case.seed)
 
 
 def write(found: dict[FciCase, FciOutcome], page: Path) -> None:
@@ -132,18 +158,18 @@ def write(found: dict[FciCase, FciOutcome], page: Path) -> None:
 
 
 def chosen(given: argparse.Namespace) -> Iterable[FciCase]:
-    """Yield what the command line asks for."""
-    for robot in given.robots:
-        for loss in given.loss:
-            for stream in given.streams:
-                for way in given.ways:
-                    yield FciCase(robot, stream, way, loss, given.minutes)
+    """Yield what the command line asks for, a bit of everything first."""
+    for seed, robot, loss, stream, way in itertools.product(
+        range(given.seeds), given.robots, given.loss, given.streams, given.ways
+    ):
+        yield FciCase(robot, stream, way, loss, given.minutes, seed)
 
 
 def main() -> int:
     """Run what is not known; return 1 where this suite's commands ended a motion."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0, help="of simulated time, a case")
+    parser.add_argument("--minutes", type=float, default=2.0, help="of simulated time, a seed")
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--robots", nargs="+", choices=list(NAMES), default=list(NAMES))
     streams, ways = list(chunks.STREAMS), list(WAYS)
     parser.add_argument("--streams", nargs="+", choices=streams, default=streams)
@@ -156,7 +182,7 @@ def main() -> int:
     given = parser.parse_args()
     found = known(given.results)
     cases = [case for case in chosen(given) if given.anew or case not in found]
-    hosts = [f"127.0.1.{1 + number}" for number in range(len(cases))]
+    hosts = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(len(cases))]
     with ProcessPoolExecutor(given.jobs) as pool:
         for case, outcome, took_s in pool.map(run, cases, hosts):
             print(f"{case}\n  {outcome}\n  {took_s:.0f} s", flush=True)

@@ -11,13 +11,14 @@ import numpy as np
 from smooth_motion.messages import ControllerState, Trajectory
 from verification.faults.clock import MS, S
 from verification.faults.plant import message_of
-from verification.fci.reflexes import Array, FciLimits, Reflexes
+from verification.fci.reflexes import Array, FciLimits, shares_of
 from vla_contract.robot import Robot
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
 
 PERIOD_NS = 1 * MS
 # After an abort somebody or something has to recover the arm and activate its controller again.
 RECOVERY_NS = 1 * S
+LOOKED = 1000  # commands at once
 
 
 class Bridge(Protocol):
@@ -39,7 +40,8 @@ class FciArm:
         active: The controller runs.
         aborts: How often the arm ended the motion, by the first error.
         first_abort_s: When it did so first, s from the start; None where it did not.
-        own: The same rules over the same commands on this side of the wire, for their shares.
+        shares: Largest share of the published limits of velocity, acceleration and jerk that
+            was commanded.
         travel: Way of the command, (7,) rad.
     """
 
@@ -55,7 +57,8 @@ class FciArm:
         self._names, self._bridge, self._began_ns = robot.limits.joint_names, bridge, now_ns
         self._command = self._measured = self._before = bridge.start()
         self._controller = self._new()
-        self.own = Reflexes(limits, self._command)
+        self._limits, self.shares = limits, np.zeros(3)
+        self._looked: list[Array] = [self._command] * 4
         self.aborts: Counter[str] = Counter()
         self.first_abort_s: float | None = None
         self.travel = np.zeros(len(self._names))
@@ -85,7 +88,8 @@ class FciArm:
         """Run a control cycle and a millisecond of the arm."""
         if not self.active and now_ns >= self._recovered_ns > 0:
             self._command = self._bridge.start()
-            self.own.start(self._command)
+            self._look()
+            self._looked = [self._command] * 4
             self.activate(now_ns)
         if not self.active:
             return None
@@ -96,7 +100,9 @@ class FciArm:
         if answer is None:
             self._abort(now_ns)
             return None
-        self.own.take(reference.positions)
+        self._looked.append(reference.positions)
+        if len(self._looked) >= LOOKED:
+            self._look()
         self.travel += np.abs(reference.positions - self._command)
         self._command, self._before, self._measured = reference.positions, self._measured, answer
         none = (0.0,) * len(self._names)
@@ -108,6 +114,15 @@ class FciArm:
             tuple(reference.velocities.tolist()) or none,
             tuple(reference.accelerations.tolist()) or none,
         )
+
+    def _look(self) -> None:
+        """Take the commands since the last look into `shares`."""
+        self.shares = np.maximum(self.shares, shares_of(np.array(self._looked), self._limits))
+        self._looked = self._looked[-4:]
+
+    def finish(self) -> None:
+        """Look at what is left."""
+        self._look()
 
     def _abort(self, now_ns: int) -> None:
         self.aborts[self._bridge.last[0]] += 1

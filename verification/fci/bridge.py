@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -51,7 +52,11 @@ class FciBridge:
         self.host = self._server.stdout.readline().strip()
         if not self.host:
             raise RuntimeError(f"no server at {host}: it ended with {self._server.wait()}")
+        policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
         self._robot = Robot(self.host, RealtimeConfig.kIgnore)
+        # It takes the highest real-time priority where it may, which in simulated time would
+        # take the whole host.
+        os.sched_setscheduler(0, policy, priority)
         self._control: Any = None
         self.last: tuple[str, ...] = ()
 

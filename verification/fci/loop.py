@@ -51,6 +51,7 @@ class FciOutcome:
         plans: That the gate forwarded; without this suite, trajectories sent.
         gate_refused: Plans that the gate refused.
         stops: Of the monitor.
+        stopped_by: What it named first, empty where it did not stop.
         aborts: Of the arm, by the first error.
         first_abort_s: When it aborted first; None where it did not.
         travel_rad: Way of the command, all joints together.
@@ -63,6 +64,7 @@ class FciOutcome:
     plans: int = 0
     gate_refused: int = 0
     stops: int = 0
+    stopped_by: str = ""
     aborts: dict[str, int] = field(default_factory=dict)
     first_abort_s: float | None = None
     travel_rad: float = 0.0
@@ -177,6 +179,7 @@ def ours(
     snapshot = loop.monitor.snapshot()
     outcome.plans, outcome.gate_refused = snapshot.plans_forwarded, snapshot.plans_rejected
     outcome.refused = loop.statistics.plans_refused
+    outcome.stopped_by = f"{snapshot.first_cause} {snapshot.first_cause_detail}".strip()
     outcome.stops = sum(state is StopState.STOPPING for _, state in loop.transitions)
     return _counted(outcome, arm)
 
@@ -243,5 +246,6 @@ def _run(
 def _counted(outcome: FciOutcome, arm: FciArm) -> FciOutcome:
     outcome.aborts, outcome.first_abort_s = dict(arm.aborts), arm.first_abort_s
     outcome.travel_rad = float(arm.travel.sum())
-    outcome.shares = tuple(arm.own.shares.tolist())
+    arm.finish()
+    outcome.shares = tuple(arm.shares.tolist())
     return outcome

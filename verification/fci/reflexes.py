@@ -114,13 +114,11 @@ class Reflexes:
         position: What is carried out, q_d (7,), rad.
         velocity: Its backward difference, dq_d, rad/s.
         acceleration: Likewise, ddq_d, rad/s^2.
-        shares: Largest share of each limit so far: velocity, acceleration, jerk.
     """
 
     def __init__(self, limits: FciLimits, position: Array) -> None:
         """Begin at rest at a position (7,), rad."""
         self._limits = limits
-        self.shares = np.zeros(3)
         self._lost = 0
         self.start(position)
 
@@ -164,10 +162,27 @@ class Reflexes:
         errors = tuple(
             error for error, good in zip(BY_ORDER, inside, strict=True) if not good.all()
         )
-        if not errors:
-            bound = np.where(velocity < 0.0, low, high)
-            share = np.divide(velocity, bound, out=np.zeros(JOINTS), where=velocity != 0.0)
-            now = (share, np.abs(acceleration) / limits.acceleration, np.abs(jerk) / limits.jerk)
-            self.shares = np.maximum(self.shares, [each.max() for each in now])
         self.position, self.velocity, self.acceleration = command, velocity, acceleration
         return errors
+
+
+def shares_of(commands: Array, limits: FciLimits) -> Array:
+    """Return the largest share (3,) of the limits of velocity, acceleration and jerk.
+
+    Args:
+        commands: Positions (N, 7), rad, a millisecond apart; N is 4 or more.
+        limits: Published ones.
+    """
+    velocity, acceleration, jerk = (
+        np.diff(commands, order, axis=0) / PERIOD_S**order for order in (1, 2, 3)
+    )
+    low, high = limits.velocities(commands[1:])
+    bound = np.where(velocity < 0.0, low, high)
+    share = np.divide(velocity, bound, out=np.zeros_like(velocity), where=velocity != 0.0)
+    return np.array(
+        [
+            share.max(),
+            (np.abs(acceleration) / limits.acceleration).max(),
+            (np.abs(jerk) / limits.jerk).max(),
+        ]
+    )

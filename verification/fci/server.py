@@ -33,7 +33,7 @@ from verification.fci.reflexes import PUBLISHED, Array, FciError, FciLimits, Ref
 ERRORS = 41  # on the wire
 # The real arm is within some 15 ms of its reference; franky-sim's own damping lets it lag 100 ms.
 LAG_S = 0.015
-IDLE_S = 0.002
+IDLE_S = 0.004
 PATIENCE_S = 60.0
 
 
@@ -138,6 +138,11 @@ def serve(limits: FciLimits, position: list[float], host: str, loss: float) -> N
         server = ReflexServer(robot, [host], limits, loss)
         server.init()
         simulator.start()
+        # It is an FR3. What is in front of it may have another arm's ranges.
+        for joint in map(robot.model.joint, range(robot.model.njnt)):
+            _, arm, number = joint.name.partition("fr3_joint")
+            if arm:
+                joint.range = limits.lower[int(number) - 1], limits.upper[int(number) - 1]
         print(server.hostname, flush=True)
         try:
             while True:
