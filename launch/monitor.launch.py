@@ -36,6 +36,12 @@ ARGUMENTS = [
         "Empty: ~/.ros/smoothness_monitor.",
     ),
     DeclareLaunchArgument(
+        "workspace_file",
+        default_value="",
+        description="Where the arm may be: plans that lead elsewhere are not forwarded. "
+        "Empty: workspace.yaml beside the robot file, if it is there.",
+    ),
+    DeclareLaunchArgument(
         "measured_topic",
         default_value="joint_states",
         description="The joints as they were read, for the monitor: where they are stamped then.",
@@ -59,7 +65,7 @@ def through_faults(topic: str | LaunchConfiguration, instead: str) -> IfElseSubs
 
 def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, and bring it up again should it die: latched."""
-    files = ("robot_file", "monitor_file", "latch_folder")
+    files = ("robot_file", "monitor_file", "workspace_file", "latch_folder")
     monitor = parts.node(
         "smoothness_monitor",
         "smoothness_monitor",

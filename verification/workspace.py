@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workspace guard against MuJoCo's own collision detection, on random plans of the Panda.
+"""The workspace guard against MuJoCo's own collision detection, on random plans of an arm.
 
     python -m verification.workspace --plans 10000
+    python -m verification.workspace --plans 10000 --robot so101
 
 A plan begins at rest in a random posture that is clear and goes to another, clear or not, within
-the arm's limits. MuJoCo looks at it every 4 ms, with the shapes of its own model, whose fingers
-are boxes.
+the arm's limits. MuJoCo looks at it every 4 ms, with the shapes of its own model: boxes for the
+Panda's fingers, boxes and cylinders throughout for the SO-101, whose moving jaw is left out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from vla_sim.world import World
 
 TOP = Path(__file__).parents[1]
 PAGE = TOP / "docs" / "measurements" / "workspace.md"
-BEGIN, END = "<!-- begin: workspace -->", "<!-- end: workspace -->"
+BEGIN, END = "<!-- begin: {} -->", "<!-- end: {} -->"
 LOOK_NS, ROW_NS = 4_000_000, 33_000_000
 SPANS_S = (0.6, 1.5)
 WIDTH_RAD = 1.2
@@ -57,22 +58,71 @@ class GuardTally:
     check_s: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class GuardedArm:
+    """An arm that is tried.
+
+    Attributes:
+        file: Its workspace file, in its folder.
+        block: Of the page.
+        neighbours: Bodies that may touch.
+        left_out: Bodies that are in no capsule.
+        open_m: Joints of the gripper that are opened by so much, m.
+    """
+
+    file: str
+    block: str
+    neighbours: frozenset[frozenset[str]]
+    left_out: frozenset[str] = frozenset()
+    open_m: tuple[tuple[str, float], ...] = ()
+
+
+def _pairs(*names: str) -> frozenset[frozenset[str]]:
+    return frozenset(map(frozenset, itertools.pairwise(names)))
+
+
+_HAND = ("link7", "hand", "left_finger", "right_finger")
+ARMS = {
+    "panda": GuardedArm(
+        "workspace.yaml",
+        "workspace",
+        _pairs("link0", "link1", "link2", "link3", "link4", "link5", "link6", "link7")
+        | _pairs("link5", "link7")
+        | frozenset(frozenset((one, other)) for one in _HAND for other in _HAND),
+        open_m=(("finger_joint1", OPEN_M), ("finger_joint2", OPEN_M)),
+    ),
+    "so101": GuardedArm(
+        "workspace_tabletop.yaml",
+        "so101",
+        _pairs(
+            "base_link",
+            "shoulder_link",
+            "upper_arm_link",
+            "lower_arm_link",
+            "wrist_link",
+            "gripper_link",
+        ),
+        frozenset(("moving_jaw_so101_v1_link",)),
+    ),
+}
+
+
 class Contacts:
     """MuJoCo's contacts of the arm with the table and with itself."""
 
-    def __init__(self, world: World, neighbours: set[frozenset[str]]) -> None:
-        """Let the arm's parts touch each other, but for neighbours, by the names of bodies."""
+    def __init__(self, world: World, arm: GuardedArm) -> None:
+        """Let the arm's parts touch each other, but for neighbours."""
         self._model = world.self_touching_model()
         self._data = mujoco.MjData(self._model)
         self._arm = world.arm_addresses()
-        self._neighbours = neighbours
-        joints = ("finger_joint1", "finger_joint2")
-        self._fingers = [int(self._model.joint(name).qposadr[0]) for name in joints]
+        self._tried = arm
+        self._open = [(int(self._model.joint(name).qposadr[0]), at) for name, at in arm.open_m]
 
     def touch(self, posture: FloatArray) -> bool:
         """Return whether something touches with the arm at a posture (J,), rad."""
         self._data.qpos[self._arm] = posture
-        self._data.qpos[self._fingers] = OPEN_M
+        for address, at in self._open:
+            self._data.qpos[address] = at
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
@@ -84,7 +134,9 @@ class Contacts:
             names = frozenset(self._model.body(int(body[geom])).name for geom in pair)
             # What lies on the table is not in the workspace file.
             loose = any("cube" in name or name == "bin" for name in names)
-            if names not in self._neighbours and not loose:
+            if names & self._tried.left_out or loose:
+                continue
+            if names not in self._tried.neighbours and len(names) > 1:
                 return True
         return False
 
@@ -102,19 +154,14 @@ def random_plan(robot: Robot, clear: FloatArray, rng: np.random.Generator) -> Pl
         return None
 
 
-def tried(count: int, seed: int, page: Path) -> GuardTally:
-    """Judge so many plans; write the page now and then."""
-    folder = TOP / "config" / "robots" / "panda"
+def tried(name: str, count: int, seed: int, page: Path) -> GuardTally:
+    """Judge so many plans of an arm; write the page now and then."""
+    folder, arm = TOP / "config" / "robots" / name, ARMS[name]
     robot = load_robot(folder / "robot.yaml")
     limits = robot.limits
-    space = load_workspace(folder / "workspace.yaml", limits.joint_names)
+    space = load_workspace(folder / arm.file, limits.joint_names)
     guard = WorkspaceGuard(space, limits.acceleration)
-    order = ["link0", "link1", "link2", "link3", "link4", "link5", "link6", "link7"]
-    near = {frozenset(pair) for pair in itertools.pairwise(order)}
-    near.add(frozenset(("link5", "link7")))
-    hand = ["link7", "hand", "left_finger", "right_finger"]
-    near |= {frozenset((one, other)) for one in hand for other in hand}
-    contacts = Contacts(World(folder / "robot.yaml", randomise=False), near)
+    contacts = Contacts(World(folder / "robot.yaml", randomise=False), arm)
     rng, tally = np.random.default_rng(seed), GuardTally()
     while tally.plans < count:
         posture = rng.uniform(limits.position_lower, limits.position_upper)
@@ -135,7 +182,7 @@ def tried(count: int, seed: int, page: Path) -> GuardTally:
         tally.false += refused and not collides
         if tally.plans % 500 == 0:
             print(tally.plans, tally.collide, tally.refused, tally.missed, tally.false, flush=True)
-            write(tally, page)
+            write(tally, page, arm.block)
     return tally
 
 
@@ -156,22 +203,24 @@ def table_of(tally: GuardTally) -> str:
     return "\n".join(lines)
 
 
-def write(tally: GuardTally, page: Path) -> None:
+def write(tally: GuardTally, page: Path, block: str) -> None:
     """Write the table between the marks of the page."""
-    before, _, rest = page.read_text("utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{table_of(tally)}\n{END}{after}", encoding="utf-8")
+    begin, end = BEGIN.format(block), END.format(block)
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{table_of(tally)}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> int:
     """Try, and write the page; return 1 when a plan that collides was forwarded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--robot", choices=sorted(ARMS), default="panda")
     parser.add_argument("--plans", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
-    tally = tried(given.plans, given.seed, given.page)
-    write(tally, given.page)
+    tally = tried(given.robot, given.plans, given.seed, given.page)
+    write(tally, given.page, ARMS[given.robot].block)
     print(table_of(tally))
     return 1 if tally.missed else 0
 

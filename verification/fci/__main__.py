@@ -92,7 +92,7 @@ def tables(found: dict[FciCase, FciOutcome]) -> str:
         "chunks arrived",
         "plans sent",
         "**aborts**",
-        "first after, s",
+        "the first, s after the first observation",
         "largest share of the limit of velocity, acceleration, jerk",
     )
     rows = [list(head), ["---"] * len(head)]
@@ -102,7 +102,7 @@ def tables(found: dict[FciCase, FciOutcome]) -> str:
             for name, count in sorted(outcome.aborts.items(), key=lambda item: -item[1])
         )
         total = sum(outcome.aborts.values())
-        shares = ", ".join(f"{share:.3f}" for share in outcome.shares)
+        shares = ", ".join(f"{share:.5f}" for share in outcome.shares)
         first = outcome.first_abort_s
         rows.append(
             [

@@ -53,7 +53,7 @@ class FciOutcome:
         stops: Of the monitor.
         stopped_by: What it named first, empty where it did not stop.
         aborts: Of the arm, by the first error.
-        first_abort_s: When it aborted first; None where it did not.
+        first_abort_s: When it aborted first, from the first observation; None where it did not.
         travel_rad: Way of the command, all joints together.
         shares: Largest share of the published limits of velocity, acceleration, jerk.
     """
@@ -244,7 +244,9 @@ def _run(
 
 
 def _counted(outcome: FciOutcome, arm: FciArm) -> FciOutcome:
-    outcome.aborts, outcome.first_abort_s = dict(arm.aborts), arm.first_abort_s
+    outcome.aborts = dict(arm.aborts)
+    if arm.first_abort_s is not None:
+        outcome.first_abort_s = arm.first_abort_s - CHUNKS_FROM_NS * 1e-9
     outcome.travel_rad = float(arm.travel.sum())
     arm.finish()
     outcome.shares = tuple(arm.shares.tolist())

@@ -275,6 +275,16 @@ def test_a_workspace_file_lies_beside_the_robot_file(tmp_path, panda):
 
 
 @pytest.mark.parametrize(
+    "path", sorted(FOLDER.parent.glob("*/workspace*.yaml")), ids=lambda path: path.parent.name
+)
+def test_in_every_workspace_file_the_arm_is_clear_at_home(path):
+    robot = load_robot(path.with_name("robot.yaml"))
+    space = load_workspace(path, robot.limits.joint_names)
+    clear = ArmClearances(space).of(robot.home_position[None])
+    assert clear.min() > space.margin
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("margin: 0.002", "margin: 0", "margin: is 0; write a positive number"),

@@ -58,6 +58,21 @@ def test_a_place_is_found_without_a_posture_near_it(hand):
         assert np.all((hand.lower <= joints) & (joints <= hand.upper))
 
 
+@pytest.mark.parametrize("robot", ["panda", "fr3"])
+def test_every_place_on_the_table_is_within_the_joints_ranges(robot):
+    """Where the cubes lie and where the bin is, low and high."""
+    text = (CONTRACTS / f"{robot}_color_pick.yaml").read_text("utf-8")
+    settings = config.read(yaml.safe_load(text)["policy"]["options"])
+    hand = settings.arm.hand
+    near, far = settings.arm.reach
+    for height in (0.0145, 0.15):
+        for bearing in (-0.7, 0.0, 0.7):
+            for radius in np.linspace(near, far, 4):
+                joints, reached = hand.joints([bearing, radius, height, DOWN, 0.0])
+                assert reached, (bearing, radius, height)
+                assert np.all((hand.lower <= joints) & (joints <= hand.upper))
+
+
 def test_a_place_out_of_reach_is_said_to_be(hand):
     joints, reached = hand.joints([0.0, 1.2, 0.0145, DOWN, 0.0])
     assert not reached
