@@ -26,7 +26,7 @@ MAX_DEPTH = 32
 LARGEST_INT = 2**63 - 1
 _FLOAT = "tag:yaml.org,2002:float"
 # As JSON and YAML 1.2 write numbers; YAML 1.1 takes 1e-3 and -.5 for texts.
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 class StrictYamlError(ValueError):

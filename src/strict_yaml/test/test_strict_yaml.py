@@ -64,8 +64,8 @@ def test_what_is_meant_is_read():
 def test_a_number_is_one_however_it_is_written(text):
     """YAML 1.1 takes some of them for texts; JSON writes a small one as 1e-05."""
     assert parse_yaml(f"a: {text}") == {"a": 1000.0}
-    assert parse_yaml("[1e-05, -.5, '1e3', 1e, e3, 1.2.3]") == [
-        1e-5, -0.5, "1e3", "1e", "e3", "1.2.3",
+    assert parse_yaml("[1e-05, -.5, '1e3', 1e, e3, 1.2.3, 08]") == [
+        1e-5, -0.5, "1e3", "1e", "e3", "1.2.3", "08",
     ]  # fmt: skip
 
 
