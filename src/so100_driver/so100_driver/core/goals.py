@@ -96,7 +96,6 @@ class ArmGoals:
         """Move one goal; return whether it has arrived."""
         pursuit = self._pursuits[name]
         if name in self.withheld:
-            pursuit.rest()
             return False
         self.rad[name], there = pursuit.step(
             self.rad[name],

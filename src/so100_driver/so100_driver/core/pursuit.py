@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a goal follows what is commanded: at once, or where that is too far, as a joint may move.
 
-A command that a controller sends in time lies within a cycle's reach, and is the goal. After a gap
-in the commands, or where one steps, the goal gains on it within bounds of velocity and
-acceleration, and comes to rest where it comes to rest.
+A command that a controller sends in time lies within a cycle's reach, and is the goal; one that
+comes a little late is reached with the largest speed. After a gap in the commands, or where one
+steps, the goal gains on it within bounds of velocity and acceleration, and never goes beyond it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# Of the speeds seen up to now, in each cycle: commands and cycles do not alternate exactly.
-_NEWEST = 0.3
+# Speeds are those of so long: commands and cycles do not alternate exactly.
+_SMOOTHED_S = 0.025
+# So far behind, in time at the largest speed, is no goal by commands and cycles that are uneven.
+_LATE_S = 0.03
+# Nor any that is as good as at rest: less than this share of the largest speed.
+_RESTS = 0.3
 
 
 @dataclass
@@ -49,17 +53,22 @@ class Pursuit:
             return goal, left == 0.0
         moved = 0.0 if self._target is None else (target - self._target) / dt_s
         self._target = target
-        self._target_speed += _NEWEST * (max(-rad_s, min(rad_s, moved)) - self._target_speed)
-        self.gaining |= abs(left) > rad_s * dt_s
-        self.gaining &= not (math.isinf(rad_s2) and abs(left) <= rad_s * dt_s)
-        if not self.gaining:
-            self._speed += _NEWEST * (left / dt_s - self._speed)
-            return target, True
+        newest = dt_s / (dt_s + _SMOOTHED_S)
+        reach = rad_s * dt_s
+        if abs(left) <= reach or self.gaining:
+            # A step is no speed.
+            self._target_speed += newest * (max(-rad_s, min(rad_s, moved)) - self._target_speed)
+        if abs(left) > reach:
+            rests = abs(self._speed) < _RESTS * rad_s
+            self.gaining |= rests or abs(left) > reach + rad_s * _LATE_S
+        if not self.gaining or math.isinf(rad_s2):
+            step = max(-reach, min(reach, left))
+            self._speed += newest * (step / dt_s - self._speed)
+            self.gaining = False
+            return goal + step, step == left
         change = rad_s2 * dt_s
-        if math.isinf(change):
-            self._speed = math.copysign(rad_s, left)
-            return goal + self._speed * dt_s, False
-        if abs(left / dt_s - self._speed) <= change and abs(left) <= rad_s * dt_s:
+        meets = left / dt_s
+        if max(abs(meets - self._speed), abs(meets - self._target_speed)) <= change:
             self.gaining, self._speed = False, left / dt_s
             return target, True
         # As fast towards it as it can still be slowed down to the target's own speed.
@@ -67,4 +76,8 @@ class Pursuit:
         wanted = self._target_speed + math.copysign(nearing, left)
         wanted = max(-rad_s, min(rad_s, wanted))
         self._speed += max(-change, min(change, wanted - self._speed))
+        if self._speed * dt_s * math.copysign(1.0, left) >= abs(left):
+            # It would go beyond: the commands slowed down meanwhile.
+            self.gaining, self._speed = False, left / dt_s
+            return target, True
         return goal + self._speed * dt_s, False
