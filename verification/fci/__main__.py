@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -183,8 +183,16 @@ def main() -> int:
     found = known(given.results)
     cases = [case for case in chosen(given) if given.anew or case not in found]
     hosts = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(len(cases))]
+    failed = 0
     with ProcessPoolExecutor(given.jobs) as pool:
-        for case, outcome, took_s in pool.map(run, cases, hosts):
+        running = [pool.submit(run, case, host) for case, host in zip(cases, hosts, strict=True)]
+        for future in as_completed(running):
+            # One that fails takes nothing away from what the others found.
+            if future.exception() is not None:
+                print(f"failed: {future.exception()}", file=sys.stderr, flush=True)
+                failed += 1
+                continue
+            case, outcome, took_s = future.result()
             print(f"{case}\n  {outcome}\n  {took_s:.0f} s", flush=True)
             found[case] = outcome
             lines = (
@@ -194,7 +202,9 @@ def main() -> int:
             given.results.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     if given.write:
         write(found, PAGE)
-    return int(any(sum(o.aborts.values()) for c, o in found.items() if c.way != "naive"))
+    return int(
+        failed > 0 or any(sum(o.aborts.values()) for c, o in found.items() if c.way != "naive")
+    )
 
 
 if __name__ == "__main__":

@@ -13,13 +13,22 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from pylibfranka import ControlException, ControllerMode, JointPositions, RealtimeConfig, Robot
+from pylibfranka import (
+    ControlException,
+    ControllerMode,
+    JointPositions,
+    NetworkException,
+    RealtimeConfig,
+    Robot,
+)
 
 from verification.fci.reflexes import JOINTS, Array
 
 TOP = Path(__file__).resolve().parents[2]
 # The server's first states are read before it begins to wait for commands.
 SETTLE_S = 0.02
+# libfranka gives up after a second without a state. Here a busy host is only slow.
+PATIENCE = 120
 
 
 class FciBridge:
@@ -91,12 +100,21 @@ class FciBridge:
             self._robot.automatic_error_recovery()
             self.last = ()
         self._control = self._robot.start_joint_position_control(ControllerMode.JointImpedance)
-        state, _ = self._control.readOnce()
+        state = self._read()
         position = np.array(state.q_d)
         self._control.writeOnce(JointPositions(position.tolist()))
         time.sleep(SETTLE_S)
-        self._control.readOnce()
+        self._read()
         return position
+
+    def _read(self) -> Any:
+        for _ in range(PATIENCE):
+            try:
+                return self._control.readOnce()[0]
+            except NetworkException as error:
+                if "Timeout" not in str(error):
+                    raise
+        raise TimeoutError(f"no state from {self.host} for about {PATIENCE} s")
 
     def exchange(self, command: Array) -> Array | None:
         """Send positions (7,), rad, and return those that are measured a millisecond later.
@@ -108,7 +126,7 @@ class FciBridge:
         assert command.shape == (JOINTS,)
         try:
             self._control.writeOnce(JointPositions(command.tolist()))
-            state, _ = self._control.readOnce()
+            state = self._read()
         except ControlException as error:
             self._control = None
             self.last = tuple(re.findall(r"\w+(?:violation|discontinuity|invalid)\b", str(error)))
