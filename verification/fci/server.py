@@ -81,9 +81,15 @@ class ReflexServer(FrankaRobotServer):
         super().stop_motion(send_preemption_signal)
         self._reflexes = None
 
+    def _reset_state(self) -> None:
+        super()._reset_state()
+        self._reflexes = None
+
     def wait(self) -> bool:
         """Wait for the next command of a motion; return whether somebody is there."""
         udp, tcp = self._FrankaServer__udp_socket, self._tcp_socket
+        if udp is None or tcp is None:  # the client has gone
+            return True
         ready, _, _ = select.select([udp, tcp, sys.stdin], [], [], PATIENCE_S)
         return bool(ready) and sys.stdin not in ready
 
