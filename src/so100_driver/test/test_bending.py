@@ -75,6 +75,22 @@ def test_a_goal_is_trimmed_slowly_and_by_no_more_than_it_may():
     assert np.abs(moved).sum(axis=0).max() * RAD_PER_TICK / (200 * PERIOD_S) <= 0.02
 
 
+@pytest.mark.parametrize("end", ["lower_rad", "upper_rad"])
+def test_no_correction_leads_a_joint_beyond_its_end(end):
+    rig = Rig(limits=ArmLimits(sag_rad_nm=0.1, play_rad=0.05, trim_rad=0.05)).held()
+    begin, scales = rig.arm.measured_rad, rig.arm.scales
+    goal = dict(begin)
+    for way in np.linspace(0.0, 1.0, 151):
+        for name in ("elbow_flex", "wrist_flex"):
+            goal[name] = begin[name] + way * (getattr(scales[name], end) - begin[name])
+        assert rig.arm.command(list(goal), list(goal.values()), rig.now_s) == ""
+        rig.step()
+    rig.run(1.0, lambda r: r.arm.command(list(goal), list(goal.values()), r.now_s))
+    for scale, servo in zip(scales.values(), rig.bus.servos, strict=True):
+        told = scale.radians(servo.get("Goal_Position"))
+        assert scale.lower_rad - RAD_PER_TICK <= told <= scale.upper_rad + RAD_PER_TICK
+
+
 def test_a_gripper_that_holds_something_is_not_trimmed():
     rig = Rig(limits=ArmLimits(trim_rad=TRIM)).held()
     rig.plant.low_rad[GRIPPER] = 0.45

@@ -51,6 +51,29 @@ def test_a_step_from_rest_is_reached_within_bounds_of_speed_and_acceleration_and
     assert goals[-1] == step
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_commands_that_run_ahead_and_step_back_lead_no_goal_to_where_they_never_were(seed):
+    generator, pursuit, goal, target = random.Random(seed), Pursuit(), 0.0, 0.0
+    least = most = 0.0
+    for _ in range(120):
+        target = min(0.5, target + generator.choice([0.02, 0.02, 0.02, -0.1]))
+        least, most = min(least, target), max(most, target)
+        goal, _ = pursuit.step(goal, target, 0.01, FASTEST, HARDEST)
+        assert least - 1e-12 <= goal <= most + 1e-12
+
+
+@pytest.mark.parametrize("step", [0.07, -0.05, -0.09, -0.14])
+def test_a_step_of_commands_that_move_changes_the_speed_no_harder_than_their_own_begin(step):
+    pursuit, goals = Pursuit(), [0.0]
+    for cycle in range(1, 60):
+        target = 0.01 * cycle + (step if cycle >= 25 else 0.0)
+        goals.append(pursuit.step(goals[-1], target, 0.01, FASTEST, HARDEST)[0])
+    assert goals[-1] == pytest.approx(0.59 + step)
+    # They begin with 1 rad/s at once, and their goal stops at once where they step back from.
+    speeds = [(b - a) / 0.01 for a, b in pairwise(goals)]
+    assert max(abs(b - a) for a, b in pairwise(speeds)) <= 1.0 + 1e-6
+
+
 def test_a_joint_without_a_bound_of_acceleration_is_bounded_in_speed_alone():
     pursuit, goal = Pursuit(), 0.0
     for _ in range(3):

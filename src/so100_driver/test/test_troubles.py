@@ -38,6 +38,43 @@ def test_a_lowering_for_heat_that_a_person_stops_stays_stopped():
     assert "shoulder_lift lets go once it is too hot: support the arm by hand" in rig.words
 
 
+@pytest.mark.parametrize("then", [{LIFT: 63.0}, {LIFT: 65.0, ELBOW: 63.0}])
+def test_what_a_person_stopped_is_not_lowered_again_by_heat_that_comes_and_goes(then):
+    rig = Rig().held()
+    heat = {LIFT: 65.0}
+
+    def hot(rig):
+        for joint, degrees in heat.items():
+            rig.bus.servos[joint].temperature_c = degrees
+
+    rig.run(0.3, hot)
+    assert rig.arm.mode is ArmMode.LOWERING
+    rig.arm.hold()
+    stopped = rig.run(0.1, hot).angles
+    heat.update(then)
+    rig.run(0.1, hot)
+    heat.update(dict.fromkeys(then, 65.0))
+    assert np.abs(rig.run(1.0, hot).angles - stopped).max() < 0.03
+    assert rig.arm.mode is ArmMode.HOLDING
+    # The last word is a person's, this one too.
+    assert rig.arm.lower(rig.now_s) == ""
+    assert rig.run(0.1, hot).arm.mode is ArmMode.LOWERING
+
+
+def test_a_lowering_ends_though_a_servo_that_was_given_up_cannot_go_along():
+    rig = Rig(pose=(0.0, -1.5, 1.4, 0.6, 0.0, 0.5)).held()
+
+    def limp(rig):
+        rig.bus.servos[3].set("Torque_Enable", 0)
+
+    rig.run(1.5, limp)
+    assert rig.arm.lower(rig.now_s) == ""
+    rig.run(2.5, limp)
+    assert rig.arm.mode is ArmMode.HOLDING
+    assert "lowered, but for wrist_flex, which has no torque" in rig.arm.reason
+    assert rig.arm.torque_off(rig.now_s) == ""
+
+
 def test_an_arm_that_a_person_had_held_before_it_was_hot_is_lowered_before_it_would_drop():
     rig = Rig().held()
     rig.arm.hold()

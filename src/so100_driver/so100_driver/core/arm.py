@@ -130,6 +130,7 @@ class Arm:
                     self._conduct.engage(name)
             return ""
         self._conduct.protection.forget()
+        self._troubles.may_lower = True
         for recovery in self._troubles.recovery.values():
             recovery.forget()
         self._conduct.goals.rad = self.measured_rad
@@ -186,12 +187,16 @@ class Arm:
         if self.mode is ArmMode.OFF:
             return "torque is off: nothing is held"
         warm = [name for name in self.scales if self._conduct.protection.lowers(name)]
-        if self.mode is ArmMode.LOWERING and warm:
+        # A lowering that heat began, and that a servo which cooled or fell silent may have ended.
+        if (warm and self.mode is not ArmMode.HOLDING) or (
+            self.mode is ArmMode.LOWERING and self.reason
+        ):
             # Whoever stops a motion has seen something: the last word is a person's.
             reason += (
-                f" while it lowered itself; {', '.join(warm)} lets go once it is too hot: support "
-                "the arm by hand, or lower it"
+                f" while it lowered itself; {', '.join(warm) or 'a hot servo'} lets go once it is "
+                "too hot: support the arm by hand, or lower it"
             )
+            self._troubles.may_lower = False
         self._conduct.stand(ArmMode.HOLDING, reason, HealthLevel.WARN)
         return ""
 
@@ -225,6 +230,7 @@ class Arm:
         for name in faulty:
             self._conduct.goals.nudge(name)
         self._conduct.protection.forget()
+        self._troubles.may_lower = True
         self._conduct.stand(ArmMode.WAITING, "", HealthLevel.OK)
         return ""
 
@@ -239,6 +245,7 @@ class Arm:
         silent = self.silent(now_s)
         if silent:
             return f"no answer from {', '.join(silent)}"
+        self._troubles.may_lower = True
         self._conduct.enter(ArmMode.LOWERING, "", HealthLevel.OK)
         return ""
 
@@ -353,15 +360,18 @@ class Arm:
         if self.mode is ArmMode.FOLLOWING:
             self._follow(now_s, since_s)
         elif self.mode is ArmMode.LOWERING:
-            if self._conduct.goals.slowly_to(self._rest.rad, since_s):
+            left = self._conduct.goals.slowly_to(self._rest.rad, since_s)
+            limp = self._troubles.given_up()
+            if limp.issuperset(left):
+                but = f", but for {', '.join(left)}, which has no torque" if left else ""
                 self._conduct.enter(
-                    ArmMode.HOLDING, "lowered: torque may be switched off", HealthLevel.OK
+                    ArmMode.HOLDING, f"lowered{but}: torque may be switched off", HealthLevel.OK
                 )
         elif self.mode is ArmMode.APPROACHING:
             offered = self._conduct.commands.offered
             if not offered.fresh(now_s):
                 self._conduct.stand(ArmMode.WAITING, "no command any more", HealthLevel.WARN)
-            elif self._conduct.goals.slowly_to(offered.rad, since_s):
+            elif not self._conduct.goals.slowly_to(offered.rad, since_s):
                 self._conduct.enter(ArmMode.FOLLOWING, "", HealthLevel.OK)
                 self._conduct.commands.arrived(now_s)
 

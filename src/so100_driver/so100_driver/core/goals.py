@@ -81,11 +81,14 @@ class ArmGoals:
         still = {name: self._hearing.standing(name) for name in arm if self._still(name)}
         self._bending.look(arm, still, min(max(since_s, 0.0), _LONGEST_S))
 
-    def slowly_to(self, target_rad: Mapping[str, float], since_s: float) -> bool:
-        """Move goals slowly; return whether they are there."""
+    def slowly_to(self, target_rad: Mapping[str, float], since_s: float) -> list[str]:
+        """Move goals slowly; return the joints whose goals are not there yet."""
         speed = self._limits.lowering_rad_s / _CATCH_UP
-        there = [self._towards(name, angle, speed, since_s) for name, angle in target_rad.items()]
-        return all(there)
+        return [
+            name
+            for name, angle in target_rad.items()
+            if not self._towards(name, angle, speed, since_s)
+        ]
 
     def rest(self) -> None:
         """Be told that no goal is being moved."""
@@ -154,10 +157,12 @@ class ArmGoals:
         return abs(distance_rad) <= self._limits.gate.first_distance_rad
 
     def _in_ticks(self, name: str, bends: Mapping[str, float]) -> int:
+        scale, angle = self._scales[name], self.rad[name]
         largest = STS3215["Goal_Position"].largest
-        return max(
-            0, min(largest, self._scales[name].ticks(self.rad[name] - bends.get(name, 0.0)))
-        )
+        # A correction presses no joint against its end; one that was pushed beyond stays there.
+        low, high = min(scale.lower_rad, angle), max(scale.upper_rad, angle)
+        led = max(low, min(high, angle - bends.get(name, 0.0)))
+        return max(0, min(largest, scale.ticks(led)))
 
     def _bends(self) -> Mapping[str, float]:
         """Return by how much less than its link each servo is to be led, rad."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 # Speeds are those of so long: commands and cycles do not alternate exactly.
 _SMOOTHED_S = 0.025
-# So far behind, in time at the largest speed, is no goal by commands and cycles that are uneven.
+# So far behind, in time at its own speed, is no goal by commands and cycles that are uneven.
 _LATE_S = 0.03
 # Nor any that is as good as at rest: less than this share of the largest speed.
 _RESTS = 0.3
@@ -31,6 +31,9 @@ class Pursuit:
     _speed: float = 0.0
     _target_speed: float = 0.0
     _target: float | None = None
+    # Between these were the goal, when it began to gain, and the commands since.
+    _least: float = 0.0
+    _most: float = 0.0
 
     def rest(self) -> None:
         """Begin anew from rest."""
@@ -53,6 +56,8 @@ class Pursuit:
             return goal, left == 0.0
         moved = 0.0 if self._target is None else (target - self._target) / dt_s
         self._target = target
+        if not self.gaining:
+            self._least = self._most = goal
         newest = dt_s / (dt_s + _SMOOTHED_S)
         reach = rad_s * dt_s
         if abs(left) <= reach or self.gaining:
@@ -60,7 +65,9 @@ class Pursuit:
             self._target_speed += newest * (max(-rad_s, min(rad_s, moved)) - self._target_speed)
         if abs(left) > reach:
             rests = abs(self._speed) < _RESTS * rad_s
-            self.gaining |= rests or abs(left) > reach + rad_s * _LATE_S
+            back = self._speed * left < 0.0
+            self.gaining |= rests or back or abs(left) > reach + abs(self._speed) * _LATE_S
+        self._least, self._most = min(self._least, target), max(self._most, target)
         if not self.gaining or math.isinf(rad_s2):
             step = max(-reach, min(reach, left))
             self._speed += newest * (step / dt_s - self._speed)
@@ -80,4 +87,8 @@ class Pursuit:
             # It would go beyond: the commands slowed down meanwhile.
             self.gaining, self._speed = False, left / dt_s
             return target, True
-        return goal + self._speed * dt_s, False
+        led = max(self._least, min(self._most, goal + self._speed * dt_s))
+        if led != goal + self._speed * dt_s:
+            # They stepped back while it was at its fastest: it stops where they have been.
+            self._speed = 0.0
+        return led, False

@@ -21,11 +21,14 @@ class Troubles:
 
     Attributes:
         recovery: By joint, what became of torque that was lost.
+        may_lower: Heat may have the arm lowered; not after a person stopped that, whatever grows
+            hot after, until a person lets it move again.
     """
 
     def __init__(self, conduct: Conduct) -> None:
         """Begin with nothing wrong."""
         self.recovery = {name: Recovery() for name in conduct.scales}
+        self.may_lower = True
         self._conduct = conduct
         self._checked = self._doubted = 0
         self._doubts = False
@@ -44,6 +47,10 @@ class Troubles:
         }
         self._look_for_faults()
         self._protect(now_s)
+
+    def given_up(self) -> set[str]:
+        """Return the joints without torque whose servos are not told to hold any more."""
+        return {name for name, one in self.recovery.items() if one.pending and one.given_up}
 
     def to_check(self, answered: Iterable[int], now_s: float) -> list[int]:
         """Return the servos whose orders are read back now.
@@ -198,11 +205,15 @@ class Troubles:
                 self._conduct.stand(
                     ArmMode.HOLDING, f"{name}: {verdict.reason}", HealthLevel.ERROR
                 )
-            elif verdict.stage is Stage.LOWER and (
+            elif (
+                verdict.stage is Stage.LOWER
+                and self.may_lower
                 # A lowering that a silent servo ended goes on; what a person holds is held.
-                before.stage is not Stage.LOWER
-                if self._conduct.mode is ArmMode.HOLDING
-                else self._conduct.mode is not ArmMode.LOWERING and not silent
+                and (
+                    before.stage is not Stage.LOWER
+                    if self._conduct.mode is ArmMode.HOLDING
+                    else self._conduct.mode is not ArmMode.LOWERING and not silent
+                )
             ):
                 self._conduct.enter(
                     ArmMode.LOWERING, f"{name}: {verdict.reason}", HealthLevel.ERROR
