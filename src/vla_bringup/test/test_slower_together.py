@@ -2,6 +2,7 @@
 """The policy node's core and the monitor's around one controller, while the motion is slowed."""
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from vla_policy_node.core.inference import InferenceResult
 from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.policy_runner import PolicyRunner
 from vla_policy_node.params import PolicyNodeParameters
+from vla_sim.executors import LEAD_S
 from vla_sim.faults import operations as op
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -256,3 +258,9 @@ def test_a_stop_at_any_time_of_a_slowdown_keeps_the_limits(loop, after_s):
     assert loop.fastest(loop.now_ns - S, loop.now_ns) > 0.7
     assert loop.state is StopState.READY
     assert loop.peak_jerk_ratio(stopped_ns) <= 1.001
+
+
+def test_an_episode_without_ros_follows_chunks_as_late_as_the_policy_node_does():
+    """What is taught and measured there is what the nodes then do."""
+    defaults = {spec.name: spec.default for spec in fields(PolicyNodeParameters)}
+    assert defaults["overlap_s"] + defaults["planning_margin_s"] == pytest.approx(LEAD_S)

@@ -12,6 +12,7 @@ from vla_contract.units import UNITS
 FRONT, STATE = "observation.images.front", "observation.state"
 JOINTS = ("gripper", "elbow", "extra", "lift", "pan")
 VALUES = np.array([0.4, 0.3, 9.0, 0.2, 0.1])
+ORDERED = [0.1, 0.2, 0.3, 0.4]  # as the contract has them
 MS = 1_000_000
 NOW = 10**12
 
@@ -42,9 +43,53 @@ def test_an_observation_is_made_of_the_newest_values(buffer):
     assert (made.observation.images[FRONT] == picture(2)).all()
     assert made.observation.state[STATE].tolist() == [0.1, 0.2, 0.3, 0.4]
     assert made.observation.task == "do it"
-    assert made.observation.stamp_ns == NOW - 5 * MS
-    assert made.skew_ns == 25 * MS
-    assert max(made.stamps_ns.values()) - min(made.stamps_ns.values()) == 25 * MS
+    # No state is remembered of the picture's time: it is the oldest that is, of 15 ms ago.
+    assert made.observation.stamp_ns == NOW - 15 * MS
+    assert made.skew_ns == 15 * MS
+    assert max(made.stamps_ns.values()) - min(made.stamps_ns.values()) == 15 * MS
+
+
+def test_the_state_is_of_the_time_of_the_newest_picture(buffer):
+    for ago in range(100, -1, -10):
+        buffer.state(STATE, JOINTS, np.full(5, -0.01 * ago), NOW - ago * MS, NOW)
+    for picture_ago, state in ((100, -1.0), (64, -0.64), (47, -0.47), (10, -0.1), (0, 0.0)):
+        buffer.image(FRONT, picture(picture_ago), NOW - picture_ago * MS, NOW)
+        made = buffer.assemble(NOW, NOW, "do it")
+        assert isinstance(made, Assembled)
+        np.testing.assert_allclose(made.observation.state[STATE], state, atol=1e-12)
+        assert made.observation.stamp_ns == NOW - picture_ago * MS
+        assert made.skew_ns == 0
+
+
+def test_a_picture_that_is_newer_than_every_state_has_the_newest_one(buffer):
+    buffer.state(STATE, JOINTS, VALUES - 1.0, NOW - 20 * MS, NOW)
+    buffer.state(STATE, JOINTS, VALUES, NOW - 10 * MS, NOW)
+    buffer.image(FRONT, picture(), NOW, NOW)
+    made = buffer.assemble(NOW, NOW, "do it")
+    assert isinstance(made, Assembled)
+    np.testing.assert_array_equal(made.observation.state[STATE], ORDERED)
+    assert (made.observation.stamp_ns, made.skew_ns) == (NOW, 10 * MS)
+
+
+def test_states_of_before_a_stamp_that_went_back_are_not_mixed_with_those_after(buffer):
+    for ago in (30, 20, 10):
+        buffer.state(STATE, JOINTS, VALUES + 9.0, NOW - ago * MS, NOW)
+    for ago in (40, 25, 5):  # the first of them is refused
+        buffer.state(STATE, JOINTS, VALUES, NOW - ago * MS, NOW)
+    buffer.image(FRONT, picture(), NOW - 22 * MS, NOW)
+    made = buffer.assemble(NOW, NOW, "do it")
+    assert isinstance(made, Assembled)
+    np.testing.assert_allclose(made.observation.state[STATE], ORDERED)
+
+
+def test_a_state_that_is_not_finite_is_between_no_two_others(buffer):
+    buffer.state(STATE, JOINTS, VALUES, NOW - 20 * MS, NOW)
+    buffer.state(STATE, JOINTS, np.full(5, np.nan), NOW - 10 * MS, NOW)
+    buffer.state(STATE, JOINTS, VALUES, NOW, NOW)
+    buffer.image(FRONT, picture(), NOW - 12 * MS, NOW)
+    made = buffer.assemble(NOW, NOW, "do it")
+    assert isinstance(made, Assembled)
+    np.testing.assert_allclose(made.observation.state[STATE], ORDERED)
 
 
 def test_a_policy_that_needs_nothing_is_asked_about_the_present(contract, spec):

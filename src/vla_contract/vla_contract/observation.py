@@ -4,10 +4,16 @@
 A feature that is missing, stale, frozen, not finite or stamped impossibly yields a `Problem`, and
 one problem is enough for no observation. Nothing is filled in.
 
+An observation is of one moment: a picture is older on arrival than a joint state, and the arm has
+moved on meanwhile. The states that are taken are those of the newest picture's time, so that an
+arm whose host is slow sees what an arm whose host is fast sees, a little later.
+
 Two clocks are used. Stamps and `now_ns` are ROS time; `steady_ns` is monotonic and tells how long
 ago a message arrived, so that neither a stuck publisher nor a clock that jumps looks fresh.
 """
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -27,6 +33,9 @@ FRESH_S = 0.05
 
 # Every 16th pixel is compared first: with a live camera's noise, that shows the difference.
 COARSE = (slice(None, None, 16), slice(None, None, 16))
+
+# So many states are remembered at most: 2 s at 1 kHz.
+REMEMBERED = 2000
 
 ValueT = TypeVar("ValueT", NDArray[np.uint8], NDArray[np.float64])
 
@@ -139,7 +148,38 @@ class _StateSlot(_Slot[NDArray[np.float64]]):
         self.values = np.full(size, np.nan)
         self.stamps_ns = np.zeros(size, dtype=np.int64)
         self.arrivals_ns = np.zeros(size, dtype=np.int64)
+        # What could be used, with its stamp, in order of stamps.
+        self.past: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=REMEMBERED)
         self.known = np.zeros(size, dtype=bool)
+
+    def accept(self, value: NDArray[np.float64], stamp_ns: int, steady_ns: int) -> None:
+        """Keep a value, and remember it if it is one."""
+        super().accept(value, stamp_ns, steady_ns)
+        if self.fault:
+            self.past.clear()
+        elif np.isfinite(value).all():
+            if self.past and self.past[-1][0] == stamp_ns:
+                self.past.pop()
+            self.past.append((stamp_ns, value))
+
+    def refuse(self, fault: str, stamp_ns: int, steady_ns: int) -> None:
+        """Forget the values."""
+        super().refuse(fault, stamp_ns, steady_ns)
+        self.past.clear()
+
+    def forget(self, why: str) -> None:
+        """Drop the values; any stamp may follow."""
+        super().forget(why)
+        self.past.clear()
+
+    def at(self, moment_ns: int) -> tuple[int, NDArray[np.float64]]:
+        """Return the value of a moment and its stamp; where none is of then, the one nearest."""
+        place = bisect_right(self.past, moment_ns, key=_stamp)
+        if place == len(self.past) or place == 0:
+            return self.past[min(place, len(self.past) - 1)]
+        (before_ns, before), (after_ns, after) = self.past[place - 1], self.past[place]
+        share = (moment_ns - before_ns) / (after_ns - before_ns)
+        return moment_ns, before + share * (after - before)
 
     def oldest(self) -> str:
         """Name the joints whose values are older than those of others, empty where none are."""
@@ -250,7 +290,7 @@ class ObservationBuffer:
         )
 
     def assemble(self, now_ns: int, steady_ns: int, task: str) -> Assembled | tuple[Problem, ...]:
-        """Make an observation of the newest values, or say everything that prevents it.
+        """Make an observation of the newest pictures, or say everything that prevents it.
 
         Args:
             now_ns: ROS time.
@@ -261,12 +301,14 @@ class ObservationBuffer:
         if problems:
             return problems
         stamps_ns = {name: slot.stamp_ns for name, slot in self._images.items()}
-        stamps_ns |= {name: slot.stamp_ns for name, slot in self._states.items()}
+        moment_ns = max(stamps_ns.values(), default=now_ns)
+        state = {}
+        for name, slot in self._states.items():
+            stamps_ns[name], state[name] = slot.at(moment_ns)
         # A policy that needs no input is asked about the present.
         stamps = list(stamps_ns.values()) or [now_ns]
-        # Without a problem every value is there; the conditions are for the type checker.
+        # Without a problem every value is there; the condition is for the type checker.
         images = {k: s.value for k, s in self._images.items() if s.value is not None}
-        state = {k: s.value for k, s in self._states.items() if s.value is not None}
         observation = Observation(max(stamps), images, state, task)
         return Assembled(observation, max(stamps) - min(stamps), stamps_ns)
 
@@ -286,6 +328,10 @@ class ObservationBuffer:
             if detail:
                 found.append(Problem(state.source.feature, state.source.topic, detail))
         return tuple(found)
+
+
+def _stamp(remembered: tuple[int, NDArray[np.float64]]) -> int:
+    return remembered[0]
 
 
 def _identical(old: NDArray[np.uint8], new: NDArray[np.uint8]) -> bool:

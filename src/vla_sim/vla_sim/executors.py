@@ -23,7 +23,9 @@ from vla_policies import Action
 
 Array = NDArray[np.float64]
 
-SPLICE_S = 0.10  # from a chunk's arrival to where its plan takes over
+# From a chunk's arrival to where its plan takes over: the policy node's overlap_s and
+# planning_margin_s.
+LEAD_S = 0.26
 
 
 class ActionExecutor(Protocol):
@@ -81,7 +83,7 @@ class SmoothExecutor:
         dt_ns = round(action.dt_s * 1e9)
         names = self._limits.joint_names
         chunk = Chunk(names, stamp_ns, dt_ns, action.positions[:, :-1])
-        start_ns = splice_ns(self._plan, now_ns + round(SPLICE_S * 1e9))
+        start_ns = splice_ns(self._plan, now_ns + round(LEAD_S * 1e9))
         try:
             tail = track(chunk, self._plan.state(start_ns), self._limits, start_ns=start_ns)
         except NoPlanError:
