@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vla_recording.dataset import Codec, DatasetError, picture
 from vla_recording.dataset.pictures import VideoWriter
+from vla_sim.executors import LEAD_S
 from vla_training.errors import TrainingError
 from vla_training.evaluation.page import film_name
 from vla_training.evaluation.results import ResultStore
@@ -81,6 +82,7 @@ def settings_of(policy: str, bench: TrialSetup) -> dict[str, Any]:
         "contract": TEACHER if bench.contract_file is None else _print_of(bench.contract_file),
         "checkpoint": "" if bench.checkpoint is None else _weights_of(bench.checkpoint),
         "limit_s": bench.limit_s,
+        "lead_s": LEAD_S,
     }
 
 

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a reward that counts jerk make a policy smoother, at equal success and equal duration?
+
+A SmolVLA that imitation taught is reinforced by GRPO with each reward, with and without the
+jerk-bounded executor, from several seeds, and then tried in scenes that no run has seen. Beside
+it stand the policy as it was, and the control: the same policy with every chunk carried out more
+slowly, which needs no learning. What was computed is kept; the same command goes on. Needs the
+environment of `make train`:
+
+    .venv-policy/bin/python -m benchmarks.smoothvla out/smoothvla CHECKPOINT
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from scipy import stats
+
+from benchmarks.pages import DOCS, fill, table
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, RAW = DOCS / "smoothvla.md", DOCS / "smoothvla.csv"
+POLICY = "smolvla_cubes"
+REWARDS = ("binary", "smoothvla", "smooth_invariant")
+EXECUTORS = ("smooth", "linear")
+SLOWER = (1.15, 1.3)  # the control: so many times as long between two rows of a chunk
+EVALUATION_SEED = 5_000  # scenes of the evaluation, apart from those of training and of rollouts
+LIMIT_S = 20.0
+IMITATION = "imitation"
+# What is compared, with its unit; for all but success the mean over the episodes that succeeded.
+MEASURES = (
+    ("success", ""), ("duration_s", "s"), ("tip_jerk_mean", "m/s^3"), ("twist_jerk_mean", ""),
+    ("joint_jerk_rms", "rad/s^3"), ("ldlj", ""),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The episodes of one policy.
+
+    Attributes:
+        arm: How it came about: a reward, `imitation`, or `imitation` so many times slower.
+        executor: With which it was reinforced, and tried.
+        seed: Of its reinforcement; of imitation, of the scenes' group.
+        means: Of `MEASURES`.
+    """
+
+    arm: str
+    executor: str
+    seed: int
+    means: dict[str, float]
+
+
+def main() -> int:
+    """Run what is missing of the study, and write its page."""
+    given = _parser().parse_args()
+    folder: Path = given.folder
+    runs = [
+        (reward, executor, seed)
+        for seed in range(given.seeds)
+        for executor in EXECUTORS
+        for reward in REWARDS
+    ]
+    for slower in (1.0, *SLOWER):
+        _config(folder, slower)
+        for executor in EXECUTORS:
+            name = _slowed(slower)
+            _evaluate(given, name, executor, given.checkpoint, slower, given.scenes * given.seeds)
+    for reward, executor, seed in runs:
+        checkpoint = _reinforce(given, reward, executor, seed)
+        _evaluate(given, f"{reward}_{seed}", executor, checkpoint, 1.0, given.scenes)
+        _write(given, collect(folder, given.scenes, given.seeds))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("folder", type=Path, help="of all runs and trials")
+    add("checkpoint", type=Path, help="a SmolVLA that imitation taught")
+    add("--seeds", type=int, default=5, help="of reinforcement (%(default)s)")
+    add("--updates", type=int, default=10, help="of each run (%(default)s)")
+    add("--groups", type=int, default=6, help="scenes an update (%(default)s)")
+    add("--group-size", type=int, default=6, help="rollouts of a scene (%(default)s)")
+    add("--rate", type=float, default=1e-4, help="of learning (%(default)s)")
+    add("--jerk-unit", type=float, default=1.0, help="mean twist jerk that counts as 1")
+    add("--ldlj", type=float, nargs=2, default=(-5.32, -15.0), metavar=("BEST", "WORST"))
+    add("--scenes", type=int, default=10, help="of each evaluation, 3 colours (%(default)s)")
+    add("--processes", type=int, default=2, help="(%(default)s)")
+    add("--page", action="store_true", help="write docs/measurements/smoothvla.md")
+    return parser
+
+
+def _config(folder: Path, slower: float) -> Path:
+    """Write a folder of settings in which every chunk takes so many times as long."""
+    made = folder / f"config_{slower:g}"
+    if made.exists():
+        return made
+    part = made.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name in ("robots", "policies"):
+        shutil.copytree(ROOT / "config" / name, part / name)
+    path = part / "policies" / f"so101_{POLICY}.yaml"
+    contract = yaml.safe_load(path.read_text(encoding="utf-8"))
+    contract["policy"]["python"] = sys.executable
+    contract["policy"]["options"]["dt_s"] *= slower
+    path.write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
+    part.rename(made)
+    return made
+
+
+def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int) -> Path:
+    """Reinforce, or go on with it; return the checkpoint."""
+    run = given.folder / "runs" / f"{reward}_{executor}_{seed}"
+    if (run / "checkpoint" / "model.safetensors").exists():
+        return run / "checkpoint"
+    settings = {
+        "seed": seed, "updates": given.updates, "groups": given.groups,
+        "group_size": given.group_size, "executor": executor, "reward": reward,
+        "jerk_unit": given.jerk_unit, "ldlj_best": given.ldlj[0], "ldlj_worst": given.ldlj[1],
+        "learning_rate": given.rate, "limit_s": LIMIT_S,
+        # Every run has scenes of its own, the same for each reward.
+        "first_seed": 1_000_000 + 10_000 * seed,
+    }  # fmt: skip
+    path = given.folder / "settings" / f"{run.name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    _call(
+        "vla_training.cli", "rl", run, given.checkpoint, "--settings", path,
+        "--contract", POLICY, "--config", _config(given.folder, 1.0),
+        "--processes", given.processes,
+    )  # fmt: skip
+    return run / "checkpoint"
+
+
+def _evaluate(
+    given: argparse.Namespace,
+    name: str,
+    executor: str,
+    checkpoint: Path,
+    slower: float,
+    count: int,
+) -> None:
+    _call(
+        "vla_training.evaluation.command", given.folder / "trials" / f"{name}_{executor}",
+        "--policy", POLICY, "--checkpoint", checkpoint, "--config", _config(given.folder, slower),
+        "--executors", executor, "--seeds", count, "--first-seed", EVALUATION_SEED,
+        "--limit", LIMIT_S, "--films", 0, "--processes", given.processes,
+    )  # fmt: skip
+
+
+def _call(module: str, *words: object) -> None:
+    command = [sys.executable, "-m", module, *map(str, words)]
+    print("+", *command[2:], flush=True)
+    subprocess.run(command, check=True)
+
+
+# -- figures ----------------------------------------------------------------------------------
+
+
+def collect(folder: Path, scenes: int, seeds: int) -> list[Tried]:
+    """Return what was tried, in the order of the page."""
+    found = []
+    for executor in EXECUTORS:
+        for slower in (1.0, *SLOWER):
+            path = folder / "trials" / f"{_slowed(slower)}_{executor}" / "results.csv"
+            lines = read(path)
+            for group in range(seeds):
+                begin = EVALUATION_SEED + group * scenes
+                some = [line for line in lines if begin <= int(line["seed"]) < begin + scenes]
+                if some:
+                    found.append(Tried(_slowed(slower), executor, group, means(some)))
+        for reward in REWARDS:
+            for seed in range(seeds):
+                lines = read(folder / "trials" / f"{reward}_{seed}_{executor}" / "results.csv")
+                if lines:
+                    found.append(Tried(reward, executor, seed, means(lines)))
+    return found
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a trial; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def means(lines: Sequence[dict[str, str]]) -> dict[str, float]:
+    """Return the means of `MEASURES` over episodes."""
+    good = [line for line in lines if line["success"] == "1"]
+    told = {"success": len(good) / len(lines)}
+    for name, _ in MEASURES[1:]:
+        values = [float(line[name]) for line in good]
+        told[name] = float(np.mean(values)) if values else math.nan
+    return told
+
+
+def interval(values: Iterable[float]) -> tuple[float, float]:
+    """Return mean and half of the 95 % interval, by Student's t over the seeds."""
+    known = np.array([each for each in values if math.isfinite(each)])
+    if known.size < 2:
+        return (float(known.mean()) if known.size else math.nan), math.nan
+    half = stats.t.ppf(0.975, known.size - 1) * known.std(ddof=1) / math.sqrt(known.size)
+    return float(known.mean()), float(half)
+
+
+def against(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> str:
+    """Say by how much an arm differs from another, paired by seed, in percent of the other."""
+    ours = {
+        each.seed: each.means[name]
+        for each in tried
+        if (each.arm, each.executor) == (arm, executor)
+    }
+    theirs = {
+        each.seed: each.means[name]
+        for each in tried
+        if (each.arm, each.executor) == (base, executor)
+    }
+    both = sorted(set(ours) & set(theirs))
+    mean, half = interval(100.0 * (ours[seed] / theirs[seed] - 1.0) for seed in both)
+    return said(mean, half, "+.1f")
+
+
+def said(mean: float, half: float, form: str) -> str:
+    """Return a mean with its interval in words."""
+    if math.isnan(mean):
+        return "-"
+    return format(mean, form) + ("" if math.isnan(half) else f" ± {half:{form.lstrip('+')}}")
+
+
+def _slowed(slower: float) -> str:
+    return IMITATION if slower == 1.0 else f"{IMITATION}_{slower:g}_times_slower"
+
+
+def _write(given: argparse.Namespace, tried: Sequence[Tried]) -> None:
+    rows, apart = [], []
+    for executor in EXECUTORS:
+        for arm in dict.fromkeys(each.arm for each in tried):
+            some = [each for each in tried if (each.arm, each.executor) == (arm, executor)]
+            if not some:
+                continue
+            row = [executor, arm.replace("_", " "), len(some)]
+            for name, _ in MEASURES:
+                form = ".3f" if name == "success" else ".2f"
+                row.append(said(*interval(each.means[name] for each in some), form))
+            rows.append(row)
+            apart.append(
+                [executor, arm.replace("_", " ")]
+                + [
+                    against(tried, arm, base, executor, name)
+                    for base in ("binary", IMITATION)
+                    for name in ("duration_s", "tip_jerk_mean", "twist_jerk_mean")
+                ]
+            )
+    head = ["executor", "policy", "seeds"]
+    head += [f"{name}{f', {unit}' if unit else ''}".replace("_", " ") for name, unit in MEASURES]
+    shown = table(head, rows)
+    differences = table(
+        ["executor", "policy", "duration against binary, %", "tip jerk, %", "twist jerk, %",
+         "duration against imitation, %", "tip jerk, %", "twist jerk, %"],
+        apart,
+    )  # fmt: skip
+    print(shown, differences, sep="\n\n", flush=True)
+    if not given.page:
+        return
+    fill(PAGE, {"figures": shown, "differences": differences})
+    with RAW.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["executor", "policy", "seed", *(name for name, _ in MEASURES)])
+        for each in tried:
+            writer.writerow(
+                [each.executor, each.arm, each.seed, *(f"{v:.6g}" for v in each.means.values())]
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
