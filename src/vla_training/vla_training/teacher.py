@@ -37,7 +37,7 @@ _MOVING = 100.0  # rad/s: the arm is under way, so a chunk does not ramp up
 # What the hand aims with: nearer the jaw that moves. Aimed with the grasp point itself, the jaw
 # that does not move comes down 5 mm beside a cube, and a student sees to a few millimetres.
 AIM_POINT = (GRASP_POINT[0] + 0.006, *GRASP_POINT[1:])
-_BESIDE = 0.005  # m, how far beside a cube the open jaws may come down
+_BESIDE = 0.006  # m, how far beside a cube the open jaws may come down
 _OVER_CUBE = 0.030  # m from the cube, within which the hand comes down
 _TURN_WITHIN = 0.05  # m: there the hand's camera shows how a cube is turned, so a student can tell
 # A finger that came down on the cube, for a student sees it a little beside where it is: it goes
@@ -52,8 +52,11 @@ _OVER_BIN = 0.035  # m, likewise
 _UP_FIRST = (0.010, 0.002)  # m under the height to keep
 # Jaws that are not round the cube yet close slowly: one pushes it against the other.
 _CLOSING_RAD_S, _ROUND_IT = 0.8, 0.25  # rad/s; rad of jaws that hold a cube, and a little more
-_AROUND = (0.0055, 0.005, 0.10)  # m along the table, m of height, rad: the jaws may close
-_CLOSING = (0.012, 0.012, 0.30)  # within which jaws that are closing go on
+# Wide: what a student sees is off by a few millimetres, each time by others, and its arm is 0.4 s
+# behind its pictures. Where "close" and "not yet" lie so near one another, it says now this and
+# now that, and goes up with jaws half closed.
+_AROUND = (0.011, 0.012, 0.20)  # m along the table, m of height, rad: the jaws may close
+_CLOSING = (0.020, 0.020, 0.50)  # within which jaws that are closing go on
 _HELD = 0.018  # m between the cube's centre and the grasp point, with a cube in the hand
 _HELD_OPENING = (0.10, 0.32)  # rad of jaws around a cube
 _OPEN_ENOUGH = 0.45  # rad
