@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,7 @@ from vla_contract.images import ImageError, decompressed
 from vla_recording.dataset.errors import DatasetError, VideoError
 from vla_recording.dataset.features import Feature
 from vla_recording.dataset.files import UNFINISHED, finish
-from vla_recording.dataset.scheduling import scheduling_kept
+from vla_recording.dataset.scheduling import ThreadScheduling
 
 # SVT-AV1 tells its settings on the standard error otherwise, for every file.
 os.environ.setdefault("SVT_LOG", "1")
@@ -30,6 +30,7 @@ Pixels = NDArray[np.uint8]
 PIXEL_FORMAT = "yuv420p"
 # Fast to write (1 of 9), a tenth larger.
 _PNG_EFFORT = 1
+_WATCHED = 30  # frames, in which all threads of an encoder have begun
 # Such sizes SVT-AV1 refuses.
 AV1_LEAST = 64
 
@@ -134,6 +135,7 @@ class VideoWriter:
             )
         self._path, self._unfinished = path, path.with_name(path.name + UNFINISHED)
         self._frames, self._period = 0, Fraction(1, fps)
+        self._scheduling = ThreadScheduling()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._unfinished), "w", format="mp4")
@@ -155,9 +157,15 @@ class VideoWriter:
         frame.pts = self._frames
         frame.time_base = self._period
         try:
-            # The encoder starts its threads for the first frame.
-            with nullcontext() if self._frames else scheduling_kept():
+            # The encoder starts its threads for the first frame; on a busy computer they ask for
+            # their priority later.
+            if self._frames == 0:
+                self._scheduling = ThreadScheduling()
+            try:
                 packets = self._stream.encode(frame)
+            finally:
+                if self._frames < _WATCHED:
+                    self._scheduling.restore()
             self._container.mux(packets)
         except (OSError, av.FFmpegError, ValueError) as error:
             raise self._failed(error) from error

@@ -4,32 +4,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 _THREADS = Path("/proc/self/task")
+# Threads that began under such a note. The next one does not take what they have for theirs.
+_BEGUN: set[str] = set()
 
 
-@contextmanager
-def scheduling_kept() -> Iterator[None]:
-    """Let no thread be scheduled otherwise at the end of the block than at its beginning.
+class ThreadScheduling:
+    """How the threads of this process were scheduled when this was made.
 
     SVT-AV1 gives its threads, and the one that starts them, the highest real-time priority
     wherever the process is root's (`svt_create_thread`), as in most containers. A recorder would
-    then come before the control loop, and on two cores nothing else would run. New threads are
-    scheduled as the caller is.
+    then come before the control loop, and on two cores nothing else would run.
     """
-    if not _THREADS.is_dir():  # not Linux
-        yield
-        return
-    before = {name: _scheduled(name) for name in os.listdir(_THREADS)}
-    own = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        for name in os.listdir(_THREADS):
-            policy, parameters = before.get(name) or own
+
+    def __init__(self) -> None:
+        """Note it. On what is not Linux nothing is noted, and nothing restored."""
+        self._linux = _THREADS.is_dir()
+        if self._linux:
+            there = set(os.listdir(_THREADS)) - _BEGUN
+            self._before = {name: _scheduled(name) for name in there}
+            self._own = os.sched_getscheduler(0), os.sched_getparam(0)
+
+    def restore(self) -> None:
+        """Schedule every thread as it was, and a new one as the caller was."""
+        if not self._linux:
+            return
+        there = set(os.listdir(_THREADS))
+        _BEGUN.intersection_update(there)
+        _BEGUN.update(there - self._before.keys())
+        for name in there:
+            policy, parameters = self._before.get(name) or self._own
             if _scheduled(name) != (policy, parameters):
                 with suppress(OSError):  # a thread that has ended meanwhile
                     os.sched_setscheduler(int(name), policy, parameters)
