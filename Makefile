@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 # One of config/robots: so101, panda, fr3; or the path of a folder like those. so101_bus: the first, moved by simulated servos that its driver commands at a serial port.
 ROBOT ?= so101
-# color_pick where nothing is said. smolvla_cubes: a SmolVLA of toy size, whose weights are here; it needs torch.
+# Where nothing is said, on the SO-101 smolvla_cubes: a SmolVLA of toy size that this repository taught. Else color_pick; there too, where torch cannot be installed.
 POLICY ?=
 EPISODES ?= 3
 RATE ?= 100
@@ -58,8 +58,13 @@ ifneq ($(filter smolvla_cubes,$(POLICY)),)
 demo: $(POLICY_VENV)/.installed
 endif
 
+LEARNED := $(if $(POLICY),,$(filter so101,$(ROBOT)))
 demo: setup
-	$(BIN)/demo --robot "$(ROBOT:%_bus=%)" --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) $(if $(POLICY),--policy $(POLICY)) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
+ifneq ($(LEARNED),)
+	@$(MAKE) --no-print-directory $(POLICY_VENV)/.installed || { rm -f $(POLICY_VENV)/.installed; echo "The demonstration goes on with color_pick, which needs no torch."; }
+endif
+	$(BIN)/demo --robot "$(ROBOT:%_bus=%)" --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) \
+		$(if $(POLICY),--policy $(POLICY),$(if $(LEARNED),$$(test -f $(POLICY_VENV)/.installed && echo --policy smolvla_cubes))) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
 
 # Demonstrations, imitation, then twice what the teacher says to the student's own mistakes, and imitation again. What is
 # interrupted goes on where it was.

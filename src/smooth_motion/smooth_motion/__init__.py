@@ -7,6 +7,7 @@ from smooth_motion.acknowledge import (
     RunningPlan,
     distinct_start,
 )
+from smooth_motion.blend import blend_ns, blended
 from smooth_motion.brake import brake
 from smooth_motion.check import (
     CheckConfig,
@@ -77,6 +78,8 @@ __all__ = [
     "TrackerConfig",
     "Violation",
     "ViolationKind",
+    "blend_ns",
+    "blended",
     "boundary_jerk",
     "brake",
     "check",

@@ -134,7 +134,9 @@ def names(requirements: list[str]) -> Iterator[str]:
 
 
 def test_every_package_is_asked():
-    assert {path.parent.name for path in SOURCES.glob("*/setup.py")} - {"vla_msgs"} == set(PACKAGES)
+    assert {path.parent.name for path in SOURCES.glob("*/setup.py")} - {"vla_msgs"} == set(
+        PACKAGES
+    )
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -13,6 +13,8 @@ from smooth_motion import (
     GripperPlan,
     NoPlanError,
     Plan,
+    blend_ns,
+    blended,
     overlap,
     splice_ns,
     track,
@@ -69,7 +71,7 @@ class HoldExecutor(LinearExecutor):
 
 
 class SmoothExecutor:
-    """Tracks chunks with jerk-bounded plans, as the policy node does."""
+    """Tracks chunks with jerk-bounded plans, as the policy node does under `chunks: blend`."""
 
     def __init__(self, robot: Robot, position: Array) -> None:
         """Begin at rest at `position` (J,), rad."""
@@ -81,11 +83,15 @@ class SmoothExecutor:
     def accept(self, action: Action, stamp_ns: int, now_ns: int) -> None:
         """Take a chunk."""
         dt_ns = round(action.dt_s * 1e9)
-        names = self._limits.joint_names
-        chunk = Chunk(names, stamp_ns, dt_ns, action.positions[:, :-1])
+        limits, names = self._limits, self._limits.joint_names
         start_ns = splice_ns(self._plan, now_ns + round(LEAD_S * 1e9))
+        begin = self._plan.state(start_ns)
+        rows = np.clip(action.positions[:, :-1], limits.position_lower, limits.position_upper)
+        times_ns = stamp_ns + dt_ns * np.arange(len(rows), dtype=np.int64)
+        rows = blended(rows, times_ns, start_ns, begin.position, blend_ns(start_ns - stamp_ns))
         try:
-            tail = track(chunk, self._plan.state(start_ns), self._limits, start_ns=start_ns)
+            chunk = Chunk(names, stamp_ns, dt_ns, rows)
+            tail = track(chunk, begin, limits, start_ns=start_ns)
         except NoPlanError:
             self.refused += 1
             return

@@ -7,14 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from smooth_motion import Chunk
+from smooth_motion import Chunk, blend_ns
 from vla_policies.rtc import Committed
 from vla_policy_node.core.controller_reports import Event
 
 CONTINUE, BLEND, REPLACE, ENSEMBLE = "continue", "blend", "replace", "ensemble"
-# A new chunk is blended in over this many delays of an answer, at least over this time. Measured:
-# docs/measurements/chunk_blending.md.
-BLEND_DELAYS, LEAST_BLEND_NS = 1.5, 500_000_000
 # A policy that continues a chunk leaves it over this time: 10 rows at 30 Hz, as in LeRobot. Not a
 # number of rows: of a chunk of few and long rows nothing would be left to what it sees.
 LEAVING_NS = 333_000_000
@@ -109,7 +106,7 @@ class ChunkBlending:
         Args:
             delay_ns: From an observation to the moment from which the arm follows its chunk.
         """
-        return max(round(BLEND_DELAYS * delay_ns), LEAST_BLEND_NS) if self._how == BLEND else 0
+        return blend_ns(delay_ns) if self._how == BLEND else 0
 
     def merged(self, chunk: Chunk) -> Chunk:
         """Return what to follow for a chunk that has arrived."""

@@ -20,6 +20,7 @@ from smooth_motion import (
     Plan,
     RunningPlan,
     TrackerConfig,
+    blended,
     overlap,
     splice_ns,
     track,
@@ -65,30 +66,6 @@ class Motion:
     arm: Plan
     gripper: GripperPlan | None
     splice_ns: int
-
-
-def blended(
-    positions: NDArray[np.float64],
-    times_ns: NDArray[np.int64],
-    splice_ns: int,
-    at: NDArray[np.float64],
-    blend_ns: int,
-) -> NDArray[np.float64]:
-    """Return a chunk that begins where the arm is led and leaves the difference gradually.
-
-    A policy that begins its chunks where it saw the arm is behind by what the arm moved while the
-    policy was at work. Without this, each chunk takes the arm back by that.
-
-    Args:
-        positions: (T, J) rad.
-        times_ns: (T,) of the rows.
-        splice_ns: From when on the chunk is followed.
-        at: (J,) where the arm is led then, rad.
-        blend_ns: How long the difference lasts; it falls linearly.
-    """
-    there = np.array([np.interp(splice_ns, times_ns, column) for column in positions.T])
-    left = 1.0 - np.clip((times_ns - splice_ns) / blend_ns, 0.0, 1.0)
-    return np.asarray(positions + left[:, None] * (at - there))
 
 
 class Planner:
