@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +29,7 @@ class Workers:
         """
         # Begun anew: a graphics context or a thread of torch does not outlive a fork.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(processes, context, begin, given)
+        self._pool = ProcessPoolExecutor(processes, context, _begin, (begin, given))
         self._ahead = 2 * processes
 
     def map(self, call: Callable[..., Any], wanted: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -68,3 +70,16 @@ def in_parallel(
         yield from workers.map(call, wanted)
     finally:
         workers.close()
+
+
+def _begin(begin: Callable[..., None], given: tuple[Any, ...]) -> None:
+    """Begin a worker that ends with the process that began it, be that killed."""
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    begin(*given)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
