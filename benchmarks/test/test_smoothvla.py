@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The study counts the episodes that succeeded, and pairs its differences by seed."""
+
+import csv
+import math
+
+import pytest
+import smoothvla
+
+
+def tried(folder, name, lines):
+    path = folder / "trials" / name / "results.csv"
+    path.parent.mkdir(parents=True)
+    names = ["seed", "success", *(each for each, _ in smoothvla.MEASURES[1:])]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for seed, success, value in lines:
+            writer.writerow([seed, success, *[value] * (len(names) - 2)])
+
+
+@pytest.fixture
+def found(tmp_path):
+    for seed in range(3):
+        scenes = (5000, 5001)
+        tried(tmp_path, f"binary_{seed}_smooth", [(s, 1, 10.0 + seed) for s in scenes])
+        tried(tmp_path, f"smoothvla_{seed}_smooth", [(5000, 1, 5.0 + 0.5 * seed), (5001, 0, 99.0)])
+    tried(tmp_path, "imitation_smooth", [(5000 + k, 1, 10.0 + k // 2) for k in range(6)])
+    return smoothvla.collect(tmp_path, scenes=2, seeds=3)
+
+
+def test_means_are_of_the_episodes_that_succeeded(found):
+    one = next(each for each in found if each.arm == "smoothvla" and each.seed == 0)
+    assert one.means["success"] == 0.5
+    assert one.means["tip_jerk_mean"] == 5.0
+
+
+def test_differences_are_paired_by_seed(found):
+    said = smoothvla.against(found, "smoothvla", "binary", "smooth", "tip_jerk_mean")
+    assert said == "-50.0 ± 0.0"
+    # Imitation has no seeds of its own: its scenes are divided among them.
+    said = smoothvla.against(found, "binary", "imitation", "smooth", "tip_jerk_mean")
+    assert said == "+0.0 ± 0.0"
+
+
+def test_one_seed_has_no_interval_and_nothing_has_no_mean():
+    assert smoothvla.interval([2.0])[0] == 2.0
+    assert math.isnan(smoothvla.interval([2.0])[1])
+    assert math.isnan(smoothvla.interval([math.nan])[0])
