@@ -37,6 +37,7 @@ SLOWER = (1.05, 1.15)  # the control: so many times as long between two rows of 
 EVALUATION_SEED = 5_000  # scenes of the evaluation, apart from those of training and of rollouts
 LIMIT_S = 20.0
 IMITATION = "imitation"
+LDLJ_SPAN = 4.0  # of log dimensionless jerk, each way, that `smooth_invariant` tells apart
 # What is compared, with its unit; for all but success the mean over the episodes that succeeded.
 MEASURES = (
     ("success", ""), ("duration_s", "s"), ("tip_jerk_mean", "m/s^3"), ("twist_jerk_mean", ""),
@@ -93,8 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--groups", type=int, default=6, help="scenes an update (%(default)s)")
     add("--group-size", type=int, default=6, help="rollouts of a scene (%(default)s)")
     add("--rate", type=float, default=1e-4, help="of learning (%(default)s)")
-    add("--jerk-unit", type=float, default=1.0, help="mean twist jerk that counts as 1")
-    add("--ldlj", type=float, nargs=2, default=(-5.32, -15.0), metavar=("BEST", "WORST"))
     add("--scenes", type=int, default=10, help="of each evaluation, 3 colours (%(default)s)")
     add("--processes", type=int, default=2, help="(%(default)s)")
     add("--page", action="store_true", help="write docs/measurements/smoothvla.md")
@@ -121,14 +120,19 @@ def _config(folder: Path, slower: float) -> Path:
 
 
 def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int) -> Path:
-    """Reinforce, or go on with it; return the checkpoint."""
+    """Reinforce, or go on with it; return the checkpoint.
+
+    What counts as much jerk is that of the policy as it was, with the same executor.
+    """
+    before = means(read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv"))
     run = given.folder / "runs" / f"{reward}_{executor}_{seed}"
     if (run / "checkpoint" / "model.safetensors").exists():
         return run / "checkpoint"
     settings = {
         "seed": seed, "updates": given.updates, "groups": given.groups,
         "group_size": given.group_size, "executor": executor, "reward": reward,
-        "jerk_unit": given.jerk_unit, "ldlj_best": given.ldlj[0], "ldlj_worst": given.ldlj[1],
+        "jerk_unit": before["twist_jerk_mean"],
+        "ldlj_best": before["ldlj"] + LDLJ_SPAN, "ldlj_worst": before["ldlj"] - LDLJ_SPAN,
         "learning_rate": given.rate, "limit_s": LIMIT_S,
         # Every run has scenes of its own, the same for each reward.
         "first_seed": 1_000_000 + 10_000 * seed,
