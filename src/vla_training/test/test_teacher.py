@@ -29,6 +29,11 @@ def over(place, height, opening, roll=0.0):
     return np.append(joints, opening)
 
 
+def _below(joints):
+    bearing, radius = HAND.coordinates(joints[:5])[:2]
+    return PAN_X + radius * np.cos(bearing), radius * np.sin(bearing)
+
+
 def situation(joints, cubes=CUBES, target=0):
     return Situation(joints, cubes, np.repeat(np.eye(3)[None], 3, axis=0), target)
 
@@ -136,9 +141,28 @@ def test_what_is_in_the_bin_already_is_kept_clear_of(teacher):
     cubes[1] = [0.16, -0.20, 0.0145]
     cubes[0] = [0.16, -0.20, 0.085]
     joints = over((0.16, -0.20), 0.085, 0.185)
-    spot = teacher._over_bin(situation(joints, cubes)).place
-    x, y = PAN_X + spot[1] * np.cos(spot[0]), spot[1] * np.sin(spot[0])
-    assert max(abs(x - 0.16), abs(y + 0.20)) == pytest.approx(0.025, abs=1e-6)
+    for _ in range(2):
+        joints = np.append(teacher.show(situation(joints, cubes)).chunk[-1, :5], 0.185)
+        cubes[0] = [*_below(joints), 0.07]
+    away = np.abs(cubes[0, :2] - [0.16, -0.20])
+    np.testing.assert_allclose(away, 0.025, atol=0.003)
+
+
+@pytest.mark.parametrize("beside", [(0.0, 0.0), (0.025, -0.025), (-0.02, 0.01), (0.0, 0.027)])
+def test_over_the_bin_it_lets_go_wherever_the_cube_is_clear_of_the_walls(teacher, beside):
+    cubes = CUBES.copy()
+    cubes[1] = [0.16, -0.20, 0.0145]
+    cubes[2] = [0.185, -0.175, 0.0145]
+    place = np.array([0.16, -0.20]) + beside
+    cubes[0] = [*place, 0.058]
+    assert teacher.show(situation(over(place, 0.058, 0.185), cubes)).phase == "release"
+
+
+def test_over_the_wall_of_the_bin_it_does_not_let_go(teacher):
+    cubes = CUBES.copy()
+    place = np.array([0.16 - 0.04, -0.20])
+    cubes[0] = [*place, 0.058]
+    assert teacher.show(situation(over(place, 0.058, 0.185), cubes)).phase == "carry"
 
 
 def test_a_cube_that_lies_on_its_side_is_taken_by_its_sides(teacher):
