@@ -70,16 +70,18 @@ endif
 # interrupted goes on where it was.
 TRAINER := $(POLICY_VENV)/bin/vla-train
 LESSONS := $(TRAIN)/demonstrations $(TRAIN)/situations
+# Other weights to begin with: make train SEED=1. The settings have seeds of their own.
+SEEDED := $(if $(filter-out 0,$(SEED)),--seed $(SEED))
 train: setup $(POLICY_VENV)/.training
 	$(TRAINER) collect $(TRAIN)/demonstrations --episodes 400 --seed 100000 --processes $(JOBS)
 	$(TRAINER) collect $(TRAIN)/situations --situations 8000 --seed 500000 --processes $(JOBS)
-	$(TRAINER) imitate $(TRAIN)/first $(LESSONS) --settings config/training/so101_cubes.yaml
+	$(TRAINER) imitate $(TRAIN)/first $(LESSONS) --settings config/training/so101_cubes.yaml $(SEEDED)
 	$(TRAINER) collect $(TRAIN)/corrections --episodes 160 --seed 200000 --student $(TRAIN)/first/checkpoint --processes $(JOBS)
 	$(TRAINER) imitate $(TRAIN)/second $(LESSONS) $(TRAIN)/corrections --start $(TRAIN)/first/checkpoint \
-		--settings config/training/so101_cubes_corrected.yaml
+		--settings config/training/so101_cubes_corrected.yaml $(SEEDED)
 	$(TRAINER) collect $(TRAIN)/more_corrections --episodes 120 --seed 300000 --student $(TRAIN)/second/checkpoint --processes $(JOBS)
 	$(TRAINER) imitate $(TRAIN)/third $(LESSONS) $(TRAIN)/corrections $(TRAIN)/more_corrections \
-		--start $(TRAIN)/second/checkpoint --settings config/training/so101_cubes_corrected.yaml
+		--start $(TRAIN)/second/checkpoint --settings config/training/so101_cubes_corrected.yaml $(SEEDED)
 	$(POLICY_VENV)/bin/vla-eval $(TRAIN)/eval --policy smolvla_cubes --checkpoint $(TRAIN)/third/checkpoint --seeds 100 --films 0 --processes $(JOBS)
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its

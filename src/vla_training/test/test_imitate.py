@@ -135,6 +135,15 @@ def test_another_seed_gives_other_weights(dataset, settings, tmp_path):
     assert not same(weights(runs[0]), weights(runs[1]))
 
 
+def test_a_seed_of_the_command_line_is_in_place_of_the_settings_one(dataset, settings, tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(settings.document()))
+    words = ["imitate", str(tmp_path / "run"), str(dataset), "--settings", str(path)]
+    assert main([*words, "--seed", "7", "--until", "1"]) == 0
+    assert begin(tmp_path / "run", dataset, replace(settings, seed=7)).step == 1
+    assert "--seed 7" in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
+
+
 def test_a_checkpoint_in_bfloat16_is_smaller_and_says_nearly_the_same(dataset, settings, tmp_path):
     training = begin(tmp_path / "run", dataset, settings)
     training.run()

@@ -7,6 +7,7 @@ import argparse
 import resource
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", type=Path, metavar="FILE",
         help="YAML; src/vla_training/README.md lists the keys",
     )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=whole(0, 2**31), metavar="N", help="in place of the settings' seed"
+    )
     parser.add_argument(
         "--start", type=Path, metavar="CHECKPOINT",
         help="a SmolVLA in LeRobot's format to begin from, in place of one from nothing",
@@ -47,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = arguments.settings
     settings = ImitationSettings() if given is None else read_settings(given)
+    if arguments.seed is not None:
+        settings = replace(settings, seed=arguments.seed)
     lessons = load_lessons(arguments.datasets, settings.chunk_rows)
     print(f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB", flush=True)
     training = Imitation(arguments.run_folder, lessons, settings, arguments.start)
@@ -86,6 +92,8 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     words = [str(arguments.run_folder), *map(str, arguments.datasets)]
     if arguments.settings is not None:
         words += ["--settings", str(arguments.settings)]
+    if arguments.seed is not None:
+        words += ["--seed", str(arguments.seed)]
     if arguments.start is not None:
         words += ["--start", str(arguments.start)]
     return words
