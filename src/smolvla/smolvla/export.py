@@ -28,6 +28,7 @@ from smolvla.openvino_import import openvino
 from smolvla.saving import copy_description
 from smolvla.stages import PrefixStage, StepStage, VisionStage
 from smolvla.torch_backend import load_model
+from smolvla.weights import as_other_files
 from vla_policies.protocol import PolicyError
 
 
@@ -80,6 +81,7 @@ def convert(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
         half = model.text.embed_tokens.weight.detach().to(torch.bfloat16)
         host[EMBEDDING] = half.view(torch.int16).numpy().view(np.uint16)
     save_file(host, folder / HOST_FILE)
+    as_other_files(folder / HOST_FILE)
     copy_description(checkpoint, folder)
     for key, value in (
         ("format", FORMAT),

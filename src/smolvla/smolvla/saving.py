@@ -16,7 +16,14 @@ from smolvla.model import SmolVLA
 from smolvla.processing import Statistics
 from smolvla.shapes import VLM_FOLDER
 from smolvla.text import TOKENIZER_FILE, find_tokenizer
-from smolvla.weights import POSITIONS_KEY, UNUSED, WEIGHTS_FILE, file_name, stays_float32
+from smolvla.weights import (
+    POSITIONS_KEY,
+    UNUSED,
+    WEIGHTS_FILE,
+    as_other_files,
+    file_name,
+    stays_float32,
+)
 from smolvla.write import write_processors
 from vla_policies.protocol import PolicyError
 
@@ -54,6 +61,7 @@ def save_checkpoint(
         tensors[name] = values.to(torch.float32).contiguous()
     metadata = {"format": "pt", POSITIONS_KEY: base.patch_positions}
     save_file(tensors, folder / WEIGHTS_FILE, metadata)
+    as_other_files(folder / WEIGHTS_FILE)
     copy_description(base, folder, statistics)
 
 

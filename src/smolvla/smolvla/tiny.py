@@ -21,6 +21,7 @@ from smolvla.weights import (
     POSITIONS_KEY,
     UNUSED,
     WEIGHTS_FILE,
+    as_other_files,
     file_name,
     tensor_shapes,
 )
@@ -86,6 +87,7 @@ def make_tiny(folder: Path, *, cameras: Sequence[str] = CAMERAS, seed: int = 0) 
     }
     tensors[UNUSED] = np.zeros((TINY_SHAPES.vocabulary, TINY_SHAPES.text.hidden), np.float32)
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt", POSITIONS_KEY: EXACT})
+    as_other_files(folder / WEIGHTS_FILE)
     write_config(folder, config, dict.fromkeys(config.cameras, (480, 640)))
     write_processors(folder, config, tiny_statistics())
     tokenizer = train_tokenizer(_instructions(), TINY_SHAPES.vocabulary)

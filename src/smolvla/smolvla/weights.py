@@ -49,6 +49,14 @@ def file_name(name: str) -> str:
     raise AssertionError("the last part matches every name")
 
 
+def as_other_files(path: Path) -> None:
+    """Give a file the permissions that files get here: safetensors writes for its owner alone."""
+    probe = path.with_name(f".{path.name}.mode")
+    probe.touch()
+    path.chmod(probe.stat().st_mode & 0o777)
+    probe.unlink()
+
+
 def stays_float32(name: str, config: SmolVLAConfig) -> bool:
     """Whether a tensor of the model keeps float32 when the others are bfloat16."""
     if name.startswith(_FLOAT32):

@@ -21,6 +21,7 @@ from smolvla.processing import (
 )
 from smolvla.shapes import Shapes
 from smolvla.text import TOKENIZER_FILE
+from smolvla.weights import as_other_files
 from vla_policies.protocol import STATE
 
 # What LeRobot's processor of the vision-language model asks a tokenizer for.
@@ -250,6 +251,7 @@ def write_processors(
 
     def normaliser(name: str, file: str, features: dict[str, Any]) -> dict[str, Any]:
         save_file(flat, folder / file)
+        as_other_files(folder / file)
         settings = {"eps": EPSILON, "features": features, "norm_map": norm_map}
         return {"registry_name": name, "config": settings, "state_file": file}
 

@@ -211,6 +211,15 @@ def test_a_checkpoint_is_a_policy_that_says_what_was_learned(dataset, settings, 
     np.testing.assert_allclose(said, native, atol=1e-4)
 
 
+def test_whoever_may_read_the_files_of_here_may_read_a_checkpoint(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, replace(settings, steps=1))
+    training.run()
+    folder = training.write_checkpoint("")
+    (tmp_path / "other").touch()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "other").stat().st_mode}
+
+
 def test_a_run_goes_on_from_the_weights_of_another(dataset, settings, tmp_path):
     first = begin(tmp_path / "first", dataset, settings)
     first.run()

@@ -15,7 +15,7 @@ from smolvla.config import SmolVLAConfig
 from smolvla.processing import Statistics
 from smolvla.shapes import VLM_FOLDER, Shapes, TextShape, VisionShape, expert_mlp
 from smolvla.tiny import random_tensors
-from smolvla.weights import EXACT, POSITIONS_KEY, UNUSED, WEIGHTS_FILE, file_name
+from smolvla.weights import EXACT, POSITIONS_KEY, UNUSED, WEIGHTS_FILE, as_other_files, file_name
 from smolvla.write import train_tokenizer, write_config, write_processors, write_vlm
 
 EXPERT_WIDTH = 0.75
@@ -116,6 +116,7 @@ def make_start(
         tensors[file_name(name)] = values * np.float32(_scale(name, shapes))
     tensors[UNUSED] = np.zeros((shapes.vocabulary, shapes.text.hidden), np.float32)
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt", POSITIONS_KEY: EXACT})
+    as_other_files(folder / WEIGHTS_FILE)
     write_config(folder, config, dict(images))
     write_processors(folder, config, statistics)
     tokenizer = train_tokenizer(texts, size.vocabulary)
