@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One move: ask for the arm, bring it to rest, plan, and lead it along the path by chunks.
+
+Everything that moves the arm is a chunk under a lease. The arm is held at rest while a path is
+planned, so the path begins where it is. On the way the chunk's time follows the path as the arm is
+seen to be led along it: an arm that was held up goes on from where it is, not from where it would
+have been by now, for the line between the two was planned by nobody.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smooth_motion import NoPlanError, State, brake
+from smooth_motion.clocks import Now
+from smooth_motion.limits import FloatArray, Limits
+from vla_moveit.core.arm_view import ArmView
+from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
+from vla_moveit.core.planning import CheckPath, FindPath, NoPathError, PathPlanner, sound
+from vla_moveit.core.schedule import ROW_NS, Schedule, looks, schedule
+
+MS = 1_000_000
+# How often chunks are sent; each replaces the one before.
+SEND_NS = 400 * MS
+# Rows of one: more than the time between two, and so few that planning them takes no time.
+ROWS = 120
+# A chunk is followed from this long after it is sent at the earliest.
+LEAD_NS = 400 * MS
+# The arm counts as resting after this long in one place: a plan under way would be seen by then.
+REST_NS = 400 * MS
+# Who gives no answer for so long gives none.
+ANSWER_NS = 5_000 * MS
+# An arm that does not get on for so long does not follow; it may be slowed down, which counts.
+STALL_NS = 3_000 * MS
+# By so much of the path's time the arm may be behind before the chunks wait for it.
+_BEHIND_NS = 300 * MS
+_LOOK_BACK_NS, _LOOK_AHEAD_NS = 2_000 * MS, 600 * MS
+# A move that is cancelled slows down along its path over this long.
+_SLOWING_NS = 800 * MS
+# How far from the goal a joint may rest, and how far off the path it may be beyond its deviation.
+GOAL_RAD, OFF_PATH_RAD = 2e-3, 0.03
+# How far from where it was asked for the arm may have moved while its path was planned.
+_MOVED_RAD = 1e-3
+
+
+class Reason(enum.IntEnum):
+    """Why a move is over. The values are those of ``vla_msgs/action/MoveTo``."""
+
+    REACHED = 0
+    CANCELED = 1
+    REFUSED = 2
+    NO_PATH = 3
+    NOT_GRANTED = 4
+    ARM_TAKEN = 5
+    STOPPED = 6
+    NOT_FOLLOWED = 7
+    INPUT_LOST = 8
+    SHUT_DOWN = 9
+
+
+class MovePhase(enum.IntEnum):
+    """What a move is doing. The values are those of ``vla_msgs/action/MoveTo``."""
+
+    ASKING = 0
+    STOPPING = 1
+    PLANNING = 2
+    MOVING = 3
+
+
+@dataclass(frozen=True)
+class MoveSettings:
+    """How moves are made.
+
+    Attributes:
+        speed: Share of the velocity limits where a request names none.
+        deviation_rad: By which a joint may leave the path at the most.
+        planning_s: How long a planner may take, s of the host's time.
+    """
+
+    speed: float
+    deviation_rad: float
+    planning_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class MoveResult:
+    """How a move ended.
+
+    Attributes:
+        reason: Why.
+        message: The same in words.
+        planning_s: s of the host's time.
+        schedule: The path with its times, None where there is none.
+    """
+
+    reason: Reason
+    message: str
+    planning_s: float
+    schedule: Schedule | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A chunk to be sent.
+
+    Attributes:
+        stamp_ns: For when row 0 is meant, ROS time.
+        positions: (T, J), rad, each `ROW_NS` after the one before.
+    """
+
+    stamp_ns: int
+    positions: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class MoveStep:
+    """What is to be done now.
+
+    Attributes:
+        ask: Ask for the arm.
+        rows: A chunk to send, None for none.
+        release: The lease to give back, 0 for none.
+        result: How the move ended, None while it goes on.
+    """
+
+    ask: bool = False
+    rows: Rows | None = None
+    release: int = 0
+    result: MoveResult | None = None
+
+
+class Move:
+    """One move, from its request to its result.
+
+    Attributes:
+        request: What is asked for.
+        phase: What it is doing.
+    """
+
+    def __init__(
+        self,
+        request: MoveRequest,
+        goal: Callable[[FloatArray], FloatArray | ToolGoal],
+        limits: Limits,
+        planner: PathPlanner,
+        settings: MoveSettings,
+        now: Now,
+    ) -> None:
+        """Begin.
+
+        Args:
+            request: What is asked for.
+            goal: Returns where to go, from where the arm is; raises GoalError.
+            limits: Of the arm's joints.
+            planner: Finds the path.
+            settings: How moves are made.
+            now: The time.
+        """
+        self.phase = MovePhase.PLANNING if request.plan_only else MovePhase.ASKING
+        self.request, self._goal, self._limits = request, goal, limits
+        self._planner, self._settings = planner, settings
+        self._begun_ns = self._since_ns = now.steady_ns
+        self._asked = False
+        self._lease = 0
+        self._granted_ns = 0
+        self._hold: FloatArray | None = None
+        self._sent_ns = now.steady_ns - SEND_NS
+        self._start: FloatArray | None = None
+        self._asked_planner_ns, self._planning_ns = 0, 0
+        self._schedule: Schedule | None = None
+        # The path's time, and the time at which it was that; where the arm got on last.
+        self._path_ns, self._path_at_ns, self._got_on_ns, self._got_to_ns = 0, 0, 0, 0
+        # Why the move is to end once the arm rests, and from which path time on it slows down.
+        self._ending: tuple[Reason, str] | None = None
+        self._slow_from_ns: int | None = None
+        self._result: MoveResult | None = None
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def granted(self, lease: int, message: str, holder: str, now: Now) -> MoveStep:
+        """Take in the answer to the question for the arm; a lease of 0 is a refusal."""
+        if self._result is not None or self.phase is not MovePhase.ASKING:
+            return MoveStep(release=lease)
+        if not lease:
+            held = f" ({holder} holds it)" if holder and holder not in message else ""
+            return self._end(Reason.NOT_GRANTED, f"the arm is not granted: {message}{held}")
+        self._lease, self._granted_ns = lease, now.ros_ns
+        self._begin(MovePhase.STOPPING, now)
+        return MoveStep()
+
+    def cancel(self, reason: Reason, message: str) -> None:
+        """Bring the arm to rest on its way, give it back, and end."""
+        if self._ending is None:
+            self._ending = (reason, message)
+
+    def progress(self) -> float:
+        """Return the share of the motion's time that has passed."""
+        if self._schedule is None or self.phase is not MovePhase.MOVING:
+            return 0.0
+        return min(1.0, self._path_ns / max(1, self._schedule.end_ns))
+
+    def step(self, now: Now, host_ns: int, arm: ArmView) -> MoveStep:
+        """Do what is due.
+
+        Args:
+            now: ROS time, and the clock of the motion.
+            host_ns: The host's steady clock, for whoever is no part of the motion.
+            arm: What is heard of the arm.
+        """
+        if self._result is not None:
+            return MoveStep()
+        lost = self._lost(now, arm)
+        if lost is not None:
+            return self._end(*lost)
+        if self._ending is not None and not self._lease:
+            return self._end(*self._ending)
+        if self._ending is not None:
+            return self._come_to_rest(now, arm)
+        if self.phase is MovePhase.ASKING:
+            return self._ask(now)
+        if self.phase is MovePhase.STOPPING:
+            return self._stop(now, host_ns, arm)
+        if self.phase is MovePhase.PLANNING:
+            return self._plan(now, host_ns, arm)
+        return self._lead(now, arm)
+
+    # -- the phases ------------------------------------------------------------------------------
+
+    def _lost(self, now: Now, arm: ArmView) -> tuple[Reason, str] | None:
+        stale = arm.stale(now.steady_ns)
+        if stale:
+            return Reason.INPUT_LOST, stale
+        # What was said before the grant knows nothing of it.
+        if not self._lease or arm.status_ns <= self._granted_ns or arm.lease == self._lease:
+            return None
+        self._lease = 0
+        if not arm.permit:
+            return Reason.STOPPED, f"the monitor has withdrawn its permit: {arm.cause}"
+        return Reason.ARM_TAKEN, f"the arm is lost: {arm.last_end or arm.holder}"
+
+    def _ask(self, now: Now) -> MoveStep:
+        if now.steady_ns - self._since_ns > ANSWER_NS:
+            return self._end(
+                Reason.INPUT_LOST, "nobody answers arm/acquire: is the policy node there?"
+            )
+        ask, self._asked = not self._asked, True
+        return MoveStep(ask=ask)
+
+    def _stop(self, now: Now, host_ns: int, arm: ArmView) -> MoveStep:
+        """Bring whatever moved the arm before to rest."""
+        if not self._rests(now, arm):
+            if now.steady_ns - self._since_ns > ANSWER_NS + STALL_NS:
+                return self._end(Reason.NOT_FOLLOWED, f"the arm does not rest{_why(arm)}")
+            return self._holding(now, arm)
+        self._begin(MovePhase.PLANNING, now)
+        return self._plan(now, host_ns, arm)
+
+    def _plan(self, now: Now, host_ns: int, arm: ArmView) -> MoveStep:
+        assert arm.led is not None
+        hold = self._holding(now, arm) if self._lease else MoveStep()
+        if self._start is None:
+            self._start, self._asked_planner_ns = arm.led.position, host_ns
+            try:
+                goal = self._goal(self._start)
+            except GoalError as error:
+                return self._end(Reason.REFUSED, str(error))
+            self._planner.begin(FindPath(self._start, goal))
+        answer = self._planner.poll()
+        self._planning_ns = host_ns - self._asked_planner_ns
+        if answer is None:
+            if self._planning_ns > self._settings.planning_s * 1e9:
+                longest = f"{self._settings.planning_s:g} s (planning_time_s)"
+                return self._end(Reason.NO_PATH, f"the planner found no path within {longest}")
+            return hold
+        try:
+            if self._schedule is None:
+                limits = self._limits
+                lower, upper = limits.position_lower, limits.position_upper
+                points = sound(answer, self._start, lower, upper)
+                speed = self.request.speed or self._settings.speed
+                most = self._settings.deviation_rad
+                self._schedule = schedule(points, limits, speed=speed, deviation_rad=most)
+                self._planner.begin(CheckPath(looks(self._schedule.motion)))
+                return hold
+        except NoPathError as error:
+            return self._end(Reason.NO_PATH, str(error))
+        if answer.problem:
+            return self._end(
+                Reason.NO_PATH, f"the motion along the path is not clear: {answer.problem}"
+            )
+        if self.request.plan_only:
+            return self._end(Reason.REACHED, "there is a path")
+        moved = float(np.abs(arm.led.position - self._start).max())
+        if not moved <= _MOVED_RAD:
+            return self._end(
+                Reason.NOT_FOLLOWED, f"the arm moved by {moved:.4f} rad while its path was planned"
+            )
+        self._begin(MovePhase.MOVING, now)
+        self._path_ns, self._path_at_ns = -LEAD_NS, now.steady_ns
+        self._got_on_ns, self._got_to_ns = now.steady_ns, 0
+        self._sent_ns = now.steady_ns - SEND_NS
+        return self._lead(now, arm)
+
+    def _lead(self, now: Now, arm: ArmView) -> MoveStep:
+        path = self._schedule
+        assert path is not None
+        assert arm.led is not None
+        self._pass(now, arm)
+        there_ns, away = path.nearest(
+            arm.led.position, self._got_to_ns - _LOOK_AHEAD_NS, self._path_ns + _LOOK_AHEAD_NS
+        )
+        allowed = path.deviation + OFF_PATH_RAD
+        if not away <= allowed:
+            self._ending = (
+                Reason.NOT_FOLLOWED,
+                f"the arm is {away:.4f} rad off the path, {allowed:.4f} rad are allowed{_why(arm)}",
+            )
+            self._begin(MovePhase.STOPPING, now)
+            return self._come_to_rest(now, arm)
+        if there_ns > self._got_to_ns:
+            self._got_to_ns, self._got_on_ns = there_ns, now.steady_ns
+        short = float(np.abs(arm.led.position - path.rows[-1]).max())
+        if self._path_ns >= path.end_ns and arm.resting(now.steady_ns, REST_NS):
+            if short <= GOAL_RAD:
+                return self._end(Reason.REACHED, "the arm rests at the goal")
+        if now.steady_ns - self._got_on_ns > STALL_NS / max(arm.scaling, 0.1):
+            self.cancel(
+                Reason.NOT_FOLLOWED,
+                f"the arm does not get on, {short:.4f} rad from the goal{_why(arm)}",
+            )
+            return self._come_to_rest(now, arm)
+        if min(self._path_ns, path.end_ns) - there_ns > _BEHIND_NS:
+            # Held up. The rows go on from where it is.
+            self._path_ns = there_ns
+        return self._chunk(now, lambda times: path.at(self._path_ns + times))
+
+    def _come_to_rest(self, now: Now, arm: ArmView) -> MoveStep:
+        """End for a reason that was found before, once the arm rests."""
+        assert self._ending is not None
+        if self.phase is MovePhase.MOVING:
+            self._pass(now, arm)
+            self._slow_from_ns = self._path_ns + LEAD_NS
+            self._sent_ns = now.steady_ns - SEND_NS
+            self._begin(MovePhase.STOPPING, now)
+        late = now.steady_ns - self._since_ns > STALL_NS
+        if late or self._rests(now, arm):
+            return self._end(*self._ending)
+        if self._slow_from_ns is None:
+            return self._holding(now, arm)
+        self._pass(now, arm)
+        return self._chunk(now, self._slowing)
+
+    def _slowing(self, times_ns: FloatArray) -> FloatArray:
+        """Return the rows of a path whose time comes to a stand."""
+        path, from_ns = self._schedule, self._slow_from_ns
+        assert path is not None
+        assert from_ns is not None
+        on_ns = self._path_ns + times_ns
+        beyond = np.clip(on_ns - from_ns, 0.0, _SLOWING_NS)
+        return path.at(np.minimum(on_ns, from_ns) + beyond - beyond**2 / (2.0 * _SLOWING_NS))
+
+    def _pass(self, now: Now, arm: ArmView) -> None:
+        """Let the path's time pass, as fast as the arm is carried along it."""
+        self._path_ns += round((now.steady_ns - self._path_at_ns) * arm.scaling)
+        self._path_at_ns = now.steady_ns
+
+    def _rests(self, now: Now, arm: ArmView) -> bool:
+        """Whether the arm rests, and has since this phase began: a plan may have been under way."""
+        since_ns = now.steady_ns - self._since_ns
+        return since_ns >= REST_NS and arm.resting(now.steady_ns, REST_NS)
+
+    def _holding(self, now: Now, arm: ArmView) -> MoveStep:
+        """Hold the arm where it rests, or where it can come to rest soonest."""
+        if self._hold is None:
+            self._hold = self._stopping_place(arm)
+        hold = self._hold
+        return self._chunk(now, lambda times: np.tile(hold, (len(times), 1)))
+
+    def _stopping_place(self, arm: ArmView) -> FloatArray:
+        led = arm.led
+        assert led is not None
+        # No chunk is followed at once: until then what runs goes on.
+        by_then = State(led.position + led.velocity * (LEAD_NS / 1e9), led.velocity, 0.0 * led.position)
+        try:
+            allowed = self._limits.widened_to(led.position).widened_to(by_then.position)
+            place = brake(by_then, allowed, start_ns=0).positions[-1]
+        except NoPlanError:
+            place = led.position
+        return np.asarray(np.clip(place, self._limits.position_lower, self._limits.position_upper))
+
+    def _chunk(self, now: Now, rows: Callable[[FloatArray], FloatArray]) -> MoveStep:
+        if now.steady_ns - self._sent_ns < SEND_NS:
+            return MoveStep()
+        self._sent_ns = now.steady_ns
+        times = np.arange(ROWS, dtype=np.float64) * ROW_NS
+        return MoveStep(rows=Rows(now.ros_ns, rows(times)))
+
+    def _begin(self, phase: MovePhase, now: Now) -> None:
+        self.phase, self._since_ns = phase, now.steady_ns
+
+    def _end(self, reason: Reason, message: str) -> MoveStep:
+        lease, self._lease = self._lease, 0
+        self._result = MoveResult(reason, message, self._planning_ns / 1e9, self._schedule)
+        return MoveStep(release=lease, result=self._result)
+
+
+def _why(arm: ArmView) -> str:
+    """Return what was refused last, for the end of a sentence."""
+    said = [
+        f"the executor refused a chunk: {arm.last_refusal}" if arm.last_refusal else "",
+        f"the monitor refused a plan: {arm.rejection}" if arm.rejection else "",
+    ]
+    return "".join(f"; {each}" for each in said if each)
