@@ -29,6 +29,13 @@ ARGUMENTS = [
         description="Interpreter of the policy's own process, in place of what the contract says.",
     ),
     DeclareLaunchArgument(
+        "motion_planner",
+        default_value="none",
+        choices=["none", "straight"],
+        description="Who plans the way for ~/move_to of motion_planner: home, and other poses. "
+        "straight: a straight line in joint space where that is clear. none: nobody.",
+    ),
+    DeclareLaunchArgument(
         "black_box",
         # Each arm has its own: a black box clears away what one before it left unfinished there.
         # Text after text: joined as paths, the namespace /left would be the folder /left.
@@ -56,5 +63,17 @@ def generate_launch_description() -> LaunchDescription:
         condition=given("contract_file"),
         parameters=[PathJoinSubstitution([CONFIG, "policies", "vla_policy_node.yaml"]), own],
     )
+    planner = node(
+        "vla_moveit",
+        "motion_planner",
+        condition=given("motion_planner"),
+        parameters=[
+            {
+                "robot_file": text("robot_file"),
+                "workspace_file": text("workspace_file"),
+                "planner": text("motion_planner"),
+            }
+        ],
+    )
     # The monitor first, for it declares the robot file.
-    return LaunchDescription([monitor, *ARGUMENTS, policy, black_box, faults])
+    return LaunchDescription([monitor, *ARGUMENTS, policy, planner, black_box, faults])

@@ -57,6 +57,7 @@ setup(
             "so100_driver",
             "strict_yaml",
             "vla_contract",
+            "vla_moveit",
             "vla_policies",
             "vla_policy_node",
             "vla_recording",

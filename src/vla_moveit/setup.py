@@ -32,7 +32,7 @@ setup(
     # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
-        "test": ["pytest", *siblings("vla_policies", "vla_policy_node")],
+        "test": ["pytest", *siblings("vla_policy_node")],
     },
     python_requires=">=3.10",
     zip_safe=True,

@@ -58,6 +58,12 @@ def _black_box() -> Any:
     return BlackBox()
 
 
+def _motion_planner() -> Any:
+    from vla_moveit.node import MotionPlannerNode
+
+    return MotionPlannerNode()
+
+
 def _faults() -> Any:
     from vla_sim.faults.node import FaultNode
 
@@ -69,6 +75,7 @@ MAKERS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "smoothness_monitor": (_monitor, ("robot_file", "monitor_file", "latch_folder")),
     "vla_sim": (_simulation, ("robot_file",)),
     "black_box": (_black_box, ("directory",)),
+    "motion_planner": (_motion_planner, ("robot_file", "workspace_file")),
     "faults": (_faults, ("robot_file", "faults_file")),
 }
 
@@ -134,6 +141,7 @@ def lines(name: str) -> tuple[Line, ...]:
             "robot_file": ROBOT / "robot.yaml",
             "monitor_file": ROBOT / "monitor.yaml",
             "contract_file": CONTRACT,
+            "workspace_file": ROBOT / "workspace_tabletop.yaml",
             "faults_file": FAULTS,
             "latch_folder": folder,
             "directory": folder,

@@ -28,6 +28,7 @@ PACKAGES = [
     "strict_yaml",
     "vla_bringup",
     "vla_contract",
+    "vla_moveit",
     "vla_policies",
     "vla_policy_node",
     "vla_recording",

@@ -290,9 +290,8 @@ def test_slowed_down_by_the_monitor_the_arm_arrives_later_by_the_same_way(make_b
 
 def test_plans_that_are_never_carried_out_end_the_move_in_words(make_bench):
     bench = make_bench()
-    bench.begin(to(bench, AWAY["so101"]))
-    bench.run(1.0)
     bench.deliver = lambda plan: False
+    bench.begin(to(bench, AWAY["so101"]))
     result = bench.until_over(30.0)
     assert result.reason in (Reason.NOT_FOLLOWED, Reason.ARM_TAKEN)
     assert "rad from the goal" in result.message or "moved nothing" in result.message

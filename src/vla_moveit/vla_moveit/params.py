@@ -19,8 +19,7 @@ class MotionPlannerParameters:
     robot_file: str = parameter("", "Robot file: joints, limits, home, frames.", required=True)
     planner: str = parameter(
         "straight",
-        "`straight`: a straight line in joint space, where that is clear by the workspace file; it "
-        "needs nothing that is not here.",
+        "`straight`: a straight line in joint space, where that is clear by the workspace file.",
         choices=("straight",),
     )
     workspace_file: str = parameter(

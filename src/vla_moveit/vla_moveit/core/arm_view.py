@@ -72,4 +72,6 @@ class ArmView:
 
     def resting(self, now_ns: int, for_ns: int) -> bool:
         """Whether the arm has been led to one place for so long, by the clock of the motion."""
-        return self.led is not None and bool(self._still.size) and now_ns - self._still_ns >= for_ns
+        return (
+            self.led is not None and bool(self._still.size) and now_ns - self._still_ns >= for_ns
+        )

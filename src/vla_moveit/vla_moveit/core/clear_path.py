@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from smooth_motion.limits import FloatArray
@@ -72,7 +74,7 @@ class ClearPath:
 def _between(points: FloatArray) -> FloatArray:
     """Return the points with others between them, so that no step is longer than a first one."""
     found = [points[:1]]
-    for begin, end in zip(points[:-1], points[1:], strict=True):
+    for begin, end in itertools.pairwise(points):
         parts = max(1, int(np.ceil(np.abs(end - begin).max() / _FIRST_RAD)))
         found.append(begin + np.arange(1, parts + 1)[:, None] / parts * (end - begin))
     return np.vstack(found)

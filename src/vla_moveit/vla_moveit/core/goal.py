@@ -118,7 +118,11 @@ def resolve(
     """
     if not 0.0 <= request.speed <= 1.0:
         raise GoalError(f"speed is {request.speed:g}; write a share above 0 and at most 1")
-    given = bool(request.named), bool(request.joints or request.positions), request.tool is not None
+    given = (
+        bool(request.named),
+        bool(request.joints or request.positions),
+        request.tool is not None,
+    )
     if sum(given) != 1:
         raise GoalError(
             f"{sum(given)} goals are given; give one: named, or joint_names with positions, or "

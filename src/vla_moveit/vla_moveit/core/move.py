@@ -317,16 +317,16 @@ class Move:
         if not away <= allowed:
             self._ending = (
                 Reason.NOT_FOLLOWED,
-                f"the arm is {away:.4f} rad off the path, {allowed:.4f} rad are allowed{_why(arm)}",
+                f"the arm is {away:.4f} rad off the path, {allowed:.4f} are allowed{_why(arm)}",
             )
             self._begin(MovePhase.STOPPING, now)
             return self._come_to_rest(now, arm)
         if there_ns > self._got_to_ns:
             self._got_to_ns, self._got_on_ns = there_ns, now.steady_ns
         short = float(np.abs(arm.led.position - path.rows[-1]).max())
-        if self._path_ns >= path.end_ns and arm.resting(now.steady_ns, REST_NS):
-            if short <= GOAL_RAD:
-                return self._end(Reason.REACHED, "the arm rests at the goal")
+        over = self._path_ns >= path.end_ns and arm.resting(now.steady_ns, REST_NS)
+        if over and short <= GOAL_RAD:
+            return self._end(Reason.REACHED, "the arm rests at the goal")
         if now.steady_ns - self._got_on_ns > STALL_NS / max(arm.scaling, 0.1):
             self.cancel(
                 Reason.NOT_FOLLOWED,
@@ -369,7 +369,7 @@ class Move:
         self._path_at_ns = now.steady_ns
 
     def _rests(self, now: Now, arm: ArmView) -> bool:
-        """Whether the arm rests, and has since this phase began: a plan may have been under way."""
+        """Whether the arm rests, and for long enough in this phase: a plan may be under way."""
         since_ns = now.steady_ns - self._since_ns
         return since_ns >= REST_NS and arm.resting(now.steady_ns, REST_NS)
 
@@ -384,9 +384,10 @@ class Move:
         led = arm.led
         assert led is not None
         # No chunk is followed at once: until then what runs goes on.
-        by_then = State(led.position + led.velocity * (LEAD_NS / 1e9), led.velocity, 0.0 * led.position)
+        on = led.position + led.velocity * (LEAD_NS / 1e9)
+        by_then = State(on, led.velocity, np.zeros_like(on))
         try:
-            allowed = self._limits.widened_to(led.position).widened_to(by_then.position)
+            allowed = self._limits.widened_to(led.position).widened_to(on)
             place = brake(by_then, allowed, start_ns=0).positions[-1]
         except NoPlanError:
             place = led.position

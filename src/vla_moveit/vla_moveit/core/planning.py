@@ -65,7 +65,9 @@ class PathPlanner(Protocol):
         """End whatever it has started."""
 
 
-def sound(answer: PathAnswer, start: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+def sound(
+    answer: PathAnswer, start: FloatArray, lower: FloatArray, upper: FloatArray
+) -> FloatArray:
     """Return the points of a path that can be relied upon, whoever planned it.
 
     Args:

@@ -2,8 +2,8 @@
 """From a path to rows of chunks, and the motion that follows from them, known beforehand.
 
 What the arm will do is what the chunk executor makes of the rows, so that is computed here, with
-the same tracker: a motion within the limits that ends at rest and leaves the path by so much. It is
-this motion, not the path, that has to stay clear.
+the same tracker: a motion within the limits that ends at rest and leaves the path by so much. It
+is this motion, not the path, that has to stay clear.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Schedule:
         return int(times[best]), float(away[best])
 
 
-def schedule(points: FloatArray, limits: Limits, *, speed: float, deviation_rad: float) -> Schedule:
+def schedule(
+    points: FloatArray, limits: Limits, *, speed: float, deviation_rad: float
+) -> Schedule:
     """Return a path's rows, so slow that the motion keeps to the path.
 
     Args:
@@ -105,7 +107,7 @@ def schedule(points: FloatArray, limits: Limits, *, speed: float, deviation_rad:
 
 
 def looks(motion: Plan) -> FloatArray:
-    """Return where a motion leads (S, J), rad, so densely that the way between is as if straight."""
+    """Return where a motion leads (S, J), rad, so densely that it is straight in between."""
     times = np.arange(motion.start_ns, motion.end_ns + _LOOK_NS, _LOOK_NS)
     return motion.sample(times).position
 

@@ -83,7 +83,9 @@ def _divided(begin: FloatArray, end: FloatArray, parts: int) -> FloatArray:
     return np.asarray(begin + np.arange(1, parts + 1)[:, None] / parts * (end - begin))
 
 
-def _rates_at_turns(along: FloatArray, lengths: FloatArray, acceleration: FloatArray) -> FloatArray:
+def _rates_at_turns(
+    along: FloatArray, lengths: FloatArray, acceleration: FloatArray
+) -> FloatArray:
     """Return the largest rate at each point (S + 1,), by how the path turns there.
 
     Args:
