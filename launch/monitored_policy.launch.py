@@ -8,7 +8,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 
-from vla_bringup.description import NAMESPACE, SHARE, given, text
+from vla_bringup.description import DESCRIPTION_FILE, NAMESPACE, SHARE, given, text
 from vla_bringup.launch_parts import included, node
 
 CONFIG = PathJoinSubstitution([SHARE, "config"])
@@ -28,12 +28,14 @@ ARGUMENTS = [
         default_value="",
         description="Interpreter of the policy's own process, in place of what the contract says.",
     ),
+    DESCRIPTION_FILE,
     DeclareLaunchArgument(
         "motion_planner",
         default_value="none",
-        choices=["none", "straight"],
+        choices=["none", "straight", "moveit"],
         description="Who plans the way for ~/move_to of motion_planner: home, and other poses. "
-        "straight: a straight line in joint space where that is clear. none: nobody.",
+        "straight: a straight line in joint space where that is clear. moveit: MoveIt, which "
+        "finds ways around. none: nobody.",
     ),
     DeclareLaunchArgument(
         "black_box",
@@ -72,6 +74,7 @@ def generate_launch_description() -> LaunchDescription:
                 "robot_file": text("robot_file"),
                 "workspace_file": text("workspace_file"),
                 "planner": text("motion_planner"),
+                "description_file": text("description_file"),
             }
         ],
     )

@@ -27,6 +27,7 @@ setup(
     ],
     install_requires=[
         "numpy>=1.21",
+        "PyYAML>=5.4",
         *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract"),
     ],
     # `embedded`: where no ROS 2 is installed.

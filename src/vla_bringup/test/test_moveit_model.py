@@ -82,7 +82,7 @@ def test_moveit_holds_apart_exactly_what_the_gate_does(name):
     """The least distance of all watched pairs is the guard's, less its margin, in any posture."""
     robot, workspace = files(name)
     post = np.array([[0.15, 0.1, 0.05], [0.2, 0.2, 0.3]])
-    room = np.array([[-0.9, -0.9, -0.5], [0.9, 0.9, 1.3]])
+    room = np.array([[-0.75, -0.75, -0.5], [0.75, 0.75, 0.95]])
     workspace = replace(workspace, obstacles=(("post", post),), box=room)
     urdf = urdf_of(name)
     mujoco, model, data = in_mujoco(description(urdf, robot, workspace))

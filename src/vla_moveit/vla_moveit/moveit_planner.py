@@ -63,11 +63,14 @@ class MoveItPlanner:
         self._question: FindPath | CheckPath | None = None
         self._number, self._columns = 0, 0
         self._buffer = b""
+        # It has said that it is of no use, or what no sound process says.
+        self._spent = False
         self._process = self._start()
 
     def begin(self, question: FindPath | CheckPath) -> None:
         """Ask. An answer to what was asked before is thrown away."""
-        if self._process.poll() is not None:
+        if self._spent or self._process.poll() is not None:
+            self.close()
             self._process = self._start()
         self._question = question
         self._number += 1
@@ -116,7 +119,7 @@ class MoveItPlanner:
     # -- the process ------------------------------------------------------------------------------
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._buffer = b""
+        self._buffer, self._spent = b"", False
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -154,11 +157,13 @@ class MoveItPlanner:
         try:
             words = json.loads(line)
             if "failed" in words:
+                self._spent = True
                 return self._refusal(f"MoveIt could not be loaded: {words['failed']}")
             if words.get("number") != self._number:
                 return None
             problem, points = str(words["problem"]), np.array(words["points"], dtype=np.float64)
         except (ValueError, KeyError, TypeError, AttributeError):
+            self._spent = True
             return self._refusal("MoveIt's process says what is no answer")
         if problem:
             return self._refusal(problem)

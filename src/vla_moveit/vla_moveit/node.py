@@ -26,9 +26,12 @@ from vla_moveit import convert
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, NamedPoses, resolve
 from vla_moveit.core.move import Move, MoveSettings, MoveStep, Reason, Rows
+from vla_moveit.core.moveit_model import ModelError
 from vla_moveit.core.planning import PathPlanner
 from vla_moveit.core.straight import StraightPlanner
 from vla_moveit.move_server import MoveServer
+from vla_moveit.moveit_planner import PlannerError
+from vla_moveit.moveit_setup import start_moveit
 from vla_moveit.params import MotionPlannerParameters
 
 NAME = "motion_planner"
@@ -43,6 +46,8 @@ class MotionPlannerNode(Node):
         RobotConfigError: The robot file is.
         WorkspaceError: The workspace file is.
         GoalError: The file of named poses is.
+        ModelError: The description is.
+        PlannerError: MoveIt is not installed.
     """
 
     def __init__(self) -> None:
@@ -85,7 +90,10 @@ class MotionPlannerNode(Node):
                 f"{file}: there is no such file, and without it nobody knows what is in the way; "
                 "give workspace_file"
             )
-        return StraightPlanner(load_workspace(file, self._joints))
+        workspace = load_workspace(file, self._joints)
+        if given.planner == "moveit":
+            return start_moveit(self, given, self._robot, workspace, self._poses)
+        return StraightPlanner(workspace)
 
     def _hear(self) -> None:
         subscribe, view = self.create_subscription, self._arm
@@ -165,8 +173,8 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after a shutdown, 2 when its configuration cannot be used.
     """
-    errors = (ParameterError, RobotConfigError, WorkspaceError, GoalError)
-    return run(NAME, MotionPlannerNode, errors, args)
+    errors = (RobotConfigError, WorkspaceError, GoalError, ModelError, PlannerError)
+    return run(NAME, MotionPlannerNode, (ParameterError, *errors), args)
 
 
 if __name__ == "__main__":
