@@ -155,7 +155,7 @@ def test_a_process_ends_when_its_questions_do(planner):
 def test_without_moveit_the_planner_says_how_to_install_it():
     if importlib.util.find_spec("moveit") is not None:
         pytest.skip("MoveIt is installed here")
-    with pytest.raises(PlannerError, match="apt install ros-.*-moveit-py.*planner:=straight"):
+    with pytest.raises(PlannerError, match=r"apt install ros-.*-moveit-py.*planner:=straight"):
         find_moveit()
 
 
