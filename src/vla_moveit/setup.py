@@ -41,5 +41,10 @@ setup(
     maintainer_email="maintainers@vla-smooth.invalid",
     description="Planned, collision-aware motion to a pose: a source of chunks like any other.",
     license="Apache-2.0",
-    entry_points={"console_scripts": [f"motion_planner = {PACKAGE}.node:main"]},
+    entry_points={
+        "console_scripts": [
+            f"motion_planner = {PACKAGE}.node:main",
+            f"moveit_files = {PACKAGE}.moveit_files:main",
+        ]
+    },
 )

@@ -15,6 +15,7 @@ import yaml
 from vla_contract.clearance import ArmClearances
 from vla_contract.robot import load_robot
 from vla_contract.workspace import load_workspace
+from vla_moveit import moveit_files
 from vla_moveit.core.goal import NamedPoses
 from vla_moveit.core.moveit_model import (
     GROUP,
@@ -197,6 +198,26 @@ def test_limits_are_the_robot_file_s_with_acceleration_and_jerk(name):
     assert joint_limits(robot)["joint_limits"] == said
     solver = kinematics(robot)[GROUP]
     assert solver["position_only_ik"] is (len(own) < 6)
+
+
+def test_the_files_for_a_move_group_are_written_and_say_the_same(tmp_path, capsys):
+    pytest.importorskip("xacro", reason="needs xacro: the description is written in it")
+    robot, workspace = files("panda")
+    xacro_file = TOP / "src" / "vla_bringup" / "urdf" / "panda.urdf.xacro"
+    given = ["--robot-file", str(CONFIG / "panda" / "robot.yaml")]
+    given += ["--description-file", str(xacro_file)]
+    assert moveit_files.main([*given, str(tmp_path / "out")]) == 0
+    written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert written["panda.urdf"] == description(urdf_of("panda"), robot, workspace)
+    assert yaml.safe_load(written["joint_limits.yaml"]) == joint_limits(robot)
+    assert ElementTree.fromstring(written["panda.srdf"]).find("group_state").get("name") == "home"
+    assert {"kinematics.yaml", "ompl_planning.yaml", "pilz_cartesian_limits.yaml"} <= set(written)
+    # What cannot be used is said in one line.
+    capsys.readouterr()
+    assert moveit_files.main([*given[:3], str(tmp_path / "none"), str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "there is no such file; give description_file" in told
 
 
 def test_a_description_of_another_arm_is_refused_by_name():

@@ -156,8 +156,12 @@ def _within(
     for name, value in zip(joints, positions, strict=True):
         column = names.index(str(name))
         low, high = float(limits.position_lower[column]), float(limits.position_upper[column])
-        if type(value) not in (int, float) or not low <= float(str(value)) <= high:
-            raise GoalError(f"{where}: {name}: is {value}; write {low:g} to {high:g} rad")
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or not low <= value <= high
+        ):
+            raise GoalError(f"{where}: {name}: is {value!s:.64}; write {low:g} to {high:g} rad")
         found[column] = value
     found.setflags(write=False)
     return found

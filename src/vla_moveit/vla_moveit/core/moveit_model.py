@@ -49,10 +49,11 @@ def description(urdf: str, robot: Robot, workspace: Workspace) -> str:
         for shape in link.findall("collision"):
             link.remove(shape)
     for name, place in _places(root, robot, workspace).items():
-        link = place.link
-        if link is None:
+        if place.link is None:
             link = SubElement(root, "link", name=place.name)
             _fix(root, place.name, place.parent, np.eye(4))
+        else:
+            link = place.link
         for row in np.flatnonzero([each == name for each in workspace.names]):
             radius = float(workspace.radius[row]) + 0.5 * workspace.margin
             ends = workspace.ends[row] @ place.offset[:3, :3].T + place.offset[:3, 3]

@@ -64,7 +64,7 @@ class Schedule:
             to_ns: The latest.
         """
         times = np.arange(max(0, from_ns), max(0, to_ns) + _LOOK_NS, _LOOK_NS)
-        away = np.abs(self.at(times) - position).max(axis=1)
+        away = np.abs(self.at(times.astype(np.float64)) - position).max(axis=1)
         best = int(np.argmin(away))
         return int(times[best]), float(away[best])
 
