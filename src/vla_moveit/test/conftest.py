@@ -18,7 +18,8 @@ from vla_contract.robot import Robot, load_robot
 from vla_contract.workspace import Workspace, load_workspace
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import MoveRequest, NamedPoses, resolve
-from vla_moveit.core.move import Move, MoveResult, MoveSettings, MoveStep, Rows
+from vla_moveit.core.move import Move
+from vla_moveit.core.outcome import MoveResult, MoveSettings, MoveStep, Rows
 from vla_moveit.core.planning import PathPlanner
 from vla_moveit.core.schedule import ROW_NS
 from vla_moveit.core.straight import StraightPlanner

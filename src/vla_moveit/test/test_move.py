@@ -9,7 +9,7 @@ import pytest
 from smooth_motion import Plan
 from vla_contract.clearance import ArmClearances
 from vla_moveit.core.goal import MoveRequest
-from vla_moveit.core.move import MovePhase, Reason, Rows
+from vla_moveit.core.outcome import MovePhase, Reason, Rows
 from vla_moveit.core.planning import PathAnswer
 from vla_policy_node.core.permit import MonitorState
 
@@ -322,6 +322,32 @@ def test_a_silent_controller_ends_the_move(make_bench):
     result = bench.until_over(2.0)
     assert result.reason is Reason.INPUT_LOST
     assert "controller has said nothing" in result.message
+
+
+def test_a_controller_that_is_heard_a_moment_later_is_waited_for(make_bench):
+    bench = make_bench()
+    bench.view.led, bench.controller = None, False
+    bench.begin(HOME)
+    bench.run(0.5)
+    assert (bench.result, bench.asked) == (None, 0)
+    bench.controller = True
+    assert bench.until_over().reason is Reason.REACHED
+    bench.view.led, bench.controller = None, False
+    bench.begin(HOME)
+    assert bench.until_over(5.0).message == "nothing is heard of the arm's controller"
+
+
+def test_what_the_monitor_refused_before_is_no_reason_of_this_move(make_bench):
+    for more, told in ((0, False), (1, True)):
+        bench = make_bench()
+        bench.view.rejections, bench.view.rejection = 7, "workspace: the lamp"
+        moving(bench)
+        bench.view.rejections += more
+        bench.running = Plan.hold(
+            bench.robot.limits.joint_names, bench.commands[-1] + 0.4, bench.now_ns
+        )
+        words = bench.until_over(10.0).message
+        assert ("the monitor refused a plan: workspace: the lamp" in words) is told
 
 
 def test_an_executor_that_does_not_answer_is_named(make_bench):

@@ -16,7 +16,8 @@ from node_kit.messages import SECOND_NS, to_ns, to_time
 from smooth_motion import State
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
-from vla_moveit.core.move import Move, MoveResult, Rows
+from vla_moveit.core.move import Move
+from vla_moveit.core.outcome import MoveResult, Rows
 from vla_moveit.core.schedule import ROW_NS
 
 MOST_JOINTS = 64
@@ -62,7 +63,7 @@ def take_executor(view: ArmView, msg: ExecutorStatus) -> None:
     """Note who holds the arm."""
     view.holder, view.lease = msg.holder, int(msg.lease)
     view.status_ns, view.last_end = to_ns(msg.header.stamp), msg.last_end
-    view.refused, view.last_refusal = int(msg.chunks_refused), msg.last_refusal
+    view.last_refusal = msg.last_refusal if msg.chunks_refused else ""
 
 
 def take_monitor(view: ArmView, msg: MonitorStatus) -> None:
@@ -70,7 +71,7 @@ def take_monitor(view: ArmView, msg: MonitorStatus) -> None:
     scaling = float(msg.speed_scaling)
     view.permit = bool(msg.permit) and 0.0 < scaling <= 1.0
     view.scaling = scaling if 0.0 < scaling <= 1.0 else 1.0
-    view.rejection = msg.last_rejection
+    view.rejections, view.rejection = int(msg.plans_rejected), msg.last_rejection
     view.cause = ": ".join(filter(None, (msg.first_cause, msg.first_cause_detail)))
     view.cause = view.cause or ", ".join(msg.waiting_for)
 

@@ -11,7 +11,7 @@ from vla_msgs.action import MoveTo
 
 from vla_moveit import convert
 from vla_moveit.core.goal import GoalError, MoveRequest
-from vla_moveit.core.move import MoveResult, Reason
+from vla_moveit.core.outcome import MoveResult, Reason
 
 
 class MoveServer:

@@ -25,8 +25,9 @@ from vla_contract.workspace import WorkspaceError, load_workspace
 from vla_moveit import convert
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, NamedPoses, resolve
-from vla_moveit.core.move import Move, MoveSettings, MoveStep, Reason, Rows
+from vla_moveit.core.move import Move
 from vla_moveit.core.moveit_model import ModelError
+from vla_moveit.core.outcome import MoveSettings, MoveStep, Reason, Rows
 from vla_moveit.core.planning import PathPlanner
 from vla_moveit.core.straight import StraightPlanner
 from vla_moveit.move_server import MoveServer

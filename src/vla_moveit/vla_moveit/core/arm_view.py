@@ -27,12 +27,12 @@ class ArmView:
         lease: By which grant.
         status_ns: ROS time of the status that said so.
         last_end: Who lost the arm last, and why.
-        refused: Chunks of the grant that yielded no plan.
-        last_refusal: Why the newest of these did not.
+        last_refusal: Why the newest chunk of the grant that yielded no plan did not.
         permit: The monitor lets plans through.
         scaling: Share of its speed at which a motion is carried out.
         cause: Why the monitor stopped the arm, or what it waits for.
-        rejection: Why the monitor refused a plan last.
+        rejections: Plans that the monitor has refused, since its start.
+        rejection: Why it refused the newest of these.
     """
 
     led: State | None = None
@@ -41,11 +41,11 @@ class ArmView:
     lease: int = 0
     status_ns: int = 0
     last_end: str = ""
-    refused: int = 0
     last_refusal: str = ""
     permit: bool = False
     scaling: float = 1.0
     cause: str = ""
+    rejections: int = 0
     rejection: str = ""
     _still: FloatArray = field(default_factory=lambda: np.zeros(0))
     _still_ns: int = 0

@@ -9,9 +9,7 @@ have been by now, for the line between the two was planned by nobody.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from smooth_motion.clocks import Now
 from smooth_motion.limits import FloatArray, Limits
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
+from vla_moveit.core.outcome import MovePhase, MoveResult, MoveSettings, MoveStep, Reason, Rows
 from vla_moveit.core.planning import CheckPath, FindPath, NoPathError, PathPlanner, sound
 from vla_moveit.core.schedule import ROW_NS, Schedule, looks, schedule
 
@@ -34,103 +33,20 @@ LEAD_NS = 400 * MS
 REST_NS = 400 * MS
 # Who gives no answer for so long gives none.
 ANSWER_NS = 5_000 * MS
+# And a controller that was not heard yet may be heard within this.
+HEARING_NS = 2_000 * MS
 # An arm that does not get on for so long does not follow; it may be slowed down, which counts.
 STALL_NS = 3_000 * MS
 # By so much of the path's time the arm may be behind before the chunks wait for it.
 _BEHIND_NS = 300 * MS
-_LOOK_BACK_NS, _LOOK_AHEAD_NS = 2_000 * MS, 600 * MS
+# How far before and after where it is due the arm is looked for on its path, in the path's time.
+_LOOK_NS = 600 * MS
 # A move that is cancelled slows down along its path over this long.
 _SLOWING_NS = 800 * MS
 # How far from the goal a joint may rest, and how far off the path it may be beyond its deviation.
 GOAL_RAD, OFF_PATH_RAD = 2e-3, 0.03
 # How far from where it was asked for the arm may have moved while its path was planned.
 _MOVED_RAD = 1e-3
-
-
-class Reason(enum.IntEnum):
-    """Why a move is over. The values are those of ``vla_msgs/action/MoveTo``."""
-
-    REACHED = 0
-    CANCELED = 1
-    REFUSED = 2
-    NO_PATH = 3
-    NOT_GRANTED = 4
-    ARM_TAKEN = 5
-    STOPPED = 6
-    NOT_FOLLOWED = 7
-    INPUT_LOST = 8
-    SHUT_DOWN = 9
-
-
-class MovePhase(enum.IntEnum):
-    """What a move is doing. The values are those of ``vla_msgs/action/MoveTo``."""
-
-    ASKING = 0
-    STOPPING = 1
-    PLANNING = 2
-    MOVING = 3
-
-
-@dataclass(frozen=True)
-class MoveSettings:
-    """How moves are made.
-
-    Attributes:
-        speed: Share of the velocity limits where a request names none.
-        deviation_rad: By which a joint may leave the path at the most.
-        planning_s: How long a planner may take, s of the host's time.
-    """
-
-    speed: float
-    deviation_rad: float
-    planning_s: float
-
-
-@dataclass(frozen=True, eq=False)
-class MoveResult:
-    """How a move ended.
-
-    Attributes:
-        reason: Why.
-        message: The same in words.
-        planning_s: s of the host's time.
-        schedule: The path with its times, None where there is none.
-    """
-
-    reason: Reason
-    message: str
-    planning_s: float
-    schedule: Schedule | None
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """A chunk to be sent.
-
-    Attributes:
-        stamp_ns: For when row 0 is meant, ROS time.
-        positions: (T, J), rad, each `ROW_NS` after the one before.
-    """
-
-    stamp_ns: int
-    positions: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class MoveStep:
-    """What is to be done now.
-
-    Attributes:
-        ask: Ask for the arm.
-        rows: A chunk to send, None for none.
-        release: The lease to give back, 0 for none.
-        result: How the move ended, None while it goes on.
-    """
-
-    ask: bool = False
-    rows: Rows | None = None
-    release: int = 0
-    result: MoveResult | None = None
 
 
 class Move:
@@ -177,6 +93,8 @@ class Move:
         # Why the move is to end once the arm rests, and from which path time on it slows down.
         self._ending: tuple[Reason, str] | None = None
         self._slow_from_ns: int | None = None
+        # Plans that the monitor had refused before.
+        self._rejections: int | None = None
         self._result: MoveResult | None = None
 
     # -- what happens ----------------------------------------------------------------------------
@@ -212,6 +130,10 @@ class Move:
             arm: What is heard of the arm.
         """
         if self._result is not None:
+            return MoveStep()
+        if self._rejections is None:
+            self._rejections = arm.rejections
+        if arm.led is None and now.steady_ns - self._begun_ns < HEARING_NS:
             return MoveStep()
         lost = self._lost(now, arm)
         if lost is not None:
@@ -254,7 +176,7 @@ class Move:
         """Bring whatever moved the arm before to rest."""
         if not self._rests(now, arm):
             if now.steady_ns - self._since_ns > ANSWER_NS + STALL_NS:
-                return self._end(Reason.NOT_FOLLOWED, f"the arm does not rest{_why(arm)}")
+                return self._end(Reason.NOT_FOLLOWED, f"the arm does not rest{self._why(arm)}")
             return self._holding(now, arm)
         self._begin(MovePhase.PLANNING, now)
         return self._plan(now, host_ns, arm)
@@ -311,13 +233,14 @@ class Move:
         assert arm.led is not None
         self._pass(now, arm)
         there_ns, away = path.nearest(
-            arm.led.position, self._got_to_ns - _LOOK_AHEAD_NS, self._path_ns + _LOOK_AHEAD_NS
+            arm.led.position, self._got_to_ns - _LOOK_NS, self._path_ns + _LOOK_NS
         )
         allowed = path.deviation + OFF_PATH_RAD
         if not away <= allowed:
             self._ending = (
                 Reason.NOT_FOLLOWED,
-                f"the arm is {away:.4f} rad off the path, {allowed:.4f} are allowed{_why(arm)}",
+                f"the arm is {away:.4f} rad off the path, {allowed:.4f} are allowed"
+                + self._why(arm),
             )
             self._begin(MovePhase.STOPPING, now)
             return self._come_to_rest(now, arm)
@@ -330,7 +253,7 @@ class Move:
         if now.steady_ns - self._got_on_ns > STALL_NS / max(arm.scaling, 0.1):
             self.cancel(
                 Reason.NOT_FOLLOWED,
-                f"the arm does not get on, {short:.4f} rad from the goal{_why(arm)}",
+                f"the arm does not get on, {short:.4f} rad from the goal{self._why(arm)}",
             )
             return self._come_to_rest(now, arm)
         if min(self._path_ns, path.end_ns) - there_ns > _BEHIND_NS:
@@ -408,11 +331,11 @@ class Move:
         self._result = MoveResult(reason, message, self._planning_ns / 1e9, self._schedule)
         return MoveStep(release=lease, result=self._result)
 
-
-def _why(arm: ArmView) -> str:
-    """Return what was refused last, for the end of a sentence."""
-    said = [
-        f"the executor refused a chunk: {arm.last_refusal}" if arm.last_refusal else "",
-        f"the monitor refused a plan: {arm.rejection}" if arm.rejection else "",
-    ]
-    return "".join(f"; {each}" for each in said if each)
+    def _why(self, arm: ArmView) -> str:
+        """Return what was refused last, for the end of a sentence."""
+        said = []
+        if arm.last_refusal:
+            said.append(f"; the executor refused a chunk: {arm.last_refusal}")
+        if arm.rejections != self._rejections:
+            said.append(f"; the monitor refused a plan: {arm.rejection}")
+        return "".join(said)
