@@ -55,7 +55,7 @@ class MoveItPlanner:
         """Start the process; loading takes it some seconds.
 
         Args:
-            setup: What it is to load, see `moveit_worker.Worker`.
+            setup: What it is to load, see `moveit_worker.MoveItWorker`.
             clear: Looks at every path as the gate does.
             command: Starts the process.
         """

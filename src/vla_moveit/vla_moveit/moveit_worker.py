@@ -28,7 +28,7 @@ _TRIES = 40
 _TRY_S = 0.05
 
 
-class Worker:
+class MoveItWorker:
     """Answers questions with MoveIt."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ def serve(questions: TextIO, answers: TextIO) -> None:
         answers.flush()
 
     try:
-        worker = Worker(json.loads(questions.readline()))
+        worker = MoveItWorker(json.loads(questions.readline()))
     except Exception as error:
         say({"failed": f"{type(error).__name__}: {error}"})
         return

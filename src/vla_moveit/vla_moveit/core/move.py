@@ -18,14 +18,21 @@ from smooth_motion.clocks import Now
 from smooth_motion.limits import FloatArray, Limits
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
-from vla_moveit.core.outcome import MovePhase, MoveResult, MoveSettings, MoveStep, Reason, Rows
+from vla_moveit.core.outcome import (
+    ChunkRows,
+    MovePhase,
+    MoveResult,
+    MoveSettings,
+    MoveStep,
+    Reason,
+)
 from vla_moveit.core.planning import CheckPath, FindPath, NoPathError, PathPlanner, sound
 from vla_moveit.core.schedule import ROW_NS, Schedule, looks, schedule
 
 MS = 1_000_000
 # How often chunks are sent; each replaces the one before.
 SEND_NS = 400 * MS
-# Rows of one: more than the time between two, and so few that planning them takes no time.
+# ChunkRows of one: more than the time between two, and so few that planning them takes no time.
 ROWS = 120
 # A chunk is followed from this long after it is sent at the earliest.
 LEAD_NS = 400 * MS
@@ -321,7 +328,7 @@ class Move:
             return MoveStep()
         self._sent_ns = now.steady_ns
         times = np.arange(ROWS, dtype=np.float64) * ROW_NS
-        return MoveStep(rows=Rows(now.ros_ns, rows(times)))
+        return MoveStep(rows=ChunkRows(now.ros_ns, rows(times)))
 
     def _begin(self, phase: MovePhase, now: Now) -> None:
         self.phase, self._since_ns = phase, now.steady_ns

@@ -67,7 +67,7 @@ class MoveResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ChunkRows:
     """A chunk to be sent.
 
     Attributes:
@@ -91,6 +91,6 @@ class MoveStep:
     """
 
     ask: bool = False
-    rows: Rows | None = None
+    rows: ChunkRows | None = None
     release: int = 0
     result: MoveResult | None = None
