@@ -19,7 +19,7 @@ from vla_contract.workspace import Workspace, load_workspace
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import MoveRequest, NamedPoses, resolve
 from vla_moveit.core.move import Move
-from vla_moveit.core.outcome import ChunkRows, MoveResult, MoveSettings, MoveStep
+from vla_moveit.core.outcome import MoveResult, MoveSettings, MoveStep, StampedRows
 from vla_moveit.core.planning import PathPlanner
 from vla_moveit.core.schedule import ROW_NS
 from vla_moveit.core.straight import StraightPlanner
@@ -59,7 +59,7 @@ class Bench:
     now_ns: int = START_NS
     host_ns: int = 0
     commands: list[NDArray[np.float64]] = field(default_factory=list)
-    chunks: list[ChunkRows] = field(default_factory=list)
+    chunks: list[StampedRows] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
     asked: int = 0
     answers: bool = True
@@ -128,7 +128,7 @@ class Bench:
     def ask(self, name: str, take_over: bool = False):
         return self.executor.acquire(name, take_over, self.now_ns, self.now_ns)
 
-    def offer(self, lease: int, rows: ChunkRows, source: str = "motion_planner") -> None:
+    def offer(self, lease: int, rows: StampedRows, source: str = "motion_planner") -> None:
         names, dt_s = self.robot.limits.joint_names, ROW_NS / 1e9
         sent = ReceivedChunk(source, lease, 1, rows.stamp_ns, dt_s, names, rows.positions)
         self.executor.offer(sent, self.now_ns, self.now_ns)

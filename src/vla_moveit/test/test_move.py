@@ -9,7 +9,7 @@ import pytest
 from smooth_motion import Plan
 from vla_contract.clearance import ArmClearances
 from vla_moveit.core.goal import MoveRequest
-from vla_moveit.core.outcome import ChunkRows, MovePhase, Reason
+from vla_moveit.core.outcome import MovePhase, Reason, StampedRows
 from vla_moveit.core.planning import PathAnswer
 from vla_policy_node.core.permit import MonitorState
 
@@ -236,7 +236,7 @@ def test_an_arm_in_motion_is_taken_over_brought_to_rest_and_led_home(make_bench)
     lease = bench.ask("leader arm").lease.number
     home = bench.robot.home_position
     rows = home + np.linspace(0.0, 1.0, 60)[:, None] * (np.array(AWAY["so101"]) - home)
-    bench.offer(lease, ChunkRows(bench.now_ns, rows))
+    bench.offer(lease, StampedRows(bench.now_ns, rows))
     bench.run(1.0)
     assert np.abs(np.diff(bench.commands[-3:], axis=0)).max() > 1e-3, "it moves"
     bench.begin(MoveRequest(named="home", take_over=True))

@@ -17,7 +17,7 @@ from smooth_motion import State
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
 from vla_moveit.core.move import Move
-from vla_moveit.core.outcome import ChunkRows, MoveResult
+from vla_moveit.core.outcome import MoveResult, StampedRows
 from vla_moveit.core.schedule import ROW_NS
 
 MOST_JOINTS = 64
@@ -77,7 +77,7 @@ def take_monitor(view: ArmView, msg: MonitorStatus) -> None:
 
 
 def to_message(
-    rows: ChunkRows, source: str, lease: int, number: int, joints: Sequence[str]
+    rows: StampedRows, source: str, lease: int, number: int, joints: Sequence[str]
 ) -> ActionChunk:
     """Return a chunk for the executor."""
     return ActionChunk(

@@ -27,7 +27,7 @@ from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, NamedPoses, resolve
 from vla_moveit.core.move import Move
 from vla_moveit.core.moveit_model import ModelError
-from vla_moveit.core.outcome import ChunkRows, MoveSettings, MoveStep, Reason
+from vla_moveit.core.outcome import MoveSettings, MoveStep, Reason, StampedRows
 from vla_moveit.core.planning import PathPlanner
 from vla_moveit.core.straight import StraightPlanner
 from vla_moveit.move_server import MoveServer
@@ -152,7 +152,7 @@ class MotionPlannerNode(Node):
             self._move, self._lease = None, 0
             self._server.ended(step.result)
 
-    def _send(self, rows: ChunkRows) -> None:
+    def _send(self, rows: StampedRows) -> None:
         self._count += 1
         self._chunks.publish(
             convert.to_message(rows, NAME, self._lease, self._count, self._joints)

@@ -19,12 +19,12 @@ from smooth_motion.limits import FloatArray, Limits
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
 from vla_moveit.core.outcome import (
-    ChunkRows,
     MovePhase,
     MoveResult,
     MoveSettings,
     MoveStep,
     Reason,
+    StampedRows,
 )
 from vla_moveit.core.planning import CheckPath, FindPath, NoPathError, PathPlanner, sound
 from vla_moveit.core.schedule import ROW_NS, Schedule, looks, schedule
@@ -32,7 +32,7 @@ from vla_moveit.core.schedule import ROW_NS, Schedule, looks, schedule
 MS = 1_000_000
 # How often chunks are sent; each replaces the one before.
 SEND_NS = 400 * MS
-# ChunkRows of one: more than the time between two, and so few that planning them takes no time.
+# Rows of one: more than the time between two, and so few that planning them takes no time.
 ROWS = 120
 # A chunk is followed from this long after it is sent at the earliest.
 LEAD_NS = 400 * MS
@@ -328,7 +328,7 @@ class Move:
             return MoveStep()
         self._sent_ns = now.steady_ns
         times = np.arange(ROWS, dtype=np.float64) * ROW_NS
-        return MoveStep(rows=ChunkRows(now.ros_ns, rows(times)))
+        return MoveStep(rows=StampedRows(now.ros_ns, rows(times)))
 
     def _begin(self, phase: MovePhase, now: Now) -> None:
         self.phase, self._since_ns = phase, now.steady_ns

@@ -67,7 +67,7 @@ class MoveResult:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkRows:
+class StampedRows:
     """A chunk to be sent.
 
     Attributes:
@@ -91,6 +91,6 @@ class MoveStep:
     """
 
     ask: bool = False
-    rows: ChunkRows | None = None
+    rows: StampedRows | None = None
     release: int = 0
     result: MoveResult | None = None

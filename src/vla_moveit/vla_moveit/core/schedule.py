@@ -18,7 +18,7 @@ from vla_moveit.core.planning import NoPathError
 from vla_moveit.core.timing import sampled, timed
 
 SECOND_NS = 1_000_000_000
-# ChunkRows as often as plans have knots, so that both mean the same.
+# Rows as often as plans have knots, so that both mean the same.
 ROW_NS = TrackerConfig().knot_dt_ns
 LONGEST_S = 120.0
 # Turns are passed the more slowly until the motion keeps to the path.
