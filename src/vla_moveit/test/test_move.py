@@ -9,7 +9,7 @@ import pytest
 from smooth_motion import Plan
 from vla_contract.clearance import ArmClearances
 from vla_moveit.core.goal import MoveRequest
-from vla_moveit.core.outcome import MovePhase, Reason, StampedRows
+from vla_moveit.core.outcome import MoveEnd, MovePhase, StampedRows
 from vla_moveit.core.planning import PathAnswer
 from vla_policy_node.core.permit import MonitorState
 
@@ -59,11 +59,11 @@ def test_the_arm_goes_away_and_comes_home_within_its_limits_and_clear(make_bench
     bench = make_bench(name)
     bench.begin(to(bench, AWAY[name]))
     there = bench.until_over()
-    assert (there.reason, there.message) == (Reason.REACHED, "the arm rests at the goal")
+    assert (there.reason, there.message) == (MoveEnd.REACHED, "the arm rests at the goal")
     assert bench.commands[-1] == pytest.approx(AWAY[name], abs=2e-3)
     bench.begin(HOME)
     back = bench.until_over()
-    assert back.reason is Reason.REACHED
+    assert back.reason is MoveEnd.REACHED
     assert bench.commands[-1] == pytest.approx(bench.robot.home_position, abs=2e-3)
     assert bench.jerk() <= 1.001
     _, workspace = robots(name)
@@ -77,7 +77,7 @@ def test_a_path_with_corners_is_followed_as_it_was_foretold(make_bench):
     bench = make_bench(planner=planner)
     bench.begin(to(bench, AWAY["so101"], speed=1.0))
     result = bench.until_over()
-    assert result.reason is Reason.REACHED
+    assert result.reason is MoveEnd.REACHED
     assert bench.jerk() <= 1.001
     led = np.array(bench.commands)
     # What was checked is what was done: nowhere is the arm far from all of it.
@@ -92,7 +92,7 @@ def test_a_path_with_corners_is_followed_as_it_was_foretold(make_bench):
 def test_an_arm_that_already_is_there_moves_nowhere(make_bench):
     bench = make_bench()
     bench.begin(HOME)
-    assert bench.until_over().reason is Reason.REACHED
+    assert bench.until_over().reason is MoveEnd.REACHED
     assert np.ptp(np.array(bench.commands), axis=0).max() < 1e-6
 
 
@@ -100,7 +100,7 @@ def test_a_plan_alone_asks_for_nothing_and_moves_nothing(make_bench):
     bench = make_bench()
     bench.begin(to(bench, AWAY["so101"], plan_only=True))
     result = bench.until_over()
-    assert (result.reason, bench.asked, bench.chunks) == (Reason.REACHED, 0, [])
+    assert (result.reason, bench.asked, bench.chunks) == (MoveEnd.REACHED, 0, [])
     assert result.schedule.points[-1] == pytest.approx(AWAY["so101"])
     assert result.schedule.motion.end_ns > 1e9
 
@@ -110,7 +110,7 @@ def test_what_is_in_the_way_is_named_and_the_arm_given_back(make_bench):
     # The hand through the table.
     bench.begin(to(bench, [0.0, 1.2, -1.0, 1.2, 0.0]))
     result = bench.until_over()
-    assert result.reason is Reason.NO_PATH
+    assert result.reason is MoveEnd.NO_PATH
     assert "the straight way there is not clear" in result.message
     assert "to the table" in result.message
     assert len(bench.released) == 1
@@ -123,7 +123,7 @@ def test_a_motion_that_is_not_clear_is_not_begun_though_its_path_was_found(make_
     bench = make_bench(planner=planner)
     bench.begin(HOME)
     result = bench.until_over()
-    assert result.reason is Reason.NO_PATH
+    assert result.reason is MoveEnd.NO_PATH
     assert result.message == "the motion along the path is not clear: the lamp"
     assert np.ptp(np.array(bench.commands), axis=0).max() < 1e-6
 
@@ -145,7 +145,7 @@ def test_a_planner_is_not_believed(make_bench, points, words):
     bench.run(0.6)
     planner._answer = PathAnswer(np.array(points, dtype=float))
     result = bench.until_over()
-    assert result.reason is Reason.NO_PATH
+    assert result.reason is MoveEnd.NO_PATH
     assert words in result.message
 
 
@@ -159,7 +159,7 @@ def test_a_planner_that_finds_nothing_is_not_waited_for_for_ever(make_bench):
     bench = make_bench(planner=Detour([AWAY["so101"]], polls=10**9))
     bench.begin(HOME)
     result = bench.until_over()
-    assert result.reason is Reason.NO_PATH
+    assert result.reason is MoveEnd.NO_PATH
     assert "within 5 s (planning_time_s)" in result.message
     # All the while it held the arm.
     assert len(bench.released) == 1
@@ -173,7 +173,7 @@ def test_the_arm_is_kept_while_a_planner_takes_its_time(make_bench):
     assert bench.move.phase is MovePhase.PLANNING
     assert bench.executor.status(bench.now_ns, bench.now_ns).holder == "motion_planner"
     assert np.ptp(np.array(bench.commands), axis=0).max() < 1e-6
-    assert bench.until_over().reason is Reason.REACHED
+    assert bench.until_over().reason is MoveEnd.REACHED
 
 
 def moving(bench, seconds=1.8):
@@ -186,9 +186,9 @@ def moving(bench, seconds=1.8):
 def test_a_cancelled_move_comes_to_rest_on_its_path_and_gives_the_arm_back(make_bench):
     bench = make_bench()
     moving(bench)
-    bench.move.cancel(Reason.CANCELED, "the client asked to stop")
+    bench.move.cancel(MoveEnd.CANCELED, "the client asked to stop")
     result = bench.until_over(4.0)
-    assert result.reason is Reason.CANCELED
+    assert result.reason is MoveEnd.CANCELED
     start, end = np.array(bench.commands[0]), np.array(AWAY["so101"])
     led = np.array(bench.commands)
     share = ((led - start) @ (end - start)) / ((end - start) @ (end - start))
@@ -206,8 +206,8 @@ def test_cancelled_while_a_path_is_sought_nothing_has_moved(make_bench):
     bench = make_bench(planner=Detour([AWAY["so101"]], polls=10**9))
     bench.begin(HOME)
     bench.run(1.5)
-    bench.move.cancel(Reason.CANCELED, "the client asked to stop")
-    assert bench.until_over(2.0).reason is Reason.CANCELED
+    bench.move.cancel(MoveEnd.CANCELED, "the client asked to stop")
+    assert bench.until_over(2.0).reason is MoveEnd.CANCELED
     assert len(bench.released) == 1
     assert np.ptp(np.array(bench.commands), axis=0).max() < 1e-6
 
@@ -217,8 +217,8 @@ def test_a_grant_that_comes_after_the_end_is_given_back(make_bench):
     bench.answers = False
     bench.begin(HOME)
     bench.run(0.1)
-    bench.move.cancel(Reason.CANCELED, "the client asked to stop")
-    assert bench.until_over(1.0).reason is Reason.CANCELED
+    bench.move.cancel(MoveEnd.CANCELED, "the client asked to stop")
+    assert bench.until_over(1.0).reason is MoveEnd.CANCELED
     assert bench.move.granted(77, "", "", bench.now).release == 77
 
 
@@ -227,7 +227,7 @@ def test_an_arm_that_is_held_is_not_taken_unasked(make_bench):
     assert bench.ask("leader arm").lease is not None
     bench.begin(HOME)
     result = bench.until_over()
-    assert result.reason is Reason.NOT_GRANTED
+    assert result.reason is MoveEnd.NOT_GRANTED
     assert "leader arm holds the arm" in result.message
 
 
@@ -241,7 +241,7 @@ def test_an_arm_in_motion_is_taken_over_brought_to_rest_and_led_home(make_bench)
     assert np.abs(np.diff(bench.commands[-3:], axis=0)).max() > 1e-3, "it moves"
     bench.begin(MoveRequest(named="home", take_over=True))
     result = bench.until_over()
-    assert result.reason is Reason.REACHED
+    assert result.reason is MoveEnd.REACHED
     assert bench.commands[-1] == pytest.approx(home, abs=2e-3)
     assert bench.jerk() <= 1.001
 
@@ -251,7 +251,7 @@ def test_an_arm_that_is_taken_over_is_led_no_further(make_bench):
     moving(bench)
     assert bench.ask("leader arm", take_over=True).lease is not None
     result = bench.until_over(1.0)
-    assert result.reason is Reason.ARM_TAKEN
+    assert result.reason is MoveEnd.ARM_TAKEN
     assert "leader arm took the arm over" in result.message
     sent = len(bench.chunks)
     bench.run(2.0)
@@ -264,7 +264,7 @@ def test_a_stop_of_the_monitor_ends_the_move_and_no_reset_goes_on_with_it(make_b
     bench.state = MonitorState.STOPPING
     bench.view.cause = "measured_jerk: too much"
     result = bench.until_over(1.0)
-    assert result.reason is Reason.STOPPED
+    assert result.reason is MoveEnd.STOPPED
     assert "measured_jerk: too much" in result.message
     bench.state = MonitorState.READY
     sent = len(bench.chunks)
@@ -279,7 +279,7 @@ def test_slowed_down_by_the_monitor_the_arm_arrives_later_by_the_same_way(make_b
         bench.scaling = scaling
         begun_ns = bench.now_ns
         bench.begin(to(bench, AWAY["so101"]))
-        assert bench.until_over().reason is Reason.REACHED
+        assert bench.until_over().reason is MoveEnd.REACHED
         times.append(bench.now_ns - begun_ns)
         led = np.array(bench.commands)
         line = np.array(AWAY["so101"]) - led[0]
@@ -293,7 +293,7 @@ def test_plans_that_are_never_carried_out_end_the_move_in_words(make_bench):
     bench.deliver = lambda plan: False
     bench.begin(to(bench, AWAY["so101"]))
     result = bench.until_over(30.0)
-    assert result.reason in (Reason.NOT_FOLLOWED, Reason.ARM_TAKEN)
+    assert result.reason in (MoveEnd.NOT_FOLLOWED, MoveEnd.ARM_TAKEN)
     assert "rad from the goal" in result.message or "moved nothing" in result.message
 
 
@@ -312,7 +312,7 @@ def test_an_arm_that_was_held_up_goes_on_from_where_it_is(make_bench):
     led = np.array(bench.commands)
     away = np.abs(led[:, None] - known[None]).max(axis=2).min(axis=1)
     assert away.max() < 0.06
-    assert result.reason is Reason.REACHED, result.message
+    assert result.reason is MoveEnd.REACHED, result.message
 
 
 def test_a_silent_controller_ends_the_move(make_bench):
@@ -320,7 +320,7 @@ def test_a_silent_controller_ends_the_move(make_bench):
     moving(bench)
     bench.controller = False
     result = bench.until_over(2.0)
-    assert result.reason is Reason.INPUT_LOST
+    assert result.reason is MoveEnd.INPUT_LOST
     assert "controller has said nothing" in result.message
 
 
@@ -331,7 +331,7 @@ def test_a_controller_that_is_heard_a_moment_later_is_waited_for(make_bench):
     bench.run(0.5)
     assert (bench.result, bench.asked) == (None, 0)
     bench.controller = True
-    assert bench.until_over().reason is Reason.REACHED
+    assert bench.until_over().reason is MoveEnd.REACHED
     bench.view.led, bench.controller = None, False
     bench.begin(HOME)
     assert bench.until_over(5.0).message == "nothing is heard of the arm's controller"
@@ -355,7 +355,7 @@ def test_an_executor_that_does_not_answer_is_named(make_bench):
     bench.answers = False
     bench.begin(HOME)
     result = bench.until_over(10.0)
-    assert result.reason is Reason.INPUT_LOST
+    assert result.reason is MoveEnd.INPUT_LOST
     assert "nobody answers arm/acquire" in result.message
     assert bench.asked == 1
 
@@ -367,5 +367,5 @@ def test_an_arm_that_was_pushed_off_its_path_is_brought_to_rest(make_bench):
     names = bench.robot.limits.joint_names
     bench.running = Plan.hold(names, elsewhere, bench.now_ns)
     result = bench.until_over(10.0)
-    assert result.reason is Reason.NOT_FOLLOWED
+    assert result.reason is MoveEnd.NOT_FOLLOWED
     assert "rad off the path" in result.message

@@ -11,7 +11,7 @@ from vla_msgs.action import MoveTo
 
 from vla_moveit import convert
 from vla_moveit.core.goal import GoalError, MoveRequest
-from vla_moveit.core.outcome import MoveResult, Reason
+from vla_moveit.core.outcome import MoveEnd, MoveResult
 
 
 class MoveServer:
@@ -76,18 +76,18 @@ class MoveServer:
             ended: MoveResult = await future
         finally:
             self._handle = self._future = None
-        if ended.reason is Reason.REACHED:
+        if ended.reason is MoveEnd.REACHED:
             self._log.info(ended.message)
             handle.succeed()
         else:
             self._log.warning(f"{ended.reason.name}: {ended.message}")
-            if ended.reason is Reason.CANCELED and handle.is_cancel_requested:
+            if ended.reason is MoveEnd.CANCELED and handle.is_cancel_requested:
                 handle.canceled()
             else:
                 handle.abort()
         return convert.to_result(ended, self._joints)
 
     def _refused(self, handle: ServerGoalHandle, message: str) -> MoveTo.Result:
-        self._log.warning(f"{Reason.REFUSED.name}: {message}")
+        self._log.warning(f"{MoveEnd.REFUSED.name}: {message}")
         handle.abort()
-        return MoveTo.Result(reason=int(Reason.REFUSED), message=message)
+        return MoveTo.Result(reason=int(MoveEnd.REFUSED), message=message)

@@ -27,7 +27,7 @@ from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, NamedPoses, resolve
 from vla_moveit.core.move import Move
 from vla_moveit.core.moveit_model import ModelError
-from vla_moveit.core.outcome import MoveSettings, MoveStep, Reason, StampedRows
+from vla_moveit.core.outcome import MoveEnd, MoveSettings, MoveStep, StampedRows
 from vla_moveit.core.planning import PathPlanner
 from vla_moveit.core.straight import StraightPlanner
 from vla_moveit.move_server import MoveServer
@@ -76,7 +76,7 @@ class MotionPlannerNode(Node):
         """Let the arm come to rest, and end the planner."""
         if self._move is not None and self._lease:
             # Nothing after this: without a usable chunk the arm is soon nobody's.
-            self._move.cancel(Reason.SHUT_DOWN, "the node was told to end")
+            self._move.cancel(MoveEnd.SHUT_DOWN, "the node was told to end")
             self._do(self._move, self._move.step(self._motion.now(), self._host_ns(), self._arm))
         self._planner.close()
         super().destroy_node()
@@ -133,7 +133,7 @@ class MotionPlannerNode(Node):
             )
         if self._move is not None:
             if self._server.cancelled:
-                self._move.cancel(Reason.CANCELED, "the client asked to stop")
+                self._move.cancel(MoveEnd.CANCELED, "the client asked to stop")
             self._do(self._move, self._move.step(now, self._host_ns(), self._arm))
         self._motion.acknowledge()
 

@@ -19,11 +19,11 @@ from smooth_motion.limits import FloatArray, Limits
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, MoveRequest, ToolGoal
 from vla_moveit.core.outcome import (
+    MoveEnd,
     MovePhase,
     MoveResult,
     MoveSettings,
     MoveStep,
-    Reason,
     StampedRows,
 )
 from vla_moveit.core.planning import CheckPath, FindPath, NoPathError, PathPlanner, sound
@@ -98,7 +98,7 @@ class Move:
         # The path's time, and the time at which it was that; where the arm got on last.
         self._path_ns, self._path_at_ns, self._got_on_ns, self._got_to_ns = 0, 0, 0, 0
         # Why the move is to end once the arm rests, and from which path time on it slows down.
-        self._ending: tuple[Reason, str] | None = None
+        self._ending: tuple[MoveEnd, str] | None = None
         self._slow_from_ns: int | None = None
         # Plans that the monitor had refused before.
         self._rejections: int | None = None
@@ -112,12 +112,12 @@ class Move:
             return MoveStep(release=lease)
         if not lease:
             held = f" ({holder} holds it)" if holder and holder not in message else ""
-            return self._end(Reason.NOT_GRANTED, f"the arm is not granted: {message}{held}")
+            return self._end(MoveEnd.NOT_GRANTED, f"the arm is not granted: {message}{held}")
         self._lease, self._granted_ns = lease, now.ros_ns
         self._begin(MovePhase.STOPPING, now)
         return MoveStep()
 
-    def cancel(self, reason: Reason, message: str) -> None:
+    def cancel(self, reason: MoveEnd, message: str) -> None:
         """Bring the arm to rest on its way, give it back, and end."""
         if self._ending is None:
             self._ending = (reason, message)
@@ -159,22 +159,22 @@ class Move:
 
     # -- the phases ------------------------------------------------------------------------------
 
-    def _lost(self, now: Now, arm: ArmView) -> tuple[Reason, str] | None:
+    def _lost(self, now: Now, arm: ArmView) -> tuple[MoveEnd, str] | None:
         stale = arm.stale(now.steady_ns)
         if stale:
-            return Reason.INPUT_LOST, stale
+            return MoveEnd.INPUT_LOST, stale
         # What was said before the grant knows nothing of it.
         if not self._lease or arm.status_ns <= self._granted_ns or arm.lease == self._lease:
             return None
         self._lease = 0
         if not arm.permit:
-            return Reason.STOPPED, f"the monitor has withdrawn its permit: {arm.cause}"
-        return Reason.ARM_TAKEN, f"the arm is lost: {arm.last_end or arm.holder}"
+            return MoveEnd.STOPPED, f"the monitor has withdrawn its permit: {arm.cause}"
+        return MoveEnd.ARM_TAKEN, f"the arm is lost: {arm.last_end or arm.holder}"
 
     def _ask(self, now: Now) -> MoveStep:
         if now.steady_ns - self._since_ns > ANSWER_NS:
             return self._end(
-                Reason.INPUT_LOST, "nobody answers arm/acquire: is the policy node there?"
+                MoveEnd.INPUT_LOST, "nobody answers arm/acquire: is the policy node there?"
             )
         ask, self._asked = not self._asked, True
         return MoveStep(ask=ask)
@@ -183,7 +183,7 @@ class Move:
         """Bring whatever moved the arm before to rest."""
         if not self._rests(now, arm):
             if now.steady_ns - self._since_ns > ANSWER_NS + STALL_NS:
-                return self._end(Reason.NOT_FOLLOWED, f"the arm does not rest{self._why(arm)}")
+                return self._end(MoveEnd.NOT_FOLLOWED, f"the arm does not rest{self._why(arm)}")
             return self._holding(now, arm)
         self._begin(MovePhase.PLANNING, now)
         return self._plan(now, host_ns, arm)
@@ -196,14 +196,14 @@ class Move:
             try:
                 goal = self._goal(self._start)
             except GoalError as error:
-                return self._end(Reason.REFUSED, str(error))
+                return self._end(MoveEnd.REFUSED, str(error))
             self._planner.begin(FindPath(self._start, goal))
         answer = self._planner.poll()
         self._planning_ns = host_ns - self._asked_planner_ns
         if answer is None:
             if self._planning_ns > self._settings.planning_s * 1e9:
                 longest = f"{self._settings.planning_s:g} s (planning_time_s)"
-                return self._end(Reason.NO_PATH, f"the planner found no path within {longest}")
+                return self._end(MoveEnd.NO_PATH, f"the planner found no path within {longest}")
             return hold
         try:
             if self._schedule is None:
@@ -216,17 +216,18 @@ class Move:
                 self._planner.begin(CheckPath(looks(self._schedule.motion)))
                 return hold
         except NoPathError as error:
-            return self._end(Reason.NO_PATH, str(error))
+            return self._end(MoveEnd.NO_PATH, str(error))
         if answer.problem:
             return self._end(
-                Reason.NO_PATH, f"the motion along the path is not clear: {answer.problem}"
+                MoveEnd.NO_PATH, f"the motion along the path is not clear: {answer.problem}"
             )
         if self.request.plan_only:
-            return self._end(Reason.REACHED, "there is a path")
+            return self._end(MoveEnd.REACHED, "there is a path")
         moved = float(np.abs(arm.led.position - self._start).max())
         if not moved <= _MOVED_RAD:
             return self._end(
-                Reason.NOT_FOLLOWED, f"the arm moved by {moved:.4f} rad while its path was planned"
+                MoveEnd.NOT_FOLLOWED,
+                f"the arm moved by {moved:.4f} rad while its path was planned",
             )
         self._begin(MovePhase.MOVING, now)
         self._path_ns, self._path_at_ns = -LEAD_NS, now.steady_ns
@@ -245,7 +246,7 @@ class Move:
         allowed = path.deviation + OFF_PATH_RAD
         if not away <= allowed:
             self._ending = (
-                Reason.NOT_FOLLOWED,
+                MoveEnd.NOT_FOLLOWED,
                 f"the arm is {away:.4f} rad off the path, {allowed:.4f} are allowed"
                 + self._why(arm),
             )
@@ -256,10 +257,10 @@ class Move:
         short = float(np.abs(arm.led.position - path.rows[-1]).max())
         over = self._path_ns >= path.end_ns and arm.resting(now.steady_ns, REST_NS)
         if over and short <= GOAL_RAD:
-            return self._end(Reason.REACHED, "the arm rests at the goal")
+            return self._end(MoveEnd.REACHED, "the arm rests at the goal")
         if now.steady_ns - self._got_on_ns > STALL_NS / max(arm.scaling, 0.1):
             self.cancel(
-                Reason.NOT_FOLLOWED,
+                MoveEnd.NOT_FOLLOWED,
                 f"the arm does not get on, {short:.4f} rad from the goal{self._why(arm)}",
             )
             return self._come_to_rest(now, arm)
@@ -333,7 +334,7 @@ class Move:
     def _begin(self, phase: MovePhase, now: Now) -> None:
         self.phase, self._since_ns = phase, now.steady_ns
 
-    def _end(self, reason: Reason, message: str) -> MoveStep:
+    def _end(self, reason: MoveEnd, message: str) -> MoveStep:
         lease, self._lease = self._lease, 0
         self._result = MoveResult(reason, message, self._planning_ns / 1e9, self._schedule)
         return MoveStep(release=lease, result=self._result)

@@ -10,7 +10,7 @@ from smooth_motion.limits import FloatArray
 from vla_moveit.core.schedule import Schedule
 
 
-class Reason(enum.IntEnum):
+class MoveEnd(enum.IntEnum):
     """Why a move is over. The values are those of ``vla_msgs/action/MoveTo``."""
 
     REACHED = 0
@@ -60,7 +60,7 @@ class MoveResult:
         schedule: The path with its times, None where there is none.
     """
 
-    reason: Reason
+    reason: MoveEnd
     message: str
     planning_s: float
     schedule: Schedule | None
