@@ -227,7 +227,7 @@ class Move:
         if not moved <= _MOVED_RAD:
             return self._end(
                 MoveEnd.NOT_FOLLOWED,
-                f"the arm moved by {moved:.4f} rad while its path was planned",
+                f"the arm moved by {moved:.4f} rad while it was planned for",
             )
         self._begin(MovePhase.MOVING, now)
         self._path_ns, self._path_at_ns = -LEAD_NS, now.steady_ns
