@@ -117,6 +117,8 @@ def test_in_a_sequence_every_cube_is_asked_for_and_each_has_to_be_brought(place)
     alone = place.run(CASE)
     assert result.duration_s > 2.0 * alone.duration_s
     assert result.chunks > 2 * alone.chunks
+    # And from one to the next the arm goes on from where it was sent.
+    assert result.measures.joint_jerk_peak < 1.001 * float(np.max(place.robot.limits.jerk))
     # Where one is not carried out, the next is not begun.
     hasty = TrialWorld(replace(TEACHER, limit_s=2.0))
     try:

@@ -6,7 +6,7 @@ import pytest
 
 from vla_policies.color_pick.policy import GRIPPER_CLOSED, GRIPPER_OPEN
 from vla_policies.kinematics import PAN_X, HandKinematics
-from vla_training.teacher import AIM_POINT, DOWN, Situation, TableLayout, Teacher
+from vla_training.teacher import AIM_POINT, BIN_PLACES, DOWN, Situation, TableLayout, Teacher
 
 HOME = np.array([0.0, -1.2, 1.0, 1.25, 0.0, 0.1])
 TABLE = TableLayout(np.array([0.16, -0.20]), 0.100, 0.025, HOME)
@@ -109,8 +109,9 @@ def test_it_carries_what_it_holds_and_drops_it_in_the_bin(teacher):
     lesson = teacher.show(now)
     assert lesson.phase == "carry"
     assert (lesson.chunk[:, 5] == GRIPPER_CLOSED).all()
-    cubes[0] = [0.16, -0.20, 0.058]
-    lesson = teacher.show(situation(over((0.16, -0.20), 0.058, 0.185), cubes))
+    place = np.array([0.16, -0.20]) + BIN_PLACES[0]
+    cubes[0] = [*place, 0.058]
+    lesson = teacher.show(situation(over(place, 0.058, 0.185), cubes))
     assert lesson.phase == "release"
     assert (lesson.chunk[:, 5] == GRIPPER_OPEN).all()
 
@@ -136,26 +137,26 @@ def test_with_the_cube_in_the_bin_it_goes_home_and_stays(teacher):
     np.testing.assert_allclose(still, np.repeat(HOME[None], 12, axis=0), atol=1e-6)
 
 
-def test_what_is_in_the_bin_already_is_kept_clear_of(teacher):
+@pytest.mark.parametrize("target", range(3))
+def test_each_cube_is_let_go_of_over_a_place_of_its_own(teacher, target):
+    centre = np.array([0.16, -0.20])
     cubes = CUBES.copy()
-    cubes[1] = [0.16, -0.20, 0.0145]
-    cubes[0] = [0.16, -0.20, 0.085]
-    joints = over((0.16, -0.20), 0.085, 0.185)
-    for _ in range(2):
-        joints = np.append(teacher.show(situation(joints, cubes)).chunk[-1, :5], 0.185)
-        cubes[0] = [*_below(joints), 0.07]
-    away = np.abs(cubes[0, :2] - [0.16, -0.20])
-    np.testing.assert_allclose(away, 0.025, atol=0.003)
+    cubes[target] = [*centre, 0.085]
+    joints = over(centre, 0.085, 0.185)
+    for _ in range(3):
+        lesson = teacher.show(situation(joints, cubes, target))
+        joints = np.append(lesson.chunk[-1, :5], 0.185)
+        cubes[target] = [*_below(joints), HAND.coordinates(joints[:5])[2]]
+    np.testing.assert_allclose(cubes[target, :2] - centre, BIN_PLACES[target], atol=0.003)
+    assert teacher.show(situation(joints, cubes, target)).phase == "release"
 
 
-@pytest.mark.parametrize("beside", [(0.0, 0.0), (0.025, -0.025), (-0.02, 0.01), (0.0, 0.027)])
-def test_over_the_bin_it_lets_go_wherever_the_cube_is_clear_of_the_walls(teacher, beside):
-    cubes = CUBES.copy()
-    cubes[1] = [0.16, -0.20, 0.0145]
-    cubes[2] = [0.185, -0.175, 0.0145]
-    place = np.array([0.16, -0.20]) + beside
-    cubes[0] = [*place, 0.058]
-    assert teacher.show(situation(over(place, 0.058, 0.185), cubes)).phase == "release"
+def test_the_places_in_the_bin_have_room_for_a_cube_however_it_is_turned():
+    half = 0.5 * np.sqrt(2.0) * TABLE.cube_side
+    for index, place in enumerate(np.array(BIN_PLACES)):
+        assert np.max(np.abs(place)) + half < 0.5 * TABLE.bin_side
+        for other in np.array(BIN_PLACES)[:index]:
+            assert np.linalg.norm(place - other) > 2.0 * half
 
 
 def test_over_the_wall_of_the_bin_it_does_not_let_go(teacher):

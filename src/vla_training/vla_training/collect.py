@@ -21,7 +21,7 @@ from vla_sim.world.scene import BIN_CENTRE
 from vla_training.instructions import SPOKEN
 from vla_training.store import ACTION, ASKED, AWAY, CHUNK, PHASE, PIXELS
 from vla_training.tabletop import COLOURS, Driver, Outcome, Row, Tabletop
-from vla_training.teacher import PHASES
+from vla_training.teacher import BIN_PLACES, PHASES
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ _PUSHES = 0.25  # of the chunks of an episode with pushes
 _RISE_S = 0.4  # in which a push takes its full size
 _SLIPS = 0.02  # of those chunks, in which the gripper does the contrary
 _CROWDED = 0.35  # of the scenes have other cubes in the bin already
+_ASIDE = 0.012  # m of those from their places, along each side
 _ELSEWHERE = 0.15  # of the episodes begin with the arm somewhere over the table
 
 
@@ -57,7 +58,7 @@ def prepare(table: Tabletop, seed: int) -> tuple[EpisodePlan, np.random.Generato
     if rng.random() < _CROWDED:
         rng.shuffle(others)
         for index in others[: int(rng.integers(1, 3))]:
-            spot = np.array(BIN_CENTRE) + rng.uniform(-0.03, 0.03, 2)
+            spot = np.array(BIN_CENTRE) + BIN_PLACES[index] + rng.uniform(-_ASIDE, _ASIDE, 2)
             taken = [each.position for each in world.objects() if each.in_bin]
             height = 0.015 + 0.026 * any(np.max(np.abs(at[:2] - spot)) < 0.036 for at in taken)
             world.place_object(CUBES[index], np.append(spot, height))

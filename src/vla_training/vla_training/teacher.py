@@ -10,7 +10,6 @@ which sees with a camera and remembers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,10 +60,11 @@ _CLOSING = (0.020, 0.020, 0.50)  # within which jaws that are closing go on
 _HELD = 0.018  # m between the cube's centre and the grasp point, with a cube in the hand
 _HELD_OPENING = (0.10, 0.32)  # rad of jaws around a cube
 _OPEN_ENOUGH = 0.45  # rad
-# Over the bin a cube is let go of wherever it will not meet the wall, and not over one spot alone:
-# a student whose hand is in the way of its camera cannot tell which spot is free.
-_OVER_FLOOR = 0.029  # m of the cube from the bin's centre, along each side
-_LOW_ENOUGH = 0.010  # m of height from where it is let go of
+# Each cube has a place of its own in the bin, from its centre, m: a student knows it by the words.
+# Which place is free it cannot tell where its hand hides the bin from its camera: it waited over
+# the bin; and with one place for all, the third cube fell off the first two.
+BIN_PLACES = ((-0.023, -0.018), (0.023, -0.018), (0.0, 0.023))
+_RELEASED = (0.012, 0.010)  # m along the table and of height from there
 _ROLL_MOST = 1.4  # rad
 
 
@@ -180,11 +180,12 @@ class Teacher:
         """Return the phase, where to go (None: nowhere) and what the gripper is to do, rad."""
         in_bin = self._in_bin(now.cubes[now.target])
         if self.holds(now):
-            over = self._over_floor(now)
-            if over and abs(here[2] - RELEASE_HEIGHT) < _LOW_ENOUGH:
-                return "release", None, GRIPPER_OPEN
+            over_bin = self._over_bin(now, here)
+            along, up, _ = over_bin.distance(here)
+            if along < _RELEASED[0] and up < _RELEASED[1]:
+                return "release", over_bin, GRIPPER_OPEN
             if not (in_bin and opening > _HELD_OPENING[1] - 0.06):
-                return "carry", self._over_bin(now, here, over), GRIPPER_CLOSED
+                return "carry", over_bin, GRIPPER_CLOSED
         if in_bin:
             high = here[2] > CARRY_HEIGHT - 0.015
             gripper = float(self._table.home[5]) if high else GRIPPER_OPEN
@@ -217,38 +218,19 @@ class Teacher:
         funnel = ((0.5 * _BESIDE, GRASP_HEIGHT), beside, over)
         return HandGoal((*straight[:4], roll), funnel, _TURN_WITHIN, _OFF_FIRST, _UP_M_S, _SLOWING)
 
-    def _over_floor(self, now: Situation) -> bool:
-        """Whether the named cube is over the floor of the bin, clear of its walls."""
-        away = np.abs(now.cubes[now.target][:2] - self._table.bin_centre)
-        return bool(np.max(away) < _OVER_FLOOR)
-
-    def _over_bin(self, now: Situation, here: Array, over: bool) -> HandGoal:
-        """Return the goal with the held cube over the spot that is farthest from what lies there.
+    def _over_bin(self, now: Situation, here: Array) -> HandGoal:
+        """Return the goal with the held cube over its place in the bin.
 
         Args:
             now: Where everything is.
             here: Hand coordinates (5,).
-            over: The cube is over the floor of the bin: it may come down anywhere.
         """
-        table = self._table
-        others = [
-            cube[:2]
-            for index, cube in enumerate(now.cubes)
-            if index != now.target and self._in_bin(cube)
-        ]
-        x, y = (float(value) for value in table.bin_centre)
-        aside = 0.5 * table.bin_side - table.cube_side
-        spots = [(x, y), *((x + dx * aside, y + dy * aside) for dx in (-1, 1) for dy in (-1, 1))]
-        spot = max(
-            spots, key=lambda spot: min((math.dist(spot, other) for other in others), default=0.0)
-        )
+        bearing, radius = _polar(self._table.bin_centre + BIN_PLACES[now.target % len(BIN_PLACES)])
         # It is the cube that is to be there: the hand holds it a little beside its own point.
         cube = _polar(now.cubes[now.target])
-        bearing, radius = _polar(spot)
         beside = (bearing - _wrap(cube[0] - here[0]), radius - (cube[1] - here[1]))
-        place = (*beside, RELEASE_HEIGHT, DOWN, 0.0)
         funnel = ((0.008, RELEASE_HEIGHT), (_OVER_BIN, CARRY_HEIGHT))
-        return HandGoal(place, funnel[:1] if over else funnel, sideways=_UP_FIRST)
+        return HandGoal((*beside, RELEASE_HEIGHT, DOWN, 0.0), funnel, sideways=_UP_FIRST)
 
     def _in_bin(self, cube: Array) -> bool:
         away = np.abs(cube[:2] - self._table.bin_centre)
@@ -263,7 +245,7 @@ def _yaw(rotation: Array) -> float:
     return math.atan2(float(rotation[1, level]), float(rotation[0, level]))
 
 
-def _polar(place: Sequence[float] | Array) -> tuple[float, float]:
+def _polar(place: Array) -> tuple[float, float]:
     """Return bearing, rad, and radius, m, about the arm's first axis."""
     x, y = float(place[0]) - PAN_X, float(place[1])
     return math.atan2(y, x), math.hypot(x, y)

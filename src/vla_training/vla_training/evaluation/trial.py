@@ -93,11 +93,19 @@ class CaseResult:
 
 @dataclass(frozen=True, eq=False)
 class _Motion:
-    """What is measured: computation times (N,) s; commands and joints (T, J) rad, tick by tick."""
+    """What is measured.
+
+    Attributes:
+        inference_s: Computation times (N,), s.
+        commands: (T, J), rad, tick by tick.
+        joints: Where they were, likewise.
+        judged: How many ticks are judged, from the first one on.
+    """
 
     inference_s: Array
     commands: Array
     joints: Array
+    judged: int
 
     def then(self, more: _Motion) -> _Motion:
         """Return this, and what came after it."""
@@ -105,6 +113,7 @@ class _Motion:
             np.concatenate([self.inference_s, more.inference_s]),
             np.concatenate([self.commands, more.commands]),
             np.concatenate([self.joints, more.joints]),
+            len(self.commands) + more.judged,
         )
 
 
@@ -193,12 +202,13 @@ class TrialWorld:
         scene = sample_scene(case.seed, randomise=True)
         world.restart(perturbed(scene, case.perturbation, case.seed))
         first, *others = named(case.perturbation, case.colour, COLOURS, case.seed)
-        result, motion = self._instruct(case, first, film)
+        result, motion = self._instruct(case, first, film, world.joint_readings()[0])
         for colour in others:
             if not result.success:
                 break
             before = result
-            result, more = self._instruct(case, colour, film)
+            # The arm goes on from where it was sent, not from where it hangs a little below that.
+            result, more = self._instruct(case, colour, film, motion.commands[-1])
             motion = motion.then(more)
             result = replace(
                 result,
@@ -212,25 +222,37 @@ class TrialWorld:
         """Return what of a `CaseResult` comes of a motion."""
         limits, taken = self.robot.limits, motion.inference_s
         arm = len(limits.joint_names)
+        commands, joints = motion.commands[: motion.judged], motion.joints[: motion.judged]
         measures = measure(
             limits.joint_names,
-            motion.commands[:, :arm],
-            motion.joints[:, :arm],
-            self.world.tips(motion.commands),
+            commands[:, :arm],
+            joints[:, :arm],
+            self.world.tips(commands),
             TICK_S,
         )
         median_s = float(np.median(taken)) if taken.size else math.nan
         return {"chunks": len(taken), "inference_s": median_s, "measures": measures}
 
     def _instruct(
-        self, case: TrialCase, colour: str, film: Callable[[NDArray[np.uint8]], None] | None
+        self,
+        case: TrialCase,
+        colour: str,
+        film: Callable[[NDArray[np.uint8]], None] | None,
+        start: Array,
     ) -> tuple[CaseResult, _Motion]:
-        """Let the policy carry out an instruction in the scene as it lies."""
+        """Let the policy carry out an instruction in the scene as it lies.
+
+        Args:
+            case: What is tried.
+            colour: Of the cube.
+            film: Given the pictures.
+            start: Where the arm was sent last (J,), rad.
+        """
         world = self.world
         task = instruction(case.perturbation, colour, COLOURS, case.seed)
         name = f"{colour}_cube"
         before = {each.name: each for each in world.objects()}
-        executor = EXECUTORS[case.executor](self.robot, world.joint_readings()[0])
+        executor = EXECUTORS[case.executor](self.robot, start)
         if self.policy is not None:
             self.policy.reset()
         in_bin = _InBin(world, name)
@@ -272,7 +294,7 @@ class TrialWorld:
         last = len(course.commands)
         if course.ended == "done":
             last = min(last, round(course.duration_s / TICK_S))
-        motion = _Motion(course.inference_s, course.commands[:last], course.joints[:last])
+        motion = _Motion(course.inference_s, course.commands, course.joints, last)
         result = CaseResult(
             success=delivered and not disturbed,
             delivered=delivered,
