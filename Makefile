@@ -3,7 +3,7 @@
 #                 (ROBOT=so101 POLICY=color_pick EPISODES=3 SEED=0 RATE=100 OUT=out/demo)
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
-#   make train    set up, teach a policy such as the demo's anew (takes an hour or two), write out/train/
+#   make train    set up, teach a policy such as the demo's anew (72 minutes on two cores), write out/train/
 #   make fci      set up, send bad chunks through libfranka to a simulated arm that aborts, count its aborts
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
