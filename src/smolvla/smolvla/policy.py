@@ -156,7 +156,8 @@ class SmolVLAPolicy:
             )
         }  # fmt: skip
         state = FeatureSpec(
-            self._state_name, FeatureKind.STATE, (config.state_size,), "rad", state_units.names,
+            self._state_name, FeatureKind.STATE, (config.state_size,), state_units.unit,
+            state_units.names,
             state_units.span(processing.known[STATE]),
         )  # fmt: skip
         self._spec = PolicySpec(
@@ -165,7 +166,7 @@ class SmolVLAPolicy:
             ),
             observation=(*images, state),
             joint_names=action_units.names,
-            units="rad",
+            units=action_units.unit,
             dt_s=dt_s,
             chunk_size=sampling.rows,
             # What offsets spanned says nothing of where the robot is.

@@ -16,6 +16,7 @@ from vla_contract.table import ContractTable
 from vla_contract.units import Unit
 from vla_policies import FeatureKind, FeatureSpec, PolicySpec
 from vla_policies.option_paths import beside
+from vla_policies.protocol import NATIVE
 from vla_policies.training import plain_name
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -175,12 +176,20 @@ class Contract:
             raise self.error(
                 f"{key}.joints", f"are {len(source.joints)}, the policy needs {size}; list {size}"
             )
+        self._require_no_benchmark(key, feature.units)
         if feature.units != source.unit.name:
             raise self.error(
                 f"{key}.units",
                 f"is {source.unit.name}, the policy needs {feature.units}; write {feature.units}",
             )
         self._require_order(f"{key}.joints", source.joints, feature.names, "needs")
+
+    def _require_no_benchmark(self, key: str, units: str) -> None:
+        if units == NATIVE:
+            raise self.error(
+                key, "the policy speaks a benchmark's own numbers, which no arm follows; run it "
+                "with vla-eval --world"
+            )  # fmt: skip
 
     def _require_columns(self, spec: PolicySpec) -> None:
         if len(spec.joint_names) != len(self.action_joints):
@@ -190,6 +199,7 @@ class Contract:
                 f"columns ({', '.join(spec.joint_names)}); list one joint for each",
             )
         self._require_order("action.joints", self.action_joints, spec.joint_names, "returns")
+        self._require_no_benchmark("action", spec.units)
         if spec.units != self.action_unit.name:
             raise self.error(
                 "action.units",

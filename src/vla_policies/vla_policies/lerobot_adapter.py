@@ -32,6 +32,7 @@ from vla_policies.protocol import (
     Options,
     PolicyError,
     PolicySpec,
+    TrainingSpan,
     check_observation,
 )
 from vla_policies.units import JointUnits, read_units
@@ -101,15 +102,14 @@ class LeRobotPolicy:
             feature: units.span((found.get(feature) or ("", {}))[1])
             for feature, units in (*state_units.items(), (ACTION, action_units))
         }
-        names = {feature: units.names for feature, units in state_units.items()}
         self._spec = PolicySpec(
             policy_id=f"{NAME} {model.config.type} {name}",
             observation=tuple(
-                replace(each, names=names.get(each.name, ()), span=spans.get(each.name))
+                _declared(each, state_units.get(each.name), spans.get(each.name))
                 for each in _features(model.config)
             ),
             joint_names=action_units.names,
-            units="rad",
+            units=action_units.unit,
             dt_s=dt_s,
             chunk_size=_rows(model.config),
             span=spans[ACTION],
@@ -359,6 +359,15 @@ def _features(config: Any) -> Iterator[FeatureSpec]:
             yield FeatureSpec(name, FeatureKind.IMAGE, shape)
         else:
             yield FeatureSpec(name, FeatureKind.STATE, (feature.shape[0],), "rad")
+
+
+def _declared(
+    feature: FeatureSpec, units: JointUnits | None, span: TrainingSpan | None
+) -> FeatureSpec:
+    """Return a feature with what was declared of it; an image has nothing declared."""
+    if units is None:
+        return feature
+    return replace(feature, units=units.unit, names=units.names, span=span)
 
 
 def _rows(config: Any) -> int:

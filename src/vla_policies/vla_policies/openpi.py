@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vla_policies.protocol import (
+    NATIVE,
     Action,
     Array,
     FeatureKind,
@@ -224,7 +225,7 @@ def _feature(name: str, each: Options) -> tuple[FeatureSpec, OpenPiField]:
         )
     size = each.whole("size")
     units = read_units(each, "units", size) if _is_map(each, "units") else None
-    unit = _unit(each) if units is None else "rad"
+    unit = _unit(each) if units is None else units.unit
     each.end()
     names = () if units is None else units.names
     return FeatureSpec(name, FeatureKind.STATE, (size,), unit, names), OpenPiField(
@@ -243,7 +244,7 @@ def _joints(given: Options) -> tuple[tuple[str, ...], JointUnits | None, str]:
         if "units" in given.values:
             raise given.error("units", "stands beside joints that have units of their own; remove")
         units = read_units(given, "joints", len(joints))
-        return units.names, units, "rad"
+        return units.names, units, units.unit
     if not isinstance(joints, list) or not joints or not all(isinstance(j, str) for j in joints):
         raise given.error("joints", f"is {joints!r}; write a list of names, or each with its unit")
     for joint in joints:
@@ -343,8 +344,8 @@ def _put(message: dict[str, object], path: Keys, value: object) -> None:
 
 def _unit(given: Options) -> str:
     unit = given.text("units")
-    if unit not in ("rad", "deg"):
-        raise given.error("units", f"is {unit!r}; write rad or deg")
+    if unit not in ("rad", "deg", NATIVE):
+        raise given.error("units", f"is {unit!r}; write rad or deg, or {NATIVE} for a benchmark's")
     return unit
 
 

@@ -19,6 +19,8 @@ Image = NDArray[np.uint8]
 
 STATE = "observation.state"
 IMAGES = "observation.images."
+# Units of a benchmark's own state and action, which no arm has: no contract can ask for them.
+NATIVE = "native"
 
 
 class PolicyError(ValueError):
@@ -69,7 +71,7 @@ class FeatureSpec:
         name: e.g. ``observation.images.front``.
         kind: Image or state.
         shape: (H, W, 3) or (N,); None where any size will do.
-        units: Of a state's elements, ``rad`` or ``deg``; empty for an image.
+        units: Of a state's elements, ``rad``, ``deg`` or `NATIVE`; empty for an image.
         names: N joints of a state in the policy's own words; empty where it has none.
         span: What a state spanned in training; None where that is not known.
     """
@@ -90,7 +92,7 @@ class PolicySpec:
         policy_id: Name and version, for records.
         observation: The images and states that it needs. Every observation has a task besides.
         joint_names: J columns of an action, in the policy's own words.
-        units: Of the columns, ``rad`` or ``deg``.
+        units: Of the columns, ``rad``, ``deg`` or `NATIVE`.
         dt_s: Time between two rows of an action, s.
         chunk_size: T, the rows of an action.
         span: What the columns spanned in training; None where that is not known.

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from vla_policies.protocol import Array, Options, TrainingSpan
+from vla_policies.protocol import NATIVE, Array, Options, TrainingSpan
 from vla_policies.training import StillJoints, training_span
+
+RAD = "rad"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +29,14 @@ class JointUnits:
         factor: (J,), rad in one unit.
         zero: (J,), rad at the unit's zero.
         key: The option in which they are declared.
+        unit: Outside the checkpoint: ``rad``, or `NATIVE` where nothing is converted.
     """
 
     names: tuple[str, ...]
     factor: Array
     zero: Array
     key: str = "joints"
+    unit: str = RAD
 
     def to_rad(self, values: Array) -> Array:
         """Return values (..., J) of the checkpoint in rad."""
@@ -47,8 +51,8 @@ class JointUnits:
         return training_span(statistics, self.factor, self.zero, f"policy.options.{self.key}")
 
     def still(self, statistics: Mapping[str, Any], mode: str) -> StillJoints | None:
-        """Return which joints stood still in training; see `StillJoints.of`."""
-        return StillJoints.of(statistics, mode, self.factor)
+        """Return which joints stood still in training; see `StillJoints.of`. None for `NATIVE`."""
+        return None if self.unit == NATIVE else StillJoints.of(statistics, mode, self.factor)
 
     def notes(self, feature: str, still: StillJoints | None) -> tuple[str, ...]:
         """Say which joints of a feature stood still, one line or none."""
@@ -59,7 +63,8 @@ def read_units(options: Options, key: str, size: int) -> JointUnits:
     """Read the joints of a feature, in its order, with their units.
 
     A joint is ``rad``, ``deg``, or two points of a straight line, for example a gripper's
-    ``{native: [0, 100], rad: [-0.17, 1.75]}``.
+    ``{native: [0, 100], rad: [-0.17, 1.75]}``. For a policy of a benchmark, which has numbers of
+    its own, every one is ``native``.
 
     Args:
         options: Of the policy.
@@ -74,6 +79,12 @@ def read_units(options: Options, key: str, size: int) -> JointUnits:
         raise options.error(
             key, f"names {len(section.values)} joints, the checkpoint has {size}; name each one"
         )
+    if NATIVE in section.values.values():
+        other = [name for name, value in section.values.items() if value != NATIVE]
+        if other:
+            raise section.error(other[0], f"is not {NATIVE} as others are; write it for each")
+        ones = np.ones(size)
+        return JointUnits(tuple(section.values), ones, 0.0 * ones, key, NATIVE)
     factors, zeros = [], []
     for name in section.values:
         value = section.take(name)

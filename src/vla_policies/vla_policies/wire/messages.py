@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_policies.protocol import (
+    NATIVE,
     Action,
     FeatureKind,
     FeatureSpec,
@@ -35,7 +36,7 @@ VERSION = 1
 PROTOCOL = "vla_policies"
 PROMPT = "prompt"
 OWN_KEYS = ("version", "id", "stamp_ns", "reset", "committed")
-UNITS = ("rad", "deg")
+UNITS = ("rad", "deg", NATIVE)
 _SPAN = ("low", "high", "least", "most", "factor", "zero")
 
 
