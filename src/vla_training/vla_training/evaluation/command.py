@@ -12,43 +12,46 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vla_training.cli.arguments import seconds, whole
+from vla_training.cli.arguments import TABLETOP, seconds, whole
 
 
 def _parser() -> argparse.ArgumentParser:
-    from vla_sim.executors import EXECUTORS
-    from vla_training.evaluation.perturb import PERTURBATIONS
-    from vla_training.evaluation.trial import COLOURS
-
     parser = argparse.ArgumentParser(prog="vla-eval", description=__doc__)
     add = parser.add_argument
     add("folder", type=Path, help="of the results; made where there is none")
-    add("--policy", default="color_pick", metavar="NAME",
-        help="of <robot>_<name>.yaml in config/policies, or teacher (%(default)s)")  # fmt: skip
+    add("--policy", metavar="NAME",
+        help="of <robot>_<name>.yaml in config/policies, or teacher (color_pick); in a world, of "
+             "<world>_<name>.yaml in config/worlds, or a path, or expert (expert)")  # fmt: skip
     add("--checkpoint", type=Path, metavar="FOLDER", help="in place of the contract's")
     add("--robot", default="so101", metavar="NAME", help="its folder (%(default)s)")
     add("--config", type=Path, default=Path("config"), metavar="FOLDER", help="(%(default)s)")
-    add("--executors", nargs="+", choices=list(EXECUTORS), default=["smooth"], metavar="NAME",
-        help=f"of {', '.join(EXECUTORS)} (smooth)")  # fmt: skip
-    add("--latencies", nargs="+", type=_latency, default=[(0.05, 0.10)], metavar="S",
-        help="from a picture to its chunk's arrival: 0.2, or 0.05-0.1 (0.05-0.1)")  # fmt: skip
-    add("--perturbations", nargs="+", choices=PERTURBATIONS, default=["none"], metavar="NAME",
-        help=f"of {', '.join(PERTURBATIONS)} (none)")  # fmt: skip
+    add("--world", default=TABLETOP, metavar="NAME",
+        help="tabletop, metaworld, libero, or module:factory (%(default)s)")  # fmt: skip
+    add("--tasks", nargs="+", default=["all"], metavar="NAME",
+        help="of a world, or groups of them (all)")  # fmt: skip
+    add("--rows", type=whole(1, 1000), default=0, metavar="N",
+        help="of a chunk that are carried out until the next look, in a world")  # fmt: skip
+    add("--executors", nargs="+", default=["smooth"], metavar="NAME",
+        help="of smooth, linear, hold; on the tabletop (smooth)")  # fmt: skip
+    add("--latencies", nargs="+", type=_latency, metavar="S",
+        help="from a picture to its chunk's arrival: 0.2, or 0.05-0.1 (0.05-0.1; in a world "
+             "0)")  # fmt: skip
+    add("--perturbations", nargs="+", default=["none"], metavar="NAME",
+        help="docs/reference/evaluation.md lists them (none)")  # fmt: skip
     add("--seeds", type=whole(1, 1_000_000), default=20, metavar="N", help="scenes (%(default)s)")
     add("--first-seed", type=whole(0, 2**31), default=0, metavar="N", help="(%(default)s)")
-    add("--colours", nargs="+", choices=COLOURS, default=list(COLOURS), metavar="NAME",
-        help="of cubes (all)")  # fmt: skip
+    add("--colours", nargs="+", metavar="NAME", help="of cubes, on the tabletop (all)")
     add("--films", type=whole(0, 1000), default=1, metavar="N",
         help="of so many scenes of each combination a film is kept (%(default)s)")  # fmt: skip
     add("--limit", type=seconds, default=40.0, metavar="S",
-        help="of an episode, simulated (%(default)s)")  # fmt: skip
+        help="of an episode, simulated; a world has its own (%(default)s)")  # fmt: skip
     add("--processes", type=whole(1, 256), default=2, metavar="N",
         help="each with a world and a policy (%(default)s)")  # fmt: skip
     return parser
 
 
 def _latency(text: str) -> tuple[float, float]:
-    from vla_training.evaluation.results import latency
+    from vla_training.evaluation.ledger import latency
 
     try:
         return latency(text)
@@ -64,9 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     given = _parser().parse_args(arguments)
     try:
+        if given.world != TABLETOP:
+            from vla_training.worlds.command import evaluate_in_world
+
+            given.policy = given.policy or "expert"
+            given.latencies = given.latencies or [(0.0, 0.0)]
+            return evaluate_in_world(given, _progress)
+        given.policy = given.policy or "color_pick"
+        given.latencies = given.latencies or [(0.05, 0.10)]
         return _run(given)
     except TrainingError as error:
         print(f"vla-eval: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("vla_sim"):
+            raise
+        print("vla-eval: the tabletop needs vla_sim, which is not installed here; run the command "
+              "from .venv-policy/bin, or name a --world", file=sys.stderr)  # fmt: skip
         return 2
     except KeyboardInterrupt:
         print("vla-eval: stopped; the same command goes on", file=sys.stderr)
@@ -74,12 +91,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    from vla_sim.executors import EXECUTORS
+    from vla_training.errors import TrainingError
     from vla_training.evaluation.page import write_page
+    from vla_training.evaluation.perturb import PERTURBATIONS
     from vla_training.evaluation.results import ResultStore
     from vla_training.evaluation.run import TrialGrid, evaluate, films_of, settings_of
     from vla_training.evaluation.tables import in_words
-    from vla_training.evaluation.trial import TEACHER, TrialSetup
+    from vla_training.evaluation.trial import COLOURS, TEACHER, TrialSetup
 
+    given.colours = given.colours or list(COLOURS)
+    for key, known in (
+        ("executors", tuple(EXECUTORS)), ("perturbations", PERTURBATIONS), ("colours", COLOURS),
+    ):  # fmt: skip
+        for name in getattr(given, key):
+            if name not in known:
+                raise TrainingError(f"--{key}: {name!r} is unknown; choose of {', '.join(known)}")
     contract = None
     if given.policy != TEACHER:
         contract = Path(given.config, "policies", f"{given.robot}_{given.policy}.yaml")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smooth_motion import movements
+from smooth_motion import ldlj, movements, sparc
 
 Array = NDArray[np.float64]
 
@@ -94,6 +94,39 @@ def measure(
         movements=len(found),
         joint_path=float(np.linalg.norm(np.diff(commands, axis=0), axis=1).sum()),
         tip_path=float(np.linalg.norm(np.diff(tips[:, :3, 3], axis=0), axis=1).sum()),
+    )
+
+
+def measure_hand(hands: Array, dt_s: float) -> MotionMeasures:
+    """Measure how a hand moved whose joints and commands are not known.
+
+    What is of joints is NaN. The whole episode counts as one movement. Jerk is that of where the
+    simulated hand was: compare it with figures of the same world and rate alone.
+
+    Args:
+        hands: (M, 4, 4) m: its poses, `dt_s` apart.
+        dt_s: s.
+    """
+    velocities = np.diff(hands[:, :3, 3], axis=0) / dt_s
+    jerk = np.linalg.norm(_jerk(hands[:, :3, 3], dt_s), axis=1)
+    twist_jerk = np.diff(_twists(hands, dt_s), n=2, axis=0) / dt_s**2
+    found = [ldlj(velocities, dt_s), sparc(np.linalg.norm(velocities, axis=1), dt_s)]
+    smooth = [math.nan if value is None else value for value in found]
+    return MotionMeasures(
+        moving_s=(len(hands) - 1) * dt_s,
+        joint_jerk_mean=math.nan,
+        joint_jerk_rms=math.nan,
+        joint_jerk_peak=math.nan,
+        tip_jerk_mean=_mean(jerk),
+        tip_jerk_rms=_rms(jerk),
+        tip_jerk_peak=_peak(jerk),
+        twist_jerk_mean=_mean(np.linalg.norm(twist_jerk, axis=1)),
+        arm_jerk_rms=math.nan,
+        ldlj=smooth[0],
+        sparc=smooth[1],
+        movements=1 if len(velocities) else 0,
+        joint_path=math.nan,
+        tip_path=float(np.linalg.norm(np.diff(hands[:, :3, 3], axis=0), axis=1).sum()),
     )
 
 

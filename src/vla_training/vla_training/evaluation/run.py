@@ -3,35 +3,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vla_recording.dataset import Codec, DatasetError, picture
-from vla_recording.dataset.pictures import VideoWriter
 from vla_sim.executors import LEAD_S
-from vla_training.errors import TrainingError
 from vla_training.evaluation.page import film_name
 from vla_training.evaluation.results import ResultStore
-from vla_training.evaluation.trial import (
-    FILM,
-    TEACHER,
-    CaseResult,
-    TrialCase,
-    TrialSetup,
-    TrialWorld,
-)
-from vla_training.pool import in_parallel
+from vla_training.evaluation.trial import TEACHER, TrialCase, TrialSetup, TrialWorld
+from vla_training.evaluation.tries import film_path, films_of, print_of, try_all, weights_of
 
-FILMS = "films"
-_FILM_HZ = 10
+__all__ = ["TrialGrid", "evaluate", "films_of", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -78,31 +62,12 @@ def settings_of(policy: str, bench: TrialSetup) -> dict[str, Any]:
     """
     return {
         "policy": policy,
-        "robot": _print_of(bench.robot_file),
-        "contract": TEACHER if bench.contract_file is None else _print_of(bench.contract_file),
-        "checkpoint": "" if bench.checkpoint is None else _weights_of(bench.checkpoint),
+        "robot": print_of(bench.robot_file),
+        "contract": TEACHER if bench.contract_file is None else print_of(bench.contract_file),
+        "checkpoint": "" if bench.checkpoint is None else weights_of(bench.checkpoint),
         "limit_s": bench.limit_s,
         "lead_s": LEAD_S,
     }
-
-
-def _print_of(path: Path) -> str:
-    try:
-        return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _weights_of(folder: Path) -> str:
-    path = folder / "model.safetensors"
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
-    return digest.hexdigest()[:16]
 
 
 def evaluate(
@@ -113,83 +78,10 @@ def evaluate(
     processes: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Try every case that was not tried yet.
-
-    Args:
-        bench: Where, and which policy.
-        grid: Which cases.
-        results: Those that are there; others are added.
-        folder: Of the run, for films.
-        processes: Each with a world and a policy.
-        progress: Called with how many are done, and of how many.
-
-    Raises:
-        TrainingError: The world or the policy cannot be had, or a result cannot be written.
-    """
+    """Try every case that was not tried yet; see `try_all`."""
     wanted = [case for case in grid.cases() if not results.has(case)]
-    todo = [(case, _film_path(folder, case) if grid.is_filmed(case) else None) for case in wanted]
-    if not todo:
-        return
-    if processes == 1:
-        place = TrialWorld(bench)
-        try:
-            for done, (case, film) in enumerate(todo, 1):
-                results.add(case, _tried(place, case, film))
-                progress(done, len(todo))
-        finally:
-            place.close()
-        return
-    tried = in_parallel(_try, todo, min(processes, len(todo)), _begin, (bench,))
-    for done, (case, result) in enumerate(tried, 1):
-        results.add(case, result)
-        progress(done, len(todo))
-
-
-def films_of(folder: Path) -> dict[str, Path]:
-    """Return the films of a run by `film_name`."""
-    return {path.stem: path for path in sorted((folder / FILMS).glob("*.mp4"))}
-
-
-def _film_path(folder: Path, case: TrialCase) -> Path:
-    return folder / FILMS / f"{film_name(case)}.mp4"
-
-
-def _tried(place: TrialWorld, case: TrialCase, film: Path | None) -> CaseResult:
-    if film is None:
-        return place.run(case)
-    try:
-        video = VideoWriter(film, picture(FILM[1], FILM[0]), _FILM_HZ, Codec("h264", 28, 50))
-    except DatasetError as error:
-        raise TrainingError(str(error)) from None
-    try:
-        result = place.run(case, film=_adder(video))
-        video.close()
-    except DatasetError as error:
-        raise TrainingError(str(error)) from None
-    finally:
-        video.discard()
-    return result
-
-
-def _adder(video: VideoWriter) -> Callable[[NDArray[np.uint8]], None]:
-    def add(pixels: NDArray[np.uint8]) -> None:
-        video.add(pixels)
-
-    return add
-
-
-_PLACE: TrialWorld | None = None
-
-
-def _begin(bench: TrialSetup) -> None:
-    global _PLACE
-    # One thread for each process: more would take the processors from one another.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _PLACE = TrialWorld(bench)
-
-
-def _try(case: TrialCase, film: Path | None) -> tuple[TrialCase, CaseResult]:
-    assert _PLACE is not None
-    return case, _tried(_PLACE, case, film)
+    todo = [
+        (case, film_path(folder, film_name(case)) if grid.is_filmed(case) else None)
+        for case in wanted
+    ]
+    try_all(partial(TrialWorld, bench), todo, results, processes, progress)

@@ -3,56 +3,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from vla_training.evaluation.cells import Cell, said, wilson
 from vla_training.evaluation.results import TrialLine
+
+__all__ = ["FIGURES", "ResultCell", "cells", "in_words", "said", "wilson"]
 
 
 @dataclass(frozen=True)
-class ResultCell:
+class ResultCell(Cell[TrialLine]):
     """Cases that differ in scene and colour alone.
 
     Attributes:
         executor: How chunks became commands.
         latency: In words, s.
         perturbation: What was changed.
-        lines: The cases.
     """
 
     executor: str
     latency: str
     perturbation: str
-    lines: tuple[TrialLine, ...]
-
-    @property
-    def name(self) -> str:
-        """All three in words."""
-        return f"{self.executor}, {self.latency} s, {self.perturbation}"
-
-    @property
-    def successes(self) -> int:
-        """How many."""
-        return sum(line.result.success for line in self.lines)
-
-    @property
-    def rate(self) -> float:
-        """Share of successes."""
-        return self.successes / len(self.lines)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Of the share, 95 %, by Wilson."""
-        return wilson(self.successes, len(self.lines))
-
-    def mean(self, value: Callable[[TrialLine], float]) -> float:
-        """Return the mean over the cases for which a value is defined; NaN for none."""
-        values = [value(line) for line in self.lines]
-        defined = [each for each in values if not math.isnan(each)]
-        return float(np.mean(defined)) if defined else math.nan
 
 
 def cells(lines: Sequence[TrialLine]) -> list[ResultCell]:
@@ -61,7 +33,10 @@ def cells(lines: Sequence[TrialLine]) -> list[ResultCell]:
     for line in lines:
         case = line.case
         groups.setdefault((case.executor, case.latency, case.perturbation), []).append(line)
-    return [ResultCell(*name, tuple(group)) for name, group in groups.items()]
+    return [
+        ResultCell(f"{name[0]}, {name[1]} s, {name[2]}", tuple(group), *name)
+        for name, group in groups.items()
+    ]
 
 
 # Heading, unit, format, value.
@@ -82,11 +57,6 @@ FIGURES: tuple[tuple[str, str, str, Callable[[TrialLine], float]], ...] = (
 )
 
 
-def said(value: float, form: str) -> str:
-    """Return a number in words; a dash where there is none."""
-    return "-" if math.isnan(value) else format(value, form)
-
-
 def in_words(lines: Sequence[TrialLine]) -> str:
     """Return a table for a terminal."""
     head = f"{'executor, latency, perturbation':38s} success    95 % interval  duration s"
@@ -102,14 +72,3 @@ def in_words(lines: Sequence[TrialLine]) -> str:
             f"{said(values['LDLJ'], '.1f'):>6s} {said(values['SPARC'], '.2f'):>6s}"
         )
     return "\n".join(rows)
-
-
-def wilson(good: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95 % interval of a share by Wilson's method."""
-    if count == 0:
-        return 0.0, 1.0
-    share = good / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) * z
-    half /= 1 + z * z / count
-    return max(0.0, middle - half), min(1.0, middle + half)

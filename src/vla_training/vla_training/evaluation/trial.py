@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_contract.contract import OWN, Contract, ContractError, load_contract
+from vla_contract.contract import Contract, ContractError, load_contract
 from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import Robot, RobotConfigError, load_robot
-from vla_policies import STATE, Action, Observation, Policy, PolicyError, check_action, load_policy
+from vla_policies import STATE, Action, Observation, Policy, check_action
 from vla_sim.episode import TICK_S, Timing, run_episode
 from vla_sim.executors import EXECUTORS
 from vla_sim.world import CUBES, Renderer, RenderError, World, WorldError, sample_scene
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE
 from vla_training.errors import TrainingError
+from vla_training.evaluation.loading import open_policy
 from vla_training.evaluation.measures import MotionMeasures, measure
 from vla_training.evaluation.perturb import instruction, named, perturbed
 from vla_training.tabletop import rotation
@@ -33,8 +34,7 @@ TEACHER = "teacher"
 TEACHER_ROWS, TEACHER_DT_S = 12, 0.1
 MOVED_M = 0.004  # of a cube that was disturbed
 STAYS_S = 3.0  # the cube in the bin for so long ends the episode of a policy that never says done
-ANSWER_S = 60.0  # for one answer of a policy in a process of its own
-FILM = (160, 120)  # px, width and height
+FILM, FILM_HZ = (160, 120), 10  # px, width and height; a picture each tenth of a second
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,9 @@ class TrialSetup:
 
 class TrialWorld:
     """A world with a policy before it. One thread owns it; to be closed."""
+
+    film_hz = FILM_HZ
+    film_size = FILM
 
     def __init__(
         self, bench: TrialSetup, opened: Callable[[Contract, Path | None], Policy] | None = None
@@ -373,31 +376,3 @@ class _InBin:
 
     def since_s(self, now_ns: int) -> float:
         return 0.0 if math.isnan(self.began_s) else now_ns * 1e-9 - self.began_s
-
-
-def open_policy(contract: Contract, checkpoint: Path | None) -> Policy:
-    """Load a contract's policy, in a process of its own where the contract says so.
-
-    Raises:
-        TrainingError: It cannot be loaded.
-    """
-    options = dict(contract.policy_options)
-    if checkpoint is not None:
-        if "checkpoint" not in options:
-            raise TrainingError(f"{contract.path}: policy.options: takes no checkpoint")
-        options["checkpoint"] = str(checkpoint)
-    try:
-        if contract.policy_process == OWN:
-            # Here, because no other policy needs what it needs.
-            from vla_policies.own_process import Launch, OwnProcessPolicy
-
-            launch = Launch(
-                contract.policy_name,
-                options,
-                contract.policy_python,
-                contract.policy_environment,
-            )
-            return OwnProcessPolicy(launch, ANSWER_S)
-        return load_policy(contract.policy_name, options)
-    except (PolicyError, ImportError) as error:
-        raise TrainingError(f"{contract.path}: policy: {error}") from error
