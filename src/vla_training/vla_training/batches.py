@@ -65,6 +65,7 @@ class Batches:
         self._config = checkpoint.config
         self._hand = hand_camera(lessons.info)
         self._columns = [lessons.info.joints.index(name) for name in settings.relative]
+        self._elements = lessons.info.elements(self._columns)
         self._targets = lessons.targets(self._columns)
         self._state = checkpoint.processing.state
         self._action = checkpoint.processing.action
@@ -145,7 +146,7 @@ class Batches:
         chunks = self._targets[at, column].copy()
         # Where the joints are measured wrong, an offset from there makes the error good, soon.
         rows = np.exp(-np.arange(chunks.shape[2], dtype=np.float32) / _DELAY_ROWS)
-        offset = shift[:, None, None, self._columns] * rows[None, None, :, None]
+        offset = shift[:, None, None, self._elements] * rows[None, None, :, None]
         chunks[..., self._columns] -= offset
         actions = np.zeros((*chunks.shape[:3], self._config.max_action_size), np.float32)
         actions[..., : self._config.action_size] = self._action.normalise(chunks)

@@ -27,8 +27,8 @@ tags: [smolvla, robotics]
 SmolVLA's architecture with {weights:.2f} million weights ({layers} layers of {hidden}), trained
 from {start} by `vla-train imitate`, in LeRobot's format.
 
-- Inputs: {inputs}, `observation.state` (rad), an instruction.
-- Output: {rows} rows, {dt_s:g} s apart, of {joints}, rad.
+- Inputs: {inputs}, `observation.state` ({units}: {states}), an instruction.
+- Output: {rows} rows, {dt_s:g} s apart, of {joints}, {units}.
 - Columns that are offsets from the measured joint; the contract has to name them under
   `relative`: {relative}.
 - Instructions that it was trained with: {known}, such as "{example}".
@@ -81,6 +81,8 @@ def model_card(
         rows=config.chunk_size,
         dt_s=1.0 / info.fps,
         joints=", ".join(info.joints),
+        states=", ".join(info.state_names),
+        units=info.units,
         relative=", ".join(settings.relative) or "none",
         known=sum(map(len, info.instructions)),
         example=info.instructions[0][0],

@@ -77,10 +77,11 @@ class Imitation:
         self.folder, self.settings, self.base = folder, settings, base
         self._kept = RunFolder(folder)
         for name in settings.relative:
-            if name not in lessons.info.joints:
-                raise TrainingError(
-                    f"relative: {name!r} is no joint of the data: {', '.join(lessons.info.joints)}"
-                )
+            for known in (lessons.info.joints, lessons.info.state_names):
+                if name not in known:
+                    raise TrainingError(
+                        f"relative: {name!r} is no joint of the data: {', '.join(known)}"
+                    )
         torch.set_num_threads(settings.threads)
         given = {
             "data": lessons.fingerprint,
@@ -88,6 +89,8 @@ class Imitation:
             "base": None if base is None else str(base),
         }
         self._kept.keep(settings.document(), given, _FREE)
+        # Whether the data says where things are; else there is nothing to refer to.
+        self._refers = lessons.labelled
         self.checkpoint = self._start(lessons, base)
         self.model = load_model(self.checkpoint).train()
         torch.manual_seed(settings.seed)  # of the heads' weights
@@ -185,7 +188,7 @@ class Imitation:
         valid = torch.cat([image_valid, batch.text_valid], dim=1)
         state = model.embed_state(batch.state).repeat_interleave(things, dim=0)
         prefix = model.prefill(context, state, valid)
-        found = self.heads.losses(seen, prefix, batch.referred)
+        found = self.heads.losses(seen, prefix, batch.referred) if self._refers else {}
         if time is not None:
             found["flow"] = self._flow(prefix, batch, time)
         return found
@@ -202,12 +205,15 @@ class Imitation:
 
     def _update(self, batch: Batch) -> list[float]:
         settings = self.settings
-        flow = self.step >= settings.refer_steps
+        flow = self.step >= settings.refer_steps or not self._refers
         found = self.losses(batch, flow=flow)
-        refer = (
-            found["find"] + found["turn"] + found["point"] + found["away"] + 0.5 * found["phase"]
-        )
-        loss = found["flow"] + settings.refer_weight * refer if flow else refer
+        loss = found["flow"] if flow else torch.zeros(())
+        if self._refers:
+            refer = (
+                found["find"] + found["turn"] + found["point"] + found["away"]
+                + 0.5 * found["phase"]
+            )  # fmt: skip
+            loss = loss + settings.refer_weight * refer if flow else refer
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"{self.folder}: the loss is {float(loss)} at step {self.step}; lower "
@@ -290,8 +296,8 @@ class Imitation:
                 if base is None:
                     make_start(
                         spare, settings.size, images=info.cameras, joints=len(info.joints),
-                        rows=rows, statistics=statistics, seed=settings.seed,
-                        flow_steps=settings.flow_steps,
+                        states=len(info.state_names), rows=rows, statistics=statistics,
+                        seed=settings.seed, flow_steps=settings.flow_steps,
                         texts=[f"{text}\n" for texts in info.instructions for text in texts],
                     )  # fmt: skip
                 else:
@@ -348,7 +354,7 @@ def _check_model_fits(checkpoint: Checkpoint, lessons: Lessons, rows: int, sourc
     config, info = checkpoint.config, lessons.info
     for what, wanted, given in (
         ("cameras", sorted(config.cameras), sorted(info.cameras)),
-        ("state size", config.state_size, len(info.joints)),
+        ("state size", config.state_size, len(info.state_names)),
         ("action size", config.action_size, len(info.joints)),
         ("rows of a chunk", config.chunk_size, rows),
     ):

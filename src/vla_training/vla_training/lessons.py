@@ -22,8 +22,11 @@ from vla_training.store import (
     AWAY,
     AWAY_SIZE,
     CHUNK,
+    EXPERT_CHUNK,
     PHASE,
     PIXELS,
+    THING_AWAY,
+    THING_PIXELS,
     Info,
     read_episodes,
     read_info,
@@ -33,6 +36,7 @@ Array32 = NDArray[np.float32]
 
 LEAST_STD_RAD = 0.02  # a joint that hardly moves is not blown up to unit size
 AWAY_SCALE = np.array([0.5, 0.05, 0.05], np.float32)  # rad, m, m
+THING_SCALE_M = 0.1  # of the way to a benchmark's things
 AWAY_PARTS = len(AWAY_SCALE) + 2
 HAND_CAMERA = "wrist"  # end of its feature's name: it turns with the hand
 _TURN_SEEN_M = 0.10  # of the hand from a thing, along the table: beyond, it is too small to tell
@@ -46,9 +50,9 @@ class Lessons:
     Attributes:
         info: Of the first dataset; those of the others fit.
         images: (N, H, W, 3) uint8 by feature.
-        state: (N, J), rad.
+        state: (N, S), rad, or in a benchmark's own units.
         asked: (N,), the thing that was asked for, 0 to K - 1.
-        chunks: (N, K or 1, T, J), rad, absolute.
+        chunks: (N, K or 1, T, J), rad, absolute; of a benchmark in its own units, one for all K.
         valid: (N, T), rows before the episode's end.
         away: (N, K or 1, D), or nan: bearing, radius and height from the hand, scaled, then cosine
             and sine of four times the roll that is missing, where the hand's camera shows it. A
@@ -75,8 +79,14 @@ class Lessons:
         """Return chunks (N, K, T, J) with the columns `relative` as offsets from the state."""
         columns = list(relative)
         found = self.chunks.copy()
-        found[..., columns] -= self.state[:, None, None, columns]
+        found[..., columns] -= self.state[:, None, None, self.info.elements(columns)]
         return found
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any row says where a thing is, which way it is or what is to be done."""
+        known = (np.isfinite(self.pixels), np.isfinite(self.away), self.phase >= 0)
+        return any(bool(each.any()) for each in known)
 
     def statistics(self, relative: Sequence[int]) -> Statistics:
         """Return LeRobot's statistics of state and action, as the model is to see them."""
@@ -111,7 +121,7 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
     if not folders:
         raise TrainingError("there is no dataset; name one or more folders")
     infos = [read_info(folder) for folder in folders]
-    if not infos[0].chunk_rows:
+    if not infos[0].chunk_rows or infos[0].things:
         infos = _with_all_instructions(infos)
     first = infos[0]
     rows = first.chunk_rows or chunk_rows
@@ -138,11 +148,16 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
 def _with_all_instructions(infos: Sequence[Info]) -> list[Info]:
     """Return them with the instructions of all: recordings may each be of another task."""
     texts = dict.fromkeys(each for info in infos for each in info.instructions)
-    return [info if info.chunk_rows else replace(info, instructions=(*texts,)) for info in infos]
+    return [
+        replace(info, instructions=(*texts,)) if info.things or not info.chunk_rows else info
+        for info in infos
+    ]
 
 
 def _check_fits(folder: Path, info: Info, first: Info) -> None:
-    for what in ("fps", "joints", "cameras", "chunk_rows", "instructions"):
+    for what in (
+        "fps", "joints", "states", "units", "cameras", "chunk_rows", "instructions", "things"
+    ):  # fmt: skip
         ours, theirs = getattr(info, what), getattr(first, what)
         if ours != theirs:
             raise TrainingError(
@@ -162,13 +177,18 @@ def _lessons(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[st
     found: dict[str, NDArray[Any]] = {name: episode[name] for name in info.cameras}
     found["state"] = episode[STATE].astype(np.float32)
     found["asked"] = episode[ASKED].astype(np.int64)
-    if CHUNK in episode:
-        found["chunks"] = episode[CHUNK].astype(np.float32)
+    if info.things:
+        found |= _world_lessons(episode)
+    if EXPERT_CHUNK in episode or CHUNK in episode:
+        own = episode[EXPERT_CHUNK][:, None] if EXPERT_CHUNK in episode else episode[CHUNK]
+        found["chunks"] = own.astype(np.float32)
         found["valid"] = np.ones((count, rows), dtype=bool)
     else:
         ahead = np.arange(count)[:, None] + np.arange(rows)
         found["chunks"] = episode[ACTION].astype(np.float32)[np.minimum(ahead, count - 1)][:, None]
         found["valid"] = ahead < count
+    if info.things:
+        return found
     things = found["chunks"].shape[1]
     found["phase"] = episode.get(PHASE, np.full((count, things), -1)).astype(np.int64)
     blind = np.full((count, things, len(info.cameras), 2), np.nan)
@@ -176,6 +196,18 @@ def _lessons(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[st
     nothing = np.full((count, things, AWAY_SIZE), np.nan)
     found["away"] = _away(episode.get(AWAY, nothing), found["pixels"], hand_camera(info))
     return found
+
+
+def _world_lessons(episode: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return where K things are in a benchmark's episode."""
+    pixels = episode[THING_PIXELS].astype(np.float32)
+    ways = np.full((*pixels.shape[:2], AWAY_PARTS), np.nan, np.float32)
+    ways[..., :3] = np.clip(episode[THING_AWAY] / THING_SCALE_M, -3.0, 3.0)
+    return {
+        "phase": np.full(pixels.shape[:2], -1, np.int64),
+        "pixels": pixels,
+        "away": ways,
+    }
 
 
 def hand_camera(info: Info) -> int | None:

@@ -77,6 +77,7 @@ def make_start(
     texts: Iterable[str],
     seed: int,
     flow_steps: int = 10,
+    states: int | None = None,
 ) -> None:
     """Write an untrained checkpoint.
 
@@ -84,22 +85,23 @@ def make_start(
         folder: A new folder.
         size: How large.
         images: Height and width of each camera's pictures, by feature.
-        joints: Elements of the state and columns of the action.
+        joints: Columns of the action.
         rows: Of a chunk.
         statistics: Of state and action.
         texts: Instructions, for the tokenizer.
         seed: Of the weights.
         flow_steps: From noise to action.
+        states: Elements of the state; None for as many as joints.
     """
     folder.mkdir(parents=True)
     shapes = size.shapes()
     config = SmolVLAConfig(
         cameras=tuple(images),
-        state_size=joints,
+        state_size=joints if states is None else states,
         action_size=joints,
         normalisation={"STATE": "MEAN_STD", "ACTION": "MEAN_STD"},
         chunk_size=rows,
-        max_state_size=joints,
+        max_state_size=joints if states is None else states,
         max_action_size=joints,
         image_size=size.image,
         text_length=size.text_length,

@@ -3,15 +3,16 @@
 
 What LeRobot reads is as it wants it: pictures, state, action, the instruction of the episode. The
 columns ``teacher.*`` it passes over; ``meta/teacher.json`` says what is in them. A dataset without
-that file is a recording of somebody who acted, and teaches what was done.
+that file is a recording of somebody who acted, and teaches what was done. One of a benchmark has
+``meta/world.json`` in its place, and columns ``world.*``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ Arrays = Mapping[str, NDArray[Any]]
 ACTION, ASKED = "action", "teacher.asked"
 CHUNK, AWAY, PHASE, PIXELS = "teacher.chunk", "teacher.away", "teacher.phase", "teacher.pixels"
 TEACHER_FILE = "teacher.json"
+# Of a benchmark: beside each row where the things are in each picture (K x C x 2), the way from
+# the hand to them (K x 3), m, and what its expert would do from there (T x A).
+THING_PIXELS, THING_AWAY, EXPERT_CHUNK = "world.pixels", "world.away", "world.chunk"
+WORLD_FILE = "world.json"
 AWAY_SIZE = 4
 _OUTSIDE = -1.0  # a place in a picture that is in none
 
@@ -45,6 +50,10 @@ class Info:
         instructions: How each of K things may be asked for; without a teacher, each instruction
             of the dataset by itself.
         source: Who acted in which scenes; empty where that is not known.
+        states: Names of the state's elements, where they are others than `joints`.
+        things: Of a benchmark's demonstrations: the things whose places stand beside each row, and
+            which are the same whatever the instruction.
+        units: Of state and action.
     """
 
     fps: int
@@ -54,6 +63,18 @@ class Info:
     related: bool
     instructions: tuple[tuple[str, ...], ...]
     source: str = ""
+    states: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
+    units: str = "rad"
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the state's elements."""
+        return self.states or self.joints
+
+    def elements(self, columns: Sequence[int]) -> list[int]:
+        """Return where the joints of some of the action's columns stand in the state."""
+        return [self.state_names.index(self.joints[column]) for column in columns]
 
 
 @contextmanager
@@ -145,11 +166,7 @@ def read_info(folder: Path) -> Info:
     with told():
         dataset = Dataset(folder)
     joints = {name: _joints(folder, dataset, name) for name in (STATE, ACTION)}
-    if joints[STATE] != joints[ACTION]:
-        raise TrainingError(
-            f"{folder}: {STATE} is of {', '.join(joints[STATE])}, {ACTION} of "
-            f"{', '.join(joints[ACTION])}; only data in which they are the same is supported"
-        )
+    states = joints[STATE] if joints[STATE] != joints[ACTION] else ()
     cameras = {
         name: feature.picture_size
         for name, feature in dataset.features.items()
@@ -172,7 +189,13 @@ def read_info(folder: Path) -> Info:
                 raise ValueError("it says nothing of what was taught")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"{path}: is damaged ({error}); collect the data again") from None
-    info = Info(dataset.fps, joints[STATE], cameras, rows, related, instructions, source)
+    units = str(dataset.features[ACTION].info.get("units", "rad"))
+    info = Info(
+        dataset.fps, joints[ACTION], cameras, rows, related, instructions, source, states,
+        units=units,
+    )  # fmt: skip
+    if (folder / "meta" / WORLD_FILE).exists():
+        return _of_world(folder, dataset, info)
     if rows:
         for name, wanted in _features(info).items():
             have = dataset.features.get(name)
@@ -202,7 +225,9 @@ def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]
                 name: np.stack(list(dataset.pictures(name, episode))) for name in info.cameras
             }
             names = [STATE, ACTION]
-            if rows:
+            if info.things:
+                names += world_columns(info)
+            elif rows:
                 names += [CHUNK, AWAY, PHASE, PIXELS]
             for name in names:
                 found[name] = dataset.column(name, episode)
@@ -211,7 +236,7 @@ def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]
                         f"{folder}: episode {episode}: {name} has values that are not finite; "
                         "take it out"
                     )
-            if rows:
+            if rows and not info.things:
                 asked = dataset.column(ASKED, episode)[:, 0]
             else:
                 places = {each[0]: place for place, each in enumerate(info.instructions)}
@@ -222,12 +247,51 @@ def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]
                 )
             found[ASKED] = asked
             count = len(asked)
-            if rows:
+            if info.things:
+                shape = (count, len(info.things), len(info.cameras), 2)
+                found[THING_PIXELS] = found[THING_PIXELS].reshape(shape)
+                found[THING_AWAY] = found[THING_AWAY].reshape(*shape[:2], 3)
+                if rows:
+                    found[EXPERT_CHUNK] = found[EXPERT_CHUNK].reshape(count, rows, joints)
+            elif rows:
                 found[CHUNK] = found[CHUNK].reshape(count, things, rows, joints)
                 found[AWAY] = found[AWAY].reshape(count, things, AWAY_SIZE)
                 found[PHASE] = found[PHASE].reshape(count, things)
                 found[PIXELS] = found[PIXELS].reshape(count, things, len(info.cameras), 2)
             yield found
+
+
+def _of_world(folder: Path, dataset: Dataset, info: Info) -> Info:
+    """Return what a benchmark's dataset holds besides."""
+    path = folder / "meta" / WORLD_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        info = replace(
+            info,
+            source=str(document["source"]),
+            things=tuple(str(each) for each in document["things"]),
+            chunk_rows=int(document["chunk_rows"]),
+        )
+        if not info.things or info.chunk_rows < 0:
+            raise ValueError("it says nothing of what is beside the rows")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path}: is damaged ({error}); collect the data again") from None
+    for name, size in world_columns(info).items():
+        have = dataset.features.get(name)
+        if have is None or have.shape != (size,):
+            raise TrainingError(
+                f"{folder}: {name} does not fit what {path.name} says; collect the data again"
+            )
+    return info
+
+
+def world_columns(info: Info) -> dict[str, int]:
+    """Return the columns of a benchmark's dataset that LeRobot passes over, with their sizes."""
+    things = len(info.things)
+    found = {THING_PIXELS: things * len(info.cameras) * 2, THING_AWAY: things * 3}
+    if info.chunk_rows:
+        found[EXPERT_CHUNK] = info.chunk_rows * len(info.joints)
+    return found
 
 
 def _features(info: Info) -> dict[str, Feature]:
