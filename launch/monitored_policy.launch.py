@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor in front of a controller, its black box, and the policy node.
+"""The monitor in front of a controller, its black box, the policy node, an episode recorder.
 
 Part of the other launch files: something else has to be the arm and its controllers.
 """
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import (
+    EqualsSubstitution,
+    IfElseSubstitution,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
+from launch_ros.parameter_descriptions import ParameterValue
 
-from vla_bringup.description import DESCRIPTION_FILE, NAMESPACE, SHARE, given, text
-from vla_bringup.launch_parts import included, node
+from vla_bringup.description import DESCRIPTION_FILE, NAMESPACE, NONE, SHARE, given, text
+from vla_bringup.launch_parts import included, node, number
 
 CONFIG = PathJoinSubstitution([SHARE, "config"])
 
@@ -44,11 +50,34 @@ ARGUMENTS = [
         default_value=["~/.ros/black_box/", NAMESPACE],
         description="Folder for bags of the last 30 s, written when the monitor stops the arm.",
     ),
+    DeclareLaunchArgument(
+        "record",
+        default_value=NONE,
+        description="Folder for episodes: bags, and a LeRobot dataset. none: no recorder.",
+    ),
+    DeclareLaunchArgument(
+        "record_contract",
+        default_value=LaunchConfiguration("contract_file"),
+        description="Contract whose features are recorded, where it is not that of the policy.",
+    ),
+    DeclareLaunchArgument("record_fps", default_value="30", description="Rows a second."),
+    DeclareLaunchArgument(
+        "record_picture_size",
+        default_value=NONE,
+        description="HEIGHTxWIDTH to which pictures are brought whose entry in the contract says "
+        "resize. none: they stay as they come.",
+    ),
 ]
 
 
+def picture_size() -> IfElseSubstitution:
+    """Return the size of recorded pictures as the recorder takes it: empty where none is given."""
+    given_size = LaunchConfiguration("record_picture_size")
+    return IfElseSubstitution(EqualsSubstitution(given_size, NONE), "", given_size)
+
+
 def generate_launch_description() -> LaunchDescription:
-    """Bring up the monitor, the black box and the policy node."""
+    """Bring up the monitor, the black box, the policy node and, where asked, the recorder."""
     monitor = included(__file__, "monitor")
     black_box = node("vla_recording", "black_box", parameters=[{"directory": text("black_box")}])
     faults = node(
@@ -57,6 +86,20 @@ def generate_launch_description() -> LaunchDescription:
         condition=given("faults"),
         parameters=[{"robot_file": text("robot_file"), "faults_file": text("faults")}],
         remappings=[("joint_states", LaunchConfiguration("measured_topic"))],
+    )
+    recorder = node(
+        "vla_recording",
+        "episode_recorder",
+        condition=given("record"),
+        parameters=[
+            {
+                "folder": text("record"),
+                "robot_file": text("robot_file"),
+                "contract_file": text("record_contract"),
+                "fps": number("record_fps", int),
+                "picture_size": ParameterValue(picture_size(), value_type=str),
+            }
+        ],
     )
     own = {name: text(name) for name in ("robot_file", "contract_file", "policy_python")}
     policy = node(
@@ -79,4 +122,5 @@ def generate_launch_description() -> LaunchDescription:
         ],
     )
     # The monitor first, for it declares the robot file.
-    return LaunchDescription([monitor, *ARGUMENTS, policy, planner, black_box, faults])
+    rest = [policy, planner, black_box, faults, recorder]
+    return LaunchDescription([monitor, *ARGUMENTS, *rest])

@@ -20,7 +20,7 @@ def siblings(*folders: str) -> list[str]:
 
 # colcon puts console scripts where `ros2 run` looks; what lies in bin/ is on PATH. pip needs none.
 BY_PIP = {"bdist_wheel", "dist_info", "editable_wheel"} & set(sys.argv)
-ON_PATH = [] if BY_PIP else [("bin", ["bin/smoothness"])]
+ON_PATH = [] if BY_PIP else [("bin", ["bin/smoothness", "bin/vla-record"])]
 
 setup(
     name=PACKAGE,
@@ -44,7 +44,7 @@ setup(
         "rosbags>=0.11.9,<0.12",
         *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
-    # `embedded`: the black box, where no ROS 2 is installed. `smoothness` needs none.
+    # `embedded`: the nodes, where no ROS 2 is installed. `smoothness` and `vla-record` need none.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
         "test": ["pytest"],
@@ -53,12 +53,14 @@ setup(
     zip_safe=True,
     maintainer="The maintainers",
     maintainer_email="maintainers@vla-smooth.invalid",
-    description="The black box, LeRobot datasets, and the smoothness report of recordings.",
+    description="The black box, the episode recorder, LeRobot datasets, the smoothness report.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
             f"black_box = {PACKAGE}.black_box.node:main",
+            f"episode_recorder = {PACKAGE}.episodes.node:main",
             f"smoothness = {PACKAGE}.report.command:main",
+            f"vla-record = {PACKAGE}.episodes.command:main",
         ]
     },
 )

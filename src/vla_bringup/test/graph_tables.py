@@ -64,6 +64,12 @@ def _motion_planner() -> Any:
     return MotionPlannerNode()
 
 
+def _episode_recorder() -> Any:
+    from vla_recording.episodes.node import EpisodeRecorderNode
+
+    return EpisodeRecorderNode()
+
+
 def _faults() -> Any:
     from vla_sim.faults.node import FaultNode
 
@@ -76,6 +82,7 @@ MAKERS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "vla_sim": (_simulation, ("robot_file",)),
     "black_box": (_black_box, ("directory",)),
     "motion_planner": (_motion_planner, ("robot_file", "workspace_file")),
+    "episode_recorder": (_episode_recorder, ("robot_file", "contract_file", "folder")),
     "faults": (_faults, ("robot_file", "faults_file")),
 }
 
@@ -145,6 +152,7 @@ def lines(name: str) -> tuple[Line, ...]:
             "faults_file": FAULTS,
             "latch_folder": folder,
             "directory": folder,
+            "folder": folder,
         }
         given = [f"{key}:={values[key]}" for key in parameters]
         simulated = [] if name == "vla_sim" else ["use_sim_time:=true"]

@@ -49,6 +49,12 @@ def test_no_path_is_no_policy_and_no_faults(said):
     assert topic.perform(context(faults="")) == "joint_states"
 
 
+@pytest.mark.parametrize(("said", "meant"), [("none", ""), ("96x96", "96x96")])
+def test_pictures_are_recorded_as_they_come_where_no_size_is_given(said, meant):
+    size = launch_file("monitored_policy").picture_size()
+    assert size.perform(context(record_picture_size=said)) == meant
+
+
 @pytest.mark.parametrize("namespace", ["", "left", "/left", "house/left"])
 def test_bags_stay_below_the_home_in_any_namespace(namespace):
     (argument,) = (

@@ -240,6 +240,10 @@ class ObservationBuffer:
             slot.unchanged_since_ns = stamp_ns
         slot.accept(pixels, stamp_ns, steady_ns)
 
+    def unchanged_since_ns(self, feature: str) -> int:
+        """Return the stamp of the first of the pictures in a row that are the newest one."""
+        return self._images[feature].unchanged_since_ns
+
     def refuse(self, feature: str, reason: str, stamp_ns: int, steady_ns: int) -> None:
         """Take note of an image that could not be decoded."""
         self._images[feature].refuse(reason, stamp_ns, steady_ns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the README, written from the code: ``python -m vla_recording.tables README.md``."""
+"""Tables of the README, written from the code: ``python -m vla_recording.tables README.md``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from node_kit.parameters import table
 from node_kit.tables import renew_files
 from vla_recording.black_box.params import BlackBoxParams
+from vla_recording.episodes.params import EpisodeRecorderParams
 
 
 def black_box() -> str:
@@ -15,7 +16,12 @@ def black_box() -> str:
     return table(BlackBoxParams)
 
 
-TABLES = {"black_box": black_box}
+def episode_recorder() -> str:
+    """Return the table of the episode recorder's parameters."""
+    return table(EpisodeRecorderParams)
+
+
+TABLES = {"black_box": black_box, "episode_recorder": episode_recorder}
 
 if __name__ == "__main__":
     sys.exit(renew_files(TABLES))

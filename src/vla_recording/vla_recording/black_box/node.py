@@ -12,21 +12,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from std_srvs.srv import Trigger
 from vla_msgs.msg import MonitorStatus
 
@@ -35,11 +25,12 @@ from node_kit.declare import declare
 from node_kit.messages import distinct, to_ns
 from node_kit.parameters import ParameterError
 from node_kit.run import run
-from vla_recording.black_box.definitions import definition, message_class
+from vla_recording.black_box.definitions import message_class
 from vla_recording.black_box.params import BlackBoxParams
 from vla_recording.black_box.ring import Ring
 from vla_recording.black_box.watch import Watch
 from vla_recording.black_box.writer import Cause, Topic, try_directory, write_bag
+from vla_recording.subscribing import bag_topic, is_latched, profile_for
 
 LOOK_S = 0.5
 TICK_S = 0.1
@@ -124,19 +115,13 @@ class BlackBox(Node):
         if not offers:
             return
         try:
-            kind, text = message_class(type_name), definition(type_name)
+            kind, topic = message_class(type_name), bag_topic(type_name, offers)
         except (ImportError, AttributeError) as error:
             self._left_out.add(name)
             self.get_logger().warning(f"{name} is not recorded: {error}")
             return
-        profile = QoSProfile(depth=100)
-        reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
-        latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
-        if not reliable:
-            profile.reliability = ReliabilityPolicy.BEST_EFFORT
-        if latched:
-            profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
-        self._topics[name] = Topic(type_name, text, tuple(map(_bag_qos, offers)))
+        self._topics[name] = topic
+        profile, latched = profile_for(offers, 100), is_latched(offers)
         hear: Callable[[bytes], None] = partial(self._hear, name, latched)
         if name == self._state_topic:
             hear = partial(self._hear_monitor, name)
@@ -229,24 +214,6 @@ class BlackBox(Node):
         msg = DiagnosticArray(status=[status])
         msg.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(msg)
-
-
-# A duration without end, as bags have it.
-_FOR_EVER = QosTime(9223372036, 854775807)
-
-
-def _bag_qos(profile: Any) -> Qos:
-    return Qos(
-        QosHistory[profile.history.name],
-        profile.depth,
-        QosReliability[profile.reliability.name],
-        QosDurability[profile.durability.name],
-        _FOR_EVER,
-        _FOR_EVER,
-        QosLiveliness[profile.liveliness.name],
-        _FOR_EVER,
-        False,
-    )
 
 
 def main() -> int:

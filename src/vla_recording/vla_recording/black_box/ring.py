@@ -70,6 +70,14 @@ class Ring:
                 self.size -= len(self._records.popleft().data)
                 self.dropped_early += 1
 
+    @property
+    def span_s(self) -> float:
+        """How far back it reaches now, s."""
+        with self._lock:
+            if not self._records:
+                return 0.0
+            return (self._records[-1].steady_ns - self._records[0].steady_ns) * 1e-9
+
     def since(self, number: int) -> list[Record]:
         """Return the messages after a number, oldest first."""
         with self._lock:

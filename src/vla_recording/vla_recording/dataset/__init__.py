@@ -2,6 +2,7 @@
 """LeRobot datasets v3.0: written, read, checked. Needs no LeRobot, no ROS, and reads no clock."""
 
 from vla_recording.dataset.catalogue import Catalogue, Episode, VideoPart
+from vla_recording.dataset.edit import set_task
 from vla_recording.dataset.errors import DatasetError
 from vla_recording.dataset.features import IMAGE, VIDEO, Feature, picture, vector
 from vla_recording.dataset.pictures import Codec
@@ -23,5 +24,6 @@ __all__ = [
     "VideoPart",
     "observation",
     "picture",
+    "set_task",
     "vector",
 ]

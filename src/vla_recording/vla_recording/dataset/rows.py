@@ -17,12 +17,14 @@ from vla_contract.contract import Contract, StateSource
 from vla_contract.observation import Assembled
 from vla_policies import Observation
 from vla_recording.dataset.errors import DatasetError
-from vla_recording.dataset.features import TIME, VIDEO, Feature, picture, vector
+from vla_recording.dataset.features import STRING, TIME, VIDEO, Feature, picture, vector
 from vla_recording.dataset.reader import Dataset
 
 ACTION = "action"
 # How old each part of the observation was, how far apart they were, and when it really was.
 AGE, SKEW = "timing.age_s", "timing.skew_s"
+# Who held the arm, and whether that was somebody other than the policy, as LeRobot marks it.
+HOLDER, INTERVENTION = "source", "intervention"
 # LeRobot's endings of a joint's name.
 _ENDINGS = {"position": ".pos", "velocity": ".vel"}
 
@@ -37,6 +39,7 @@ class ContractRows:
         *,
         stored: str = VIDEO,
         timing: bool = True,
+        holder: bool = False,
     ) -> None:
         """Say what a row has.
 
@@ -45,11 +48,12 @@ class ContractRows:
             image_sizes: Height and width of each image feature, pixels.
             stored: ``video`` or ``image``: how pictures are kept.
             timing: Keep age and skew of the parts, and the true time, beside each row.
+            holder: Keep who held the arm beside each row.
 
         Raises:
             DatasetError: A size is missing.
         """
-        self._contract, self._timing = contract, timing
+        self._contract, self._timing, self._holder = contract, timing, holder
         self._began_ns: int | None = None
         features: dict[str, Feature] = {}
         for image in contract.images:
@@ -66,6 +70,9 @@ class ContractRows:
             features[AGE] = vector(sources, units="s")
             features[SKEW] = vector(["skew"], units="s")
             features[TIME] = vector(["time"], "float64", units="s")
+        if holder:
+            features[HOLDER] = Feature(STRING, (1,))
+            features[INTERVENTION] = Feature("bool", (1,))
         self.features: Mapping[str, Feature] = features
 
     def begin_episode(self) -> None:
@@ -73,7 +80,13 @@ class ContractRows:
         self._began_ns = None
 
     def row(
-        self, assembled: Assembled, action: ArrayLike, now_ns: int | None = None
+        self,
+        assembled: Assembled,
+        action: ArrayLike,
+        now_ns: int | None = None,
+        *,
+        holder: str = "",
+        intervention: bool = False,
     ) -> dict[str, Any]:
         """Return a row for `DatasetWriter.add_frame`.
 
@@ -81,12 +94,16 @@ class ContractRows:
             assembled: What the policy sees.
             action: (J,) what is commanded, in the contract's order and units.
             now_ns: When it was assembled, on the clock of its stamps; needed with `timing`.
+            holder: Who held the arm, empty where nobody did; kept with `holder`.
+            intervention: That was somebody other than the policy; kept likewise.
 
         Raises:
             DatasetError: The time or a stamp is not given.
         """
         seen = assembled.observation
         row: dict[str, Any] = {**seen.images, **seen.state, ACTION: np.asarray(action)}
+        if self._holder:
+            row |= {HOLDER: holder, INTERVENTION: np.array([intervention])}
         if self._timing:
             if now_ns is None:
                 raise DatasetError(f"{TIME}: the time of the row is not given; give now_ns")

@@ -123,7 +123,7 @@ class DatasetWriter:
                 )
         else:
             self._begin(wanted, fps, robot_type)
-        self._lock = _locked(self._root)
+        self._lock = locked(self._root)
         try:
             self._catalogue = settle(self._fitting(wanted, fps, robot_type))
             self._statistics = _all_statistics(self._catalogue)
@@ -378,7 +378,7 @@ class DatasetWriter:
             raise DatasetError(f"{self._root}: is finalized; open it again with resume")
 
 
-def _locked(root: Path) -> int:
+def locked(root: Path) -> int:
     """Return a descriptor that holds the dataset until it is closed."""
     with told_in_one_line(root, "opened"):
         descriptor = os.open(root, os.O_RDONLY)

@@ -54,12 +54,14 @@ class Findings:
         incomplete: Why something that was recorded may not have been read, or empty.
         channels: Every topic that was met.
         messages: Of each topic.
+        largest_message: What is larger is left out, bytes.
     """
 
     notes: list[str] = field(default_factory=list)
     incomplete: str = ""
     channels: dict[str, Channel] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
+    largest_message: int = LARGEST_MESSAGE
 
     def note(self, line: str) -> None:
         """Note something that does not change what was seen."""

@@ -18,7 +18,6 @@ from lz4.frame import LZ4FrameDecompressor
 from vla_recording.report import unpack
 from vla_recording.report.errors import ReportError
 from vla_recording.report.files import (
-    LARGEST_MESSAGE,
     Channel,
     Findings,
     Messages,
@@ -158,12 +157,13 @@ class _Reader:
         at, end = 0, len(data)
         head, unpack = struct.Struct("<BQ"), struct.Struct("<HIQQ").unpack_from
         counts, read = self._findings.messages, self._read
+        largest = self._findings.largest_message
         while end - at >= 9:
             kind, length = head.unpack_from(data, at)
             at += 9
             if length > end - at:
                 raise _DamagedError("a record that is longer than its chunk")
-            if kind == _MESSAGE and 22 <= length <= LARGEST_MESSAGE:
+            if kind == _MESSAGE and 22 <= length <= largest:
                 number, _, received, _ = unpack(data, at)
                 channel = read.get(number)
                 if channel is not None:
@@ -185,7 +185,7 @@ class _Reader:
             self._findings.messages[channel.topic] += 1
             if number not in self._read:
                 return None
-            if len(body) > LARGEST_MESSAGE:
+            if len(body) > self._findings.largest_message:
                 self._findings.lost(f"{channel.topic}: a message of {len(body)} bytes is left out")
                 return None
             return channel, received, body[22:]

@@ -9,7 +9,6 @@ from rosbags.rosbag1 import Reader
 
 from vla_recording.report.errors import ReportError
 from vla_recording.report.files import (
-    LARGEST_MESSAGE,
     Channel,
     Findings,
     Messages,
@@ -45,7 +44,7 @@ def read_ros1(
             for connection, received, data in reader.messages(chosen):
                 channel = channels[connection.id]
                 findings.messages[channel.topic] += 1
-                if len(data) <= LARGEST_MESSAGE:
+                if len(data) <= findings.largest_message:
                     yield channel, received, bytes(data)
         except Exception as error:
             findings.lost(f"{path.name}: it is damaged, the rest was left out: {one_line(error)}")

@@ -13,7 +13,6 @@ from urllib.parse import quote
 from vla_recording.report import unpack
 from vla_recording.report.errors import ReportError
 from vla_recording.report.files import (
-    LARGEST_MESSAGE,
     Channel,
     Findings,
     Messages,
@@ -115,7 +114,7 @@ def _messages(
     try:
         rows = base.execute(
             f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({marks}) "
-            f"AND length(data) <= {LARGEST_MESSAGE} ORDER BY id",
+            f"AND length(data) <= {findings.largest_message} ORDER BY id",
             tuple(channels),
         )
         for number, received, data in rows:
@@ -126,7 +125,7 @@ def _messages(
                 continue
             if packed:
                 try:
-                    data = unpack.unpacked(data, LARGEST_MESSAGE)
+                    data = unpack.unpacked(data, findings.largest_message)
                 except unpack.PackedError as error:
                     findings.lost(
                         f"{channel.topic}: messages that cannot be unpacked: {one_line(error)}"

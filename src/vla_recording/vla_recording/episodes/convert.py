@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From bags to a LeRobot dataset: the rows that were judged while the bag was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vla_recording.dataset import (
+    IMAGE,
+    VIDEO,
+    Codec,
+    ContractRows,
+    DatasetWriter,
+)
+from vla_recording.dataset.catalogue import load, own_features
+from vla_recording.dataset.files import INFO
+from vla_recording.episodes.errors import EpisodeError
+from vla_recording.episodes.notes import EpisodeNotes
+from vla_recording.episodes.reading import RecordedEpisode, Yielded, recovered
+from vla_recording.episodes.rows import EpisodeRow
+from vla_recording.episodes.words import EpisodeWords, read_words, write_words
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How pictures are stored.
+
+    Attributes:
+        pictures: `VIDEO`, or `IMAGE` (PNG, without loss); empty: as the dataset has them that is
+            there, else video.
+        codec: Of videos.
+    """
+
+    pictures: str = ""
+    codec: Codec = field(default_factory=Codec)
+
+
+def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]) -> EpisodeWords:
+    """Add an episode's rows to a dataset, which is made where there is none.
+
+    Args:
+        bag: Folder of the episode's bag.
+        dataset: Folder of the dataset.
+        stored: How pictures are stored.
+        say: Is told, in words, what became of it.
+
+    Returns:
+        What is said of the episode now; it is written into the bag's folder, too.
+
+    Raises:
+        EpisodeError: The bag cannot be used, or yields no rows.
+        DatasetError: The rows do not fit the dataset, or it cannot be written.
+    """
+    words = read_words(bag)
+    if (dataset / INFO).is_file():
+        index = EpisodeNotes(dataset).find(words.name, len(load(dataset).episodes))
+        if index is not None:
+            say(f"{words.name}: is in {dataset} already, as episode {index}")
+            return words
+    episode = RecordedEpisode(bag, words)
+    if words.end_ns:
+        found = Yielded(words.begin_ns, words.rows, words.end_ns, None, ())
+    else:
+        found = episode.newest_stretch() if words.highlight else episode.survey()
+        words = recovered(words, found)
+    for note in found.notes:
+        say(f"{words.name}: {note}")
+    if not found.rows:
+        raise EpisodeError(f"{bag}: yields no row: {words.message or 'it is too short'}")
+    index = _add(episode, found, words, dataset, stored)
+    words = replace(words, dataset=str(dataset.absolute()), episode_index=index)
+    write_words(bag, words)
+    say(f"{words.name}: {found.rows} rows are episode {index} of {dataset}")
+    return words
+
+
+def _add(
+    episode: RecordedEpisode, found: Yielded, words: EpisodeWords, dataset: Path, stored: Stored
+) -> int:
+    contract = episode.sources.contract
+    rows = episode.rows(found)
+    first = next(rows, None)
+    if first is None:
+        raise _other_rows(episode, 0)
+    pictures = first.assembled.observation.images
+    sizes = {name: (pixels.shape[0], pixels.shape[1]) for name, pixels in pictures.items()}
+    kind = stored.pictures or _kind_there(dataset) or VIDEO
+    maker = ContractRows(contract, sizes, stored=kind, holder=True)
+
+    def add(row: EpisodeRow) -> None:
+        writer.add_frame(
+            maker.row(
+                row.assembled,
+                row.action,
+                row.now_ns,
+                holder=row.source,
+                intervention=row.intervention,
+            )
+        )
+
+    robot = episode.sources.robot.name
+    with DatasetWriter(
+        dataset,
+        maker.features,
+        words.fps,
+        robot,
+        resume=(dataset / INFO).is_file(),
+        codec=stored.codec,
+    ) as writer:
+        add(first)
+        count = 1
+        for row in rows:
+            add(row)
+            count += 1
+        if count != found.rows:
+            raise _other_rows(episode, count)
+        index = len(writer.catalogue.episodes)
+        # Before the episode itself: what is noted and was never saved is told by its place.
+        notes = EpisodeNotes(dataset)
+        notes.cut(index)
+        notes.note(index, words, episode.folder)
+        writer.save_episode(words.task)
+    return index
+
+
+def _other_rows(episode: RecordedEpisode, count: int) -> EpisodeError:
+    return EpisodeError(
+        f"{episode.folder}: yields {count} rows, and {episode.words.rows} were counted when it "
+        "was recorded: was a file of it exchanged?"
+    )
+
+
+def _kind_there(dataset: Path) -> str:
+    if not (dataset / INFO).is_file():
+        return ""
+    kinds = {f.dtype for f in load(dataset).features.values() if f.is_picture}
+    return IMAGE if kinds == {IMAGE} else ""
+
+
+def delete_last(dataset: Path) -> str:
+    """Take the newest episode out of a dataset, and return the name of its bag, where it is said.
+
+    Raises:
+        DatasetError: There is none, or the dataset cannot be written.
+    """
+    found = load(dataset)
+    with DatasetWriter(
+        dataset, own_features(found.features), found.fps, found.robot_type, resume=True
+    ) as writer:
+        notes, index = EpisodeNotes(dataset), len(writer.catalogue.episodes) - 1
+        name = str(notes.told(index).get("episode", ""))
+        writer.delete_last_episode()
+        notes.cut(index)
+    return name

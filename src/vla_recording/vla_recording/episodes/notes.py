@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a dataset's episodes are, beside what LeRobot reads: `meta/recording.json`.
+
+Each episode's name, mark, operator, policy, why it ended, and what was taken back. LeRobot passes
+over the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vla_recording.dataset.files import read_json, write_json
+from vla_recording.episodes.words import EpisodeWords
+
+FILE = "meta/recording.json"
+VERSION = 1
+_KEPT = ("task", "mark", "operator", "policy_id", "started", "reason", "message", "rows_cut")
+
+
+class EpisodeNotes:
+    """Reads and writes the file."""
+
+    def __init__(self, dataset: Path) -> None:
+        """Read it; one that is not there has no episode.
+
+        Raises:
+            DatasetError: It is damaged.
+        """
+        self._path = dataset / FILE
+        self._episodes: dict[str, dict[str, Any]] = {}
+        if self._path.is_file():
+            found = read_json(self._path).get("episodes")
+            if isinstance(found, dict):
+                self._episodes = {k: v for k, v in found.items() if isinstance(v, dict)}
+
+    def find(self, name: str, count: int) -> int | None:
+        """Return the index of the episode of a name, None where it is not there.
+
+        Args:
+            name: Of its bag.
+            count: Episodes that the dataset has: what is noted behind them was never saved.
+        """
+        for key, told in self._episodes.items():
+            if told.get("episode") == name and key.isdigit() and int(key) < count:
+                return int(key)
+        return None
+
+    def told(self, index: int) -> Mapping[str, Any]:
+        """Return what is said of an episode, empty where nothing is."""
+        return self._episodes.get(str(index), {})
+
+    def note(self, index: int, words: EpisodeWords, bag: Path) -> None:
+        """Say of an episode what its bag says, before it is saved or when that has changed.
+
+        Raises:
+            DatasetError: It cannot be written.
+        """
+        told = {name: getattr(words, name) for name in _KEPT}
+        self._episodes[str(index)] = {"episode": words.name, "bag": str(bag.absolute()), **told}
+        self._write()
+
+    def cut(self, count: int) -> None:
+        """Forget what is said of all but the first `count` episodes.
+
+        Raises:
+            DatasetError: It cannot be written.
+        """
+        kept = {k: v for k, v in self._episodes.items() if k.isdigit() and int(k) < count}
+        if kept != self._episodes:
+            self._episodes = kept
+            self._write()
+
+    def _write(self) -> None:
+        ordered = dict(sorted(self._episodes.items(), key=lambda item: int(item[0])))
+        write_json(self._path, {"version": VERSION, "episodes": ordered})
