@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm is brought to a pose and home again, around a post or not, and judged at every cycle.
+
+    python -m verification.planned_moves [--robot panda] [--planner straight|moveit] [--times 20]
+        [--post] [--folder FOLDER] [--launcher "ros2 launch"]
+
+Launches `panda.launch.py hardware:=mock`, so ros2_control at 1000 Hz where it is installed. With
+`--post` a post stands between the two poses, so that the straight way is not clear: written into a
+copy of the workspace file, which both the planner and the monitor get. Writes planned_moves.json:
+how the moves ended, how near the arm came to anything, and the jerk of the controller's reference
+over its limit, as the monitor measures it. Ends with 1 where a move did not arrive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import yaml
+from control_msgs.msg import JointTrajectoryControllerState
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from vla_msgs.action import MoveTo
+from vla_msgs.msg import MonitorStatus
+
+from node_kit import qos
+from vla_contract.clearance import ArmClearances
+from vla_contract.robot import Robot, load_robot
+from vla_contract.workspace import load_workspace
+
+TOP = Path(__file__).resolve().parents[1]
+START_S, MOVE_S = 120.0, 120.0
+# By joint 1 the hand goes from one side to the other, at a height at which the post stands.
+AWAY = (1.3, -0.3, 0.0, -2.0, 0.0, 1.7, 0.785398)
+POST = {"lower": [0.28, 0.28, 0.0], "upper": [0.36, 0.36, 0.62]}
+
+
+class Judge(Node):
+    """Asks for moves and keeps where the controller leads the arm."""
+
+    def __init__(self, robot: Robot) -> None:
+        super().__init__("judge")
+        self.led: list[list[float]] = []
+        self.monitor: MonitorStatus | None = None
+        state = f"{robot.arm_controller}/controller_state"
+        self.create_subscription(
+            JointTrajectoryControllerState, state, self._on_state, qos.ALL_SENSED
+        )
+        self.create_subscription(
+            MonitorStatus, "smoothness_monitor/state", self._on_monitor, qos.LATCHED
+        )
+        self.mover = ActionClient(self, MoveTo, "motion_planner/move_to")
+
+    def _on_state(self, msg: JointTrajectoryControllerState) -> None:
+        self.led.append(list(msg.reference.positions))
+
+    def _on_monitor(self, msg: MonitorStatus) -> None:
+        self.monitor = msg
+
+
+def moves(
+    judge: Judge, robot: Robot, times: int, until: Callable[[Callable[[], bool], float], None]
+) -> list[dict[str, Any]]:
+    """Go away and home, so often; return how each move ended."""
+    joints = list(robot.limits.joint_names)
+    goals = ({"joint_names": joints, "positions": list(AWAY)}, {"named": "home"})
+    found = []
+    for number in range(times):
+        for goal in goals:
+            begun_s = time.monotonic()
+            asked = judge.mover.send_goal_async(MoveTo.Goal(**goal, speed=0.8))
+            until(asked.done, MOVE_S)
+            ending = asked.result().get_result_async()
+            until(ending.done, MOVE_S)
+            result = ending.result().result
+            found.append(
+                {
+                    "reason": int(result.reason),
+                    "message": result.message,
+                    "took_s": time.monotonic() - begun_s,
+                    "planning_s": result.planning_time,
+                    "motion_s": result.duration,
+                    "points": int(result.shape[0]),
+                    "deviation_rad": result.deviation,
+                }
+            )
+            print(f"{number + 1}: {found[-1]}", flush=True)
+    return found
+
+
+def workspace_with(robot: str, post: bool, folder: Path) -> Path:
+    """Return the robot's workspace file, with a post if there is to be one."""
+    file = TOP / "config" / "robots" / robot / "workspace.yaml"
+    space = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if post:
+        space["obstacles"] = {"post": POST}
+    made = folder / "workspace.yaml"
+    made.write_text(yaml.safe_dump(space), encoding="utf-8")
+    return made
+
+
+def main() -> int:
+    """Run it; return 1 where a move did not arrive, or the arm came too near to something."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--robot", default="panda", choices=("panda", "fr3"))
+    parser.add_argument("--planner", default="straight", choices=("straight", "moveit"))
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--post", action="store_true")
+    parser.add_argument("--folder", type=Path, default=Path("out"))
+    parser.add_argument("--launcher", default="ros2 launch")
+    given = parser.parse_args()
+    robot_file = TOP / "config" / "robots" / given.robot / "robot.yaml"
+    robot = load_robot(robot_file)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    own = Path(tempfile.mkdtemp())
+    space_file = workspace_with(given.robot, given.post, own)
+    words = {
+        "robot": given.robot,
+        "hardware": "mock",
+        "motion_planner": given.planner,
+        "workspace_file": str(space_file),
+        "black_box": str(own / "bags"),
+        "latch_folder": str(own / "latch"),
+    }
+    command = [*shlex.split(given.launcher), "vla_bringup", "panda.launch.py"]
+    command += [f"{name}:={value}" for name, value in words.items()]
+    with (given.folder / "planned_moves.log").open("w") as log:
+        graph = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    rclpy.init()
+    judge, executor = Judge(robot), SingleThreadedExecutor()
+    executor.add_node(judge)
+
+    def until(condition: Callable[[], bool], most_s: float) -> None:
+        ends = time.monotonic() + most_s
+        while not condition():
+            if graph.poll() is not None or time.monotonic() > ends:
+                raise RuntimeError(f"see {given.folder / 'planned_moves.log'}: {judge.monitor}")
+            executor.spin_once(timeout_sec=0.2)
+
+    try:
+        until(lambda: judge.monitor is not None and judge.monitor.permit, START_S)
+        until(lambda: bool(judge.led) and judge.mover.server_is_ready(), START_S)
+        ended = moves(judge, robot, given.times, until)
+    finally:
+        os.killpg(graph.pid, signal.SIGINT)
+        try:
+            code = graph.wait(60.0)
+        except subprocess.TimeoutExpired:
+            os.killpg(graph.pid, signal.SIGKILL)
+            code = graph.wait()
+    monitor = judge.monitor
+    assert monitor is not None
+    clear = ArmClearances(load_workspace(space_file, robot.limits.joint_names))
+    led = np.array(judge.led)
+    nearest = min(float(clear.of(part).min()) for part in np.array_split(led, 1 + len(led) // 500))
+    peak = np.array(monitor.command_jerk_peak) / np.array(monitor.jerk_limit)
+    summary = {
+        "robot": given.robot,
+        "planner": given.planner,
+        "post": given.post,
+        "moves": len(ended),
+        "arrived": sum(each["reason"] == MoveTo.Result.REACHED for each in ended),
+        "cycles_judged": len(led),
+        "nearest_m": nearest,
+        "jerk_ratio": float(peak.max()),
+        "monitor_state": int(monitor.state),
+        "plans_forwarded": int(monitor.plans_forwarded),
+        "plans_rejected": int(monitor.plans_rejected),
+        "last_rejection": monitor.last_rejection,
+        "exit_code": code,
+        "each": ended,
+    }
+    (given.folder / "planned_moves.json").write_text(json.dumps(summary, indent=1))
+    print(json.dumps({key: value for key, value in summary.items() if key != "each"}, indent=1))
+    return 0 if summary["arrived"] == len(ended) and nearest > 0.0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
