@@ -44,6 +44,12 @@ ARGUMENTS = [
         "finds ways around. none: nobody.",
     ),
     DeclareLaunchArgument(
+        "home_when_done",
+        default_value="false",
+        choices=["true", "false"],
+        description="With a motion planner: home whenever the policy says that it is done.",
+    ),
+    DeclareLaunchArgument(
         "black_box",
         # Each arm has its own: a black box clears away what one before it left unfinished there.
         # Text after text: joined as paths, the namespace /left would be the folder /left.
@@ -118,6 +124,7 @@ def generate_launch_description() -> LaunchDescription:
                 "workspace_file": text("workspace_file"),
                 "planner": text("motion_planner"),
                 "description_file": text("description_file"),
+                "home_when_done": LaunchConfiguration("home_when_done"),
             }
         ],
     )

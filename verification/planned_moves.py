@@ -2,9 +2,10 @@
 """The arm is brought to a pose and home again, around a post or not, and judged at every cycle.
 
     python -m verification.planned_moves [--robot panda] [--planner straight|moveit] [--times 20]
-        [--post] [--folder FOLDER] [--launcher "ros2 launch"]
+        [--hardware mock|sim] [--post] [--folder FOLDER] [--launcher "ros2 launch"]
 
-Launches `panda.launch.py hardware:=mock`, so ros2_control at 1000 Hz where it is installed. With
+Launches `panda.launch.py`. `mock` is ros2_control at 1000 Hz where it is installed, in the host's
+time; `sim` is MuJoCo, whose time waits for a host that is slow. With
 `--post` a post stands between the two poses, so that the straight way is not clear: written into a
 copy of the workspace file, which both the planner and the monitor get. Writes planned_moves.json:
 how the moves ended, how near the arm came to anything, and the jerk of the controller's reference
@@ -37,6 +38,7 @@ from vla_msgs.action import MoveTo
 from vla_msgs.msg import MonitorStatus
 
 from node_kit import qos
+from vla_bringup.resting import resting_contract
 from vla_contract.clearance import ArmClearances
 from vla_contract.robot import Robot, load_robot
 from vla_contract.workspace import load_workspace
@@ -117,6 +119,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--robot", default="panda", choices=("panda", "fr3"))
     parser.add_argument("--planner", default="straight", choices=("straight", "moveit"))
+    parser.add_argument("--hardware", default="mock", choices=("mock", "sim"))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--post", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path("out"))
@@ -129,12 +132,15 @@ def main() -> int:
     space_file = workspace_with(given.robot, given.post, own)
     words = {
         "robot": given.robot,
-        "hardware": "mock",
+        "hardware": given.hardware,
         "motion_planner": given.planner,
         "workspace_file": str(space_file),
         "black_box": str(own / "bags"),
         "latch_folder": str(own / "latch"),
     }
+    if given.hardware == "sim":
+        words["contract_file"] = str(resting_contract(robot_file, own / "resting"))
+        words["real_time_factor"] = "0.0"
     command = [*shlex.split(given.launcher), "vla_bringup", "panda.launch.py"]
     command += [f"{name}:={value}" for name, value in words.items()]
     with (given.folder / "planned_moves.log").open("w") as log:
@@ -170,6 +176,7 @@ def main() -> int:
     summary = {
         "robot": given.robot,
         "planner": given.planner,
+        "hardware": given.hardware,
         "post": given.post,
         "moves": len(ended),
         "arrived": sum(each["reason"] == MoveTo.Result.REACHED for each in ended),

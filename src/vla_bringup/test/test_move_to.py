@@ -18,7 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from vla_msgs.action import MoveTo
-from vla_msgs.msg import ExecutorStatus, MonitorStatus
+from vla_msgs.msg import ActionChunk, ExecutorStatus, MonitorStatus
 
 from vla_bringup.resting import resting_contract
 from vla_contract.clearance import ArmClearances
@@ -52,6 +52,7 @@ class Client(Node):
         self._hear(ExecutorStatus, "arm/executor_status", "executor_status", latched)
         state = JointTrajectoryControllerState
         self.create_subscription(state, f"{controller}/controller_state", self._on_arm, 100)
+        self.policy = self.create_publisher(ActionChunk, "vla_policy_node/action_chunk", 10)
         self.mover = ActionClient(self, MoveTo, "motion_planner/move_to")
 
     def _hear(self, kind, topic, name, qos):
@@ -79,6 +80,7 @@ def test_the_arm_is_brought_to_a_pose_and_home_through_the_gate(share, domain, t
         tmp_path / "launch.log",
         robot="panda",
         motion_planner="straight",
+        home_when_done="true",
         contract_file=str(resting_contract(folder / "robot.yaml", tmp_path / "resting")),
         black_box=str(tmp_path / "bags"),
         real_time_factor="0.0",
@@ -136,6 +138,14 @@ def test_the_arm_is_brought_to_a_pose_and_home_through_the_gate(share, domain, t
         assert result.reason == MoveTo.Result.REACHED, result.message
         assert client.led[-1] == pytest.approx(robot.home_position, abs=3e-3)
         until(lambda: client.executor_status.holder == "")
+        # A policy that is done is brought home, wherever it has left the arm.
+        status, result = ended(begun(joint_names=["panda_joint1"], positions=[0.3], speed=1.0))
+        assert result.reason == MoveTo.Result.REACHED, result.message
+        until(lambda: client.executor_status.holder == "")
+        client.policy.publish(ActionChunk(done=True))
+        until(lambda: client.executor_status.holder == "motion_planner")
+        until(lambda: client.executor_status.holder == "")
+        assert client.led[-1] == pytest.approx(robot.home_position, abs=3e-3)
     finally:
         graph.stop()
         executor.shutdown()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
@@ -22,14 +24,17 @@ class MoveServer:
         cancelled: Whether its client has asked to stop.
     """
 
-    def __init__(self, node: Node, joints: tuple[str, ...]) -> None:
+    def __init__(
+        self, node: Node, joints: tuple[str, ...], busy: Callable[[], str] = lambda: ""
+    ) -> None:
         """Offer the action.
 
         Args:
             node: Whose action it is.
             joints: The arm's.
+            busy: Says why no goal can be begun now, empty where one can.
         """
-        self._log, self._joints = node.get_logger(), joints
+        self._log, self._joints, self._busy = node.get_logger(), joints, busy
         self._handle: ServerGoalHandle | None = None
         self._future: Future | None = None
         self.waiting: MoveRequest | None = None
@@ -64,8 +69,10 @@ class MoveServer:
             self._handle.publish_feedback(feedback)
 
     async def _execute(self, handle: ServerGoalHandle) -> MoveTo.Result:
-        if self._handle is not None:
-            return self._refused(handle, "another goal is carried out; wait for it, or cancel it")
+        busy = "another goal is carried out; wait for it, or cancel it" if self._handle else ""
+        busy = busy or self._busy()
+        if busy:
+            return self._refused(handle, busy)
         try:
             request = convert.to_request(handle.request)
         except GoalError as error:

@@ -25,6 +25,7 @@ from vla_contract.workspace import WorkspaceError, load_workspace
 from vla_moveit import convert
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, NamedPoses, resolve
+from vla_moveit.core.home_wish import HomeWish
 from vla_moveit.core.move import Move
 from vla_moveit.core.moveit_model import ModelError
 from vla_moveit.core.outcome import MoveEnd, MoveSettings, MoveStep, StampedRows
@@ -66,7 +67,12 @@ class MotionPlannerNode(Node):
         self._acquire = self.create_client(AcquireArm, "arm/acquire")
         self._release = self.create_client(ReleaseArm, "arm/release")
         self._hear()
-        self._server = MoveServer(self, self._joints)
+        self._wish = HomeWish()
+        if given.home_when_done:
+            self.create_subscription(
+                ActionChunk, "vla_policy_node/action_chunk", self._on_policy, qos.EACH
+            )
+        self._server = MoveServer(self, self._joints, self._wish.busy)
         self.create_timer(TICK_S, self._tick, clock=self._motion.timers)
         self.create_timer(FEEDBACK_S, self._feed_back, clock=self._motion.timers)
         known = ", ".join(self._poses.positions)
@@ -111,6 +117,9 @@ class MotionPlannerNode(Node):
         if led is not None:
             self._arm.lead(led, self._motion.elapsed_ns())
 
+    def _on_policy(self, msg: ActionChunk) -> None:
+        self._wish.hear(msg.done, self._motion.elapsed_ns())
+
     def _on_granted(self, move: Move, future: Future) -> None:
         answer = None if future.exception() else future.result()
         if answer is None:
@@ -123,8 +132,8 @@ class MotionPlannerNode(Node):
     # -- what is due ------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        request = self._server.begun()
         now = self._motion.now()
+        request = self._server.begun() or self._wish.due(now.steady_ns, self._arm)
         if request is not None:
             goal = partial(resolve, request, self._robot, self._poses)
             self._begun_ns, self._lease = now.steady_ns, 0
@@ -150,7 +159,11 @@ class MotionPlannerNode(Node):
             self._release.call_async(ReleaseArm.Request(lease=step.release))
         if step.result is not None and move is self._move:
             self._move, self._lease = None, 0
-            self._server.ended(step.result)
+            if self._wish.ended():
+                end = step.result
+                self.get_logger().info(f"home after the policy: {end.reason.name}, {end.message}")
+            else:
+                self._server.ended(step.result)
 
     def _send(self, rows: StampedRows) -> None:
         self._count += 1

@@ -44,6 +44,11 @@ class MotionPlannerParameters:
     planning_time_s: float = parameter(
         10.0, "How long a planner may take to find a path, of the host's time.", "s", 0.1, 300.0
     )
+    home_when_done: bool = parameter(
+        False,
+        "Bring the arm home, along a planned path, whenever the policy says that it is done "
+        "(`done` of its chunks) and has given the arm back.",
+    )
     description_file: str = parameter(
         "", "For `moveit`: the arm's description, URDF or xacro, which gets `robot_file`."
     )
