@@ -124,7 +124,7 @@ def generate_launch_description() -> LaunchDescription:
                 "workspace_file": text("workspace_file"),
                 "planner": text("motion_planner"),
                 "description_file": text("description_file"),
-                "home_when_done": LaunchConfiguration("home_when_done"),
+                "home_when_done": number("home_when_done", bool),
             }
         ],
     )

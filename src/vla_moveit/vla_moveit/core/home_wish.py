@@ -19,7 +19,7 @@ class HomeWish:
         self._carried_out = False
 
     def hear(self, done: bool, now_ns: int) -> None:
-        """Take in a chunk of the policy: whether it says that it is done, by the motion's clock."""
+        """Take in a chunk of the policy: is it done? At a time by the clock of the motion."""
         # One that goes on has taken its word back.
         self._since_ns = now_ns if done else None
 
