@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 from smoothness_monitor.params import load_config
 from vla_contract.robot import load_robot
@@ -225,6 +226,47 @@ def test_a_robot_that_there_is_not_is_an_error_that_lists_those_there_are(domain
     lines = [line for line in told.splitlines() if "robot:=nosuch: there is no file" in line]
     assert len(lines) == 1, told
     assert "there are fr3, panda, so101" in lines[0]
+    assert "process started" not in told
+
+
+def test_gazebo_s_wrist_camera_is_the_simulated_one():
+    mujoco = pytest.importorskip("mujoco")
+    from vla_sim.world import World
+
+    world = World(ROBOT_FILE)
+    data = mujoco.MjData(world.model)
+    mujoco.mj_forward(world.model, data)
+    camera, hand = world.model.camera("wrist"), world.model.body("gripper_link").id
+    to_hand = data.xmat[hand].reshape(3, 3).T
+    place = to_hand @ (data.cam_xpos[camera.id] - data.xpos[hand])
+    optical = to_hand @ data.cam_xmat[camera.id].reshape(3, 3)
+    sensor = description("gazebo").find("gazebo[@reference='gripper_link']/sensor")
+    x, y, z, roll, pitch, yaw = (float(word) for word in sensor.findtext("pose").split())
+    pose = turned(2, yaw) @ turned(1, pitch) @ turned(0, roll)
+    assert np.array([x, y, z]) == pytest.approx(place, abs=1e-6)
+    assert pose[:3, 0] == pytest.approx(-optical[:, 2], abs=1e-6)
+    assert pose[:3, 2] == pytest.approx(optical[:, 1], abs=1e-6)
+    wide = float(sensor.findtext("camera/horizontal_fov"))
+    high = 2.0 * np.arctan(np.tan(wide / 2.0) * 480 / 640)
+    assert np.rad2deg(high) == pytest.approx(float(camera.fovy[0]), abs=1e-6)
+
+
+def test_without_gazebo_the_launch_file_says_what_to_install(domain):
+    try:
+        get_package_prefix("ros_gz_sim")
+    except PackageNotFoundError:
+        pass
+    else:
+        pytest.skip("Gazebo is installed here")
+    words = [str(TOP / "launch" / "gazebo.launch.py")]
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, *words], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode != 0
+    told = done.stdout + done.stderr
+    lines = [line for line in told.splitlines() if "needs Gazebo" in line]
+    assert len(lines) == 1, told
+    assert "package 'ros_gz_sim' is not installed (apt install" in lines[0]
     assert "process started" not in told
 
 

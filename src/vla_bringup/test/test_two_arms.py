@@ -163,6 +163,7 @@ def test_two_arms_live_in_one_graph_and_one_stops_alone(arms, observer, tmp_path
 
 
 LAUNCH_FILES = [
+    "gazebo",
     "monitor",
     "monitored_policy",
     "panda",
