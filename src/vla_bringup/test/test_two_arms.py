@@ -192,7 +192,7 @@ def test_a_launch_file_says_what_it_takes(name):
     }
     assert {"namespace", "robot_file", "monitor_file", "latch_folder"} <= arguments
     assert ("contract_file" in arguments) == (name != "monitor")
-    assert ("description_file" in arguments) == (name not in {"monitor", "monitored_policy"})
+    assert ("description_file" in arguments) == (name != "monitor")
 
 
 def test_every_launch_file_is_asked(share):
