@@ -36,9 +36,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
 from vla_msgs.action import RecordEpisode
 from vla_msgs.msg import ActionChunk, ExecutorStatus, MonitorStatus, PolicyStatus
-from vla_msgs.srv import AcquireArm, FinishEpisode, ReleaseArm, ResetScene
+from vla_msgs.srv import AcquireArm, ReleaseArm, ResetScene
 
 from node_kit import qos
 from node_kit.clock import MotionClock
@@ -90,7 +91,7 @@ class Hands(Node):
         self.acquire = self.create_client(AcquireArm, "arm/acquire")
         self.release = self.create_client(ReleaseArm, "arm/release")
         self.reset = self.create_client(ResetScene, "vla_sim/reset")
-        self.finish = self.create_client(FinishEpisode, "episode_recorder/finish")
+        self.again = self.create_client(Trigger, "smoothness_monitor/reset")
         self.record = ActionClient(self, RecordEpisode, "episode_recorder/record_episode")
 
     @property
@@ -137,6 +138,7 @@ class Recorded:
         self._executor.add_node(hands)
         self._scene = self.take_overs = 0
         self._pid = 0
+        self.stopped: list[str] = []
         self.usage: list[tuple[float, float, float]] = []  # host's time s, processor s, memory MB
 
     def until(self, ready: Callable[[], bool], what: str, host_s: float = STEP_S) -> None:
@@ -183,7 +185,8 @@ class Recorded:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if any(word.endswith(b"/episode_recorder") for word in words[:3]):
+            # An executable of ROS 2, or an entry point where there is none.
+            if any(word.split(b"=")[0].endswith(b"episode_recorder") for word in words[:5]):
                 self._pid = int(entry.name)
                 return
         raise RuntimeError("the recorder's process is not found")
@@ -195,12 +198,25 @@ class Recorded:
         hands = self.hands
         answer = self.call(hands.acquire, AcquireArm.Request(source=OPERATOR, take_over=True))
         if not answer.granted:
-            raise RuntimeError(answer.message)
+            print(f"not granted: {answer.message}", flush=True)
+            return
         began_ns = hands.now_ns
         while (hands.now_ns - began_ns) * 1e-9 < last_s:
             hands.send(answer.lease, rows((hands.now_ns - began_ns) * 1e-9), dt_s)
             self.pass_s(CHUNK_S)
         self.call(hands.release, ReleaseArm.Request(lease=answer.lease))
+
+    def goes_on(self) -> None:
+        """Reset the monitor where it has stopped the arm, and note why it had.
+
+        A scripted operator does not look at what the gripper presses on. The recording goes on.
+        """
+        seen = self.hands
+        if seen.monitor.state != MonitorStatus.STOPPED_LATCHED:
+            return
+        self.stopped.append(f"{seen.monitor.first_cause}: {seen.monitor.first_cause_detail}")
+        self.call(seen.again, Trigger.Request())
+        self.pass_s(1.5)
 
     def take_over(self) -> None:
         """Take the arm over from whoever holds it, lift it a little, and give it back."""
@@ -240,6 +256,7 @@ class Recorded:
         began_ns, next_s = hands.now_ns, take_over_s
         while not result.done() and hands.feedback.phase == RecordEpisode.Feedback.RECORDING:
             self.pass_s(0.5)
+            self.goes_on()
             since_s = (hands.now_ns - began_ns) * 1e-9
             if take_over_s and since_s > next_s and since_s < self._seconds - 2.0 * LED_S:
                 self.take_over()
@@ -258,6 +275,7 @@ class Recorded:
         hands.instruction.publish(String(data=""))
         self.until(lambda: not hands.holder, "end of the policy")
         self.pass_s(3.0)
+        self.goes_on()
         start = np.array([hands.position[name] for name in hands.joints])
 
         def there(since_s: float) -> NDArray[np.float64]:
@@ -322,6 +340,7 @@ def outcome(recorded: Recorded, result: RecordEpisode.Result, seconds: float) ->
         "rows_in_the_dataset": dataset.episodes[int(result.episode_index)].length,
         "problems": dataset.problems(),
         "take_overs": recorded.take_overs,
+        "stopped_by_the_monitor": recorded.stopped,
         "rows_of_interventions": int(corrections.sum()),
         "age_s": {
             name: {

@@ -37,9 +37,10 @@ from vla_msgs.action import RecordEpisode
 from vla_msgs.msg import ExecutorStatus, PolicyStatus, RecorderStatus
 from vla_msgs.srv import EditEpisode, FinishEpisode, KeepLast
 
-from node_kit.messages import to_time
+from node_kit.messages import to_ns, to_time
 from node_kit.parameters import ParameterError
 from vla_recording.dataset import Dataset
+from vla_recording.episodes.bag import EpisodeBag
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.node import EpisodeRecorderNode
 from vla_recording.episodes.words import EndReason, Mark, read_words
@@ -71,7 +72,8 @@ class Robot(Node):
         self.edit = self.create_client(EditEpisode, "episode_recorder/edit")
         self.keep_last = self.create_client(KeepLast, "episode_recorder/keep_last")
         self.delete_last = self.create_client(Trigger, "episode_recorder/delete_last")
-        self.status = RecorderStatus()
+        self.status, self.dealt_with_ns = RecorderStatus(), 0
+        self.create_subscription(Header, "clock_acknowledgement", self._on_acknowledged, 10)
         self.create_subscription(
             RecorderStatus, "episode_recorder/status", self._on_status, LATCHED
         )
@@ -79,6 +81,9 @@ class Robot(Node):
 
     def _on_status(self, msg: RecorderStatus) -> None:
         self.status = msg
+
+    def _on_acknowledged(self, msg: Header) -> None:
+        self.dealt_with_ns = to_ns(msg.stamp)
 
     def tell(self) -> None:
         """Say where joints and command are now, and every other time what the camera sees."""
@@ -252,6 +257,21 @@ def test_a_camera_that_stops_aborts_the_goal_with_source_and_row_and_what_there_
     assert result.dataset == ""
     assert "vla-record convert" in result.not_converted
     graph.until(lambda: any(FRONT in line for line in graph.robot.status.missing), "the status")
+
+
+def test_a_simulation_waits_for_a_disk_that_is_behind_and_goes_on_when_it_is_not(
+    graph, monkeypatch
+):
+    """Its time stands then, and no timer that follows it would ever say that it may go on."""
+    handle, _ = graph.begin(convert_later=True)
+    graph.step_until(graph.recording, "the begin")
+    with monkeypatch.context() as slow:
+        slow.setattr(EpisodeBag, "share", 0.9)
+        graph.run(0.2)
+        assert graph.robot.dealt_with_ns < graph.robot.now_ns
+    graph.until(lambda: graph.robot.dealt_with_ns == graph.robot.now_ns, "the word to go on")
+    graph.call(graph.robot.finish, FinishEpisode.Request())
+    assert graph.result(handle).reason == EndReason.FINISHED.value
 
 
 def test_a_goal_that_is_cancelled_keeps_what_was_recorded(graph):

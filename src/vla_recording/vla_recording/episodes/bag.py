@@ -32,7 +32,6 @@ SPARE_BYTES = 64 << 20
 # Of several, the one that takes the least time.
 ZSTD_LEVEL = 1
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NICENESS = 5
 
 
 def no_room(folder: Path) -> str:
@@ -157,9 +156,6 @@ class EpisodeBag:
     # -- in its thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        # A sandbox may not allow it.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         try:
             self._write_all()
         except Exception as error:

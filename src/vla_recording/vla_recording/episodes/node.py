@@ -130,6 +130,10 @@ class EpisodeRecorderNode(Node):
 
     def _on_tick(self) -> None:
         self._settle()
+        self._pace()
+
+    def _pace(self) -> None:
+        """Let a simulation go on, or wait where the disk is behind."""
         recording = self._recorder.current
         if recording is not None and recording.bag.share > HOLD_SHARE:
             self._motion.hold()
@@ -193,6 +197,8 @@ class EpisodeRecorderNode(Node):
 
     def _on_status_due(self) -> None:
         self._settle()
+        # Simulated time that waits for the disk makes no ticks.
+        self._pace()
         self._report()
 
     def _report(self) -> None:
