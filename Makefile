@@ -41,7 +41,7 @@ METAWORLD_VENV := .venv-metaworld
 LIBERO_VENV := .venv-libero
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
-	vla_recording vla_policy_node vla_moveit so100_driver vla_training vla_bringup
+	vla_recording vla_policy_node vla_moveit so100_driver vla_training vla_operator vla_bringup
 SOURCES := $(shell find launch config embedded_ros2 $(addprefix src/,$(PACKAGES)) -type f \
 	-not -path '*/test/*' -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
@@ -161,7 +161,7 @@ first_python = $(shell for version in $(1); do for python in python$$version \
 	$$HOME/.pyenv/versions/$$version.*/bin/python; do \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && exit; done; done)
 UBUNTU_TESTS := $(addsuffix /test,$(addprefix src/,strict_yaml smooth_motion node_kit vla_contract vla_recording \
-	smoothness_monitor vla_policies vla_policy_node vla_moveit vla_sim so100_driver)) \
+	smoothness_monitor vla_policies vla_policy_node vla_moveit vla_sim so100_driver vla_operator)) \
 	$(addprefix embedded_ros2/test/test_embedded_,cdr.py definitions.py) \
 	$(addprefix src/vla_bringup/test/test_,dependencies.py imports.py architecture.py recording.py)
 

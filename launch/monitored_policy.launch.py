@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor in front of a controller, its black box, the policy node, an episode recorder.
+"""The monitor in front of a controller, its black box, the policy node; recorder and page.
 
 Part of the other launch files: something else has to be the arm and its controllers.
 """
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
+from launch.conditions import IfCondition
 from launch.substitutions import (
     EqualsSubstitution,
     IfElseSubstitution,
@@ -73,6 +74,22 @@ ARGUMENTS = [
         description="HEIGHTxWIDTH to which pictures are brought whose entry in the contract says "
         "resize. none: they stay as they come.",
     ),
+    DeclareLaunchArgument(
+        "page",
+        default_value="false",
+        choices=["true", "false"],
+        description="The operator's page in a browser, for this computer alone.",
+    ),
+    DeclareLaunchArgument(
+        "page_port",
+        default_value="8088",
+        description="Port of that page; where it is taken, one of the next nine.",
+    ),
+    DeclareLaunchArgument(
+        "page_instructions",
+        default_value="",
+        description="Instructions that the page offers, separated by semicolons.",
+    ),
 ]
 
 
@@ -83,7 +100,7 @@ def picture_size() -> IfElseSubstitution:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Bring up the monitor, the black box, the policy node and, where asked, the recorder."""
+    """Bring up the monitor, the black box, the policy node and what else is asked for."""
     monitor = included(__file__, "monitor")
     black_box = node("vla_recording", "black_box", parameters=[{"directory": text("black_box")}])
     faults = node(
@@ -128,6 +145,18 @@ def generate_launch_description() -> LaunchDescription:
             }
         ],
     )
+    page = node(
+        "vla_operator",
+        "vla_operator",
+        condition=IfCondition(LaunchConfiguration("page")),
+        parameters=[
+            {
+                "robot_file": text("robot_file"),
+                "port": number("page_port", int),
+                "instructions": text("page_instructions"),
+            }
+        ],
+    )
     # The monitor first, for it declares the robot file.
-    rest = [policy, planner, black_box, faults, recorder]
+    rest = [policy, planner, black_box, faults, recorder, page]
     return LaunchDescription([monitor, *ARGUMENTS, *rest])

@@ -58,6 +58,7 @@ setup(
             "strict_yaml",
             "vla_contract",
             "vla_moveit",
+            "vla_operator",
             "vla_policies",
             "vla_policy_node",
             "vla_recording",

@@ -516,4 +516,29 @@ HAZARDS: tuple[Hazard, ...] = (
             "test_a_policy_that_wants_into_something_is_refused_and_nothing_trips",
         ),
     ),
+    Hazard(
+        "H34",
+        "Somebody moves the arm through the operator's page who may not, or the page, lost, slow "
+        "or flooded, moves it, frees it, or takes time from what watches it.",
+        "The page is served to its own computer alone, elsewhere only with a token and TLS; names "
+        "and sites are checked; one page at a time is in control, and STOP is open to every page "
+        "that was let in. It runs in a process of its own and asks what anybody may; messages, "
+        "rates and sockets are bounded. Its loss ends nothing, and moves and frees nothing.",
+        (
+            "test_a_page_stops_the_arm_in_motion_and_resets_it",
+            "test_pages_that_are_lost_or_senseless_leave_a_motion_alone",
+            "test_an_end_of_the_page_s_node_leaves_a_motion_alone",
+            "test_it_refuses_to_be_reached_from_elsewhere_without_token_and_tls",
+            "test_without_the_token_there_is_neither_socket_nor_stop",
+            "test_another_site_opens_no_socket_and_stops_nothing",
+            "test_a_name_that_somebody_lets_point_here_is_refused",
+            "test_a_thousand_sockets_that_say_nothing_keep_no_page_out",
+            "test_handshakes_that_are_never_finished_keep_no_page_out",
+            "test_a_slow_page_is_shown_the_newest_and_holds_up_nobody",
+            "test_one_page_is_in_control_and_another_takes_over_explicitly",
+            "test_stop_is_open_to_every_page_and_works_without_a_socket",
+            "test_a_press_counts_from_where_a_plan_can_follow_and_ends_by_itself",
+            "test_a_jog_holds_the_arm_sends_chunks_and_ends_with_its_page",
+        ),
+    ),
 )

@@ -13,7 +13,8 @@ from smoothness_monitor.tables import TABLES
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parents[1]
 # What speaks of the stop.
-SPOKEN = [PACKAGE, ROOT / "src/vla_recording", ROOT / "src/node_kit", ROOT / "verification"]
+OTHERS = ("src/vla_recording", "src/node_kit", "src/vla_operator", "verification")
+SPOKEN = [PACKAGE, *(ROOT / name for name in OTHERS)]
 DOCUMENTS = [PACKAGE / "README.md", ROOT / "SAFETY.md"]
 
 

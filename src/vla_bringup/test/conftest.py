@@ -115,9 +115,7 @@ def graph(
     launched = LaunchedGraph(
         share / "launch" / "so101_sim.launch.py",
         tmp_path / "launch.log",
-        seed="3",
-        real_time_factor="0.0",
-        **getattr(request, "param", {}),
+        **{"seed": "3", "real_time_factor": "0.0", **getattr(request, "param", {})},
     )
     yield launched
     launched.stop()

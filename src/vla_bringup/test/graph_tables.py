@@ -76,6 +76,12 @@ def _faults() -> Any:
     return FaultNode()
 
 
+def _operator() -> Any:
+    from vla_operator.node import OperatorPage
+
+    return OperatorPage()
+
+
 MAKERS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "vla_policy_node": (_policy_node, ("robot_file", "contract_file")),
     "smoothness_monitor": (_monitor, ("robot_file", "monitor_file", "latch_folder")),
@@ -84,6 +90,7 @@ MAKERS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "motion_planner": (_motion_planner, ("robot_file", "workspace_file")),
     "episode_recorder": (_episode_recorder, ("robot_file", "contract_file", "folder")),
     "faults": (_faults, ("robot_file", "faults_file")),
+    "vla_operator": (_operator, ("robot_file",)),
 }
 
 

@@ -22,13 +22,21 @@ MAY_IMPORT = {
     "node_kit": {"smooth_motion"},
     "vla_sim": {*GROUND, "node_kit", "vla_msgs"},
     "vla_policy_node": {*GROUND, "node_kit", "vla_msgs"},
+    "vla_operator": {"node_kit", "smooth_motion", "vla_contract", "vla_msgs"},
     "vla_recording": {*GROUND, "node_kit", "vla_msgs"},
     "vla_moveit": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
     "smoothness_monitor": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
     "vla_bringup": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
-NODES = ["vla_sim", "vla_policy_node", "smoothness_monitor", "so100_driver", "vla_moveit"]
+NODES = [
+    "vla_sim",
+    "vla_policy_node",
+    "smoothness_monitor",
+    "so100_driver",
+    "vla_moveit",
+    "vla_operator",
+]
 WITHOUT_ROS = sorted({*GROUND, "smolvla", "vla_training"})
 
 

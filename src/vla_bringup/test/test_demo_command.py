@@ -8,6 +8,7 @@ import pytest
 from vla_bringup.demo import (
     contract_for,
     contract_in,
+    ends_all,
     folder_of,
     has_simulated_servos,
     monitor_for,
@@ -55,6 +56,17 @@ def test_a_robot_without_simulated_servos_is_refused_with_those_that_have_some(m
 def test_results_go_to_the_home_where_a_shell_left_the_tilde(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert parse(["--output", "~/demo"]).output == tmp_path / "demo"
+
+
+def test_the_page_is_served_unless_it_is_not_wanted_and_ends_nothing(tmp_path):
+    """All its ports may be taken: the demonstration goes on without it."""
+    words = ["--output", str(tmp_path)]
+    assert parse(words).page
+    assert not parse([*words, "--no-page"]).page
+    assert not ends_all("vla_operator-5", 2)
+    assert not ends_all("black_box-3", 0)
+    assert ends_all("smoothness_monitor-1", 2)
+    assert ends_all("episode_runner-6", 0)
 
 
 @pytest.mark.parametrize(

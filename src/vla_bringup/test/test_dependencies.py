@@ -29,6 +29,7 @@ PACKAGES = [
     "vla_bringup",
     "vla_contract",
     "vla_moveit",
+    "vla_operator",
     "vla_policies",
     "vla_policy_node",
     "vla_recording",
@@ -52,6 +53,7 @@ ROSDEP = {
     **{
         name: f"python3-{name}"
         for name in (
+            "aiohttp",
             "hypothesis",
             "matplotlib",
             "msgpack",

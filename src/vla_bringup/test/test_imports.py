@@ -18,6 +18,7 @@ PACKAGES = [
     "vla_bringup",
     "vla_contract",
     "vla_moveit",
+    "vla_operator",
     "vla_policies",
     "vla_policy_node",
     "vla_recording",

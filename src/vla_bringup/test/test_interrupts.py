@@ -28,6 +28,7 @@ NODES = {
     "black_box": ("vla_recording.black_box.node", []),
     "faults": ("vla_sim.faults.node", [ROBOT]),
     "episode_runner": ("vla_bringup.episode_runner", [ROBOT]),
+    "vla_operator": ("vla_operator.node", [ROBOT]),
 }
 # What is told to end before it was through has not done what it was asked for.
 UNFINISHED = {"episode_runner": 1}

@@ -25,7 +25,9 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-RUNNER = "episode_runner"
+from vla_bringup.task import COLOURS, instruction_for
+
+RUNNER, PAGE = "episode_runner", "vla_operator"
 BAD_INPUT = 2
 # What a robot does where there is a task for it, and where there is none.
 TASK, WANDER = "color_pick", "wander"
@@ -119,6 +121,14 @@ def has_simulated_servos(robot: str) -> None:
         )
 
 
+def ends_all(process: str, code: int) -> bool:
+    """Return whether everything ends with a process: the runner, or a node that gives up.
+
+    Whoever only looks on ends nothing.
+    """
+    return process.startswith(RUNNER) or (code != 0 and not process.startswith(PAGE))
+
+
 def describe(
     arguments: argparse.Namespace, share: Path, outcome: dict[str, int]
 ) -> LaunchDescription:
@@ -137,6 +147,8 @@ def describe(
         "robot": arguments.robot,
         "seed": str(arguments.seed),
         "real_time_factor": str(arguments.real_time_factor),
+        "page": "true" if arguments.page else "false",
+        "page_instructions": "move" if own else "; ".join(map(instruction_for, COLOURS)),
     }
     name = "sim"
     if arguments.hardware == "bus":
@@ -175,10 +187,7 @@ def describe(
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[EmitEvent]:
         """End everything with the runner, or with a node that gives up before it is done."""
-        if "code" in outcome:
-            return []
-        is_runner = event.process_name.startswith(RUNNER)
-        if not is_runner and event.returncode == 0:
+        if "code" in outcome or not ends_all(event.process_name, event.returncode):
             return []
         outcome["code"] = event.returncode
         return [EmitEvent(event=Shutdown(reason=f"{event.process_name} ended"))]
@@ -223,6 +232,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         type=float,
         default=1.0,
         help="simulated time over the host's, at most; 0: as fast as it can (default: 1)",
+    )
+    parser.add_argument(
+        "--page",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="serve the operator's page for as long as this runs; its address is printed "
+        "(default: it is)",
     )
     arguments = parser.parse_args(argv)
     # Some shells leave the ~ of OUT=~/demo as it is.

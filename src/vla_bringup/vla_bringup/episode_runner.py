@@ -30,9 +30,9 @@ from node_kit.parameters import ParameterError, parameter
 from node_kit.run import run
 from vla_bringup.graph_watch import GraphWatch
 from vla_bringup.recording import DemoEpisode
+from vla_bringup.task import COLOURS, instruction_for
 from vla_contract.robot import RobotConfigError, load_robot
 
-COLOURS = ("red", "green", "blue")
 ADVERSARY_SMOOTH_S = 12.0
 ADVERSARY_RAW_S = 6.0
 # What counts as having moved, where there is no task.
@@ -183,7 +183,7 @@ class EpisodeRunner(GraphWatch):
             raise GraphError(f"the simulation refused to lay out seed {seed}: {reply.message}")
         self._until(lambda: self.task is not None and self.task.seed == seed, 5.0, "a new scene")
         has_task = self.task is not None and bool(self.task.object_names)
-        instruction = f"put the {colour} cube in the bin" if has_task else "move"
+        instruction = instruction_for(colour) if has_task else "move"
         if not has_task and not self.recording.episodes:
             _say("nothing lies on this robot's table: it only moves, as its policy pleases")
         started_ns, moved = self._now_ns(), len(self.recording.reference)
