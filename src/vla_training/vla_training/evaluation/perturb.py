@@ -21,6 +21,7 @@ from vla_training.instructions import SPOKEN, UNHEARD
 
 # m from the pan axis: nearer and farther than any cube of training, within the hand's reach.
 NEARER, FARTHER = (0.130, 0.148), (0.247, 0.262)
+UNNAMED = "put the cube in the bin"  # an empty instruction is refused before a policy is asked
 APART = 0.062  # m between two cubes, as in training
 CAMERA_SHIFT, CAMERA_TURN = 0.015, math.radians(1.5)  # ten times what training varies
 
@@ -99,7 +100,7 @@ MEANINGS = {
     "layout": "cubes nearer or farther than any in training",
     "camera": "both cameras moved by up to 15 mm and turned by up to 1.5 degrees an axis",
     "shuffled": "the instruction names a cube by chance: one that reads falls to a third",
-    "missing": "no instruction",
+    "missing": "the instruction names no cube: one that reads falls to a third",
     "sequence": "three instructions in a row, one for each cube, and each has to be carried out",
 }
 
@@ -144,7 +145,7 @@ def instruction(name: str, colour: str, colours: tuple[str, ...], seed: int) -> 
     """
     rng = np.random.default_rng([seed, 5, colours.index(colour)])
     if name == "missing":
-        return ""
+        return UNNAMED
     if name == "shuffled":
         colour = colours[int(rng.integers(len(colours)))]
     words = UNHEARD if name == "language" else SPOKEN[:1]
