@@ -12,8 +12,9 @@ from smooth_motion.limits import FloatArray
 
 # A controller says where it leads the arm at each of its cycles.
 STALE_NS = 1_000_000_000
-# A reference that is as slow as this rests: an arm's plan ends exactly at rest.
-_REST = 1e-6
+# A reference that is as slow as this, rad/s, and stays within this, rad, rests. A plan ends exactly
+# at rest, but where chunks hold the arm each new one still takes the rest of a rest away.
+_REST_RAD_S, _REST_RAD = 2e-3, 5e-4
 
 
 @dataclass
@@ -52,10 +53,10 @@ class ArmView:
 
     def lead(self, state: State, now_ns: int) -> None:
         """Take in where the controller leads the arm."""
-        slow = max(np.abs(state.velocity).max(), np.abs(state.acceleration).max()) <= _REST
+        slow = np.abs(state.velocity).max() <= _REST_RAD_S
         same = (
             self._still.shape == state.position.shape
-            and np.abs(self._still - state.position).max() <= _REST
+            and np.abs(self._still - state.position).max() <= _REST_RAD
         )
         if not (slow and same):
             self._still, self._still_ns = state.position, now_ns
