@@ -288,6 +288,25 @@ def test_slowed_down_by_the_monitor_the_arm_arrives_later_by_the_same_way(make_b
     assert times[1] > 1.6 * times[0]
 
 
+@pytest.mark.parametrize(("first", "then"), [(1.0, 0.25), (0.25, 1.0)])
+def test_a_change_of_speed_on_the_way_leads_off_the_path_by_little(make_bench, first, then):
+    bench = make_bench(planner=Detour([[0.8, -0.9, 0.6, 1.0, 1.0]], polls=1))
+    bench.scaling = first
+    bench.begin(to(bench, AWAY["so101"], speed=1.0))
+    bench.run(2.0)
+    assert bench.move.phase is MovePhase.MOVING
+    bench.scaling = then
+    result = bench.until_over()
+    assert result.reason is MoveEnd.REACHED, result.message
+    assert bench.jerk() <= 1.001
+
+
+def test_the_flat_end_of_a_slow_path_is_an_end(make_bench):
+    bench = make_bench()
+    bench.begin(to(bench, AWAY["so101"], speed=0.05))
+    assert bench.until_over(120.0).reason is MoveEnd.REACHED
+
+
 def test_plans_that_are_never_carried_out_end_the_move_in_words(make_bench):
     bench = make_bench()
     bench.deliver = lambda plan: False

@@ -119,8 +119,8 @@ def test_where_a_path_is_and_when_it_is_nearest_to_a_place(robots):
     found = schedule(points, limits, speed=0.5, deviation_rad=0.05)
     turn_ns = int(np.argmax(found.rows[:, 0])) * ROW_NS
     place = np.array([0.5, 0.01, 0, 0, 0])
-    out_ns, away = found.nearest(place, 0, turn_ns)
-    back_ns, _ = found.nearest(place, turn_ns, found.end_ns)
+    out_ns, away = found.nearest(place, 0, found.end_ns, turn_ns // 2)
+    back_ns, _ = found.nearest(place, 0, found.end_ns, (turn_ns + found.end_ns) // 2)
     assert out_ns < turn_ns < back_ns, "the same place twice: the time says which"
     assert away == pytest.approx(0.01, abs=2e-3)
     assert found.at(np.array([-1e9, 0.0, 1e15])) == pytest.approx(np.zeros((3, 5)), abs=1e-12)

@@ -12,8 +12,8 @@ from smooth_motion.limits import FloatArray
 
 # A controller says where it leads the arm at each of its cycles.
 STALE_NS = 1_000_000_000
-# A reference that is as slow as this, rad/s, and stays within this, rad, rests. A plan ends exactly
-# at rest, but where chunks hold the arm each new one still takes the rest of a rest away.
+# A reference that is as slow as this, rad/s, and stays within this, rad, rests. A plan ends
+# exactly at rest, but where chunks hold the arm each new one begins with what the last one left.
 _REST_RAD_S, _REST_RAD = 2e-3, 5e-4
 
 

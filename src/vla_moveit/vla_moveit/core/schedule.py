@@ -26,6 +26,8 @@ _EASES = (1.0, 0.5, 0.25, 0.1, 0.04, 0.01)
 # The motion is looked at this often: the way between two looks is as good as straight.
 _LOOK_NS = 20_000_000
 _AT_ONCE = 256
+# Places closer together than this are one.
+_AS_NEAR_RAD = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +57,24 @@ class Schedule:
         own = np.arange(len(self.rows))
         return np.column_stack([np.interp(index, own, column) for column in self.rows.T])
 
-    def nearest(self, position: FloatArray, from_ns: int, to_ns: int) -> tuple[int, float]:
+    def nearest(
+        self, position: FloatArray, from_ns: int, to_ns: int, due_ns: int
+    ) -> tuple[int, float]:
         """Return when the path is nearest to a position, and how far a joint is off then, rad.
+
+        A path may come by a place twice: of times that are as near, the one closest to when it is
+        due counts.
 
         Args:
             position: (J,), rad.
             from_ns: The earliest time that is looked at.
             to_ns: The latest.
+            due_ns: When the path is due there.
         """
         times = np.arange(max(0, from_ns), max(0, to_ns) + _LOOK_NS, _LOOK_NS)
         away = np.abs(self.at(times.astype(np.float64)) - position).max(axis=1)
-        best = int(np.argmin(away))
+        near = np.flatnonzero(away <= away.min() + _AS_NEAR_RAD)
+        best = int(near[np.argmin(np.abs(times[near] - due_ns))])
         return int(times[best]), float(away[best])
 
 
