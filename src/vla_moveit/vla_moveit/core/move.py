@@ -46,8 +46,8 @@ HEARING_NS = 2_000 * MS
 STALL_NS = 3_000 * MS
 # How long it takes from a stand to full speed when the monitor allows it again.
 _FASTER_NS = 2_000 * MS
-# By so much of the path's time the arm may be behind before the chunks wait for it.
-_BEHIND_NS = 300 * MS
+# By so much of the path's time the arm may be elsewhere before the chunks go by where it is.
+_APART_NS = 300 * MS
 # Before its end, within which an arm at the goal has passed a path.
 _FLAT_NS = 1_500 * MS
 # How far before and after where it is due the arm is looked for on its path, in the path's time.
@@ -274,8 +274,8 @@ class Move:
                 f"the arm does not get on, {short:.4f} rad from the goal{self._why(arm)}",
             )
             return self._come_to_rest(now, arm)
-        if not there and due_ns - there_ns > _BEHIND_NS:
-            # Held up. The rows go on from where it is.
+        if not there and abs(due_ns - there_ns) > _APART_NS:
+            # Held up, or not slowed down yet. The rows go on from where it is.
             self._path_ns = there_ns
         return self._chunk(now, lambda times: path.at(self._path_ns + self._share * times))
 
