@@ -174,3 +174,22 @@ def test_no_pytest_plugin_of_ros_collects_the_tests():
     options = (TOP / "pyproject.toml").read_text(encoding="utf-8")
     for plugin in ("launch_testing", "launch_testing_ros_pytest_entrypoint", "launch_pytest"):
         assert f"-p no:{plugin}" in options
+
+
+def test_no_field_of_a_message_is_a_word_of_cpp():
+    """Where ROS 2 is, headers are made of them too: a field called operator compiles nowhere."""
+    words = """alignas and asm auto bool break case catch char class const continue default delete do
+    double else enum explicit export extern false float for friend goto if inline int long mutable
+    namespace new not operator or private protected public register requires return short signed
+    sizeof static struct switch template this throw true try typedef typename union unsigned using
+    virtual void volatile while xor""".split()
+    looked_at = 0
+    for path in (SRC / "vla_msgs").glob("*/*.*"):
+        if path.suffix not in {".msg", ".srv", ".action"}:
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            field = line.partition("#")[0].split()
+            if len(field) >= 2:
+                looked_at += 1
+                assert field[1] not in words, f"{path.name}: {field[1]}"
+    assert looked_at > 100

@@ -394,7 +394,7 @@ def test_episodes_are_recorded_and_marked_where_there_is_a_recorder(graph):
     )
 
     async def record(handle):
-        asked.append((handle.request.task, handle.request.operator))
+        asked.append((handle.request.task, handle.request.operator_name))
         handle.succeed()
         return RecordEpisode.Result(message="finished, 7 rows")
 

@@ -113,7 +113,7 @@ class EpisodeControls:
             self._waiting.answer(number, True, "recording")
             handle.get_result_async().add_done_callback(self._on_end)
 
-        goal = RecordEpisode.Goal(task=task, operator=operator)
+        goal = RecordEpisode.Goal(task=task, operator_name=operator)
         self._record.send_goal_async(goal).add_done_callback(on_goal)
 
     def _call(self, client: Any, request: Any, answer: Answer) -> None:

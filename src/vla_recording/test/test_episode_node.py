@@ -157,7 +157,7 @@ class Graph:
         """Send a goal and step until it is recorded; return its handle and the feedback."""
         self.until(self.robot.record.server_is_ready, "the action")
         feedback = []
-        asked = RecordEpisode.Goal(**{"task": "wave", "operator": "Ada", "fps": 10, **goal})
+        asked = RecordEpisode.Goal(**{"task": "wave", "operator_name": "Ada", "fps": 10, **goal})
         future = self.robot.record.send_goal_async(asked, lambda m: feedback.append(m.feedback))
         self.until(future.done, "the goal")
         return future.result(), feedback
@@ -286,7 +286,7 @@ def test_a_goal_that_is_cancelled_keeps_what_was_recorded(graph):
 
 def test_the_last_seconds_are_kept_with_the_task_that_the_policy_had(graph):
     graph.run(1.0)
-    request = KeepLast.Request(operator="Ada", mark=2, convert_later=True)
+    request = KeepLast.Request(operator_name="Ada", mark=2, convert_later=True)
     answer = graph.call(graph.robot.keep_last, request)
     assert answer.success, answer.message
     graph.until(lambda: not graph.recorder._recorder.unfinished, "the bag")

@@ -68,7 +68,7 @@ class RecordEpisodeServer:
         ticket = self._number
         goal = EpisodeGoal(
             asked.task,
-            asked.operator,
+            asked.operator_name,
             asked.policy_id,
             asked.fps,
             asked.max_duration,

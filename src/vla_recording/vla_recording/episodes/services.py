@@ -96,7 +96,7 @@ class EpisodeServices:
         recorder = self._recorder
         goal = EpisodeGoal(
             request.task or recorder.inputs.task,
-            request.operator,
+            request.operator_name,
             recorder.inputs.policy_id,
             convert_later=request.convert_later,
         )

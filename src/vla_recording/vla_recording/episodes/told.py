@@ -52,7 +52,7 @@ def status(recorder: EpisodeRecorder, besides: Besides, now_ns: int) -> Recorder
         last_conversion=besides.last_conversion,
     )
     if words is not None:
-        msg.episode, msg.task, msg.operator = words.name, words.task, words.operator
+        msg.episode, msg.task, msg.operator_name = words.name, words.task, words.operator
         msg.policy_id, msg.fps, msg.mark = words.policy_id, words.fps, Mark[words.mark].value
         msg.rows, msg.elapsed = words.rows, words.rows / words.fps
         msg.messages, msg.messages_dropped = words.messages, sum(words.messages_dropped.values())
