@@ -245,7 +245,9 @@ class Recorded:
         self.until(hands.record.server_is_ready, "recorder", START_S)
         self.find_recorder()
         self.work()
-        goal = RecordEpisode.Goal(task=INSTRUCTION, operator_name=OPERATOR, max_duration=self._seconds)
+        goal = RecordEpisode.Goal(
+            task=INSTRUCTION, operator_name=OPERATOR, max_duration=self._seconds
+        )
 
         def heard(msg: Any) -> None:
             hands.feedback = msg.feedback
