@@ -167,17 +167,24 @@ async def look_on(address: str, ended: asyncio.Event, pictures: list[int]) -> No
 
 
 def cpu_s(name: str, root: int) -> float:
-    """Return the processor time of a node among the processes of a session, s."""
-    total = 0.0
+    """Return the processor time of a node among the processes that another began, s."""
+    parents, found = {}, {}
     for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            if entry.name.isdigit() and os.getsid(int(entry.name)) == root:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if any(f"__node:={name}" in word for word in words):
-                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-                    ticks = int(fields[11]) + int(fields[12])
-                    total = max(total, ticks / os.sysconf("SC_CLK_TCK"))
-    return total
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            parents[int(entry.name)] = int(fields[1])
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if f"__node:={name}" in words:
+                ticks = int(fields[11]) + int(fields[12])
+                found[int(entry.name)] = ticks / os.sysconf("SC_CLK_TCK")
+    # Launch gives each node a session of its own, so its ancestors are what tells whose it is.
+    return max((spent for pid, spent in found.items() if _descends(pid, root, parents)), default=0)
+
+
+def _descends(pid: int, root: int, parents: dict[int, int]) -> bool:
+    while pid in parents and pid != root:
+        pid = parents[pid]
+    return pid == root
 
 
 async def episode(seed: int, page: bool, viewers: int) -> dict[str, Any]:
@@ -200,6 +207,7 @@ async def episode(seed: int, page: bool, viewers: int) -> dict[str, Any]:
             for each in pages:
                 each.cancel()
             await asyncio.gather(*pages, return_exceptions=True)
+        assert (spent_s > 0.0) == page, "the page's node was not found among the processes"
         summary = json.loads((Path(folder) / "summary.json").read_text())
     return {**summary, "page_cpu_s": spent_s, "pictures": pictures[0]}
 
