@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor in front of a controller, its black box, the policy node; recorder and page.
+"""The monitor in front of a controller, its black box, the policy node; recorder, page, RViz.
 
 Part of the other launch files: something else has to be the arm and its controllers.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import (
     EqualsSubstitution,
@@ -15,6 +15,7 @@ from launch.substitutions import (
 )
 from launch_ros.parameter_descriptions import ParameterValue
 
+from vla_bringup import rviz
 from vla_bringup.description import DESCRIPTION_FILE, NAMESPACE, NONE, SHARE, given, text
 from vla_bringup.launch_parts import included, node, number
 
@@ -90,6 +91,7 @@ ARGUMENTS = [
         default_value="",
         description="Instructions that the page offers, separated by semicolons.",
     ),
+    rviz.ARGUMENT,
 ]
 
 
@@ -159,4 +161,4 @@ def generate_launch_description() -> LaunchDescription:
     )
     # The monitor first, for it declares the robot file.
     rest = [policy, planner, black_box, faults, recorder, page]
-    return LaunchDescription([monitor, *ARGUMENTS, *rest])
+    return LaunchDescription([monitor, *ARGUMENTS, *rest, OpaqueFunction(function=rviz.nodes)])
