@@ -6,6 +6,7 @@
 #   make train    set up, teach a policy such as the demo's anew (72 minutes on two cores), write out/train/
 #   make train-metaworld  set up, teach a policy ten tasks of Meta-World, count its successes, write out/train-metaworld/
 #   make fci      set up, send bad chunks through libfranka to a simulated arm that aborts, count its aborts
+#   make docs     set up, make a site of the documentation, write out/site/
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
 # With ROS 2, use colcon and ros2 launch instead (README.md).
 
@@ -39,6 +40,7 @@ POLICY_VENV := .venv-policy
 FCI_VENV := .venv-fci
 METAWORLD_VENV := .venv-metaworld
 LIBERO_VENV := .venv-libero
+DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 PACKAGES := vla_msgs strict_yaml smooth_motion node_kit vla_policies smolvla vla_contract vla_sim smoothness_monitor \
 	vla_recording vla_policy_node vla_moveit so100_driver vla_training vla_operator vla_bringup
@@ -51,10 +53,10 @@ TEST_JOBS ?= $(shell expr 2 + $$(nproc 2>/dev/null || echo 1))
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
-.PHONY: demo train train-metaworld test-worlds test test-ubuntu test-noble test-jammy faults fci conformance lint setup clean help
+.PHONY: demo train train-metaworld test-worlds test test-ubuntu test-noble test-jammy docs faults fci conformance lint setup clean help
 
 help:
-	@sed -n '2,9p' Makefile
+	@sed -n '2,10p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)
@@ -108,7 +110,7 @@ train-metaworld: $(METAWORLD_VENV)/.installed $(POLICY_VENV)/.training
 # own. The longest come first; environments are made in the recipes, for a part with a prerequisite would come last. A
 # part is shown when it is over, and the end names those that failed.
 OWN_PARTS := vla_bringup smoothness_monitor vla_recording vla_policy_node vla_policies so100_driver
-PARTS := policy embedded_ros2 vla_bringup so100_driver others noble jammy smoothness_monitor vla_policies vla_policy_node vla_recording
+PARTS := policy embedded_ros2 vla_bringup so100_driver others noble jammy smoothness_monitor vla_policies vla_policy_node vla_recording docs
 .PHONY: $(PARTS:%=part-%)
 test: setup $(VENV)/.tools
 	@report=$$(mktemp); passed=0; \
@@ -154,6 +156,16 @@ part-policy:
 		test -z "$$CI"; \
 	fi
 
+# Links, anchors and pictures of the documentation, as the site has them.
+part-docs:
+	@$(MAKE) --no-print-directory $(DOCS_VENV)/.installed || rm -f $(DOCS_VENV)/.installed
+	@if test -f $(DOCS_VENV)/.installed; then \
+		$(call tested,$(DOCS_VENV)/bin/python,docs/test); \
+	else \
+		echo "NOT TESTED: the site of the documentation, for want of what makes it (docs/requirements.txt)" >>"$(REPORT)"; \
+		test -z "$$CI"; \
+	fi
+
 # With the versions that Ubuntu ships, each in an environment of its own. There vla_recording comes first, alone;
 # then the bringup, which brings the others. Where an environment cannot be made, the last line says so; that is
 # a failure only where CI is set and there is neither.
@@ -181,6 +193,11 @@ part-noble part-jammy: part-%:
 		echo "NOT TESTED: the libraries of $*; above it is said why" >>"$(REPORT)"; \
 	fi
 
+# A link, an anchor or a picture that leads nowhere is an error, and a page that docs/README.md does not list.
+docs: $(DOCS_VENV)/.installed
+	$(DOCS_VENV)/bin/python -m sphinx -n -W --keep-going -q -b html -c docs . out/site
+	@echo "out/site/index.html"
+
 faults: setup
 	$(BIN)/python -m verification.faults --seeds 10 --hours $(HOURS) --jobs $(JOBS) \
 		--page docs/measurements/faults.md --runs docs/measurements/faults.csv
@@ -207,7 +224,7 @@ ifdef ROS_SETUP
 endif
 
 lint: setup $(VENV)/.tools
-	$(BIN)/ruff check src embedded_ros2 launch benchmarks docker verification conftest.py
+	$(BIN)/ruff check src embedded_ros2 launch benchmarks docker docs verification conftest.py
 	$(BIN)/mypy
 	cd embedded_ros2 && "$(abspath $(BIN))/mypy" embedded_ros2
 
@@ -217,7 +234,7 @@ setup: $(VENV)/.installed
 LOCKED := $(shell command -v flock)
 POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.training $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
 ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) $(FCI_VENV)/.installed \
-	$(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
+	$(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed $(DOCS_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
 ifndef ENVIRONMENT
 .PHONY: $(ENVIRONMENTS)
 $(VENV)/.installed $(VENV)/.tools: HOLDS = $(VENV).lock
@@ -225,6 +242,7 @@ $(POLICY_FILES): HOLDS = $(POLICY_VENV).lock
 $(FCI_VENV)/.installed: HOLDS = $(FCI_VENV).lock
 $(METAWORLD_VENV)/.installed: HOLDS = $(METAWORLD_VENV).lock
 $(LIBERO_VENV)/.installed: HOLDS = $(LIBERO_VENV).lock
+$(DOCS_VENV)/.installed: HOLDS = $(DOCS_VENV).lock
 .venv-noble/.installed: HOLDS = .venv-noble.lock
 .venv-jammy/.installed: HOLDS = .venv-jammy.lock
 $(ENVIRONMENTS):
@@ -235,7 +253,7 @@ make-environment: $(ENVIRONMENT)
 
 # What is in an environment names its place in full: in a checkout that was moved it is nowhere, and in a copy it is
 # the first one's. Such an environment is made anew.
-HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) $(FCI_VENV) $(METAWORLD_VENV) $(LIBERO_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
+HELD := $(strip $(foreach folder,$(VENV) $(POLICY_VENV) $(FCI_VENV) $(METAWORLD_VENV) $(LIBERO_VENV) $(DOCS_VENV) .venv-noble .venv-jammy,$(if $(filter $(folder)/%,$(ENVIRONMENT)),$(folder))))
 MOVED := $(shell place=$$(cat $(HELD)/.place 2>/dev/null) && test "$$place" != "$$(pwd -P)" && rm -rf $(HELD) && echo "$$place")
 $(if $(MOVED),$(info $(HELD) is made anew: it was made in $(MOVED)))
 
@@ -340,6 +358,12 @@ $(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed: .venv-%/.installed: cons
 	$(@D)/bin/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
 	touch $@
 
+$(DOCS_VENV)/.installed: docs/requirements.txt constraints.txt
+	test -x $(DOCS_VENV)/bin/pip || $(PYTHON) -m venv $(DOCS_VENV)
+	pwd -P >$(@D)/.place
+	$(DOCS_VENV)/bin/pip install --quiet --constraint constraints.txt --requirement docs/requirements.txt pytest pytest-timeout
+	touch $@
+
 .venv-noble/.installed: PYTHON_THERE = $(call first_python,3.11 3.10)
 .venv-jammy/.installed: PYTHON_THERE = $(call first_python,3.10)
 # What could not be installed is no error here and leaves no .installed behind: it is tried again the next time.
@@ -350,4 +374,4 @@ $(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed: .venv-%/.installed: cons
 endif
 
 clean:
-	rm -rf $(VENV) $(POLICY_VENV) $(FCI_VENV) $(METAWORLD_VENV) $(LIBERO_VENV) .venv-noble .venv-jammy out build install log
+	rm -rf $(VENV) $(POLICY_VENV) $(FCI_VENV) $(METAWORLD_VENV) $(LIBERO_VENV) $(DOCS_VENV) .venv-noble .venv-jammy out build install log

@@ -33,8 +33,9 @@ def documents() -> list[Path]:
     if listed.returncode == 0 and listed.stdout:
         found = [TOP / line for line in listed.stdout.splitlines()]
         return [path for path in found if path.exists()]
-    made = {".venv", ".venv-policy", ".venv-noble", ".venv-jammy", "build", "install", "out"}
-    return [p for p in TOP.rglob("*.md") if not made & set(p.relative_to(TOP).parts)]
+    made = re.compile(r"\.venv.*|build|install|out")
+    found = [(path, path.relative_to(TOP).parts) for path in TOP.rglob("*.md")]
+    return [path for path, parts in found if not any(map(made.fullmatch, parts))]
 
 
 PAGES = documents()
