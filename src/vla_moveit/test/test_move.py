@@ -301,6 +301,33 @@ def test_a_change_of_speed_on_the_way_leads_off_the_path_by_little(make_bench, f
     assert bench.jerk() <= 1.001
 
 
+def test_an_arm_that_was_slow_is_not_given_up_when_it_may_be_fast_again(make_bench):
+    """At a tenth of its speed it had ten times as long, and at its own speed it has the rest."""
+    bench = make_bench()
+    bench.scaling = 0.1
+    bench.begin(to(bench, AWAY["so101"], speed=0.5))
+    bench.run(3.9)
+    assert bench.move.phase is MovePhase.MOVING
+    assert bench.move.progress() == 0.0, "so slow that it is at the beginning still"
+    bench.scaling = 1.0
+    result = bench.until_over()
+    assert result.reason is MoveEnd.REACHED, result.message
+
+
+def test_an_arm_slowed_down_before_its_goal_may_take_its_time_to_rest_there(make_bench):
+    """It goes a little beyond and comes back: at a quarter of its speed that takes its time."""
+    at = np.array([0.0, 0.25, -1.88, -2.26, 1.72, 1.33, -1.6])
+    goal = np.array([0.46, -0.32, 0.05, -1.29, -0.9, 1.52, 1.25])
+    bench = make_bench("fr3", at=at, planner=Detour(0.5 * (at + goal), polls=1))
+    bench.begin(to(bench, goal, speed=0.95))
+    for seconds, scaling in ((1.39, 0.25), (3.9, 1.0)):
+        bench.run(seconds)
+        assert bench.move.phase is MovePhase.MOVING
+        bench.scaling = scaling
+    result = bench.until_over()
+    assert result.reason is MoveEnd.REACHED, result.message
+
+
 def test_the_flat_end_of_a_slow_path_is_an_end(make_bench):
     bench = make_bench()
     bench.begin(to(bench, AWAY["so101"], speed=0.05))

@@ -42,10 +42,12 @@ REST_NS = 400 * MS
 ANSWER_NS = 5_000 * MS
 # And a controller that was not heard yet may be heard within this.
 HEARING_NS = 2_000 * MS
-# An arm that does not get on for so long does not follow; it may be slowed down, which counts.
-STALL_NS = 3_000 * MS
-# How long it takes from a stand to full speed when the monitor allows it again.
-_FASTER_NS = 2_000 * MS
+# An arm that does not get on for so long does not follow. At a tenth of its speed it has ten times
+# as long, at the least speed that counts too.
+STALL_NS, _LEAST_SCALING = 3_000 * MS, 0.1
+# How long it takes from a stand to full speed when the monitor allows it again, and from there to
+# a stand: what changes faster than that each joint follows by itself.
+_FASTER_NS, _SLOWER_NS = 2_000 * MS, 800 * MS
 # By so much of the path's time the arm may be elsewhere before the chunks go by where it is.
 _APART_NS = 300 * MS
 # Before its end, within which an arm at the goal has passed a path.
@@ -101,10 +103,11 @@ class Move:
         self._start: FloatArray | None = None
         self._asked_planner_ns, self._planning_ns = 0, 0
         self._schedule: Schedule | None = None
-        # The path's time, and the time at which it was that; where the arm got on last.
-        self._path_ns, self._path_at_ns, self._got_on_ns, self._got_to_ns = 0, 0, 0, 0
-        # How fast the path's time passes, and as a share of what the monitor allows.
-        self._rate, self._share = 1.0, 1.0
+        # The path's time, and the time at which it was that; to where the arm got on, and for how
+        # long it has not since, at full speed.
+        self._path_ns, self._path_at_ns, self._got_to_ns, self._stalled_ns = 0, 0, 0, 0.0
+        # How fast the path's time passes.
+        self._rate = 1.0
         # Why the move is to end once the arm rests, and from which path time on it slows down.
         self._ending: tuple[MoveEnd, str] | None = None
         self._slow_from_ns: int | None = None
@@ -134,7 +137,8 @@ class Move:
         """Return the share of the motion's time that has passed."""
         if self._schedule is None or self.phase is not MovePhase.MOVING:
             return 0.0
-        return min(1.0, self._path_ns / max(1, self._schedule.end_ns))
+        # Before the arm is led along it, the path's time is negative.
+        return min(1.0, max(0, self._path_ns) / max(1, self._schedule.end_ns))
 
     def step(self, now: Now, host_ns: int, arm: ArmView) -> MoveStep:
         """Do what is due.
@@ -238,8 +242,8 @@ class Move:
                 f"the arm moved by {moved:.4f} rad while it was planned for",
             )
         self._begin(MovePhase.MOVING, now)
-        self._path_ns, self._path_at_ns = -LEAD_NS, now.steady_ns
-        self._got_on_ns, self._got_to_ns = now.steady_ns, 0
+        self._path_ns, self._path_at_ns, self._rate = -LEAD_NS, now.steady_ns, arm.scaling
+        self._got_to_ns, self._stalled_ns = 0, 0.0
         self._sent_ns = now.steady_ns - SEND_NS
         return self._lead(now, arm)
 
@@ -247,6 +251,7 @@ class Move:
         path = self._schedule
         assert path is not None
         assert arm.led is not None
+        self._stalled_ns += (now.steady_ns - self._path_at_ns) * max(arm.scaling, _LEAST_SCALING)
         self._pass(now, arm)
         due_ns = min(max(self._path_ns, 0), path.end_ns)
         there_ns, away = path.nearest(
@@ -262,22 +267,23 @@ class Move:
             self._begin(MovePhase.STOPPING, now)
             return self._come_to_rest(now, arm)
         if there_ns > self._got_to_ns:
-            self._got_to_ns, self._got_on_ns = there_ns, now.steady_ns
+            self._got_to_ns, self._stalled_ns = there_ns, 0.0
         short = float(np.abs(arm.led.position - path.rows[-1]).max())
         # The end of a slow path is so flat that no time of it is nearer than another.
         there = short <= GOAL_RAD and self._got_to_ns >= path.end_ns - _FLAT_NS
         if there and arm.resting(now.steady_ns, REST_NS):
             return self._end(MoveEnd.REACHED, "the arm rests at the goal")
-        if now.steady_ns - self._got_on_ns > STALL_NS / max(arm.scaling, 0.1):
+        if self._stalled_ns > STALL_NS:
             self.cancel(
                 MoveEnd.NOT_FOLLOWED,
                 f"the arm does not get on, {short:.4f} rad from the goal{self._why(arm)}",
             )
             return self._come_to_rest(now, arm)
         if not there and abs(due_ns - there_ns) > _APART_NS:
-            # Held up, or not slowed down yet. The rows go on from where it is.
+            # Held up, or not slowed down yet. The rows go on from where it is, as fast as it is.
             self._path_ns = there_ns
-        return self._chunk(now, lambda times: path.at(self._path_ns + self._share * times))
+            self._rate = path.rate(there_ns, arm.led.velocity, self._rate)
+        return self._chunk(now, lambda times: path.at(self._passing(times / arm.scaling, arm)))
 
     def _come_to_rest(self, now: Now, arm: ArmView) -> MoveStep:
         """End for a reason that was found before, once the arm rests."""
@@ -293,25 +299,36 @@ class Move:
         if self._slow_from_ns is None:
             return self._holding(now, arm)
         self._pass(now, arm)
-        return self._chunk(now, self._slowing)
+        return self._chunk(now, lambda times: self._slowing(times / arm.scaling, arm))
 
-    def _slowing(self, times_ns: FloatArray) -> FloatArray:
+    def _slowing(self, times_ns: FloatArray, arm: ArmView) -> FloatArray:
         """Return the rows of a path whose time comes to a stand."""
         path, from_ns = self._schedule, self._slow_from_ns
         assert path is not None
         assert from_ns is not None
-        on_ns = self._path_ns + self._share * times_ns
+        on_ns = self._passing(times_ns, arm)
         beyond = np.clip(on_ns - from_ns, 0.0, _SLOWING_NS)
         return path.at(np.minimum(on_ns, from_ns) + beyond - beyond**2 / (2.0 * _SLOWING_NS))
 
     def _pass(self, now: Now, arm: ArmView) -> None:
         """Let the path's time pass, as fast as the arm is carried along it."""
         passed_ns = now.steady_ns - self._path_at_ns
-        # Slower at once, faster again by and by: each joint would catch up by itself.
-        self._rate = min(arm.scaling, self._rate + passed_ns / _FASTER_NS)
-        self._share = self._rate / arm.scaling
-        self._path_ns += round(passed_ns * self._rate)
+        self._path_ns = round(float(self._passing(np.array(passed_ns), arm)))
+        up, down = passed_ns / _FASTER_NS, passed_ns / _SLOWER_NS
+        self._rate = float(np.clip(arm.scaling, self._rate - down, self._rate + up))
         self._path_at_ns = now.steady_ns
+
+    def _passing(self, times_ns: FloatArray, arm: ArmView) -> FloatArray:
+        """Return the path's time at times from now on, ns.
+
+        It comes to pass as fast as the monitor allows by and by: each joint would catch up, or
+        slow down, by itself.
+        """
+        more = self._rate - arm.scaling
+        changing_ns = abs(more) * (_SLOWER_NS if more > 0.0 else _FASTER_NS)
+        during = np.minimum(times_ns, changing_ns)
+        gained = more * (during - during**2 / (2.0 * max(changing_ns, 1.0)))
+        return np.asarray(self._path_ns + arm.scaling * times_ns + gained)
 
     def _rests(self, now: Now, arm: ArmView) -> bool:
         """Whether the arm rests, and for long enough in this phase: a plan may be under way."""

@@ -28,6 +28,8 @@ _LOOK_NS = 20_000_000
 _AT_ONCE = 256
 # Places closer together than this are one.
 _AS_NEAR_RAD = 2e-3
+# A path slower than this does not tell how fast it is followed, and no arm is faster than this.
+_SLOW_RAD_S, _FASTEST = 0.05, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,25 @@ class Schedule:
         near = np.flatnonzero(away <= away.min() + _AS_NEAR_RAD)
         best = int(near[np.argmin(np.abs(times[near] - due_ns))])
         return int(times[best]), float(away[best])
+
+    def rate(self, at_ns: int, velocity: FloatArray, otherwise: float) -> float:
+        """Return how fast the path's time passes for who goes along it at a velocity.
+
+        Args:
+            at_ns: The path's time.
+            velocity: (J,), rad/s.
+            otherwise: What to return where the path hardly moves, which tells nothing.
+
+        Returns:
+            1 for who is as fast as the path, from 0 to `_FASTEST`.
+        """
+        around = np.array([at_ns - _LOOK_NS, at_ns + _LOOK_NS], dtype=np.float64)
+        before, after = self.at(np.clip(around, 0.0, self.end_ns))
+        along = (after - before) / (2.0 * _LOOK_NS / SECOND_NS)
+        square = float(along @ along)
+        if not square > _SLOW_RAD_S**2:
+            return otherwise
+        return float(np.clip(velocity @ along / square, 0.0, _FASTEST))
 
 
 def schedule(
