@@ -3,15 +3,11 @@
 
 import json
 import os
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from dataset_scenes import FEATURES, FPS, FRONT, H264, JOINTS, PLAIN, WRIST, pixels, row, write
 
 from vla_recording.dataset import (

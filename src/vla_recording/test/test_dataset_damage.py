@@ -5,15 +5,12 @@ import json
 import os
 import resource
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from dataset_scenes import FEATURES, FPS, FRONT, H264, PLAIN, WRIST, row, write
 
 from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, files, picture, vector

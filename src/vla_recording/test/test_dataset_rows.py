@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is recorded is what the policy sees: both come from the contract's own code."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from dataset_scenes import H264, pixels
 
 from vla_contract.contract import load_contract

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-sys.path.insert(0, str(Path(__file__).parent))
 from episode_scenes import GOAL, WALL_NS, Scene
 
 from vla_recording.black_box.writer import Topic

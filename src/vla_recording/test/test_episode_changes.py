@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Marks, tasks, what is deleted and resumed, who held the arm, and what is remembered."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-sys.path.insert(0, str(Path(__file__).parent))
 from episode_scenes import GOAL, MS, POLICY, WALL_NS, Scene
 
 from vla_recording.dataset import Dataset

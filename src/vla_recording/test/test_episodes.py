@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes: what is recorded, which inputs end one, and that a bag yields what was seen live."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-sys.path.insert(0, str(Path(__file__).parent))
 from episode_scenes import (
     FRONT,
     GOAL,

@@ -4,7 +4,6 @@
 import builtins
 import sqlite3
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("matplotlib")
 
-sys.path.insert(0, str(Path(__file__).parent))
 from report_bags import (
     EARLY_HUMBLE,
     JAZZY,

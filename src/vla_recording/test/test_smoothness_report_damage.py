@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 import struct
-import sys
 import zlib
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("matplotlib")
 
-sys.path.insert(0, str(Path(__file__).parent))
 from report_bags import (
     CONTROLLER_STATE,
     JOINT_STATE,

@@ -2,8 +2,6 @@
 """Commands of every kind, a part of a recording, two of them, the tool, limits from anywhere."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("matplotlib")
 
-sys.path.insert(0, str(Path(__file__).parent))
 from report_bags import MS, NEWEST, SECOND, T0, Bag, both, reach, record, run
 
 from smooth_motion import SavitzkyGolayJerk

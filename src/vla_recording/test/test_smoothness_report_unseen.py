@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a recording does not show is never within limits, and what it shows is not feigned."""
 
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("matplotlib")
 
-sys.path.insert(0, str(Path(__file__).parent))
 from report_bags import (
     JAZZY,
     MS,

@@ -113,9 +113,13 @@ def from_png(content: bytes, feature: Feature, where: str) -> Pixels:
 
 
 class VideoWriter:
-    """Encodes one episode of one camera, frame by frame, into a file that has its name at last."""
+    """Encodes one episode of one camera, frame by frame, into a file that has its name at last.
 
-    def __init__(self, path: Path, feature: Feature, fps: int, codec: Codec) -> None:
+    Attributes:
+        bytes: Of the pictures that are in the file so far; the encoder holds some back.
+    """
+
+    def __init__(self, path: Path, feature: Feature, fps: int | Fraction, codec: Codec) -> None:
         """Begin a file.
 
         Args:
@@ -134,12 +138,13 @@ class VideoWriter:
                 f"{AV1_LEAST} and more; use h264, or store PNG"
             )
         self._path, self._unfinished = path, path.with_name(path.name + UNFINISHED)
-        self._frames, self._period = 0, Fraction(1, fps)
+        self.bytes = self._frames = 0
+        self._period = 1 / Fraction(fps)
         self._scheduling = ThreadScheduling()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._unfinished), "w", format="mp4")
-            stream: Any = self._container.add_stream(codec.name, rate=fps)
+            stream: Any = self._container.add_stream(codec.name, rate=Fraction(fps))
             stream.width, stream.height = width, height
             stream.pix_fmt = PIXEL_FORMAT
             stream.options = codec.options
@@ -166,6 +171,7 @@ class VideoWriter:
             finally:
                 if self._frames < _WATCHED:
                     self._scheduling.restore()
+            self.bytes += sum(packet.size for packet in packets)
             self._container.mux(packets)
         except (OSError, av.FFmpegError, ValueError) as error:
             raise self._failed(error) from error

@@ -205,7 +205,7 @@ class EpisodeBag:
             storage.close_chunk()
         storage.bio.flush()
         self._whole_bytes = storage.bio.tell()
-        if no_room(self.folder):
+        if shutil.disk_usage(self.folder).free < SPARE_BYTES:
             self._stop_full()
 
     def _stop_full(self) -> None:
@@ -222,7 +222,9 @@ class EpisodeBag:
         """Leave a file that ends with its last whole chunk: it can be read without an index."""
         full = isinstance(error, OSError) and error.errno in _FULL
         if not full:
-            self.problem = f"{self.folder}: {type(error).__name__}: {error}"
+            gone = isinstance(error, FileNotFoundError)
+            why = "is not there any more" if gone else f"{type(error).__name__}: {error}"
+            self.problem = f"{self.folder}: {why}"
         self._stop_full()
         self.full = full
         storage: Any = self._writer.storage

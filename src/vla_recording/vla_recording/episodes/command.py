@@ -13,8 +13,9 @@ from vla_recording.dataset import IMAGE, VIDEO, Codec, DatasetError
 from vla_recording.episodes.changes import delete_newest, edit, place_in
 from vla_recording.episodes.convert import Stored, convert
 from vla_recording.episodes.errors import EpisodeError
+from vla_recording.episodes.listing import listed
 from vla_recording.episodes.store import DATASET, EpisodeFolder
-from vla_recording.episodes.words import FILE, Mark, read_words
+from vla_recording.episodes.words import FILE, Mark
 
 DONE, FAILED = 0, 1
 
@@ -109,14 +110,18 @@ def _list(given: argparse.Namespace) -> int:
     names = folder.names()
     if not names:
         raise EpisodeError(f"{folder.bags}: has no episode")
-    for name in names:
-        words = read_words(folder.bag(name))
+    code = DONE
+    for episode in listed(folder, names):
+        name, words = episode.name, episode.words
+        if words is None:
+            code = _failed("list", episode.problem)
+            continue
         index = place_in(folder.dataset, name)
         place = "not converted" if index is None else f"episode {index}"
         rows = f"{words.rows} rows" if words.end_ns else "rows not counted"
         ended = words.reason.lower() or "not ended"
         print(f"{name}  {rows}  {words.mark.lower()}  {ended}  {place}  {words.task}")
-    return DONE
+    return code
 
 
 def _mark(given: argparse.Namespace) -> int:

@@ -45,6 +45,7 @@ class Conversions:
         self._dataset, self._pictures = dataset, pictures
         self._waiting: deque[Path] = deque()
         self._running: tuple[Path, subprocess.Popen[bytes], IO[bytes]] | None = None
+        self._not_begun: list[Converted] = []
 
     @property
     def count(self) -> int:
@@ -68,20 +69,22 @@ class Conversions:
 
     def poll(self) -> list[Converted]:
         """Return what has been converted since it was asked last."""
+        found, self._not_begun = self._not_begun, []
         if self._running is None:
-            return []
+            return found
         bag, process, said = self._running
         code = process.poll()
         if code is None:
-            return []
+            return found
         self._running = None
         said.seek(0)
         lines = said.read(65_536).decode("utf-8", "replace").strip().splitlines()
         said.close()
         self._start()
         if code == 0:
-            return [Converted(bag, "")]
-        return [Converted(bag, lines[-1] if lines else f"the conversion ended with {code}")]
+            return [*found, Converted(bag, "")]
+        problem = lines[-1] if lines else f"the conversion ended with {code}"
+        return [*found, Converted(bag, problem)]
 
     def close(self) -> list[Path]:
         """End the one that runs, and return the bags that are not converted."""
@@ -101,17 +104,27 @@ class Conversions:
         return left
 
     def _start(self) -> None:
-        if self._running is not None or not self._waiting:
-            return
-        bag = self._waiting.popleft()
+        while self._running is None and self._waiting:
+            bag = self._waiting.popleft()
+            try:
+                self._running = bag, *self._begun(bag)
+            except OSError as error:  # no memory, no process, no temporary file
+                why = f"cannot be begun: {error.strerror}"
+                self._not_begun.append(Converted(bag, f"the conversion {why}"))
+
+    def _begun(self, bag: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
         module = [sys.executable, "-m", "vla_recording.episodes.command", "--nice", str(NICENESS)]
-        process = subprocess.Popen(
-            [*module, *self.command(bag)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            # Ctrl-C at the terminal is for the recorder, which ends it.
-            start_new_session=True,
-        )
-        self._running = bag, process, said
+        try:
+            process = subprocess.Popen(
+                [*module, *self.command(bag)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                # Ctrl-C at the terminal is for the recorder, which ends it.
+                start_new_session=True,
+            )
+        except OSError:
+            said.close()
+            raise
+        return process, said

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vla_recording.dataset.catalogue import load, own_features
 from vla_recording.dataset.files import INFO
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.notes import EpisodeNotes
+from vla_recording.episodes.preview import Preview
 from vla_recording.episodes.reading import RecordedEpisode, Yielded, recovered
 from vla_recording.episodes.rows import EpisodeRow
 from vla_recording.episodes.words import EpisodeWords, read_words, write_words
@@ -61,7 +63,8 @@ def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]
             return words
     episode = RecordedEpisode(bag, words)
     if words.end_ns:
-        found = Yielded(words.begin_ns, words.rows, words.end_ns, None, ())
+        counted = words.rows, words.rows_intervened
+        found = Yielded(words.begin_ns, *counted, words.end_ns, None, ())
     else:
         found = episode.newest_stretch() if words.highlight else episode.survey()
         words = recovered(words, found)
@@ -69,7 +72,9 @@ def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]
         say(f"{words.name}: {note}")
     if not found.rows:
         raise EpisodeError(f"{bag}: yields no row: {words.message or 'it is too short'}")
-    index = _add(episode, found, words, dataset, stored)
+    index, no_video = _add(episode, found, words, dataset, stored)
+    if no_video:
+        say(f"{words.name}: has no video to look at: {no_video}")
     words = replace(words, dataset=str(dataset.absolute()), episode_index=index)
     write_words(bag, words)
     say(f"{words.name}: {found.rows} rows are episode {index} of {dataset}")
@@ -78,7 +83,8 @@ def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]
 
 def _add(
     episode: RecordedEpisode, found: Yielded, words: EpisodeWords, dataset: Path, stored: Stored
-) -> int:
+) -> tuple[int, str]:
+    """Add the rows; return their episode's index, and why no preview was made of them."""
     contract = episode.sources.contract
     rows = episode.rows(found)
     first = next(rows, None)
@@ -88,6 +94,8 @@ def _add(
     sizes = {name: (pixels.shape[0], pixels.shape[1]) for name, pixels in pictures.items()}
     kind = stored.pictures or _kind_there(dataset) or VIDEO
     maker = ContractRows(contract, sizes, stored=kind, holder=True)
+    shown = contract.images[0].feature if contract.images else ""
+    preview = Preview(episode.folder, shown, found.rows, words.fps)
 
     def add(row: EpisodeRow) -> None:
         writer.add_frame(
@@ -99,16 +107,20 @@ def _add(
                 intervention=row.intervention,
             )
         )
+        preview.add(row)
 
     robot = episode.sources.robot.name
-    with DatasetWriter(
-        dataset,
-        maker.features,
-        words.fps,
-        robot,
-        resume=(dataset / INFO).is_file(),
-        codec=stored.codec,
-    ) as writer:
+    with (
+        closing(preview),
+        DatasetWriter(
+            dataset,
+            maker.features,
+            words.fps,
+            robot,
+            resume=(dataset / INFO).is_file(),
+            codec=stored.codec,
+        ) as writer,
+    ):
         add(first)
         count = 1
         for row in rows:
@@ -122,7 +134,9 @@ def _add(
         notes.cut(index)
         notes.note(index, words, episode.folder)
         writer.save_episode(words.task)
-    return index
+        # What is kept comes first, also on a disk that becomes full.
+        preview.finish()
+    return index, preview.problem
 
 
 def _other_rows(episode: RecordedEpisode, count: int) -> EpisodeError:

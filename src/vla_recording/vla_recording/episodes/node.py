@@ -36,6 +36,7 @@ from vla_recording.episodes.recorder import (
     RecorderSettings,
 )
 from vla_recording.episodes.services import EpisodeServices
+from vla_recording.episodes.showing import EpisodeShowing
 from vla_recording.episodes.store import EpisodeFolder
 from vla_recording.episodes.words import EndReason, read_words
 
@@ -91,6 +92,7 @@ class EpisodeRecorderNode(Node):
         self._answers = EpisodeServices(
             self, self._recorder, self._conversions, self._motion, self._count_episodes
         )
+        self._showing = EpisodeShowing(self, folder)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TICK_S, self._on_tick, clock=self._motion.timers)
         # Simulated time may stand, or have ended, while a bag is finished or converted.

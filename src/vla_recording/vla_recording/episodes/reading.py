@@ -60,6 +60,7 @@ class Yielded:
     Attributes:
         begin_ns: Time of row 0, ROS time.
         rows: How many are kept.
+        intervened: Of these, in which somebody other than the policy held the arm.
         end_ns: When the last message that counts was heard.
         refusal: The input that ended it; None where none did.
         notes: What is wrong with the file.
@@ -67,6 +68,7 @@ class Yielded:
 
     begin_ns: int
     rows: int
+    intervened: int
     end_ns: int
     refusal: RowRefusal | None
     notes: tuple[str, ...]
@@ -115,7 +117,8 @@ class RecordedEpisode:
             last_ns = max(last_ns, received_ns)
         end_ns = self.words.end_ns or last_ns
         rows.until(end_ns)
-        return Yielded(self.words.begin_ns, rows.made, end_ns, rows.refusal, self.notes)
+        made, refusal = (rows.made, rows.intervened), rows.refusal
+        return Yielded(self.words.begin_ns, *made, end_ns, refusal, self.notes)
 
     def newest_stretch(self) -> Yielded:
         """Return the last stretch in which no input failed, since where the words say.
@@ -129,7 +132,8 @@ class RecordedEpisode:
             if rows is not None:
                 rows.until(received_ns)
                 if rows.made:
-                    found = Yielded(begin_ns, rows.made, received_ns, None, ())
+                    made = rows.made, rows.intervened
+                    found = Yielded(begin_ns, *made, received_ns, None, ())
                 if rows.refusal is not None:
                     rows, inputs = None, Inputs(self.sources) if inputs.fault else inputs
             inputs.hear(name, message, received_ns)
@@ -213,4 +217,5 @@ def recovered(words: EpisodeWords, found: Yielded) -> EpisodeWords:
         message=message or "the recorder ended without a word; what it had written is kept",
         rows=found.rows,
         rows_cut=cut,
+        rows_intervened=found.intervened,
     )

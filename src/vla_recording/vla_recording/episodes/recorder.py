@@ -22,7 +22,7 @@ from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.inputs import SECOND_NS, EpisodeSources, Inputs
 from vla_recording.episodes.reading import TEXT_DEFINITION, TEXT_TYPE, text_message
 from vla_recording.episodes.recording import Recording
-from vla_recording.episodes.store import EpisodeFolder, free_name
+from vla_recording.episodes.store import EpisodeFolder
 from vla_recording.episodes.words import (
     MAX_DURATION_S,
     MAX_FPS,
@@ -75,6 +75,16 @@ class EpisodeGoal:
 
 
 @dataclass(frozen=True)
+class _Pending:
+    """A goal that waits for its inputs: since when and until when (ROS time)."""
+
+    goal: EpisodeGoal
+    since_ns: int
+    until_ns: int
+    wall_ns: int
+
+
+@dataclass(frozen=True)
 class EndedEpisode:
     """An episode that is over, and whose bag is finished.
 
@@ -124,7 +134,8 @@ class EpisodeRecorder:
         # The contract's name of a topic that rows are made of, and its latched ones.
         self._names: dict[str, str] = {}
         self._latched: set[str] = set()
-        self._pending: tuple[EpisodeGoal, int, int] | None = None
+        self._pending: _Pending | None = None
+        self._never_began: list[EndedEpisode] = []
         self._goals: dict[str, EpisodeGoal] = {}
         self._discard: set[str] = set()
         self._closing: list[Recording] = []
@@ -210,18 +221,23 @@ class EpisodeRecorder:
         settings = self._settings
         goal = replace(
             goal,
+            task=goal.task or self._inputs.task,
             fps=goal.fps or settings.fps,
             max_duration_s=goal.max_duration_s or settings.max_duration_s,
         )
-        problem = goal_problem(goal) or no_room(self.folder.bags)
+        problem = goal_problem(goal) or self._no_place()
         if problem:
             return problem
         wait_ns = round(settings.wait_s * SECOND_NS)
-        self._pending = goal, now_ns + wait_ns, wall_ns
+        self._pending = _Pending(goal, now_ns, now_ns + wait_ns, wall_ns)
         return ""
 
     def finish(self, mark: Mark, discard: bool, now_ns: int) -> str:
-        """End the episode under way; say why not, empty where it is ended."""
+        """End the episode under way, or that is to be; say why not, empty where it is ended."""
+        if self._pending is not None:
+            said = "was ended before its inputs were there"
+            self._never_began += self.cancel(EndReason.REFUSED, said, now_ns)
+            return ""
         if self.current is None:
             return "no episode is being recorded"
         self.current.words = self.current.words.changed(mark)
@@ -237,13 +253,13 @@ class EpisodeRecorder:
         if self.current is not None:
             self.current.end(reason, message, now_ns)
         elif self._pending is not None:
-            goal, self._pending = self._pending[0], None
+            goal, self._pending = self._pending.goal, None
             return [EndedEpisode(goal, None, EndReason.REFUSED, message, None)]
         return []
 
     def tick(self, now_ns: int) -> list[EndedEpisode]:
         """Begin, end and finish what is due; return the episodes whose bags are finished."""
-        found: list[EndedEpisode] = []
+        found, self._never_began = self._never_began, []
         if self._pending is not None:
             found += self._begin_pending(now_ns)
         if self.current is not None:
@@ -278,7 +294,7 @@ class EpisodeRecorder:
             raise EpisodeError("an episode is being recorded; what is remembered is in it")
         goal = replace(goal, fps=goal.fps or self._settings.fps, max_duration_s=MAX_DURATION_S)
         records = self._ring.all()
-        problem = goal_problem(goal) or no_room(self.folder.bags)
+        problem = goal_problem(goal) or self._no_place()
         if problem or not records:
             raise EpisodeError(problem or "nothing is remembered yet")
         reach_ns = round(min(seconds, MAX_DURATION_S) * SECOND_NS)
@@ -302,6 +318,15 @@ class EpisodeRecorder:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _no_place(self) -> str:
+        """Say why no bag can be written, empty where one can."""
+        try:
+            # It may have been taken away since the last one.
+            self.folder.make()
+        except OSError as error:
+            return f"{self.folder.bags}: nothing can be written ({error.strerror})"
+        return no_room(self.folder.bags)
+
     def _read(self, topic: str, data: bytes) -> Any:
         try:
             return self._decoder.decode(self._topics[topic].type_name, data)
@@ -310,9 +335,9 @@ class EpisodeRecorder:
 
     def _begin_pending(self, now_ns: int) -> list[EndedEpisode]:
         assert self._pending is not None
-        goal, until_ns, wall_ns = self._pending
+        pending, goal = self._pending, self._pending.goal
         problems = self._inputs.problems(now_ns)
-        if problems and now_ns < until_ns:
+        if problems and pending.since_ns <= now_ns < pending.until_ns:
             return []
         self._pending = None
         if problems:
@@ -320,7 +345,7 @@ class EpisodeRecorder:
             return [EndedEpisode(goal, None, EndReason.INPUT_REFUSED, text, None)]
         goal = replace(goal, policy_id=goal.policy_id or self._inputs.policy_id)
         # Behind what was heard up to now, also at this very moment of a simulation.
-        words = self._words(goal, now_ns + 1, wall_ns)
+        words = self._words(goal, now_ns + 1, pending.wall_ns)
         try:
             self.current = self._open(goal, words, goal.max_duration_s, 0)
         except (OSError, DatasetError) as error:
@@ -354,7 +379,7 @@ class EpisodeRecorder:
         when = datetime.fromtimestamp(wall_ns * 1e-9, tz=timezone.utc)
         size = self.sources.picture_size
         return EpisodeWords(
-            name=free_name(self.folder.bags, f"{when:%Y-%m-%dT%H-%M-%S}Z"),
+            name=self.folder.free_name(f"{when:%Y-%m-%dT%H-%M-%S}Z"),
             task=goal.task,
             fps=goal.fps,
             begin_ns=begin_ns,
@@ -377,7 +402,14 @@ class EpisodeRecorder:
             compressed=settings.compressed,
             custom={"task": words.task, "operator": words.operator, "policy": words.policy_id},
         )
-        write_words(bag.folder, words)
+        try:
+            write_words(bag.folder, words)
+        except DatasetError:
+            # Without them it is no episode.
+            bag.end()
+            bag.done.wait()
+            shutil.rmtree(bag.folder, ignore_errors=True)
+            raise
         for topic, text in self._files:
             bag.put(topic, max(words.begin_ns - self._before_ns, 0), text_message(text))
         self._goals[words.name] = goal
@@ -391,6 +423,8 @@ class EpisodeRecorder:
             shutil.rmtree(bag, ignore_errors=True)
             return EndedEpisode(goal, words, EndReason.DISCARDED, words.message, None)
         reason = EndReason[words.reason]
+        if not bag.is_dir():
+            return EndedEpisode(goal, words, reason, words.message, None)
         try:
             write_words(bag, words)
         except DatasetError as error:

@@ -101,6 +101,7 @@ class Recording:
             message=message,
             rows=self._rows.made,
             rows_cut=refusal.cut if refusal else 0,
+            rows_intervened=self._rows.intervened,
         )
         said = {"episode": self.words.name, "task": self.words.task, "reason": reason.name}
         self.bag.end(said)

@@ -95,9 +95,16 @@ class EpisodeRows:
         }
         self._still = {state.feature: _Still() for state in sources.contract.states}
         self._topics = {state.feature: state.topic for state in sources.contract.states}
+        # How many up to each row.
+        self._intervened = array("q")
         self.made = 0
         self.refusal: RowRefusal | None = None
         self.newest: EpisodeRow | None = None
+
+    @property
+    def intervened(self) -> int:
+        """Rows that are kept in which somebody other than the policy held the arm."""
+        return self._intervened[self.made - 1] if self.made else 0
 
     def time_ns(self, row: int) -> int:
         """Return the time of a row, ROS time."""
@@ -138,6 +145,7 @@ class EpisodeRows:
             inputs.holder,
             bool(inputs.holder) and inputs.holder != inputs.policy_id,
         )
+        self._intervened.append(self.intervened + row.intervention)
         self.made += 1
         self.newest = row
         return row

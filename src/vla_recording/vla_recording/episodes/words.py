@@ -71,6 +71,7 @@ class EpisodeWords:
         message: The same in words.
         rows: That are kept.
         rows_cut: Taken back at the end.
+        rows_intervened: Of those kept, in which somebody other than the policy held the arm.
         messages: In the bag.
         messages_dropped: By topic, those that did not get into the bag.
         dataset: Folder of the dataset that has its rows; empty where none has.
@@ -94,6 +95,7 @@ class EpisodeWords:
     message: str = ""
     rows: int = 0
     rows_cut: int = 0
+    rows_intervened: int = 0
     messages: int = 0
     messages_dropped: Mapping[str, int] = field(default_factory=dict)
     dataset: str = ""
