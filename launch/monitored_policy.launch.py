@@ -4,6 +4,8 @@
 Part of the other launch files: something else has to be the arm and its controllers.
 """
 
+from typing import Any
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
@@ -13,12 +15,16 @@ from launch.substitutions import (
     LaunchConfiguration,
     PathJoinSubstitution,
 )
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vla_bringup import rviz
 from vla_bringup.description import DESCRIPTION_FILE, NAMESPACE, NONE, SHARE, given, text
 from vla_bringup.launch_parts import included, node, number
 
+# What other sources of chunks go by.
+OF_THE_ARM = ("arm/acquire", "arm/release", "arm/action_chunk", "arm/executor_status")
+SECOND = "vla_policy_node_b"
 CONFIG = PathJoinSubstitution([SHARE, "config"])
 
 ARGUMENTS = [
@@ -30,6 +36,12 @@ ARGUMENTS = [
         ],
         description="Which policy runs and which topics feed its features. none: no policy, "
         "and nothing that carries out the chunks of other sources.",
+    ),
+    DeclareLaunchArgument(
+        "second_contract_file",
+        default_value=NONE,
+        description="A second policy beside the first, in vla_policy_node_b, for "
+        "`vla-eval --live`. Other sources of chunks go by the first. none: no second policy.",
     ),
     DeclareLaunchArgument(
         "policy_python",
@@ -101,6 +113,23 @@ def picture_size() -> IfElseSubstitution:
     return IfElseSubstitution(EqualsSubstitution(given_size, NONE), "", given_size)
 
 
+def policy_node(name: str, contract: str, **more: Any) -> Node:
+    """Return a policy node, where the argument names a contract."""
+    own = {
+        "robot_file": text("robot_file"),
+        "contract_file": text(contract),
+        "policy_python": text("policy_python"),
+    }
+    return node(
+        "vla_policy_node",
+        "vla_policy_node",
+        name=name,
+        condition=given(contract),
+        parameters=[PathJoinSubstitution([CONFIG, "policies", "vla_policy_node.yaml"]), own],
+        **more,
+    )
+
+
 def generate_launch_description() -> LaunchDescription:
     """Bring up the monitor, the black box, the policy node and what else is asked for."""
     monitor = included(__file__, "monitor")
@@ -126,13 +155,15 @@ def generate_launch_description() -> LaunchDescription:
             }
         ],
     )
-    own = {name: text(name) for name in ("robot_file", "contract_file", "policy_python")}
-    policy = node(
-        "vla_policy_node",
-        "vla_policy_node",
-        condition=given("contract_file"),
-        parameters=[PathJoinSubstitution([CONFIG, "policies", "vla_policy_node.yaml"]), own],
-    )
+    policies = [
+        policy_node("vla_policy_node", "contract_file"),
+        policy_node(
+            SECOND,
+            "second_contract_file",
+            # Those of the arm are the first one's: a source that asks for it is answered once.
+            remappings=[(name, f"{SECOND}/{name}") for name in OF_THE_ARM],
+        ),
+    ]
     planner = node(
         "vla_moveit",
         "motion_planner",
@@ -160,5 +191,5 @@ def generate_launch_description() -> LaunchDescription:
         ],
     )
     # The monitor first, for it declares the robot file.
-    rest = [policy, planner, black_box, faults, recorder, page]
+    rest = [*policies, planner, black_box, faults, recorder, page]
     return LaunchDescription([monitor, *ARGUMENTS, *rest, OpaqueFunction(function=rviz.nodes)])

@@ -63,6 +63,7 @@ setup(
             "vla_policy_node",
             "vla_recording",
             "vla_sim",
+            "vla_training",
         ),
     ],
     # `embedded`: where no ROS 2 is installed.
@@ -74,6 +75,8 @@ setup(
         "console_scripts": [
             "demo = vla_bringup.demo:main",
             "episode_runner = vla_bringup.episode_runner:main",
-        ]
+        ],
+        # The arm of `vla-eval --live`.
+        "vla_eval_live": ["graph = vla_bringup.live_arm:open_arm"],
     },
 )

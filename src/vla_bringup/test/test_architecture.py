@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "vla_recording": {*GROUND, "node_kit", "vla_msgs"},
     "vla_moveit": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
     "smoothness_monitor": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
-    "vla_bringup": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs"},
+    "vla_bringup": {*GROUND - {"vla_policies"}, "node_kit", "vla_msgs", "vla_training"},
 }
 ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "cv_bridge"}
 NODES = [

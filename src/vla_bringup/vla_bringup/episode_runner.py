@@ -22,7 +22,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.task import Future
 from vla_msgs.action import RunPolicy
-from vla_msgs.msg import MonitorStatus, TaskState
+from vla_msgs.msg import MonitorStatus
 from vla_msgs.srv import ResetScene
 
 from node_kit.declare import declare
@@ -30,7 +30,7 @@ from node_kit.parameters import ParameterError, parameter
 from node_kit.run import run
 from vla_bringup.graph_watch import GraphWatch
 from vla_bringup.recording import DemoEpisode
-from vla_bringup.task import COLOURS, instruction_for
+from vla_bringup.task import COLOURS, instruction_for, only_in_bin
 from vla_contract.robot import RobotConfigError, load_robot
 
 ADVERSARY_SMOOTH_S = 12.0
@@ -191,7 +191,7 @@ class EpisodeRunner(GraphWatch):
         duration = (self._now_ns() - started_ns) * 1e-9
         self._until(self._at_rest, 10.0, "rest after the episode")
         if has_task:
-            success = _only_in_bin(self.task, f"{colour}_cube")
+            success = only_in_bin(self.task, f"{colour}_cube")
         else:
             done = result.termination_reason == RunPolicy.Result.DONE
             with self._lock:
@@ -343,13 +343,6 @@ class EpisodeRunner(GraphWatch):
             f"{summary['inference_ms_p50']}/{summary['inference_ms_p99']} ms (p50/p99)"
         )
         _say(f"written: {self.output}/summary.json, report.png, episode.mp4")
-
-
-def _only_in_bin(task: TaskState | None, name: str) -> bool:
-    """True when exactly the named object lies in the bin."""
-    if task is None:
-        return False
-    return [task.object_names[i] for i, inside in enumerate(task.in_bin) if inside] == [name]
 
 
 def _travel(reference: list[np.ndarray]) -> float:

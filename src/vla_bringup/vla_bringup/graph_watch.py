@@ -92,13 +92,13 @@ class GraphWatch(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _on_controller_state(self, msg: JointTrajectoryControllerState) -> None:
-        position = _ordered(msg.joint_names, msg.reference.positions, self.arm_joints)
+        position = ordered(msg.joint_names, msg.reference.positions, self.arm_joints)
         if position is not None:
             with self._lock:
                 self.recording.add_reference(to_ns(msg.header.stamp), position)
 
     def _on_joint_state(self, msg: JointState) -> None:
-        position = _ordered(msg.name, msg.position, self.arm_joints)
+        position = ordered(msg.name, msg.position, self.arm_joints)
         if position is not None:
             with self._lock:
                 self.recording.add_measurement(to_ns(msg.header.stamp), position)
@@ -163,7 +163,8 @@ class GraphWatch(Node):
         )
 
 
-def _ordered(names: list[str], values: list[float], wanted: tuple[str, ...]) -> np.ndarray | None:
+def ordered(names: list[str], values: list[float], wanted: tuple[str, ...]) -> np.ndarray | None:
+    """Return values in the order of names that are wanted; None where one is missing."""
     index = {name: place for place, name in enumerate(names)}
     if len(values) != len(names) or any(name not in index for name in wanted):
         return None

@@ -25,6 +25,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--checkpoint", type=Path, metavar="FOLDER", help="in place of the contract's")
     add("--robot", default="so101", metavar="NAME", help="its folder (%(default)s)")
     add("--config", type=Path, default=Path("config"), metavar="FOLDER", help="(%(default)s)")
+    add(
+        "--live",
+        action="store_true",
+        help="compare two policies on an arm that runs instead; FOLDER --live --help says how",
+    )
     add("--world", default=TABLETOP, metavar="NAME",
         help="tabletop, metaworld, libero, or module:factory (%(default)s)")  # fmt: skip
     add("--tasks", nargs="+", default=["all"], metavar="NAME",
@@ -65,8 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code: 2 for what the caller can mend, with one line."""
     from vla_training.errors import TrainingError
 
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        if "--live" in words:
+            from vla_training.evaluation.live.command import run_live
+
+            return run_live(words)
+        given = _parser().parse_args(words)
         if given.world != TABLETOP:
             from vla_training.worlds.command import evaluate_in_world
 

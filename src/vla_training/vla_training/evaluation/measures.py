@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smooth_motion import ldlj, movements, sparc
+from smooth_motion import command_jerk, ldlj, movements, sparc
 
 Array = NDArray[np.float64]
+_REST_SAMPLES = 30
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,8 @@ def measure(
     jerk = _jerk(commands, dt_s)
     tip = np.linalg.norm(_jerk(tips[:, :3, 3], dt_s), axis=1)
     twist_jerk = np.diff(_twists(tips, dt_s), n=2, axis=0) / dt_s**2
-    velocities = np.diff(commands, axis=0) / dt_s
-    times = np.arange(len(velocities)) * round(dt_s * 1e9)
-    # At rest before and after, so that the first movement and the last one are whole.
-    pad = 30
-    still = np.zeros((pad, len(names)))
-    padded = np.vstack((still, velocities, still))
-    times = np.arange(len(padded)) * round(dt_s * 1e9)
-    found = movements(names, times, padded) if len(velocities) else []
+    steps_s = np.full(max(len(commands) - 1, 0), dt_s)
+    smoothness = _smoothness(names, commands, steps_s)
     return MotionMeasures(
         moving_s=len(commands) * dt_s,
         joint_jerk_mean=_mean(np.linalg.norm(jerk, axis=1)),
@@ -89,11 +85,39 @@ def measure(
         tip_jerk_peak=_peak(tip),
         twist_jerk_mean=_mean(np.linalg.norm(twist_jerk, axis=1)),
         arm_jerk_rms=_rms(_jerk(joints, dt_s)),
-        ldlj=_mean([each.ldlj for each in found if each.ldlj is not None]),
-        sparc=_mean([each.sparc for each in found if each.sparc is not None]),
-        movements=len(found),
+        **smoothness,
         joint_path=float(np.linalg.norm(np.diff(commands, axis=0), axis=1).sum()),
         tip_path=float(np.linalg.norm(np.diff(tips[:, :3, 3], axis=0), axis=1).sum()),
+    )
+
+
+def measure_reference(
+    names: tuple[str, ...], times_ns: NDArray[np.int64], positions: Array
+) -> MotionMeasures:
+    """Measure an arm by its controller's reference, as it was heard on a graph.
+
+    Where samples are missing there is no jerk. What is of the tip is NaN.
+
+    Args:
+        names: Of the arm's J joints.
+        times_ns: (M,) along the trajectory, ascending.
+        positions: (M, J) rad.
+    """
+    _, jerk = command_jerk(times_ns, positions)
+    steps_s = np.diff(times_ns) * 1e-9
+    return MotionMeasures(
+        moving_s=float(steps_s.sum()),
+        joint_jerk_mean=_mean(np.linalg.norm(jerk, axis=1)),
+        joint_jerk_rms=_rms(jerk),
+        joint_jerk_peak=_peak(jerk),
+        tip_jerk_mean=math.nan,
+        tip_jerk_rms=math.nan,
+        tip_jerk_peak=math.nan,
+        twist_jerk_mean=math.nan,
+        arm_jerk_rms=math.nan,
+        **_smoothness(names, positions, steps_s),
+        joint_path=float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum()),
+        tip_path=math.nan,
     )
 
 
@@ -128,6 +152,30 @@ def measure_hand(hands: Array, dt_s: float) -> MotionMeasures:
         joint_path=math.nan,
         tip_path=float(np.linalg.norm(np.diff(hands[:, :3, 3], axis=0), axis=1).sum()),
     )
+
+
+def _smoothness(names: tuple[str, ...], positions: Array, steps_s: Array) -> dict[str, Any]:
+    """Return what is of movements from rest to rest.
+
+    Args:
+        names: J joints.
+        positions: (M, J) rad.
+        steps_s: (M - 1,) times between them, s.
+    """
+    found = []
+    if len(steps_s):
+        velocities = np.diff(positions, axis=0) / steps_s[:, None]
+        # At rest before and after, so that the first movement and the last one are whole.
+        still = np.zeros((_REST_SAMPLES, len(names)))
+        rest_s = np.full(_REST_SAMPLES, float(np.median(steps_s)))
+        times_s = np.cumsum(np.concatenate([rest_s, steps_s, rest_s]))
+        times_ns = np.rint((times_s - times_s[0]) * 1e9).astype(np.int64)
+        found = movements(names, times_ns, np.vstack((still, velocities, still)))
+    return {
+        "ldlj": _mean([each.ldlj for each in found if each.ldlj is not None]),
+        "sparc": _mean([each.sparc for each in found if each.sparc is not None]),
+        "movements": len(found),
+    }
 
 
 def _twists(poses: Array, dt_s: float) -> Array:

@@ -23,7 +23,8 @@ REPORT = "report.html"
 # A film is 10 to 60 kB; so many are shown.
 MOST_FILMS = 48
 # Heading, unit, format, value of a line.
-Figures = Sequence[tuple[str, str, str, Callable[[Any], float]]]
+Figure = tuple[str, str, str, Callable[[Any], float]]
+Figures = Sequence[Figure]
 _STYLE = """
 body {font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem}
 table {border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto}
@@ -77,7 +78,12 @@ def cell_table(found: Sequence[Cell[Any]], figures: Figures, first: str) -> str:
     return f"<table><tr><th>{first}<th>success<th>95 % interval{heads}{''.join(rows)}</table>"
 
 
-def plots(found: Sequence[Cell[Any]], duration: str) -> str:
+TIP_JERK: Figure = (
+    "mean jerk of the tip", "m/s^3", ".2f", lambda line: line.result.measures.tip_jerk_mean
+)  # fmt: skip
+
+
+def plots(found: Sequence[Cell[Any]], duration: str, jerk: Figure = TIP_JERK) -> str:
     """Return plots of success, jerk and duration; `duration` labels the last."""
     if not found:
         return ""
@@ -93,13 +99,14 @@ def plots(found: Sequence[Cell[Any]], duration: str) -> str:
     left.set_yticks(rows, names)
     left.set_xlim(0, 1.02)
     left.set_xlabel("success, with its 95 % interval")
-    jerks = [[line.result.measures.tip_jerk_mean for line in cell.lines] for cell in found]
+    what, unit, _, jerk_of = jerk
+    jerks = [[jerk_of(line) for line in cell.lines] for cell in found]
     kept = [[value for value in values if np.isfinite(value)] or [np.nan] for values in jerks]
     points = [(value, row) for values, row in zip(kept, rows, strict=True) for value in values]
     across, up = zip(*points, strict=True)
     right.scatter(across, up, s=12, alpha=0.5, color="#8fb3d9")
     right.scatter([np.mean(values) for values in kept], rows, marker="|", s=160, color="#333")
-    right.set_xlabel("mean jerk of the tip: episodes, and their mean, m/s^3")
+    right.set_xlabel(f"{what}: episodes, and their mean, {unit}")
     if any(value > 0.0 for values in kept for value in values):
         right.set_xscale("log")
     figure.tight_layout()
@@ -107,7 +114,7 @@ def plots(found: Sequence[Cell[Any]], duration: str) -> str:
     figure, axes = plt.subplots(figsize=(7, 4.2))
     for cell in found:
         points = [
-            (line.result.duration_s, line.result.measures.tip_jerk_mean)
+            (line.result.duration_s, jerk_of(line))
             for line in cell.lines
             if np.isfinite(line.result.duration_s)
         ]
@@ -115,7 +122,7 @@ def plots(found: Sequence[Cell[Any]], duration: str) -> str:
             across, up = zip(*points, strict=True)
             axes.scatter(across, up, s=14, alpha=0.6, label=cell.name)
     axes.set_xlabel(duration)
-    axes.set_ylabel("mean jerk of the tip, m/s^3")
+    axes.set_ylabel(f"{what}, {unit}")
     if axes.has_data():
         axes.set_yscale("log")
         if len(found) <= 12:
