@@ -45,7 +45,7 @@ from vla_training.evaluation.live.order import SIDES
 from vla_training.evaluation.tries import print_of
 
 # Of the host's time: for nodes to be found and to answer, for a lost one to come back.
-FOUND_S, ANSWER_S, GONE_S = 60.0, 30.0, 5.0
+FOUND_S, ANSWER_S, GONE_S = 120.0, 60.0, 5.0
 NO_SIMULATION_S = 60.0
 # Of the motion's time: beyond a run's limit, and for the plan's end at rest.
 LATE_S, REST_S, HOME_S = 10.0, 10.0, 120.0

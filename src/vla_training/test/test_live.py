@@ -26,7 +26,13 @@ from vla_training.evaluation.live.conduct import (
 from vla_training.evaluation.live.ghost import StartPictures, difference, ghost
 from vla_training.evaluation.live.keys import Keys
 from vla_training.evaluation.live.order import LiveCase, order
-from vla_training.evaluation.live.pairs import FEWEST_PAIRS, LEVEL, count_pairs, sign_test
+from vla_training.evaluation.live.pairs import (
+    FEWEST_PAIRS,
+    LEVEL,
+    count_pairs,
+    sign_test,
+    whole_pairs,
+)
 from vla_training.evaluation.live.person import PersonJudge
 from vla_training.evaluation.live.report import in_words, write_report
 from vla_training.evaluation.live.screen import GhostPage
@@ -446,7 +452,7 @@ def test_the_report_tells_policies_pairs_and_what_did_not_count(tmp_path):
         Verdict.AGAIN if run.interrupted else verdicts[notice.case.side]
     )
     _, store = run(tmp_path, arm, judge, pairs=7)
-    pairs = count_pairs(store.lines)
+    pairs = count_pairs(whole_pairs(store.lines))
     assert (pairs.pairs, pairs.only_a, pairs.only_b) == (7, 7, 0)
     assert pairs.differ
     words = in_words(store.lines, NAMES)

@@ -62,16 +62,20 @@ class PairCounts:
         return self.p < LEVEL
 
 
-def count_pairs(lines: Sequence[LiveLine]) -> PairCounts:
-    """Count the pairs of some trials; those that do not count are passed over."""
+def whole_pairs(lines: Sequence[LiveLine]) -> list[tuple[bool, bool]]:
+    """Return whether A and B succeeded, of each pair of which both trials count."""
     found: dict[int, dict[str, bool]] = {}
     for line in lines:
         if line.result.outcome.counts:
             found.setdefault(line.case.pair, {})[line.case.side] = line.result.success
-    whole = [(pair["A"], pair["B"]) for pair in found.values() if len(pair) == 2]
+    return [(pair["A"], pair["B"]) for pair in found.values() if len(pair) == 2]
+
+
+def count_pairs(pairs: Sequence[tuple[bool, bool]]) -> PairCounts:
+    """Count pairs by which policy succeeded."""
     return PairCounts(
-        whole.count((True, True)),
-        whole.count((True, False)),
-        whole.count((False, True)),
-        whole.count((False, False)),
+        pairs.count((True, True)),
+        pairs.count((True, False)),
+        pairs.count((False, True)),
+        pairs.count((False, False)),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from vla_training.evaluation.cells import Cell, said
 from vla_training.evaluation.live.order import SIDES
-from vla_training.evaluation.live.pairs import LEVEL, PairCounts, count_pairs
+from vla_training.evaluation.live.pairs import LEVEL, PairCounts, count_pairs, whole_pairs
 from vla_training.evaluation.live.trials import LiveLine
 from vla_training.evaluation.parts import Figure, Figures, cell_table, plots, settings_table
 from vla_training.evaluation.parts import write_report as write_parts
@@ -73,7 +73,7 @@ def in_words(lines: Sequence[LiveLine], names: Mapping[str, str]) -> str:
             f"{cell.name}: {cell.successes} of {len(cell.lines)} succeeded ({low:.3f} to "
             f"{high:.3f}), {figures}"
         )
-    return "\n".join([*rows, verdict(count_pairs(lines))])
+    return "\n".join([*rows, verdict(count_pairs(whole_pairs(lines)))])
 
 
 def write_report(
@@ -95,7 +95,7 @@ def write_report(
         settings_table(settings, sum(line.result.outcome.counts for line in lines)),
         "<h2>What became of it</h2>",
         cell_table(found, FIGURES, "policy"),
-        f"<p><b>{html.escape(verdict(count_pairs(lines)))}</b>",
+        f"<p><b>{html.escape(verdict(count_pairs(whole_pairs(lines))))}</b>",
         "<p>Success is what the operator said, who was not told which policy acted; its interval "
         "is Wilson's, 95 %. The sign test is exact and two-sided, over the pairs in which one "
         "policy alone succeeded. Duration: from the instruction to the end, of all trials that "
