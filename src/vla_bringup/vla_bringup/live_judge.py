@@ -22,15 +22,15 @@ from vla_training.evaluation.live.conduct import LiveRun, Notice, Verdict
 STAYS_S = 3.0
 SEEN_S, SETTLED_S = 10.0, 30.0
 # So often a trial is tried that something else interrupts.
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 3
 Until = Callable[..., None]
 
 
 class TaskJudge:
     """Lays out a scene for each pair, by its seed, and looks into the bin.
 
-    What stops the arm in a simulation is the policy's doing: nobody else is there. So a stop is a
-    failure here.
+    A busy host stops an arm too. So a trial that was stopped is made again, and is a failure of
+    the policy where the monitor stopped each of `MOST_ATTEMPTS`.
     """
 
     def __init__(
@@ -107,10 +107,12 @@ class TaskJudge:
 
     def judge(self, notice: Notice, run: LiveRun) -> Verdict:
         """Look into the bin."""
-        if run.interrupted and run.ended != "STOPPED":
-            return Verdict.AGAIN
-        good = not run.interrupted and only_in_bin(self._task, self._name)
-        verdict = Verdict.SUCCESS if good else Verdict.FAILURE
+        last = notice.case.attempt >= MOST_ATTEMPTS and run.ended == "STOPPED"
+        if run.interrupted:
+            verdict = Verdict.FAILURE if last else Verdict.AGAIN
+        else:
+            good = only_in_bin(self._task, self._name)
+            verdict = Verdict.SUCCESS if good else Verdict.FAILURE
         print(f"{notice.title}: {verdict.name.lower()}, {run.ended}", flush=True)
         return verdict
 
