@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vla_recording.dataset import DatasetWriter, picture, vector
+from vla_recording.dataset import DatasetWriter, Feature, picture, vector
+from vla_recording.dataset.rows import INTERVENTION
 from vla_training.store import DemonstrationWriter, Info
 
 TOP = Path(__file__).resolve().parents[3]
@@ -80,6 +81,21 @@ def write_recording(folder, episodes, tasks=("the red one", "the green one")):
     return folder
 
 
+def write_interventions(folder, led):
+    """Write an episode in which somebody other than the policy led the arm in some rows."""
+    features = {name: picture(*size, stored="image") for name, size in CAMERAS.items()}
+    for name in ("observation.state", "action"):
+        features[name] = vector([f"{joint}.pos" for joint in JOINTS])
+    features[INTERVENTION] = Feature("bool", (1,))
+    rows = make_episode(rows=len(led), chunk_rows=0)
+    with DatasetWriter(folder, features, 10) as writer:
+        for row, by_hand in enumerate(led):
+            given = {name: rows[name][row] for name in features if name in rows}
+            writer.add_frame({**given, INTERVENTION: np.array([by_hand])})
+        writer.save_episode("the red one")
+    return rows["action"]
+
+
 @pytest.fixture
 def info():
     return make_info
@@ -93,6 +109,11 @@ def episode():
 @pytest.fixture
 def make_dataset():
     return write_dataset
+
+
+@pytest.fixture
+def interventions():
+    return write_interventions
 
 
 @pytest.fixture

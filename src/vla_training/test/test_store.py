@@ -120,6 +120,25 @@ def test_without_a_teacher_a_chunk_is_what_was_done_next(tmp_path, episode, make
     assert lessons.asked.tolist() == [0] * 12 + [1] * 12
 
 
+def test_of_a_recording_the_interventions_alone_can_be_learned_from(tmp_path, interventions):
+    led = [False] * 3 + [True] * 4 + [False] * 2 + [True] * 3
+    done = interventions(tmp_path / "recorded", led)
+    assert len(load_lessons([tmp_path / "recorded"], 3).state) == 12
+    lessons = load_lessons([tmp_path / "recorded"], 3, interventions=True)
+    assert len(lessons.state) == 7
+    np.testing.assert_array_equal(lessons.chunks[0, 0], done[3:6])
+    # What came after the arm was given back is not what he would have done.
+    assert lessons.valid.sum(axis=1).tolist() == [3, 3, 2, 1, 3, 2, 1]
+
+
+def test_interventions_that_there_are_not_are_one_line(tmp_path, dataset, interventions):
+    with pytest.raises(TrainingError, match="does not say who led the arm"):
+        load_lessons([dataset], 4, interventions=True)
+    interventions(tmp_path / "recorded", [False] * 5)
+    with pytest.raises(TrainingError, match="nobody took over from a policy"):
+        load_lessons([tmp_path / "recorded"], 4, interventions=True)
+
+
 def test_recordings_of_several_tasks_are_learned_from_together(tmp_path, make_dataset):
     first = make_dataset(tmp_path / "first", episodes=2, chunk_rows=0)
     second = make_dataset(

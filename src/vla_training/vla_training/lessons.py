@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from smolvla.config import ACTION as ACTION_FEATURE
 from smolvla.processing import Statistics
 from vla_policies.protocol import STATE
+from vla_recording.dataset.rows import INTERVENTION
 from vla_training.errors import TrainingError
 from vla_training.store import (
     ACTION,
@@ -107,16 +108,19 @@ class Lessons:
         return found
 
 
-def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
+def load_lessons(folders: Sequence[Path], chunk_rows: int, interventions: bool = False) -> Lessons:
     """Read datasets into memory.
 
     Args:
         folders: Of the datasets.
         chunk_rows: T, where the data has no chunks of its own: then a chunk is what was done in
             the rows that follow.
+        interventions: Only rows in which somebody took over from a policy, and of what was done
+            next only what he did.
 
     Raises:
-        TrainingError: An episode is damaged, or a dataset does not fit the first.
+        TrainingError: An episode is damaged, a dataset does not fit the first, or nobody took
+            over.
     """
     if not folders:
         raise TrainingError("there is no dataset; name one or more folders")
@@ -131,11 +135,18 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int) -> Lessons:
     bounds, mark = [0], hashlib.sha256()
     for folder, info in zip(folders, infos, strict=True):
         for episode in read_episodes(folder, info):
-            for name, values in _lessons(episode, info, rows).items():
+            if interventions and INTERVENTION not in episode:
+                raise TrainingError(
+                    f"{folder}: does not say who led the arm, so there are no interventions; "
+                    "episodes of the recorder do"
+                )
+            for name, values in _lessons(episode, info, rows, interventions).items():
                 parts.setdefault(name, []).append(values)
             mark.update(f"{len(episode[STATE])}".encode())
             mark.update(np.ascontiguousarray(episode[STATE]).tobytes())
         bounds.append(sum(len(each) for each in parts["state"]))
+        if bounds[-1] == bounds[-2]:
+            raise TrainingError(f"{folder}: nobody took over from a policy; leave the dataset out")
     whole = {}
     for name in list(parts):  # one after the other, so that not all is there twice
         whole[name] = np.concatenate(parts.pop(name))
@@ -171,8 +182,22 @@ def _brief(value: Any) -> str:
     return text if len(text) < 80 else text[:77] + "..."
 
 
-def _lessons(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[str, NDArray[Any]]:
+def _lessons(
+    episode: dict[str, NDArray[Any]], info: Info, rows: int, interventions: bool = False
+) -> dict[str, NDArray[Any]]:
     """Return an episode as lessons of N rows."""
+    found = _of_rows(episode, info, rows)
+    if not interventions:
+        return found
+    led = episode[INTERVENTION]
+    if not (info.chunk_rows or info.things):
+        ahead = np.minimum(np.arange(len(led))[:, None] + np.arange(rows), len(led) - 1)
+        # Up to where the arm was given back, and no row beyond.
+        found["valid"] &= np.logical_and.accumulate(led[ahead], axis=1)
+    return {name: values[led] for name, values in found.items()}
+
+
+def _of_rows(episode: dict[str, NDArray[Any]], info: Info, rows: int) -> dict[str, NDArray[Any]]:
     count = len(episode[STATE])
     found: dict[str, NDArray[Any]] = {name: episode[name] for name in info.cameras}
     found["state"] = episode[STATE].astype(np.float32)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from vla_policies.protocol import IMAGES, STATE
 from vla_policies.training import plain_name
 from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, Feature, picture, vector
+from vla_recording.dataset.rows import INTERVENTION
 from vla_training.errors import TrainingError, writing
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -210,7 +211,8 @@ def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]
     """Yield the episodes of a dataset as arrays of N rows.
 
     Besides pictures, state and action: ``teacher.asked`` (N,), which of the instructions was
-    given and, where somebody taught, his columns.
+    given and, where somebody taught, his columns; where an episode was recorded,
+    ``intervention`` (N,), whether somebody other than the policy held the arm.
 
     Raises:
         TrainingError: There is none, or one is damaged.
@@ -246,6 +248,8 @@ def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]
                     f"{folder}: episode {episode}: asks for what is no instruction; take it out"
                 )
             found[ASKED] = asked
+            if INTERVENTION in dataset.features:
+                found[INTERVENTION] = dataset.column(INTERVENTION, episode)[:, 0].astype(bool)
             count = len(asked)
             if info.things:
                 shape = (count, len(info.things), len(info.cameras), 2)

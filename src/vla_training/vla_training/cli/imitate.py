@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a SmolVLA in LeRobot's format to begin from, in place of one from nothing",
     )  # fmt: skip
     parser.add_argument(
+        "--interventions", action="store_true",
+        help="learn only from the rows in which somebody took over from a policy",
+    )  # fmt: skip
+    parser.add_argument(
         "--seconds", type=seconds, metavar="S", help="stop after this time, to go on later"
     )
     parser.add_argument(
@@ -53,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = ImitationSettings() if given is None else read_settings(given)
     if arguments.seed is not None:
         settings = replace(settings, seed=arguments.seed)
-    lessons = load_lessons(arguments.datasets, settings.chunk_rows)
+    lessons = load_lessons(arguments.datasets, settings.chunk_rows, arguments.interventions)
     print(f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB", flush=True)
     training = Imitation(arguments.run_folder, lessons, settings, arguments.start)
     if training.step:
@@ -94,6 +98,8 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         words += ["--settings", str(arguments.settings)]
     if arguments.seed is not None:
         words += ["--seed", str(arguments.seed)]
+    if arguments.interventions:
+        words.append("--interventions")
     if arguments.start is not None:
         words += ["--start", str(arguments.start)]
     return words
