@@ -3,23 +3,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from smooth_motion import Limits
+from strict_yaml import read_yaml
+
+ROBOTS = Path(__file__).resolve().parents[1] / "config" / "robots"
 
 
 def _limits(prefix: str, low: list, high: list, v: list, a: list, j: list) -> Limits:
     return Limits(tuple(f"{prefix}_joint{i}" for i in range(1, 8)), low, high, v, a, j)
 
 
-FER = _limits(
-    "panda",
-    [-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973],
-    [2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973],
-    [2.175] * 4 + [2.61] * 3,
-    [15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0],
-    [7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0],
-)
+def _published(robot: str) -> Limits:
+    read = read_yaml(ROBOTS / robot / "fci_limits.yaml")
+    keys = ("position_lower", "position_upper", "velocity", "acceleration", "jerk")
+    return _limits(robot, *(read[key] for key in keys))
+
+
+FER = _published("panda")
+# As published for system images before 5.9, of one velocity over the whole range: what the results
+# of this folder were made with. Those of today are in config/robots/fr3/fci_limits.yaml.
 FR3 = _limits(
     "fr3",
     [-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159],

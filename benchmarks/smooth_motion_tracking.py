@@ -15,6 +15,7 @@ import platform
 import time
 
 import numpy as np
+from franka import FER
 
 from smooth_motion import (
     Chunk,
@@ -41,14 +42,7 @@ ARMS = {
         [10.0] * 5,
         [100.0] * 5,
     ),
-    "Panda limits, 7 joints": Limits(
-        tuple(f"joint{i}" for i in range(1, 8)),
-        [-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973],
-        [2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973],
-        [2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61],
-        [15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0],
-        [7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0],
-    ),
+    "Panda limits, 7 joints": FER,
 }
 
 

@@ -3,6 +3,7 @@ r"""An arm in Gazebo, behind gz_ros2_control, with the table, bin and cubes of t
 
     ros2 launch vla_bringup gazebo.launch.py                       # an SO-101
     ros2 launch vla_bringup gazebo.launch.py gui:=true seed:=3
+    ros2 launch vla_bringup panda.launch.py hardware:=gazebo       # a Panda or FR3
 
 Everything runs on Gazebo's `/clock`, at whatever rate it has. The world is written out of MuJoCo's
 when the launch begins. One arm a graph: Gazebo's clock and its topics have no namespace.
@@ -11,7 +12,6 @@ when the launch begins. One arm a graph: Gazebo's clock and its topics have no n
 from pathlib import Path
 from tempfile import mkdtemp
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -21,7 +21,6 @@ from launch.actions import (
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import SetParameter
 
 from vla_bringup import description
@@ -30,11 +29,7 @@ from vla_contract.robot import load_robot
 
 ARGUMENTS = [
     description.ROBOT,
-    DeclareLaunchArgument(
-        "controllers_file",
-        default_value=PathJoinSubstitution([description.FOLDER, "controllers.yaml"]),
-        description="Parameters of the controller manager, which runs in Gazebo.",
-    ),
+    parts.CONTROLLERS_FILE,
     description.DESCRIPTION_FILE,
     DeclareLaunchArgument("seed", default_value="0", description="Where the cubes lie."),
     DeclareLaunchArgument(
@@ -62,19 +57,8 @@ def find_gazebo(context: LaunchContext) -> None:
     Raises:
         RuntimeError: A package is missing, or the arm is in a namespace.
     """
-    for package, debian in NEEDED.items():
-        try:
-            get_package_prefix(package)
-        except PackageNotFoundError:
-            raise RuntimeError(
-                f"gazebo.launch.py needs Gazebo: package '{package}' is not installed (apt "
-                f"install ros-$ROS_DISTRO-{debian}); without Gazebo, use sim.launch.py"
-            ) from None
-    missing = description.missing()
-    if missing:
-        raise RuntimeError(f"gazebo.launch.py needs {missing}")
-    if description.full_namespace(context):
-        raise RuntimeError("gazebo.launch.py: one arm a graph; leave namespace:= out")
+    parts.need("gazebo.launch.py", "Gazebo", NEEDED, "sim.launch.py")
+    parts.in_the_graph_s_own_time(context, "gazebo.launch.py")
 
 
 def written_world(context: LaunchContext) -> Path:
@@ -103,17 +87,8 @@ def start(context: LaunchContext) -> list[Action]:
         name="put_the_arm",
         arguments=["-topic", "robot_description", "-name", robot.name],
     )
-    controllers = parts.node(
-        "controller_manager",
-        "spawner",
-        name=None,
-        arguments=[
-            "joint_state_broadcaster",
-            robot.arm_controller,
-            robot.gripper.controller,
-            "--param-file",
-            LaunchConfiguration("controllers_file"),
-        ],
+    controllers = parts.spawner(
+        "joint_state_broadcaster", robot.arm_controller, robot.gripper.controller
     )
     bridge = parts.node(
         "ros_gz_bridge",

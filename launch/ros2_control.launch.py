@@ -7,11 +7,11 @@ r"""A robot behind ros2_control: controllers, the monitor and, with a contract, 
 
 The robot is the SO-101, or that of another folder of config/robots: `robot:=NAME`.
 `topic_based` publishes commands on `joint_commands` and reads `joint_states_raw`; a driver has to
-be at the other end of them. `feetech` is for so101.launch.py, which examines the arm first.
+be at the other end of them. `feetech` is for so101.launch.py, which examines the arm first, and
+`franka` for panda.launch.py, which starts the hand too.
 More arms in one graph: `namespace:=left` and so on.
 """
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -22,7 +22,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 from vla_bringup import description
@@ -35,9 +35,10 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "hardware",
         default_value="mock",
-        choices=["mock", "topic_based", "feetech"],
+        choices=["mock", "topic_based", "feetech", "franka"],
         description="mock: every command is reached at once. topic_based: a driver by topics. "
-        "feetech: servos on `port`, by the plugin of feetech_ros2_driver.",
+        "feetech: servos on `port`, by the plugin of feetech_ros2_driver. franka: the arm at "
+        "`robot_ip`, by the plugin of franka_ros2.",
     ),
     DeclareLaunchArgument(
         "servos_file",
@@ -51,10 +52,9 @@ ARGUMENTS = [
     ),
     description.ROBOT,
     DeclareLaunchArgument(
-        "controllers_file",
-        default_value=PathJoinSubstitution([description.FOLDER, "controllers.yaml"]),
-        description="Parameters of the controller manager and its controllers.",
+        "robot_ip", default_value="", description="Address of the arm's control. For franka."
     ),
+    parts.CONTROLLERS_FILE,
     description.DESCRIPTION_FILE,
     # The broadcaster stamps afresh what a driver may have read up to a period before, or twice.
     DeclareLaunchArgument(
@@ -84,6 +84,7 @@ NEEDED_BY_HARDWARE = {
         "joint_state_topic_hardware_interface": "joint-state-topic-hardware-interface"
     },
     "feetech": {"feetech_ros2_driver": "feetech-ros2-driver"},
+    "franka": {"franka_hardware": parts.FRANKA_ROS2},
 }
 
 
@@ -93,38 +94,13 @@ def find_ros2_control(context: LaunchContext) -> None:
     Raises:
         RuntimeError: A package is missing.
     """
-    hardware = HARDWARE.perform(context)
-    for package, debian in {**NEEDED, **NEEDED_BY_HARDWARE[hardware]}.items():
-        try:
-            get_package_prefix(package)
-        except PackageNotFoundError:
-            raise RuntimeError(
-                f"ros2_control.launch.py needs ros2_control: package '{package}' is not "
-                f"installed (apt install ros-$ROS_DISTRO-{debian}); without ros2_control, use "
-                "sim.launch.py"
-            ) from None
+    needed = {**NEEDED, **NEEDED_BY_HARDWARE[HARDWARE.perform(context)]}
+    parts.need("ros2_control.launch.py", "ros2_control", needed, "sim.launch.py")
 
 
 def describe(context: LaunchContext) -> list[Node]:
-    """Publish the description, which the controller manager reads too.
-
-    Raises:
-        RuntimeError: What it takes is not installed.
-    """
-    missing = description.missing()
-    if missing:
-        raise RuntimeError(f"ros2_control.launch.py needs {missing}")
+    """Publish the description, which the controller manager reads too."""
     return [description.describe(context, HARDWARE.perform(context))]
-
-
-def spawner(*controllers: str) -> Node:
-    """Return what activates controllers, one after the other."""
-    return parts.node(
-        "controller_manager",
-        "spawner",
-        name=None,
-        arguments=[*controllers, "--param-file", LaunchConfiguration("controllers_file")],
-    )
 
 
 def after(first: ExecuteProcess, *then: Action) -> RegisterEventHandler:
@@ -145,13 +121,13 @@ def activate(context: LaunchContext) -> list[Action]:
     robot = load_robot(parts.value(context, "robot_file"))
     moving = robot.arm_controller, robot.gripper.controller
     hardware = HARDWARE.perform(context)
-    if hardware == "mock":
-        return [spawner("joint_state_broadcaster", *moving)]
+    if hardware in ("mock", "franka"):
+        return [parts.spawner("joint_state_broadcaster", *moving)]
     if hardware == "feetech":
         pose = {"pose": description.text("servos_pose")}
         check = parts.node("so100_driver", "feetech_check", name=None, parameters=[pose])
-        shown = spawner("joint_state_broadcaster")
-        return [shown, after(shown, check), after(check, spawner(*moving))]
+        shown = parts.spawner("joint_state_broadcaster")
+        return [shown, after(shown, check), after(check, parts.spawner(*moving))]
     topic = "/".join(("", description.full_namespace(context), "joint_states_raw")).replace(
         "//", "/"
     )
@@ -163,7 +139,7 @@ def activate(context: LaunchContext) -> list[Action]:
     return [
         LogInfo(msg=f"the controllers are activated once a driver publishes {topic}"),
         heard,
-        after(heard, spawner("joint_state_broadcaster", *moving)),
+        after(heard, parts.spawner("joint_state_broadcaster", *moving)),
     ]
 
 

@@ -11,6 +11,7 @@ says that there is no robot_state_publisher. More arms in one graph: `namespace:
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration
 
 from vla_bringup import description
 from vla_bringup import launch_parts as parts
@@ -30,6 +31,13 @@ ARGUMENTS = [
         description="Rate of the controllers and of the states; monitor_file:= must be of it.",
     ),
     DeclareLaunchArgument(
+        "simulation",
+        default_value="vla_sim",
+        choices=["vla_sim", "vla_sim_fci"],
+        description="vla_sim: the world's own arm. vla_sim_fci: a Franka arm behind libfranka's "
+        "wire, which needs a controller_rate_hz of 1000.",
+    ),
+    DeclareLaunchArgument(
         "latch_folder",
         default_value=parts.new_latch_folder(),
         description="Folder of the file that keeps the latch over a restart of the monitor.",
@@ -46,7 +54,8 @@ def generate_launch_description() -> LaunchDescription:
     """Bring up the simulation, the monitor and the policy node."""
     simulation = parts.node(
         "vla_sim",
-        "vla_sim",
+        LaunchConfiguration("simulation"),
+        name="vla_sim",
         parameters=[
             {
                 "robot_file": description.text("robot_file"),

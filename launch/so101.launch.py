@@ -6,6 +6,8 @@ r"""One SO-101: its driver, controllers, the monitor and, with a contract, a pol
         calibration_file:=~/my_arm.json
     ros2 launch vla_bringup so101.launch.py hardware:=sim          # MuJoCo, cameras and a task
     ros2 launch vla_bringup so101.launch.py hardware:=bus          # the same behind the driver
+    ros2 launch vla_bringup so101.launch.py hardware:=gazebo       # the same task, ros2_control's
+    ros2 launch vla_bringup so101.launch.py hardware:=mujoco       # controllers, in either
     ros2 launch vla_bringup so101.launch.py hardware:=feetech port:=... calibration_file:=... \
         robot_file:=slower.yaml             # feetech_ros2_driver's plugin in place of our driver
 
@@ -30,10 +32,11 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "hardware",
         default_value="mock",
-        choices=["mock", "real", "feetech", "sim", "bus"],
+        choices=["mock", "real", "feetech", "sim", "bus", "gazebo", "mujoco"],
         description="mock: every command is reached at once. real: an arm on a serial port. "
         "feetech: the same, by the plugin of feetech_ros2_driver in place of our driver. "
-        "sim: MuJoCo. bus: MuJoCo, moved by simulated servos that the driver commands at a port.",
+        "sim: MuJoCo. bus: MuJoCo, moved by simulated servos that the driver commands at a port. "
+        "gazebo, mujoco: a simulator behind ros2_control.",
     ),
     DeclareLaunchArgument(
         "controllers",
@@ -119,9 +122,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "contract_file",
         default_value="",
-        description="Which policy runs and which topics feed its features. Empty: with sim and "
-        "bus, the one that puts cubes away; else one that only knows home and moves nothing "
-        "uninstructed, so that other sources can. none: nothing that carries out chunks.",
+        description="Which policy runs and which topics feed its features. Empty: in a "
+        "simulation, the one that puts cubes away; else one that only knows home and moves "
+        "nothing uninstructed, so that other sources can. none: nothing that carries out chunks.",
     ),
     DeclareLaunchArgument(
         "monitor_file",
@@ -132,6 +135,8 @@ ARGUMENTS = [
 ]
 # A simulated servo with P = 16; the answers of a busy host take their time.
 SIMULATED_ARM = {"sag_rad_nm": "0.056", "answer_timeout_s": "0.1"}
+# Behind ros2_control.
+SIMULATORS = ("gazebo", "mujoco")
 # Of the controllers behind the driver's topics.
 TOPIC_BASED = "topic_based"
 
@@ -239,12 +244,17 @@ def bring_up(context: LaunchContext) -> list[Action]:
     description.find_robot(context)
     given = partial(parts.value, context)
     hardware, contract = given("hardware"), given("contract_file")
-    real, simulated = hardware == "real", hardware in ("sim", "bus")
-    if simulated and given("controllers") == "ros2_control":
+    real, simulated = hardware == "real", hardware in ("sim", "bus", *SIMULATORS)
+    if hardware in SIMULATORS and given("controllers") == "emulated":
+        raise RuntimeError(
+            f"hardware:={hardware} controllers:=emulated: the simulator has ros2_control's; leave "
+            "controllers:= out, or choose hardware:=sim"
+        )
+    if hardware in ("sim", "bus") and given("controllers") == "ros2_control":
         raise RuntimeError(
             f"hardware:={hardware} controllers:=ros2_control: a simulation has emulated "
             "controllers, for ros2_control's cannot make its time wait; leave controllers:= out, "
-            "or choose hardware:=mock or real"
+            "or choose hardware:=gazebo or mujoco"
         )
     # Before anything starts: what has started is left behind by a launch that fails.
     if hardware in ("real", "feetech") and not given("calibration_file"):
@@ -276,7 +286,12 @@ def bring_up(context: LaunchContext) -> list[Action]:
         files["latch_folder"] = given("latch_folder") or parts.new_latch_folder()
         if hardware == "bus":
             return [*on_a_simulated_bus(context, files), *besides]
-        files |= {name: given(name) for name in ("seed", "real_time_factor")}
+        files["seed"] = given("seed")
+        if hardware == "gazebo":
+            return [included("gazebo", **files), *besides]
+        files["real_time_factor"] = given("real_time_factor")
+        if hardware == "mujoco":
+            return [included("mujoco", **files), *besides]
         in_its_time = parts.in_simulated_time() if teleop else []
         return [included("so101_sim", **files), *in_its_time, *besides]
     behind = TOPIC_BASED if real else "mock"

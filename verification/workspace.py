@@ -15,6 +15,7 @@ import argparse
 import itertools
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class GuardTally:
         refused: Those that the guard refuses.
         missed: Those that collide and were not refused.
         false: Those that were refused and do not collide.
+        blamed: What the guard named in those refused without a collision, and how often.
         check_s: Processor time of each judgement.
     """
 
@@ -55,6 +57,7 @@ class GuardTally:
     refused: int = 0
     missed: int = 0
     false: int = 0
+    blamed: Counter[str] = field(default_factory=Counter)
     check_s: list[float] = field(default_factory=list)
 
 
@@ -171,7 +174,8 @@ def tried(name: str, count: int, seed: int, page: Path) -> GuardTally:
         if plan is None:
             continue
         began = time.thread_time()
-        refused = guard.judge(plan, plan.start_ns) is not None
+        near = guard.judge(plan, plan.start_ns)
+        refused = near is not None
         tally.check_s.append(time.thread_time() - began)
         times = np.arange(plan.start_ns, plan.end_ns + LOOK_NS, LOOK_NS)
         collides = any(map(contacts.touch, plan.sample(times).position))
@@ -180,6 +184,8 @@ def tried(name: str, count: int, seed: int, page: Path) -> GuardTally:
         tally.refused += refused
         tally.missed += collides and not refused
         tally.false += refused and not collides
+        if near is not None and not collides:
+            tally.blamed[near.what] += 1
         if tally.plans % 500 == 0:
             print(tally.plans, tally.collide, tally.refused, tally.missed, tally.false, flush=True)
             write(tally, page, arm.block)
@@ -222,6 +228,8 @@ def main() -> int:
     tally = tried(given.robot, given.plans, given.seed, given.page)
     write(tally, given.page, ARMS[given.robot].block)
     print(table_of(tally))
+    for what, times in tally.blamed.most_common():
+        print(f"{times:5} refused without a contact: {what}")
     return 1 if tally.missed else 0
 
 

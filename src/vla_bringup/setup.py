@@ -75,6 +75,7 @@ setup(
         "console_scripts": [
             "demo = vla_bringup.demo:main",
             "episode_runner = vla_bringup.episode_runner:main",
+            "franka_hand = vla_bringup.franka_hand:main",
         ],
         # The arm of `vla-eval --live`.
         "vla_eval_live": ["graph = vla_bringup.live_arm:open_arm"],

@@ -39,6 +39,8 @@ setup(
     # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
+        # A simulated Franka arm behind libfranka's wire.
+        "fci": ["franky-sim", "pylibfranka"],
         "test": ["pytest", "PyYAML>=5.4"],
     },
     python_requires=">=3.10",
@@ -51,6 +53,7 @@ setup(
         "console_scripts": [
             f"{PACKAGE} = {PACKAGE}.node:main",
             f"{PACKAGE}_servos = {PACKAGE}.servo_node:main",
+            f"{PACKAGE}_fci = {PACKAGE}.fci_node:main",
             f"faults = {PACKAGE}.faults.node:main",
             f"emulated_controllers = {PACKAGE}.emulated_controllers:main",
             f"vla-robot = {PACKAGE}.from_urdf.command:main",

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from verification.fci import chunks
-from verification.fci.bridge import FciBridge
 from verification.fci.loop import Configured, FciOutcome, naive, ours
-from verification.fci.reflexes import JOINTS, PUBLISHED
 from vla_policies.adversary import Victim
+from vla_sim.fci.bridge import FciBridge
+from vla_sim.fci.reflexes import JOINTS, published
 
 TOP = Path(__file__).resolve().parents[2]
 ROBOTS = TOP / "config" / "robots"
@@ -63,12 +63,13 @@ class FciCase:
 def run(case: FciCase, host: str) -> tuple[FciCase, FciOutcome, float]:
     """Run a case; return it, what came of it and how long that took, s."""
     began = time.monotonic()
-    given, limits = Configured.read(ROBOTS / case.robot), PUBLISHED[case.robot]
+    folder = ROBOTS / case.robot
+    given, limits = Configured.read(folder), published(folder / "robot.yaml")
     names = given.robot.limits.joint_names
     victim = Victim(names, CENTRE, given.robot.limits.position_upper, TURNING)
     stream = chunks.STREAMS[case.stream](victim, case.minutes * 60.0, case.seed)
     home = given.robot.home_position[:JOINTS]
-    with FciBridge(case.robot, home, host=host, loss=case.loss) as bridge:
+    with FciBridge(folder / "robot.yaml", home, host=host, loss=case.loss) as bridge:
         outcome = WAYS[case.way](given, limits, bridge, stream, case.minutes * 60.0)
     return case, outcome, time.monotonic() - began
 

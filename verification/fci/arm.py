@@ -4,33 +4,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Protocol
 
 import numpy as np
 
 from smooth_motion.messages import ControllerState, Trajectory
 from verification.faults.clock import MS, S
 from verification.faults.plant import message_of
-from verification.fci.reflexes import Array, FciLimits, shares_of
 from vla_contract.robot import Robot
 from vla_sim.core.trajectory_controller import ControllerConfig, Goal, TrajectoryController
+from vla_sim.fci.joints import Bridge
+from vla_sim.fci.reflexes import Array, FciLimits, shares_of
 
 PERIOD_NS = 1 * MS
 # After an abort somebody or something has to recover the arm and activate its controller again.
 RECOVERY_NS = 1 * S
 LOOKED = 1000  # commands at once
-
-
-class Bridge(Protocol):
-    """The way to the arm; `FciBridge` in earnest."""
-
-    last: tuple[str, ...]
-
-    def start(self) -> Array:
-        """Begin a motion; return where, (7,) rad."""
-
-    def exchange(self, command: Array) -> Array | None:
-        """Send positions (7,), rad, and return the measured ones; None where the arm aborts."""
 
 
 class FciArm:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from verification.faults.clock import MS, S
-from verification.fci.reflexes import Array
 from vla_policies.adversary import DT_S, Mode, Victim, misbehave
+from vla_sim.fci.reflexes import Array
 
 DT_NS = round(DT_S * 1e9)
 OBSERVE_NS = 300 * MS

@@ -21,9 +21,8 @@ from smoothness_monitor.core.types import StopState
 from smoothness_monitor.params import MonitorConfig, load_config
 from verification.faults.bench import Bench
 from verification.faults.clock import EPOCH_NS, MS, SimulatedClock
-from verification.fci.arm import PERIOD_NS, Bridge, FciArm
+from verification.fci.arm import PERIOD_NS, FciArm
 from verification.fci.chunks import DT_NS, BadChunk
-from verification.fci.reflexes import FciLimits
 from vla_contract.robot import Robot, load_robot
 from vla_contract.workspace import Workspace, load_workspace
 from vla_policies.adversary import DT_S
@@ -34,6 +33,8 @@ from vla_policy_node.core.permit import MonitorReport, MonitorState
 from vla_policy_node.core.received_chunk import ReceivedChunk
 from vla_policy_node.core.session import RunStatistics
 from vla_policy_node.params import PolicyNodeParameters
+from vla_sim.fci.joints import Bridge
+from vla_sim.fci.reflexes import FciLimits
 
 STEP_NS = 10 * MS
 CHUNKS_FROM_NS = 3_000 * MS  # the monitor is ready by then

@@ -11,13 +11,13 @@ import pytest
 
 from verification.fci import chunks
 from verification.fci.loop import Configured, naive, ours
-from verification.fci.reflexes import LOST_IN_A_ROW, PUBLISHED, FciError, Reflexes
 from vla_contract.robot import load_robot
 from vla_policies.adversary import Victim
+from vla_sim.fci.reflexes import LOST_IN_A_ROW, FciError, Reflexes, published
 
 FOLDERS = Path(__file__).resolve().parents[2] / "config" / "robots"
 HOME = np.array([0.0, -0.785398, 0.0, -2.356194, 0.0, 1.570796, 0.785398])
-PANDA, FR3 = PUBLISHED["panda"], PUBLISHED["fr3"]
+PANDA, FR3 = (published(FOLDERS / name / "robot.yaml") for name in ("panda", "fr3"))
 ROW = np.eye(7)[0]
 
 
@@ -103,14 +103,15 @@ def test_an_fr3_may_go_slower_the_nearer_it_is_to_the_end_of_its_range():
 @pytest.mark.parametrize("name", ["panda", "fr3"])
 def test_no_motion_within_a_robot_file_can_break_the_published_limits(name):
     """Wherever it is allowed to be, its velocity limit is allowed too."""
-    limits, published = load_robot(FOLDERS / name / "robot.yaml").limits, PUBLISHED[name]
-    assert np.all(published.lower <= limits.position_lower)
-    assert np.all(limits.position_upper <= published.upper)
-    assert np.all(limits.acceleration <= published.acceleration)
-    assert np.all(limits.jerk <= published.jerk)
+    file = FOLDERS / name / "robot.yaml"
+    limits, allowed = load_robot(file).limits, published(file)
+    assert np.all(allowed.lower <= limits.position_lower)
+    assert np.all(limits.position_upper <= allowed.upper)
+    assert np.all(limits.acceleration <= allowed.acceleration)
+    assert np.all(limits.jerk <= allowed.jerk)
     for share in np.linspace(0.0, 1.0, 201):
         at = limits.position_lower + share * (limits.position_upper - limits.position_lower)
-        low, high = published.velocities(at)
+        low, high = allowed.velocities(at)
         assert np.all(limits.velocity <= high), f"{at}: {high}"
         assert np.all(limits.velocity <= -low), f"{at}: {low}"
 
@@ -176,9 +177,9 @@ def test_the_chunks_depend_on_seed_and_number_alone(panda):
 def test_over_libfranka_s_wire_a_step_ends_the_motion_and_a_recovery_begins_another():
     """Only where `make fci` has made the environment for it."""
     pytest.importorskip("pylibfranka", reason="needs pylibfranka and franky-sim: make fci")
-    from verification.fci.bridge import FciBridge
+    from vla_sim.fci.bridge import FciBridge
 
-    with FciBridge("fr3", HOME, host="127.0.1.99") as bridge:
+    with FciBridge(FOLDERS / "fr3" / "robot.yaml", HOME, host="127.0.1.99") as bridge:
         start = bridge.start()
         np.testing.assert_allclose(start, HOME, atol=1e-3)
         for _ in range(20):

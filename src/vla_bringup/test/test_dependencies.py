@@ -42,6 +42,8 @@ ROSDEP = {
     # rosbags brings these.
     "backports": "python3-rosbags-pip",
     "cv2": "python3-opencv",
+    # Of an extra alone.
+    "franky_sim": "franky-sim",
     "lz4": "python3-rosbags-pip",
     "mujoco": "python3-mujoco-pip",
     "piqp": "python3-piqp-pip",
@@ -66,7 +68,12 @@ ROSDEP = {
         )
     },
 }
-PYPI = {"backports": "backports.zstd", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
+PYPI = {
+    "backports": "backports.zstd",
+    "cv2": "opencv-python-headless",
+    "franky_sim": "franky-sim",
+    "yaml": "pyyaml",
+}
 # LeRobot's own environment has these: its adapter runs there, and is tried where they are.
 LEROBOT = {"lerobot", "safetensors", "torch"}
 # Whoever plans with MoveIt has it; others need none of it.

@@ -26,7 +26,16 @@ PACKAGES = [
     "vla_training",
 ]
 # What an extra brings, or another policy's own environment.
-OPTIONAL = {"lerobot", "nncf", "openvino", "safetensors", "tokenizers", "torch"}
+OPTIONAL = {
+    "franky_sim",
+    "lerobot",
+    "nncf",
+    "openvino",
+    "pylibfranka",
+    "safetensors",
+    "tokenizers",
+    "torch",
+}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

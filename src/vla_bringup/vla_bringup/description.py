@@ -39,6 +39,18 @@ DESCRIPTION_FILE = DeclareLaunchArgument(
 )
 
 
+# Arguments of a launch file that a description is told of.
+TOLD = (
+    "port",
+    "servos_file",
+    "controllers_file",
+    "meshes",
+    "robot_ip",
+    "mujoco_model",
+    "real_time_factor",
+)
+
+
 def text(argument: str) -> ParameterValue:
     """Return an argument's value, as a string whatever it looks like."""
     return ParameterValue(LaunchConfiguration(argument), value_type=str)
@@ -110,7 +122,7 @@ def describe(context: LaunchContext, hardware: str) -> Node:
         "joint_states_topic": f"{place}/joint_states_raw",
     }
     # What not every launch file has. A description that declares none of it is not told.
-    for name in ("port", "servos_file", "controllers_file", "meshes"):
+    for name in TOLD:
         if name in context.launch_configurations:
             mappings[name] = context.launch_configurations[name]
     path = LaunchConfiguration("description_file").perform(context)

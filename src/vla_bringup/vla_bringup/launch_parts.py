@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
@@ -29,11 +30,21 @@ ROBOT_FILE = DeclareLaunchArgument(
     default_value=PathJoinSubstitution([description.FOLDER, "robot.yaml"]),
     description="Joint names, limits and controllers of the robot.",
 )
+CONTROLLERS_FILE = DeclareLaunchArgument(
+    "controllers_file",
+    default_value=PathJoinSubstitution([description.FOLDER, "controllers.yaml"]),
+    description="Parameters of the controller manager and its controllers.",
+)
 LATCH_FOLDER = DeclareLaunchArgument(
     "latch_folder",
     default_value="",
     description="Folder of the file that keeps the latch over a restart of the monitor. "
     "Empty: ~/.ros/smoothness_monitor; in a simulation, a new one.",
+)
+# In no index of Jazzy.
+FRANKA_ROS2 = (
+    "no apt package: build branch jazzy of https://github.com/frankarobotics/franka_ros2 in a "
+    "workspace"
 )
 # Of a simulation.
 SCENE = [
@@ -82,13 +93,63 @@ def node(package: str, executable: str, **more: Any) -> Node:
     )
 
 
-def has_ros2_control() -> bool:
-    """Return whether ros2_control is installed."""
+def installed(package: str) -> bool:
+    """Return whether a package is installed."""
     try:
-        get_package_prefix("controller_manager")
+        get_package_prefix(package)
     except PackageNotFoundError:
         return False
     return True
+
+
+def has_ros2_control() -> bool:
+    """Return whether ros2_control is installed."""
+    return installed("controller_manager")
+
+
+def need(who: str, what: str, packages: Mapping[str, str], instead: str) -> None:
+    """Say what has to be installed, before anything is started.
+
+    Args:
+        who: Launch file, or argument of one, that needs it.
+        what: What the packages are of.
+        packages: Each package, and how it is installed: its Debian package without
+            `ros-DISTRO-`, or words.
+        instead: What runs without them.
+
+    Raises:
+        RuntimeError: A package, or what describes the arm, is missing.
+    """
+    for package, how in packages.items():
+        if not installed(package):
+            words = how if " " in how else f"apt install ros-$ROS_DISTRO-{how}"
+            raise RuntimeError(
+                f"{who} needs {what}: package '{package}' is not installed ({words}); without "
+                f"it, use {instead}"
+            )
+    missing = description.missing()
+    if missing:
+        raise RuntimeError(f"{who} needs {missing}")
+
+
+def spawner(*controllers: str) -> Node:
+    """Return what activates controllers, one after the other."""
+    return node(
+        "controller_manager",
+        "spawner",
+        name=None,
+        arguments=[*controllers, "--param-file", LaunchConfiguration("controllers_file")],
+    )
+
+
+def in_the_graph_s_own_time(context: LaunchContext, who: str) -> None:
+    """Refuse a namespace where a simulator's clock and topics have none.
+
+    Raises:
+        RuntimeError: The arm is in a namespace.
+    """
+    if description.full_namespace(context):
+        raise RuntimeError(f"{who}: one arm a graph; leave namespace:= out")
 
 
 def frames(context: LaunchContext) -> Action:

@@ -21,7 +21,7 @@ from vla_sim import convert
 from vla_sim.action import TrajectoryActionServer
 from vla_sim.controller_node import ControllerNode, state_publisher
 from vla_sim.core.command_age import CommandAge
-from vla_sim.core.simulation import Simulation, Tick
+from vla_sim.core.simulation import SimulatedJoints, Simulation, Tick
 from vla_sim.core.trajectory_controller import CycleOutcome, TrajectoryController
 from vla_sim.params import SimParameters
 from vla_sim.world import RenderError, WorldError
@@ -33,7 +33,7 @@ class SimulationNode(WorldNode):
 
     def _connect(self, parameters: SimParameters, robot: Robot, period_ns: int) -> None:
         self._simulation = Simulation(
-            self._world,
+            self._plant(parameters, robot),
             robot.limits.joint_names,
             robot.gripper.joint,
             period_ns=period_ns,
@@ -50,6 +50,10 @@ class SimulationNode(WorldNode):
         self._goals = TrajectoryActionServer(
             self, robot.arm_controller, self._simulation.arm, self._lock, lambda: self._now_ns
         )
+
+    def _plant(self, parameters: SimParameters, robot: Robot) -> SimulatedJoints:
+        """Return the joints behind the controllers: those of the world's arm."""
+        return self._world
 
     def _advance(self, tick_ns: int) -> Tick:
         tick = self._simulation.tick(tick_ns)

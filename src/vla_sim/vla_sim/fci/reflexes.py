@@ -23,12 +23,16 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strict_yaml import read_yaml
+
 Array = NDArray[np.float64]
 
+FILE = "fci_limits.yaml"
 PERIOD_S = 1e-3
 LOST_IN_A_ROW = 20
 JOINTS = 7
@@ -82,29 +86,17 @@ class FciLimits:
         )
 
 
-def _row(*values: float) -> Array:
-    return np.array(values, dtype=np.float64)
+def published(robot_file: Path) -> FciLimits:
+    """Read `fci_limits.yaml` beside a robot file.
 
-
-# Source: control-parameters-joint-fer.csv and control-parameters-joint-fr3.csv of the page above.
-PUBLISHED = {
-    "panda": FciLimits(
-        lower=_row(-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973),
-        upper=_row(2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973),
-        velocity=_row(2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61),
-        acceleration=_row(15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0),
-        jerk=_row(7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0),
-    ),
-    "fr3": FciLimits(
-        lower=_row(-2.9007, -1.8361, -2.9007, -3.0770, -2.8763, 0.4398, -3.0508),
-        upper=_row(2.9007, 1.8361, 2.9007, -0.1169, 2.8763, 4.6216, 3.0508),
-        velocity=_row(2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26),
-        acceleration=np.full(JOINTS, 10.0),
-        jerk=np.full(JOINTS, 5000.0),
-        offset=_row(0.6599, 0.2517, 0.2, 0.3533, 0.5757, 0.4878, 0.4628),
-        deceleration=_row(6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0),
-    ),
-}
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    read = dict(read_yaml(robot_file.with_name(FILE)))
+    falls = read.pop("velocity_falls") or {}
+    lower, upper = read.pop("position_lower"), read.pop("position_upper")
+    given = {"lower": lower, "upper": upper, **read, **falls}
+    return FciLimits(**{key: np.array(row, dtype=np.float64) for key, row in given.items()})
 
 
 class Reflexes:

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated arm at the other end of libfranka's wire, which aborts as the real Control does.
 
-    python -m verification.fci.server --robot fr3 --position 0 -0.785 0 -2.356 0 1.571 0.785
+    python -m vla_sim.fci.server --robot-file FILE --position 0 -0.785 0 -2.356 0 1.571 0.785
 
 Wire, states and MuJoCo's arm are franky-sim's (PyPI), which has no reflexes of its own; those are
-`verification.fci.reflexes`. Time is the client's: during a motion a millisecond passes when the
+`vla_sim.fci.reflexes`. Time is the client's: during a motion a millisecond passes when the
 command for it has come. It prints its address, and ends with its standard input.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import select
 import sys
+from pathlib import Path
 
 import numpy as np
 from franky_sim.franka_robot_protocol import (
@@ -28,7 +30,7 @@ from franky_sim.franka_robot_server import FrankaRobotServer
 from franky_sim.franka_robot_state import FrankaRobotState
 from franky_sim.mujoco_simulator import MUJOCO_DEFAULT_KP, MujocoSimulator
 
-from verification.fci.reflexes import PUBLISHED, Array, FciError, FciLimits, Reflexes
+from vla_sim.fci.reflexes import Array, FciError, FciLimits, Reflexes, published
 
 ERRORS = 41  # on the wire
 # The real arm is within some 15 ms of its reference; franky-sim's own damping lets it lag 100 ms.
@@ -146,9 +148,10 @@ def serve(limits: FciLimits, position: list[float], host: str, loss: float) -> N
         simulator.start()
         # It is an FR3. What is in front of it may have another arm's ranges.
         for joint in map(robot.model.joint, range(robot.model.njnt)):
-            _, arm, number = joint.name.partition("fr3_joint")
-            if arm:
-                joint.range = limits.lower[int(number) - 1], limits.upper[int(number) - 1]
+            found = re.search(r"(?<!finger)_joint([1-7])$", joint.name)
+            if found:
+                number = int(found[1]) - 1
+                joint.range = limits.lower[number], limits.upper[number]
         print(server.hostname, flush=True)
         try:
             while True:
@@ -167,12 +170,12 @@ def serve(limits: FciLimits, position: list[float], host: str, loss: float) -> N
 def main() -> None:
     """Serve one arm."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--robot", choices=sorted(PUBLISHED), default="fr3")
+    parser.add_argument("--robot-file", type=Path, required=True)
     parser.add_argument("--position", type=float, nargs=7, required=True, metavar="RAD")
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--loss", type=float, default=0.0, help="share of the commands")
     given = parser.parse_args()
-    serve(PUBLISHED[given.robot], given.position, given.host, given.loss)
+    serve(published(given.robot_file), given.position, given.host, given.loss)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ from pylibfranka import (
     Robot,
 )
 
-from verification.fci.reflexes import JOINTS, Array
+from vla_sim.fci.reflexes import JOINTS, Array
 
-TOP = Path(__file__).resolve().parents[2]
 # The server's first states are read before it begins to wait for commands.
 SETTLE_S = 0.02
 # libfranka gives up after a second without a state. Here a busy host is only slow.
@@ -40,11 +39,11 @@ class FciBridge:
         last: Errors that ended the last motion, as libfranka names them.
     """
 
-    def __init__(self, robot: str, position: Array, *, host: str, loss: float = 0.0) -> None:
+    def __init__(self, robot_file: Path, position: Array, *, host: str, loss: float = 0.0) -> None:
         """Start an arm at a position and connect.
 
         Args:
-            robot: `panda` or `fr3`.
+            robot_file: The robot's; beside it is what its control allows.
             position: (7,) rad.
             host: Loopback address to serve at.
             loss: Share of the commands that do not arrive.
@@ -52,11 +51,11 @@ class FciBridge:
         Raises:
             RuntimeError: The server did not start.
         """
-        command = [sys.executable, "-m", "verification.fci.server", "--robot", robot]
+        command = [sys.executable, "-m", "vla_sim.fci.server", "--robot-file", str(robot_file)]
         command += ["--host", host, "--loss", str(loss)]
         command += ["--position", *map(repr, position.tolist())]
         pipe = subprocess.PIPE
-        self._server = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=TOP)
+        self._server = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
         assert self._server.stdout is not None
         self.host = self._server.stdout.readline().strip()
         if not self.host:
