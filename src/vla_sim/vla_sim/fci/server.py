@@ -36,7 +36,6 @@ ERRORS = 41  # on the wire
 # The real arm is within some 15 ms of its reference; franky-sim's own damping lets it lag 100 ms.
 LAG_S = 0.015
 IDLE_S = 0.004
-PATIENCE_S = 60.0
 
 
 class ReflexServer(FrankaRobotServer):
@@ -88,12 +87,16 @@ class ReflexServer(FrankaRobotServer):
         self._reflexes = None
 
     def wait(self) -> bool:
-        """Wait for the next command of a motion; return whether somebody is there."""
+        """Wait for the next command of a motion; return whether somebody is there.
+
+        Its time is the client's, so it is as patient as a busy host asks for; a client that has
+        ended has closed the standard input.
+        """
         udp, tcp = self._FrankaServer__udp_socket, self._tcp_socket
         if udp is None or tcp is None:  # the client has gone
             return True
-        ready, _, _ = select.select([udp, tcp, sys.stdin], [], [], PATIENCE_S)
-        return bool(ready) and sys.stdin not in ready
+        ready, _, _ = select.select([udp, tcp, sys.stdin], [], [])
+        return sys.stdin not in ready
 
     def _handle_udp_command(self, command_data: bytes) -> None:
         command = UDPCommand.from_bytes(command_data)
