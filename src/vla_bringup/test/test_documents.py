@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
@@ -86,12 +87,89 @@ def test_the_page_of_topics_is_that_of_the_running_nodes(tmp_path):
     assert renewed.read_text(encoding="utf-8") == page.read_text(encoding="utf-8"), said
 
 
+LAUNCHED = re.compile(r"ros2 launch vla_bringup \w+\.launch\.py((?:[^\n`]|\\\n)*)")
+DECLARED = re.compile(r'DeclareLaunchArgument\(\s*f?"([^"]+)"')
+
+
+def launch_arguments() -> set[str]:
+    """Return the names of all arguments of all launch files."""
+    files = [*TOP.glob("launch/*.py"), *(TOP / "src/vla_bringup/vla_bringup").glob("*.py")]
+    declared = {
+        name for path in files for name in DECLARED.findall(path.read_text(encoding="utf-8"))
+    }
+    return declared | {f"{camera}_camera" for camera in ("front", "wrist")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_every_argument_that_a_page_gives_to_a_launch_file_is_one_of_its(page):
+    if page.name == "CHANGELOG.md":
+        return
+    for given in LAUNCHED.findall(page.read_text(encoding="utf-8")):
+        assert set(re.findall(r"(\w+):=", given)) <= launch_arguments(), given
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_make_has_every_target_and_setting_that_a_page_names(page):
+    if page.name == "CHANGELOG.md":
+        return
+    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^\.PHONY: (.*)", makefile, re.M)[1].split())
+    settings = set(re.search(r"^SETTINGS := (.*)", makefile, re.M)[1].split())
+    for words in re.findall(r"(?:^    |`)make ([^\n`#]+)", page.read_text(encoding="utf-8"), re.M):
+        for word in words.split():
+            name, is_setting, _ = word.partition("=")
+            if is_setting:
+                assert name in settings, f"make {words}"
+            elif re.fullmatch(r"[a-z][a-z-]*", name):
+                assert name in targets, f"make {words}"
+
+
+def test_the_words_of_the_glossary_stand_in_order_and_once():
+    text = (TOP / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+?) \| [^|]+ \|$", text, re.M)[1:]
+    assert [row.lstrip("/").lower() for row in rows] == sorted(
+        row.lstrip("/").lower() for row in rows
+    )
+    words = [word.lower() for row in rows for word in row.split(", ")]
+    assert len(words) == len(set(words))
+
+
 def yaml_of(page: str, folder: Path) -> Path:
     """Return a file with the first block of YAML on a page."""
     text = (TOP / "docs" / "how-to" / page).read_text(encoding="utf-8")
     path = folder / f"{page}.yaml"
     path.write_text(re.search(r"```yaml\n(.*?)```", text, re.S).group(1), encoding="utf-8")
     return path
+
+
+def written_by(command: str, page: str, folder: Path) -> Path:
+    """Run the `sed` line of a tutorial that writes a file, and return that file."""
+    text = (TOP / "docs" / "tutorials" / page).read_text(encoding="utf-8")
+    (line,) = [each.strip() for each in text.splitlines() if each.strip().startswith(command)]
+    line, _, name = line.partition(" > ")
+    path = folder / Path(name).name
+    with path.open("w", encoding="utf-8") as file:
+        subprocess.run(["bash", "-c", line], cwd=TOP, stdout=file, check=True)
+    return path
+
+
+def test_the_slow_arm_of_the_tutorial_is_the_same_arm_and_slower(tmp_path):
+    slow = load_robot(written_by("sed 's/velocity", "first_real_arm.md", tmp_path))
+    robot = load_robot(TOP / "config" / "robots" / "so101" / "robot.yaml")
+    assert slow.limits.joint_names == robot.limits.joint_names
+    assert (slow.limits.position_upper == robot.limits.position_upper).all()
+    for kind in ("velocity", "acceleration", "jerk"):
+        assert (getattr(slow.limits, kind) <= getattr(robot.limits, kind) / 5).all()
+
+
+def test_the_contract_of_the_tutorial_is_the_demonstrations_with_another_checkpoint(tmp_path):
+    made = written_by("sed 's#", "first_recording_and_training.md", tmp_path)
+    own = yaml.safe_load(made.read_text(encoding="utf-8"))
+    known = TOP / "config" / "policies" / "so101_smolvla_cubes.yaml"
+    contract = yaml.safe_load(known.read_text(encoding="utf-8"))
+    assert own["policy"]["options"].pop("checkpoint") == "./first/checkpoint"
+    contract["policy"]["options"].pop("checkpoint")
+    assert own == contract
 
 
 def test_the_robot_file_of_the_how_to_can_be_used(tmp_path):

@@ -10,7 +10,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed: vla_tra
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
 
 from vla_training.rl.settings import ReinforcementSettings
-from vla_training.settings import ImitationSettings, read_settings
+from vla_training.settings import ImitationSettings, parse_settings, read_settings
 from vla_training.start import Size
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -33,6 +33,12 @@ def test_the_readme_lists_every_setting_with_its_default(settings, file):
         value = getattr(settings, each.name)
         value = list(value) if isinstance(value, tuple) else value
         assert yaml.safe_load(told[each.name]) == value, each.name
+
+
+def test_the_settings_of_the_tutorial_are_good():
+    page = TOP / "docs" / "tutorials" / "first_recording_and_training.md"
+    block = re.search(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.S).group(1)
+    assert parse_settings(yaml.safe_load(block), page.name).steps > 0
 
 
 def test_the_settings_that_make_train_uses_are_good():
