@@ -9,6 +9,7 @@ import yaml
 pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
 
+from vla_training.evaluation.perturb import MEANINGS
 from vla_training.rl.settings import ReinforcementSettings
 from vla_training.settings import ImitationSettings, parse_settings, read_settings
 from vla_training.start import Size
@@ -33,6 +34,12 @@ def test_the_readme_lists_every_setting_with_its_default(settings, file):
         value = getattr(settings, each.name)
         value = list(value) if isinstance(value, tuple) else value
         assert yaml.safe_load(told[each.name]) == value, each.name
+
+
+def test_the_page_of_vla_eval_lists_every_perturbation_with_its_meaning():
+    page = TOP / "docs" / "reference" / "evaluation.md"
+    table = page.read_text(encoding="utf-8").split("| perturbation |")[1].split("\n\n")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.M)) == MEANINGS
 
 
 def test_the_settings_of_the_tutorial_are_good():
