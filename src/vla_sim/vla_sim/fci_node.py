@@ -56,9 +56,12 @@ class FciNode(SimulationNode):
         except ImportError as error:
             raise ParameterError(f"{error}; pip install franky-sim pylibfranka") from None
         home = robot.home_position[:JOINTS]
-        self._bridge = FciBridge(
-            file, home, host=parameters.host, loss=parameters.command_loss
-        ).__enter__()
+        try:
+            self._bridge = FciBridge(
+                file, home, host=parameters.host, loss=parameters.command_loss
+            ).__enter__()
+        except RuntimeError as error:
+            raise ParameterError(f"the simulated arm did not start: {error}") from None
         return FciJoints(self._world, self._bridge)
 
     def destroy_node(self) -> None:
