@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture
 def graph(tmp_path):
     """The episode recorder as a node, with a robot around it."""
-    from episode_graph import recorded_graph
+    from verification.recorder_graph import recorded_graph
 
     with recorded_graph(tmp_path) as found:
         yield found

@@ -12,58 +12,24 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 from vla_msgs.msg import ExecutorStatus, PolicyStatus
 
 from node_kit.messages import to_time
+from verification.recorder_graph import (
+    CONTRACT_TEXT,
+    JOINTS,
+    MS,
+    POLICY,
+    ROBOT_TEXT,
+    START_NS,
+    picture,
+    posture,
+)
 from vla_recording.black_box.definitions import definition
 from vla_recording.black_box.writer import Topic
 from vla_recording.episodes.reading import load_sources
 from vla_recording.episodes.recorder import EpisodeGoal, EpisodeRecorder, RecorderSettings
 from vla_recording.episodes.store import EpisodeFolder
 
-MS = 1_000_000
-START_NS = 1_000_000 * MS
 WALL_NS = 1_700_000_000_000 * MS
-POLICY = "color_pick@1"
-ROBOT_TEXT = """
-robot: planar
-base_frame: base
-tip_frame: tip
-arm:
-  controller: arm_controller
-  joints: [shoulder, elbow]
-  limits:
-    shoulder: {position: [-2.0, 2.0], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
-    elbow: {position: [-2.0, 2.0], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
-gripper: {controller: gripper_controller, joint: jaw, position: [0.0, 1.0], velocity: 2.0}
-home: {shoulder: 0.0, elbow: 0.0, jaw: 0.0}
-encoder: {ticks_per_turn: 4096}
-"""
-CONTRACT_TEXT = """
-policy: {name: color_pick, options: {}}
-observation:
-  observation.images.front:
-    {topic: front, type: sensor_msgs/msg/Image, max_age_s: 0.25, frozen_after_s: 0.5}
-  observation.state:
-    topic: joint_states
-    type: sensor_msgs/msg/JointState
-    field: position
-    joints: [jaw, elbow, shoulder]
-    units: deg
-    max_age_s: 0.2
-action: {joints: [shoulder, elbow, jaw], units: deg}
-"""
-FRONT, STATE = "observation.images.front", "observation.state"
-JOINTS = ["shoulder", "elbow", "jaw"]
 GOAL = EpisodeGoal("put the red cube in the bin", "Ada", fps=20)
-
-
-def picture(number: int, height: int = 64, width: int = 96) -> np.ndarray:
-    """Return a picture unlike that of any other number."""
-    y, x = np.mgrid[0:height, 0:width]
-    return np.stack([x + 3 * number, y * 2, (x + y) // 2 + 5 * number], -1).astype(np.uint8)
-
-
-def posture(t_s: float) -> np.ndarray:
-    """Return where the joints are commanded, rad."""
-    return np.array([np.sin(t_s), 0.5 * np.cos(0.7 * t_s), 0.5 + 0.3 * np.sin(2.0 * t_s)])
 
 
 class Scene:

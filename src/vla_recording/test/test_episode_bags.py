@@ -23,12 +23,13 @@ from vla_recording.episodes.reading import text_message
 from vla_recording.episodes.words import EndReason, Mark, read_words
 
 TEXT = Topic("std_msgs/msg/String", "string data")
-HERE = str(Path(__file__).parent)
+HERE = Path(__file__).parent
+PLACES = [str(HERE), str(HERE.parents[2])]
 
 
 def run(code: str, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {HERE!r})\n{code}", *arguments],
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {PLACES}\n{code}", *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -158,8 +159,9 @@ def test_the_contract_and_the_robot_file_are_in_the_bag(tmp_path):
     scene.run(0.2)
     scene.recorder.finish(Mark.UNMARKED, False, scene.now_ns)
     ended = scene.finished()
-    from episode_scenes import CONTRACT_TEXT, ROBOT_TEXT
     from rosbags.rosbag2 import Reader
+
+    from verification.recorder_graph import CONTRACT_TEXT, ROBOT_TEXT
 
     with Reader(ended.bag) as reader:
         chosen = [c for c in reader.connections if c.topic.endswith("_file")]

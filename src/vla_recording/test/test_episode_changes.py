@@ -8,8 +8,9 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-from episode_scenes import GOAL, MS, POLICY, WALL_NS, Scene
+from episode_scenes import GOAL, WALL_NS, Scene
 
+from verification.recorder_graph import MS, POLICY
 from vla_recording.dataset import Dataset
 from vla_recording.dataset.files import read_json
 from vla_recording.episodes.changes import delete_newest, edit

@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-from episode_scenes import GOAL, POLICY, WALL_NS, Scene, picture
+from episode_scenes import GOAL, WALL_NS, Scene
 
+from verification.recorder_graph import POLICY, picture
 from vla_recording.episodes import listing, preview
 from vla_recording.episodes.command import main
 from vla_recording.episodes.errors import EpisodeError

@@ -11,8 +11,10 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-from episode_scenes import GOAL, MS, WALL_NS, Scene
+from episode_scenes import GOAL, WALL_NS, Scene
 
+from verification.recorder_graph import MS
+from vla_recording.dataset import Dataset
 from vla_recording.dataset.errors import DatasetError
 from vla_recording.episodes import conversions, recorder
 from vla_recording.episodes.command import main
@@ -21,6 +23,10 @@ from vla_recording.episodes.recorder import EpisodeGoal
 from vla_recording.episodes.words import EndReason, Mark
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+# Persian, with a letter of no width within a word, Chinese, and an emoji that is joined of two.
+ANYWHERE = "مکعب را می\u200cگذاری 把红色方块放进盒子 \U0001f469\u200d\U0001f527"
 
 
 @pytest.fixture
@@ -111,6 +117,18 @@ def test_an_episode_that_waits_for_its_inputs_can_be_ended_before_it_begins(scen
     assert scene.recorder.finish(Mark.SUCCESS, False, scene.now_ns) == (
         "no episode is being recorded"
     )
+
+
+def test_a_task_in_any_language_is_that_of_the_rows_and_what_hides_letters_is_none(scene):
+    scene.begin(EpisodeGoal(ANYWHERE, ANYWHERE, fps=20))
+    scene.run(0.3)
+    scene.recorder.finish(Mark.UNMARKED, False, scene.now_ns)
+    ended = scene.finished()
+    assert main(["convert", str(ended.bag), "--pictures", "image"]) == 0
+    assert set(Dataset(scene.folder.dataset).texts("task", 0)) == {ANYWHERE}
+    for task in ("wave\u202eevaw", "\u200d", "a\ud800"):
+        said = scene.recorder.begin(EpisodeGoal(task), scene.now_ns, WALL_NS)
+        assert said.startswith("task: ")
 
 
 def test_an_episode_without_a_task_has_the_one_that_the_policy_carries_out(scene):

@@ -8,14 +8,13 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
 import rclpy
-from episode_graph import DOMAIN
-from episode_scenes import CONTRACT_TEXT, FRONT, POLICY, ROBOT_TEXT
 from std_srvs.srv import Trigger
 from vla_msgs.action import RecordEpisode
 from vla_msgs.msg import RecorderStatus
 from vla_msgs.srv import EditEpisode, FinishEpisode
 
 from node_kit.parameters import ParameterError
+from verification.recorder_graph import CONTRACT_TEXT, DOMAIN, FRONT, POLICY, ROBOT_TEXT
 from vla_recording.dataset import Dataset
 from vla_recording.episodes.bag import EpisodeBag
 from vla_recording.episodes.errors import EpisodeError

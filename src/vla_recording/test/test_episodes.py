@@ -9,19 +9,10 @@ import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-from episode_scenes import (
-    FRONT,
-    GOAL,
-    MS,
-    POLICY,
-    STATE,
-    WALL_NS,
-    Scene,
-    picture,
-    posture,
-)
+from episode_scenes import GOAL, WALL_NS, Scene
 from rosbags.rosbag2 import Reader
 
+from verification.recorder_graph import FRONT, MS, POLICY, STATE, picture, posture
 from vla_contract.observation import ObservationBuffer
 from vla_recording.dataset import Dataset, observation
 from vla_recording.episodes.convert import Stored, convert

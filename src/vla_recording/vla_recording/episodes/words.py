@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from vla_contract.texts import visible
 from vla_recording.dataset.errors import DatasetError
 from vla_recording.dataset.files import read_json, write_json
 from vla_recording.episodes.errors import EpisodeError
@@ -118,9 +119,10 @@ class EpisodeWords:
 
 def text_problem(name: str, text: str, *, needed: bool = True) -> str:
     """Say why a text cannot be one of an episode, empty where it can."""
-    if len(text) > MAX_LETTERS or not all(c.isprintable() or c == "\n" for c in text):
+    shown = visible(text)
+    if len(text) > MAX_LETTERS or not all(c.isprintable() or c == "\n" for c in shown):
         return f"{name}: write at most {MAX_LETTERS} printable letters"
-    if needed and not text.strip():
+    if needed and not shown.strip():
         return f"{name}: is empty; write what is to be done, as a policy would be told"
     return ""
 

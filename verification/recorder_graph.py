@@ -6,21 +6,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
-from episode_scenes import (
-    CONTRACT_TEXT,
-    JOINTS,
-    MS,
-    POLICY,
-    ROBOT_TEXT,
-    START_NS,
-    picture,
-    posture,
-)
+from numpy.typing import NDArray
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -48,9 +41,53 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Of the host's time: what proves that something hangs.
 DEADLINE_S = 300.0
+MS = 1_000_000
+START_NS = 1_000_000 * MS
+POLICY = "color_pick@1"
+ROBOT_TEXT = """
+robot: planar
+base_frame: base
+tip_frame: tip
+arm:
+  controller: arm_controller
+  joints: [shoulder, elbow]
+  limits:
+    shoulder: {position: [-2.0, 2.0], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
+    elbow: {position: [-2.0, 2.0], velocity: 2.0, acceleration: 10.0, jerk: 100.0}
+gripper: {controller: gripper_controller, joint: jaw, position: [0.0, 1.0], velocity: 2.0}
+home: {shoulder: 0.0, elbow: 0.0, jaw: 0.0}
+encoder: {ticks_per_turn: 4096}
+"""
+CONTRACT_TEXT = """
+policy: {name: color_pick, options: {}}
+observation:
+  observation.images.front:
+    {topic: front, type: sensor_msgs/msg/Image, max_age_s: 0.25, frozen_after_s: 0.5}
+  observation.state:
+    topic: joint_states
+    type: sensor_msgs/msg/JointState
+    field: position
+    joints: [jaw, elbow, shoulder]
+    units: deg
+    max_age_s: 0.2
+action: {joints: [shoulder, elbow, jaw], units: deg}
+"""
+FRONT, STATE = "observation.images.front", "observation.state"
+JOINTS = ["shoulder", "elbow", "jaw"]
 
 
-class Robot(Node):
+def picture(number: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
+    """Return a picture unlike that of any other number."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x + 3 * number, y * 2, (x + y) // 2 + 5 * number], -1).astype(np.uint8)
+
+
+def posture(t_s: float) -> NDArray[np.float64]:
+    """Return where the joints are commanded, rad."""
+    return np.array([np.sin(t_s), 0.5 * np.cos(0.7 * t_s), 0.5 + 0.3 * np.sin(2.0 * t_s)])
+
+
+class RecordedRobot(Node):
     """An arm and a camera, and the time, which passes when it is told to."""
 
     def __init__(self) -> None:
@@ -104,23 +141,25 @@ class Robot(Node):
             self.front.publish(image)
 
 
-class Graph:
+class RecorderGraph:
     """Robot and recorder in one process; simulated time waits for both."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.robot, self.recorder = Robot(), EpisodeRecorderNode()
+        self.robot, self.recorder = RecordedRobot(), EpisodeRecorderNode()
         self.executor = SingleThreadedExecutor()
         for node in (self.robot, self.recorder):
             self.executor.add_node(node)
 
-    def until(self, condition, what="") -> None:
+    def until(self, condition: Callable[[], Any], what: str = "") -> None:
+        """Let both work until a condition holds; time stands meanwhile."""
         end = time.monotonic() + DEADLINE_S
         while not condition():
             assert time.monotonic() < end, f"{what}: {self.robot.status}"
             self.executor.spin_once(timeout_sec=0.05)
 
     def step(self) -> None:
+        """Let 20 ms pass."""
         robot, recorder = self.robot, self.recorder
         robot.now_ns += 20 * MS
         now_ns = robot.now_ns
@@ -138,41 +177,46 @@ class Graph:
         )
 
     def run(self, seconds: float) -> None:
+        """Let time pass."""
         for _ in range(round(seconds * 50)):
             self.step()
 
-    def step_until(self, condition, what="") -> None:
+    def step_until(self, condition: Callable[[], Any], what: str = "") -> None:
+        """Let time pass until a condition holds."""
         end = time.monotonic() + DEADLINE_S
         while not condition():
             assert time.monotonic() < end, f"{what}: {self.robot.status}"
             self.step()
 
-    def call(self, client, request):
+    def call(self, client: Any, request: Any) -> Any:
+        """Call a service and return its answer."""
         self.until(client.service_is_ready, client.srv_name)
         future = client.call_async(request)
         self.until(future.done, client.srv_name)
         return future.result()
 
-    def begin(self, **goal):
+    def begin(self, **goal: Any) -> tuple[Any, list[Any]]:
         """Send a goal and step until it is recorded; return its handle and the feedback."""
         self.until(self.robot.record.server_is_ready, "the action")
-        feedback = []
+        feedback: list[Any] = []
         asked = RecordEpisode.Goal(**{"task": "wave", "operator_name": "Ada", "fps": 10, **goal})
         future = self.robot.record.send_goal_async(asked, lambda m: feedback.append(m.feedback))
         self.until(future.done, "the goal")
         return future.result(), feedback
 
     def recording(self) -> bool:
+        """Say whether an episode is recorded."""
         return self.recorder._recorder.current is not None
 
-    def result(self, handle):
+    def result(self, handle: Any) -> Any:
+        """Wait for the result of a goal and return it."""
         future = handle.get_result_async()
         self.until(future.done, "the result")
         return future.result().result
 
 
 @contextlib.contextmanager
-def recorded_graph(tmp_path: Path) -> Iterator[Graph]:
+def recorded_graph(tmp_path: Path) -> Iterator[RecorderGraph]:
     """Run one whose inputs are all there."""
     for name, text in (("contract.yaml", CONTRACT_TEXT), ("robot.yaml", ROBOT_TEXT)):
         (tmp_path / name).write_text(text)
@@ -185,7 +229,7 @@ def recorded_graph(tmp_path: Path) -> Iterator[Graph]:
     }
     words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
     rclpy.init(args=["--ros-args", *words], domain_id=DOMAIN)
-    graph = Graph(tmp_path / "recorded")
+    graph = RecorderGraph(tmp_path / "recorded")
     try:
         graph.robot.executor_status.publish(ExecutorStatus(holder=POLICY))
         graph.robot.policy.publish(PolicyStatus(policy_id=POLICY, instruction="wave"))
