@@ -43,6 +43,7 @@ from vla_msgs.srv import AcquireArm, ReleaseArm, ResetScene
 
 from node_kit import qos
 from node_kit.clock import MotionClock
+from node_kit.led import Led
 from node_kit.messages import to_ns, to_time
 from vla_contract.robot import load_robot
 from vla_recording.dataset import Dataset
@@ -53,6 +54,8 @@ INSTRUCTION = "put the red cube in the bin"
 OPERATOR = "scripted operator"
 START_S, STEP_S = 600.0, 120.0
 LED_S = 3.0
+# From a chunk to where its plan takes over: what is led begins there.
+LEAD_NS = 300_000_000
 CHUNK_S, CHUNK_ROWS = 0.1, 60
 MEGABYTE = 1 << 20
 
@@ -73,6 +76,10 @@ class Hands(Node):
         self.holder, self.policy_state, self.monitor = "", -1, MonitorStatus()
         self.feedback = RecordEpisode.Feedback()
         self._arm = robot.limits.joint_names
+        self._led = (
+            Led(self, robot.arm_controller, robot.limits.joint_names, self.motion),
+            Led(self, robot.gripper.controller, (robot.gripper.joint,), self.motion),
+        )
         state = JointTrajectoryControllerState
         for controller in (robot.arm_controller, robot.gripper.controller):
             name = f"{controller}/controller_state"
@@ -93,6 +100,16 @@ class Hands(Node):
         self.reset = self.create_client(ResetScene, "vla_sim/reset")
         self.again = self.create_client(Trigger, "smoothness_monitor/reset")
         self.record = ActionClient(self, RecordEpisode, "episode_recorder/record_episode")
+
+    def led(self) -> NDArray[np.float64]:
+        """Return where arm and gripper are led when another plan can take over, (J,) rad."""
+        parts = [each.at(self.now_ns + LEAD_NS) for each in self._led]
+        # Of a controller that is not heard: chunks that are not finite are refused, and told.
+        lost = [np.full(len(self._arm), np.nan), np.full(1, np.nan)]
+        found = [
+            part if part is not None else none for part, none in zip(parts, lost, strict=True)
+        ]
+        return np.concatenate(found)
 
     @property
     def now_ns(self) -> int:
@@ -220,9 +237,12 @@ class Recorded:
 
     def take_over(self) -> None:
         """Take the arm over from whoever holds it, lift it a little, and give it back."""
-        rest = np.array([self.hands.position[name] for name in self.hands.joints])
+        rest = np.zeros(0)
 
         def rows(since_s: float) -> NDArray[np.float64]:
+            nonlocal rest
+            # Not where it is: it would go back, and a gripper that closes would let go.
+            rest = rest if len(rest) else self.hands.led()
             times = since_s + np.arange(CHUNK_ROWS) / 30.0
             found = np.tile(rest, (CHUNK_ROWS, 1))
             found[:, 1] -= 0.1 * np.clip(times, 0.0, LED_S)
