@@ -111,11 +111,16 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> int:
 def graph(
     request: pytest.FixtureRequest, share: Path, domain: int, tmp_path: Path
 ) -> Iterator[LaunchedGraph]:
-    """The simulated SO-101 with the `color_pick` policy, as fast as the host can."""
+    """The simulated SO-101 with the `color_pick` policy, as fast as the host can.
+
+    In arguments, TMP stands for the folder of the test.
+    """
+    asked = {"seed": "3", "real_time_factor": "0.0", **getattr(request, "param", {})}
+    given = {key: word.replace("TMP", str(tmp_path)) for key, word in asked.items()}
     launched = LaunchedGraph(
         share / "launch" / "so101_sim.launch.py",
         tmp_path / "launch.log",
-        **{"seed": "3", "real_time_factor": "0.0", **getattr(request, "param", {})},
+        **given,
     )
     yield launched
     launched.stop()

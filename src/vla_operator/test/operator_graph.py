@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from page_client import Browser
+from page_client import Browser, browsed
 
 from verification.monitor_graph import MonitorGraph
 from vla_operator.node import OperatorPage
@@ -29,26 +27,7 @@ class OperatorGraph(MonitorGraph):
 
     def browse(self, what: Callable[[Browser], Awaitable[Any]]) -> Any:
         """Let a browser do something while the graph runs; return what came of it."""
-        found: list[Any] = []
-
-        async def within() -> Any:
-            async with Browser(self.port) as browser:
-                return await what(browser)
-
-        def work() -> None:
-            try:
-                found.append((asyncio.run(within()), None))
-            except BaseException as error:  # handed on to the test
-                found.append((None, error))
-
-        thread = threading.Thread(target=work, name="browser")
-        thread.start()
-        self.until(lambda: found)
-        thread.join()
-        result, error = found[0]
-        if error is not None:
-            raise error
-        return result
+        return browsed(self.port, what, self.until)
 
     def close(self) -> None:
         self.page.destroy_node()

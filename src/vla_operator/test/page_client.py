@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -23,6 +23,9 @@ class Recorder:
         self.asked: list[Any] = []
         self.stops = self.lost = 0
         self.late = False
+        self.videos: dict[str, bytes] = {}
+        self.looked: list[str] = []
+        self.mute = False
         self._lock = threading.Lock()
 
     def stop(self, answer: Callable[[bool, str], None]) -> None:
@@ -35,6 +38,12 @@ class Recorder:
         with self._lock:
             self.asked.append((do, dict(given)))
         answer(True, f"{do} is done")
+
+    def video(self, name: str, answer: Callable[[bytes | None, str], None]) -> None:
+        self.looked.append(name)
+        found = self.videos.get(name)
+        if not self.mute:
+            answer(found, "" if found is not None else "there is no such episode")
 
     def control_lost(self) -> None:
         self.lost += 1
@@ -137,3 +146,37 @@ class Browser:
             return answer.status, json.loads(body) if answer.content_type.endswith(
                 "json"
             ) else body
+
+
+def browsed(
+    port: int,
+    what: Callable[[Browser], Awaitable[Any]],
+    until: Callable[[Callable[[], Any]], Any],
+) -> Any:
+    """Let a browser do something, in a thread, while a graph runs; return what came of it.
+
+    Args:
+        port: Of the page.
+        what: It does.
+        until: Lets the graph run until something holds.
+    """
+    found: list[Any] = []
+
+    async def within() -> Any:
+        async with Browser(port) as browser:
+            return await what(browser)
+
+    def work() -> None:
+        try:
+            found.append((asyncio.run(within()), None))
+        except BaseException as error:  # handed on to the test
+            found.append((None, error))
+
+    thread = threading.Thread(target=work, name="browser")
+    thread.start()
+    until(lambda: found)
+    thread.join()
+    result, error = found[0]
+    if error is not None:
+        raise error
+    return result

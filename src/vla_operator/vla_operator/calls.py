@@ -195,8 +195,7 @@ class Calls:
         if reply.status == GoalStatus.STATUS_UNKNOWN:
             self.last_end = "The policy node lost the run; is it there?"
             return
-        words = told.ENDS.get(int(reply.result.termination_reason), "Ended.")
-        self.last_end = told.text(f"{words} {reply.result.message}")
+        self.last_end = told.end(int(reply.result.termination_reason), reply.result.message)
 
 
 def result_of(future: Future) -> Any:

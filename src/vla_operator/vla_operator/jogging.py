@@ -8,29 +8,26 @@ becomes plans as the policy's chunks do.
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
-from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from rclpy.task import Future
-from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, ExecutorStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
 from node_kit import qos
 from node_kit.clock import MotionClock
-from node_kit.messages import to_time, trajectory_from
-from smooth_motion import MotionError
+from node_kit.led import Led
+from node_kit.messages import to_time
 from vla_contract.robot import Robot
+from vla_operator.calls import Waiting, result_of
 from vla_operator.core import told
 from vla_operator.core.commands import Answer
-from vla_operator.core.jog import LEAD_S, ROW_S, Jog
+from vla_operator.core.jog import LEAD_S, ROW_S, FloatArray, Jog
 
 SOURCE = "operator's page"
 CHUNK_S = 0.1
-_MOST_BYTES = 1 << 20
+_ANSWER_S = 3.0
 
 
 class Jogging:
@@ -59,21 +56,19 @@ class Jogging:
         )
         # Pages ask in the server's thread; everything else is the node's.
         self._lock = threading.Lock()
-        self._lease, self._wanted, self._count = 0, False, 0
+        # The arm is wanted by one asking at a time: what an earlier one is granted is given back.
+        self._lease, self._wanted, self._count = 0, 0, 0
         self._granted_s = 0.0
         self.words = ""
-        self._raw: dict[str, bytes] = {}
+        self._waiting = Waiting()
+        self._executor_ns = 0
         self._acquire = node.create_client(AcquireArm, "arm/acquire")
         self._release = node.create_client(ReleaseArm, "arm/release")
         self._chunks = node.create_publisher(ActionChunk, "arm/action_chunk", qos.EACH)
-        subscribe = node.create_subscription
-        for name in (robot.arm_controller, gripper.controller):
-            hear = self._hear(name)
-            topic = f"{name}/controller_state"
-            subscribe(JointTrajectoryControllerState, topic, hear, qos.SENSED, raw=True)
-        path = f"{robot.arm_controller}/joint_trajectory"
-        subscribe(JointTrajectory, path, self._hear("path"), qos.TRAJECTORY, raw=True)
-        self._controllers = (robot.arm_controller, gripper.controller)
+        self._controllers = (
+            Led(node, robot.arm_controller, limits.joint_names, motion),
+            Led(node, gripper.controller, (gripper.joint,), motion),
+        )
         node.create_timer(CHUNK_S, self._send, clock=motion.timers)
 
     @property
@@ -81,32 +76,45 @@ class Jogging:
         """Whether the page holds the arm."""
         return self._lease != 0
 
-    def _hear(self, key: str) -> Any:
-        def keep(data: bytes) -> None:
-            if len(data) <= _MOST_BYTES:
-                self._raw[key] = data
+    def told(self) -> dict[str, object]:
+        """Return what the page shows."""
+        silent_ns = self._motion.elapsed_ns() - self._executor_ns
+        words = self.words
+        if self.holds and not silent_ns * 1e-9 <= told.SILENT_S:
+            words = "nobody carries out what is jogged: the policy node is silent"
+        return {"holds": self.holds, "words": words}
 
-        return keep
+    def look(self) -> None:
+        """Answer what is overdue; to be called now and then."""
+        self._waiting.look()
 
     # -- what pages ask for, in the server's thread -----------------------------------------------
 
     def take(self, answer: Answer) -> None:
         """Ask for the arm, also from a policy in the middle of a run."""
         with self._lock:
-            if self._lease or self._wanted:
+            if self._lease:
                 answer(True, "the page holds the arm")
                 return
-            led = self._led()
-            if led is None:
+            if self._wanted:
+                answer(False, "the arm is being asked for already")
+                return
+            if self._led() is None:
                 answer(False, "nothing is heard of the arm's controllers")
                 return
             if not self._acquire.service_is_ready():
                 answer(False, "nobody carries chunks out: is the policy node there?")
                 return
-            self._wanted = True
+            silent = "whoever gives out the arm does not answer"
+            number = self._waiting.add(_ANSWER_S, silent, answer)
+            if number is None:
+                answer(False, "too much is under way")
+                return
+            self._wanted = number
+        self._waiting.drops_with(number, lambda: self._want_no_more(number))
         request = AcquireArm.Request(source=SOURCE, take_over=True)
         self._acquire.call_async(request).add_done_callback(
-            lambda future: self._on_answer(future, answer)
+            lambda future: self._on_answer(future, number)
         )
 
     def press(self, rates: tuple[float, ...], answer: Answer) -> None:
@@ -121,42 +129,55 @@ class Jogging:
         else:
             answer(True, "")
 
-    def give_back(self) -> None:
+    def give_back(self, answer: Answer = lambda ok, text: None) -> None:
         """Give the arm back, or want it no more. What runs ends at rest."""
         with self._lock:
-            lease, self._lease, self._wanted = self._lease, 0, False
-        if lease:
-            self._release.call_async(ReleaseArm.Request(lease=lease))
+            lease, self._lease, self._wanted = self._lease, 0, 0
+        if not lease:
+            answer(True, "the page does not hold the arm")
+            return
+        number = self._waiting.add(_ANSWER_S, "the page sends no more; nobody answers", answer)
+        self._release.call_async(ReleaseArm.Request(lease=lease)).add_done_callback(
+            lambda future: self._waiting.answer(number or 0, True, "the arm is given back")
+        )
+
+    def _want_no_more(self, number: int) -> None:
+        with self._lock:
+            if self._wanted == number:
+                self._wanted = 0
 
     # -- in the node's thread ---------------------------------------------------------------------
 
     def hear_executor(self, msg: ExecutorStatus) -> None:
         """Note that somebody else has the arm."""
-        now_s = self._motion.elapsed_ns() * 1e-9
+        self._executor_ns = self._motion.elapsed_ns()
+        now_s = self._executor_ns * 1e-9
         with self._lock:
             # What was said before the grant is not about it.
             if self._lease and msg.lease != self._lease and now_s - self._granted_s > 0.5:
                 self._lease = 0
                 self.words = told.text(msg.last_end) or "the arm was taken"
 
-    def _on_answer(self, future: Future, answer: Answer) -> None:
-        failed = future.cancelled() or future.exception() is not None
-        reply = None if failed else future.result()
+    def _on_answer(self, future: Future, number: int) -> None:
+        reply = result_of(future)
         with self._lock:
-            wanted, self._wanted = self._wanted, False
+            wanted = self._wanted == number
+            if wanted:
+                self._wanted = 0
             if reply is not None and reply.granted and wanted:
                 led = self._led()
                 if led is not None:
                     self._jog.begin(led, self._motion.now().ros_ns * 1e-9)
                     self._lease, self.words = int(reply.lease), ""
-                    self._granted_s = self._motion.elapsed_ns() * 1e-9
-        if self._lease:
-            answer(True, "the page holds the arm")
-            return
+                    self._executor_ns = self._motion.elapsed_ns()
+                    self._granted_s = self._executor_ns * 1e-9
+                    self._waiting.answer(number, True, "the page holds the arm")
+                    return
         if reply is not None and reply.granted:
             # Nobody wants it any more.
             self._release.call_async(ReleaseArm.Request(lease=reply.lease))
-        answer(False, "no answer" if reply is None else told.text(reply.message) or "not wanted")
+        why = "no answer" if reply is None else told.text(reply.message) or "not wanted"
+        self._waiting.answer(number, False, why)
 
     def _send(self) -> None:
         now_ns = self._motion.now().ros_ns
@@ -177,21 +198,11 @@ class Jogging:
         msg.header.stamp = to_time(now_ns)
         self._chunks.publish(msg)
 
-    def _led(self) -> Any:
-        """Return where the controllers will lead every joint when a plan can take over, rad."""
-        led: dict[str, float] = {}
-        for name in self._controllers:
-            if name not in self._raw:
-                return None
-            msg = deserialize_message(bytes(self._raw[name]), JointTrajectoryControllerState)
-            led.update(zip(msg.joint_names, msg.reference.positions, strict=False))
-        try:
-            path = deserialize_message(bytes(self._raw["path"]), JointTrajectory)
-            plan = trajectory_from(path).plan()
-        except (KeyError, MotionError):
-            pass  # nothing was sent yet, or by somebody else
-        else:
-            at = plan.sample(self._motion.now().ros_ns + round(LEAD_S * 1e9)).position
-            led.update(zip(plan.joint_names, at.tolist(), strict=True))
-        found = np.array([led.get(joint, np.nan) for joint in self._joints])
-        return found if np.isfinite(found).all() else None
+    def _led(self) -> FloatArray | None:
+        """Return where the controllers will lead every joint when a plan can take over, rad.
+
+        None where that is not known: what is asked for then would move the arm by itself.
+        """
+        at_ns = self._motion.now().ros_ns + round(LEAD_S * 1e9)
+        parts = [led for each in self._controllers if (led := each.at(at_ns)) is not None]
+        return np.concatenate(parts) if len(parts) == len(self._controllers) else None

@@ -26,6 +26,7 @@ from vla_operator.cameras import Cameras
 from vla_operator.core import told
 from vla_operator.core.access import AccessError
 from vla_operator.core.commands import Answer
+from vla_operator.episodes import VideoAnswer
 from vla_operator.heard import Heard, packed
 from vla_operator.jogging import Jogging
 from vla_operator.params import OperatorParams, listed
@@ -120,10 +121,13 @@ class OperatorPage(Node):
         elif do == "arm" and given["hold"]:
             self._jogging.take(answer)
         elif do == "arm":
-            self._jogging.give_back()
-            answer(True, "the arm is given back")
+            self._jogging.give_back(answer)
         else:
             self._recording.ask(do, given, answer)
+
+    def video(self, name: str, answer: VideoAnswer) -> None:
+        """Hand out the video of an episode."""
+        self._recording.video(name, answer)
 
     def control_lost(self) -> None:
         """Jog no more. Whatever else runs goes on, and nothing is freed."""
@@ -133,16 +137,20 @@ class OperatorPage(Node):
 
     def _tell(self) -> None:
         self._calls.look()
-        self._recording.look()
+        self._jogging.look()
+        self._recording.look(self._server.watched)
         if not self._server.watched:
             return
+        episodes = self._recording.episodes()
+        if episodes is not None:
+            self._server.tell("episodes", packed(episodes))
         now_ns = self._motion.now().ros_ns
         state = self._heard.state()
         state["cameras"] = self._cameras.told(now_ns)
         state["policy"]["last_end"] = self._calls.last_end
         state["clock"] = self._clock_words()
         state["recorder"] = self._recording.told()
-        state["jog"] = {"holds": self._jogging.holds, "words": self._jogging.words}
+        state["jog"] = self._jogging.told()
         self._server.tell("state", packed(state), keep=False)
         self._turn += 1
         if self._turn % SLOWER == 0:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, Protocol
 
@@ -19,12 +19,17 @@ from vla_operator.core.access import AccessError, AccessRefusal, Doorkeeper, Log
 from vla_operator.core.commands import Answer
 from vla_operator.core.viewers import Message, TooMuchError, Viewer, Viewers
 from vla_operator.door import Door, listen
+from vla_operator.episodes import VideoAnswer
 from vla_operator.settings import ServerSettings
 
 # A page that cannot take a message in for so long is gone.
 _SEND_S = 5.0
 _LOOK_S = 1.0
 _CLOSE_S = 2.0
+# A video is sent in pieces, and so many at once: who takes them in slowly holds up nobody.
+_PIECE_BYTES = 1 << 16
+_MOST_VIDEOS = 8
+_VIDEO_S = 60.0
 _KINDS = {
     ".html": "text/html",
     ".css": "text/css",
@@ -35,8 +40,8 @@ _KINDS = {
 _HEADERS = {
     # Its own files, and no others: no inline script, no frame around it.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "img-src 'self' blob:; media-src blob:; connect-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -54,6 +59,9 @@ class Asked(Protocol):
 
     def ask(self, do: str, given: Mapping[str, Any], answer: Answer) -> None:
         """Carry out what the page that is in control asks for."""
+
+    def video(self, name: str, answer: VideoAnswer) -> None:
+        """Hand out the video of an episode that the recorder keeps."""
 
     def control_lost(self) -> None:
         """Take note that nobody is in control any more, or somebody else."""
@@ -88,6 +96,7 @@ class PageServer:
         # What a page that comes later is shown at once; by kind.
         self._kept: dict[str, Message] = {}
         self._files = _files()
+        self._videos = 0
         self._loop = asyncio.new_event_loop()
         self._ended: asyncio.Event | None = None
         self._watched = threading.Event()
@@ -138,6 +147,9 @@ class PageServer:
         app = web.Application(middlewares=[self._guard], client_max_size=commands.MOST_BYTES)
         app.router.add_get("/socket", self._on_socket)
         app.router.add_get("/session", self._on_session)
+        # A name has no slash in it, also none that is written otherwise.
+        video = "/episodes/{name:[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}}/video.mp4"
+        app.router.add_get(video, self._on_video, allow_head=False)
         app.router.add_post("/stop", self._on_stop)
         app.router.add_post("/login", self._on_login)
         app.router.add_get("/{name:[a-z_]*(?:[.][a-z]+)?}", self._on_file)
@@ -237,19 +249,61 @@ class PageServer:
         """Stop: for a page whose socket is lost, and for scripts."""
         if not self._admitted(request):
             return _refused(AccessRefusal(401, "the token is needed"))
-        done: asyncio.Future[tuple[bool, str]] = self._loop.create_future()
+        ok, text = await self._answered(self._asked.stop)
+        return web.json_response({"ok": ok, "text": text})
 
-        def answer(ok: bool, text: str) -> None:
+    async def _answered(self, ask: Callable[[Any], None]) -> Any:
+        """Ask for something, and return what is answered in whichever thread."""
+        done: asyncio.Future[Any] = self._loop.create_future()
+
+        def answer(*found: Any) -> None:
             def tell() -> None:
                 if not done.done():
-                    done.set_result((ok, text))
+                    done.set_result(found)
 
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(tell)
 
-        self._asked.stop(answer)
-        ok, text = await done
-        return web.json_response({"ok": ok, "text": text})
+        ask(answer)
+        return await done
+
+    async def _on_video(self, request: web.Request) -> web.StreamResponse:
+        """Send the video of an episode to whoever may look."""
+        if not self._admitted(request):
+            return _refused(AccessRefusal(401, "the token is needed"))
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return _refused(AccessRefusal(403, "only this page itself may show it"))
+        if self._videos >= _MOST_VIDEOS:
+            return _refused(AccessRefusal(503, "too many videos are being sent; try again"))
+        self._videos += 1
+        try:
+            name = request.match_info["name"]
+            asked = self._answered(lambda answer: self._asked.video(name, answer))
+            try:
+                data, why = await asyncio.wait_for(asked, _VIDEO_S)
+            except asyncio.TimeoutError:
+                return _refused(AccessRefusal(503, "nobody hands the video out"))
+            if data is None:
+                return _refused(AccessRefusal(404, why))
+            return await self._sent(request, data)
+        finally:
+            self._videos -= 1
+
+    async def _sent(self, request: web.Request, data: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers=_HEADERS)
+        response.content_type, response.content_length = "video/mp4", len(data)
+        await response.prepare(request)
+        for begin in range(0, len(data), _PIECE_BYTES):
+            piece = response.write(data[begin : begin + _PIECE_BYTES])
+            try:
+                await asyncio.wait_for(piece, _SEND_S)
+            except asyncio.TimeoutError:
+                # Whoever does not take it in has gone, as a page has.
+                raise ConnectionResetError from None
+            # It is not one that says nothing: its answer is under way.
+            self.door.asked(request.transport)
+        await response.write_eof()
+        return response
 
     async def _on_socket(self, request: web.Request) -> web.StreamResponse:
         if not self._admitted(request):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from vla_contract.texts import visible
+
 # Takes whether something was done, and the reason in words. May be called in any thread.
 Answer = Callable[[bool, str], None]
 
@@ -51,11 +53,12 @@ def _yes(value: Any) -> bool:
     return value
 
 
-def _printable(most: int) -> Callable[[Any], str]:
+def _printable(most: int, least: int = 1) -> Callable[[Any], str]:
     def read(value: Any) -> str:
-        if type(value) is not str or not value.strip() or len(value) > most:
-            raise PageCommandError(f"is no text of 1 to {most} characters")
-        if not value.isprintable():
+        shown = visible(value) if type(value) is str else ""
+        if type(value) is not str or not least <= len(shown.strip()) <= len(value) <= most:
+            raise PageCommandError(f"is no text of {least} to {most} characters")
+        if not shown.isprintable():
             raise PageCommandError("has characters that cannot be printed")
         return " ".join(value.split())
 
@@ -103,10 +106,17 @@ _KNOWN: dict[str, dict[str, Callable[[Any], Any]]] = {
     "end": {},
     "arm": {"hold": _yes},
     "jog": {"rates": _rates},
-    "record": {"task": _printable(MOST_TEXT), "operator": _printable(MOST_NAME)},
+    # Without a task it is that of the policy.
+    "record": {"task": _printable(MOST_TEXT, 0), "operator": _printable(MOST_NAME)},
     "finish": {"mark": _mark, "discard": _yes},
+    "keep": {
+        "task": _printable(MOST_TEXT, 0),
+        "operator": _printable(MOST_NAME),
+        "seconds": _between(1.0, _LONGEST_RUN_S),
+    },
     "mark": {"episode": _printable(MOST_TEXT), "mark": _mark},
-    "delete": {},
+    "retask": {"episode": _printable(MOST_TEXT), "task": _printable(MOST_TEXT)},
+    "delete": {"episode": _printable(MOST_TEXT)},
 }
 # Everybody who was let in may say these; the others take control.
 FOR_ALL = frozenset({"seen", "stop", "take", "release"})

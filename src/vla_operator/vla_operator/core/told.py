@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vla_contract.texts import visible
+
 MOST_LETTERS = 300
 MOST_LINES = 20
 # Silent for longer, a node that speaks at 10 Hz or more is not heard.
@@ -31,8 +33,9 @@ POLICY_STATES = {
 }
 UNKNOWN = ("UNKNOWN", "It says a state that is not known here.")
 # Ends of a run, by the numbers of vla_msgs/RunPolicy.
+DONE = 0
 ENDS = {
-    0: "The policy says that it is done.",
+    DONE: "The policy says that it is done.",
     1: "Ended: its time was over.",
     2: "Ended, as was asked for.",
     3: "Ended: the monitor withdrew its permit.",
@@ -50,7 +53,7 @@ _CAUSES = {
 def text(value: object) -> str:
     """Return a text as it is shown: printable, on one line, not longer than a person reads."""
     words = " ".join(str(value)[: 2 * MOST_LETTERS].split())
-    return "".join(c if c.isprintable() else "\ufffd" for c in words)[:MOST_LETTERS]
+    return "".join(c if visible(c).isprintable() else "\ufffd" for c in words)[:MOST_LETTERS]
 
 
 def lines(values: Iterable[object]) -> list[str]:
@@ -74,6 +77,13 @@ def cause(name: str, detail: str) -> str:
         return ""
     words = _CAUSES.get(name, name.replace("_", " "))
     return text(f"{words}: {detail}" if detail else words)
+
+
+def end(reason: int, message: str) -> str:
+    """Return why a run ended, as sentences."""
+    words = text(message)
+    more = f" {words[:1].upper()}{words[1:]}" if words and reason != DONE else ""
+    return text(f"{ENDS.get(reason, 'Ended.')}{more}")
 
 
 def monitor_words(state: int, permit: bool, silent_s: float | None) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 
 import { Cameras } from "./cameras.js";
 import { Plans, drawJerk } from "./charts.js";
+import { Episodes } from "./episodes.js";
 import { Jog } from "./jog.js";
 import { Link } from "./link.js";
 import { Record } from "./record.js";
@@ -10,7 +11,7 @@ import { showState, summary } from "./state.js";
 import { wireStop } from "./stop.js";
 
 const byId = (id) => document.getElementById(id);
-const MOST_LINES = 50, REMEMBERED = 12;
+const MOST_LINES = 50, REMEMBERED = 12, SAID_MS = 5000;
 // A browser may keep nothing, and say so by an exception.
 const kept = {
   get(name, other) { try { return JSON.parse(localStorage.getItem(name)) ?? other; } catch { return other; } },
@@ -19,11 +20,11 @@ const kept = {
 const cameras = new Cameras(byId("cameras"));
 const plans = new Plans(byId("plans"));
 let control = { you: false, operator: "", viewers: 0 };
-let monitor = "";
+let monitor = "", newest = null;
 
 const link = new Link({
   onMessage(message) {
-    ({ hello: onHello, state: onState, control: onControl, gauge: onGauge, curves: onCurves }[message.type] ?? (() => {}))(message);
+    ({ hello: onHello, state: onState, control: onControl, gauge: onGauge, curves: onCurves, episodes: (told) => episodes.tell(told) }[message.type] ?? (() => {}))(message);
   },
   onPicture: (head, blob, seen) => cameras.show(head, blob, seen),
   onChange: onLink,
@@ -44,8 +45,7 @@ function onState(state) {
   showState(state);
   cameras.tell(state.cameras);
   notice(state.clock);
-  jog.tell(state.jog, control.you);
-  record.tell(state.recorder, control.you);
+  newest = state;
   allow();
 }
 
@@ -89,11 +89,10 @@ function onLink(state) {
   document.body.classList.toggle("old", state === "old");
   byId("login").hidden = state !== "token";
   if (state === "token") byId("token").focus();
-  if (state !== "open") {
-    control = { you: false, operator: "", viewers: 0 };
-    summary("NO CONNECTION", "What is shown is old. STOP is tried all the same; if the arm moves and should not, cut its power.");
-    allow();
-  }
+  // Nobody is in control of a socket that is gone. One that is only slow still is the same.
+  if (state !== "open" && state !== "old") onControl({ you: false, operator: "", viewers: 0 });
+  if (state !== "open") summary("NO CONNECTION", "What is shown is old. STOP is tried all the same; if the arm moves and should not, cut its power.");
+  allow();
 }
 
 function notice(words) {
@@ -105,6 +104,10 @@ function allow() {
   const may = control.you && link.state === "open";
   for (const button of document.querySelectorAll("button.operator")) button.disabled = !may;
   byId("reset").disabled = !may || !["STOPPED", "FAULT"].includes(monitor);
+  if (newest === null) return;
+  jog.tell(newest.jog, may, newest.policy.instruction);
+  record.tell(newest.recorder, may);
+  episodes.allow(may, newest.recorder);
 }
 
 // -- what is asked -----------------------------------------------------------------------------
@@ -117,7 +120,15 @@ function say(what, answer, took) {
   line.append(time, words);
   byId("log").prepend(line);
   while (byId("log").childElementCount > MOST_LINES) byId("log").lastElementChild.remove();
+  // Beside what is pressed, wherever that is on the page.
+  const said = byId("said");
+  said.textContent = words.textContent;
+  said.className = answer.ok ? "" : "bad";
+  said.hidden = false;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => { said.hidden = true; }, answer.ok ? SAID_MS : 3 * SAID_MS);
 }
+let hiding;
 
 async function ask(what, words, shown) {
   say(shown, await link.ask(what, words));
@@ -127,9 +138,10 @@ wireStop(byId("stop"), link, say);
 const record = new Record({
   ask,
   operator: () => byId("name").value.trim() || "operator",
-  instruction: () => byId("instruction").value === "none" ? byId("text").value.trim() : byId("instruction").value,
+  instruction: () => byId("instruction").value === "none" ? byId("text").value.trim() : "",
 });
-const jog = new Jog(byId("joints"), byId("jog-take"), link, say);
+const episodes = new Episodes(ask);
+const jog = new Jog(byId("joints"), link, say, instruct);
 
 byId("control").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -147,8 +159,11 @@ byId("instruct").addEventListener("submit", (event) => {
   const text = byId("text").value.trim();
   if (!text) { byId("text").focus(); return; }
   remember(text);
-  ask("instruct", { text, seconds: Number(byId("seconds").value) || 60 }, `“${text}”`);
+  instruct(text);
 });
+function instruct(text) {
+  return ask("instruct", { text, seconds: Number(byId("seconds").value) || 60 }, `“${text}”`);
+}
 
 // -- instructions that were given before -------------------------------------------------------
 

@@ -5,21 +5,31 @@
 const EVERY_MS = 100;
 
 export class Jog {
-  constructor(place, take, link, say) {
+  constructor(place, link, say, instruct) {
     this.place = place;
-    this.take = take;
+    this.take = document.getElementById("jog-take");
+    this.resume = document.getElementById("jog-resume");
+    this.instruction = "";
     this.link = link;
     this.say = say;
     this.rates = [];
     this.held = false;
     this.timer = null;
     this.speed = document.getElementById("jog-speed");
-    take.addEventListener("click", async () => {
-      const hold = !this.held;
-      say(hold ? "Take the arm" : "Give the arm back", await link.ask("arm", { hold }));
+    this.take.addEventListener("click", () => this.hold(!this.held));
+    // A correction is over: the policy goes on with what it was told before.
+    this.resume.addEventListener("click", async () => {
+      if ((await this.hold(false)).ok) instruct(this.instruction);
     });
     for (const event of ["blur", "pagehide"]) window.addEventListener(event, () => this.letGo());
     document.addEventListener("visibilitychange", () => { if (document.hidden) this.letGo(); });
+  }
+
+  async hold(hold) {
+    if (!hold) this.letGo();
+    const answer = await this.link.ask("arm", { hold });
+    this.say(hold ? "Take the arm" : "Give the arm back", answer);
+    return answer;
   }
 
   build(joints) {
@@ -80,11 +90,14 @@ export class Jog {
   }
 
   // Whether the page holds the arm, and why not any more.
-  tell({ holds, words }, may = holds) {
+  tell({ holds, words }, may = holds, instruction = "") {
+    if (!holds) this.instruction = instruction || this.instruction;
     if (this.held && !holds) this.letGo();
     this.held = holds;
     this.take.textContent = holds ? "Give the arm back" : "Take the arm";
-    document.getElementById("jog-words").textContent = holds ? "Hold a button to move its joint." : words;
+    this.resume.hidden = !holds || !this.instruction;
+    this.resume.title = this.instruction;
+    document.getElementById("jog-words").textContent = words || (holds ? "Hold a button to move its joint." : "Takes the arm, also from a policy in the middle of a run.");
     for (const button of this.place.querySelectorAll("button")) button.disabled = !holds || !may;
   }
 }
