@@ -43,7 +43,7 @@ from vla_msgs.srv import AcquireArm, ReleaseArm, ResetScene
 
 from node_kit import qos
 from node_kit.clock import MotionClock
-from node_kit.led import Led
+from node_kit.led import LedJoints
 from node_kit.messages import to_ns, to_time
 from vla_contract.robot import load_robot
 from vla_recording.dataset import Dataset
@@ -77,8 +77,8 @@ class Hands(Node):
         self.feedback = RecordEpisode.Feedback()
         self._arm = robot.limits.joint_names
         self._led = (
-            Led(self, robot.arm_controller, robot.limits.joint_names, self.motion),
-            Led(self, robot.gripper.controller, (robot.gripper.joint,), self.motion),
+            LedJoints(self, robot.arm_controller, robot.limits.joint_names, self.motion),
+            LedJoints(self, robot.gripper.controller, (robot.gripper.joint,), self.motion),
         )
         state = JointTrajectoryControllerState
         for controller in (robot.arm_controller, robot.gripper.controller):

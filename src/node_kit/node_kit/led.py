@@ -28,7 +28,7 @@ FOLLOWS_RAD = 0.1
 _MOST_BYTES = 1 << 20
 
 
-class Led:
+class LedJoints:
     """Where one controller leads its joints. Messages are read only when somebody asks."""
 
     def __init__(

@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E
 
 from node_kit import qos  # noqa: E402
 from node_kit.clock import MotionClock  # noqa: E402
-from node_kit.led import Led  # noqa: E402
+from node_kit.led import LedJoints  # noqa: E402
 from node_kit.messages import to_time  # noqa: E402
 
 DEADLINE_S = 300.0
@@ -29,7 +29,7 @@ STEP_S, JERK = 0.5, 1.0
 
 
 class Controller:
-    """Publishes what a controller and its planner say, and the time; hears itself by a `Led`."""
+    """Publishes what a controller and its planner say, and the time, and hears itself."""
 
     def __init__(self, node):
         self.clock = node.create_publisher(Clock, "/clock", 1)
@@ -38,7 +38,7 @@ class Controller:
         )
         self.path = node.create_publisher(JointTrajectory, "arm/joint_trajectory", qos.EACH)
         self.motion = MotionClock(node)
-        self.led = Led(node, "arm", ("a", "b"), self.motion)
+        self.led = LedJoints(node, "arm", ("a", "b"), self.motion)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(node)
 

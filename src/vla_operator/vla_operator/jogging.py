@@ -17,7 +17,7 @@ from vla_msgs.srv import AcquireArm, ReleaseArm
 
 from node_kit import qos
 from node_kit.clock import MotionClock
-from node_kit.led import Led
+from node_kit.led import LedJoints
 from node_kit.messages import to_time
 from vla_contract.robot import Robot
 from vla_operator.calls import Waiting, result_of
@@ -66,8 +66,8 @@ class Jogging:
         self._release = node.create_client(ReleaseArm, "arm/release")
         self._chunks = node.create_publisher(ActionChunk, "arm/action_chunk", qos.EACH)
         self._controllers = (
-            Led(node, robot.arm_controller, limits.joint_names, motion),
-            Led(node, gripper.controller, (gripper.joint,), motion),
+            LedJoints(node, robot.arm_controller, limits.joint_names, motion),
+            LedJoints(node, gripper.controller, (gripper.joint,), motion),
         )
         node.create_timer(CHUNK_S, self._send, clock=motion.timers)
 
