@@ -4,7 +4,7 @@
     python -m verification.compare_live [--pairs 20] [--work out/compare_live]
 
 Launches the simulated SO-101 with color_pick, and with color_pick whose camera is said to stand
-15 mm beside where it is. Both are compared, then the second one with itself; the simulation is the
+20 mm beside where it is. Both are compared, then the second one with itself; the simulation is the
 judge. What is there already in the working folder is kept. Then the comparisons are repeated on
 pairs drawn from those that were tried. Writes docs/measurements/compare_policies.md and the trials
 beside it.
@@ -35,7 +35,7 @@ TOP = Path(__file__).resolve().parents[1]
 CONTRACT = TOP / "config" / "policies" / "so101_color_pick.yaml"
 WORKSPACE = TOP / "config" / "robots" / "so101" / "workspace_tabletop.yaml"
 PAGE = "compare_policies.md"
-BESIDE_M = 0.015
+BESIDE_M = 0.02
 TASKS = [f"put the {colour} cube in the bin" for colour in ("red", "green", "blue")]
 REPEATS, MANY = 20, 10_000
 # Name of a comparison, its nodes, and what is expected.
