@@ -52,7 +52,7 @@ def weak_contract(folder: Path) -> Path:
     contract = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
     contract["policy"]["options"]["camera"]["position"][0] += BESIDE_M
     path = folder / "camera_beside.yaml"
-    path.write_text(yaml.safe_dump(contract), encoding="utf-8")
+    path.write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
     return path
 
 

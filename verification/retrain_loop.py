@@ -209,7 +209,9 @@ def configuration(work: Path, checkpoint: Path, python: Path) -> Path:
     contract["policy"]["python"] = str(python)
     policies = work / "config" / "policies"
     policies.mkdir(parents=True, exist_ok=True)
-    (policies / CONTRACT.name).write_text(yaml.safe_dump(contract), encoding="utf-8")
+    (policies / CONTRACT.name).write_text(
+        yaml.safe_dump(contract, sort_keys=False), encoding="utf-8"
+    )
     robots = work / "config" / "robots"
     if not robots.exists():
         robots.symlink_to(ROBOTS)
