@@ -54,7 +54,7 @@ COLOURS = ("red", "green", "blue")
 # Scenes of the corrections; those of the counts begin at 0.
 FIRST_SCENE = 700_000
 # The operator's patience: a policy that works needs 6 to 8 s.
-PATIENT_S, LED_S = 9.0, 25.0
+PATIENT_S, LED_S, TAKE_OVERS = 9.0, 25.0, 3
 CHUNK_ROWS, CHUNK_DT_S, FPS, PICTURE = 12, 0.1, 10, "96x96"
 HOME_RAD, MOVED_M = 0.05, 0.004
 SETTINGS = {
@@ -102,7 +102,7 @@ class Operator(HandsOn):
         """Try one scene; return what became of it, in a word."""
         colour = scene % len(COLOURS)
         name, words = f"{COLOURS[colour]}_cube", f"put the {COLOURS[colour]} cube in the bin"
-        self.goes_on()
+        self._mend()
         self._lay_out(scene)
         before = self._cubes()
         goal = RecordEpisode.Goal(
@@ -129,11 +129,12 @@ class Operator(HandsOn):
                 if other != name and float(np.linalg.norm(place - before[other])) > MOVED_M
             ]
             failed = (
-                "gave up" if idle else "moved another" if moved
+                "was stopped" if self.hands.monitor.state != MonitorStatus.READY
+                else "gave up" if idle else "moved another" if moved
                 else "took too long" if since_s > PATIENT_S else ""
             )  # fmt: skip
         if failed:
-            self.lead(lambda _: self._shown(colour), CHUNK_DT_S, LED_S, lambda: self._done(name))
+            self._take_over(colour, name)
         good = self._in_bin(name)
         self._end(result, keep=bool(failed) and good)
         self._rest()
@@ -141,6 +142,27 @@ class Operator(HandsOn):
             return "succeeded"
         kept = good and result.result().result.rows > 0
         return f"corrected: {failed}" if kept else "not corrected"
+
+    def _take_over(self, colour: int, name: str) -> None:
+        """Lead the arm until the cube is in the bin; after a stop, once more."""
+        hands = self.hands
+        for _ in range(TAKE_OVERS):
+            self._mend()
+            self.lead(
+                lambda _: self._shown(colour),
+                CHUNK_DT_S,
+                LED_S,
+                lambda: self._done(name) or hands.monitor.state != MonitorStatus.READY,
+            )
+            if self._done(name):
+                return
+
+    def _mend(self) -> None:
+        """Go on after a stop."""
+        hands = self.hands
+        self.until(lambda: hands.monitor.state != MonitorStatus.STOPPING, "end of the stop")
+        self.goes_on()
+        self.until(lambda: hands.monitor.state == MonitorStatus.READY, "READY")
 
     def _end(self, result: Any, keep: bool) -> None:
         if not result.done():
@@ -151,6 +173,7 @@ class Operator(HandsOn):
     def _rest(self) -> None:
         """Have the arm at home, whoever moved it last."""
         self.hands.instruction.publish(String(data=""))
+        self._mend()
         self.until(lambda: not self.hands.holder, "end of the policy")
         if not self._is_home():
             self.lead(lambda _: self._homewards(), CHUNK_DT_S, 8.0, self._is_home)
@@ -322,7 +345,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corrections", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=20, help="scenes of a count, 3 cubes each")
-    parser.add_argument("--level", type=float, default=0.3, help="of the noise")
+    parser.add_argument("--level", type=float, default=0.5, help="of the noise")
     parser.add_argument("--work", type=Path, default=TOP / "out" / "retrain_loop")
     parser.add_argument("--python", type=Path, default=TOP / ".venv-policy" / "bin" / "python")
     parser.add_argument("--page", type=Path, default=TOP / "docs" / "measurements" / PAGE)
@@ -342,10 +365,10 @@ def main() -> int:
         subprocess.run([*command, "--level", str(given.level)], check=True)
         part.replace(weak)
     contract = configuration(work, weak, given.python)
-    evaluate(work, "before", weak, given.seeds)
     correct(work, contract, given.corrections)
     after = train(work, given.python, weak)
-    evaluate(work, "after", after, given.seeds)
+    for name, checkpoint in (("before", weak), ("after", after)):
+        evaluate(work, name, checkpoint, given.seeds)
     write_page(work, given.page, given.level)
     return 0
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make a SmolVLA checkpoint weak on purpose: noise on the weights of its action expert.
 
-.venv-policy/bin/python -m verification.weak_checkpoint CHECKPOINT FOLDER [--level 0.3]
+.venv-policy/bin/python -m verification.weak_checkpoint CHECKPOINT FOLDER [--level 0.5]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "--level", type=float, default=0.3, help="of the noise, deviations of each matrix"
+        "--level", type=float, default=0.5, help="of the noise, deviations of each matrix"
     )
     given = parser.parse_args()
     shutil.copytree(given.checkpoint, given.folder)

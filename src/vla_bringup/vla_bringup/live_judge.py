@@ -29,8 +29,8 @@ Until = Callable[..., None]
 class TaskJudge:
     """Lays out a scene for each pair, by its seed, and looks into the bin.
 
-    A busy host stops an arm too. So a trial that was stopped is made again, and is a failure of
-    the policy where the monitor stopped each of `MOST_ATTEMPTS`.
+    Where the monitor's stop latches, that was the policy's doing: nobody else moves the arm here.
+    What else interrupts a trial is not, and the trial is made again.
     """
 
     def __init__(
@@ -107,9 +107,11 @@ class TaskJudge:
 
     def judge(self, notice: Notice, run: LiveRun) -> Verdict:
         """Look into the bin."""
-        last = notice.case.attempt >= MOST_ATTEMPTS and run.ended == "STOPPED"
+        # A host that is too busy lets the permit lapse, and latches nothing.
+        latched = self._monitor().state in (MonitorStatus.STOPPING, MonitorStatus.STOPPED_LATCHED)
         if run.interrupted:
-            verdict = Verdict.FAILURE if last else Verdict.AGAIN
+            stopped = run.ended == "STOPPED" and latched
+            verdict = Verdict.FAILURE if stopped else Verdict.AGAIN
         else:
             good = only_in_bin(self._task, self._name)
             verdict = Verdict.SUCCESS if good else Verdict.FAILURE
@@ -118,6 +120,8 @@ class TaskJudge:
 
     def _mend(self) -> None:
         """Have the monitor permit motion again, after a stop."""
+        stopping = MonitorStatus.STOPPING
+        self._until(lambda: self._monitor().state != stopping, "end of the stop", SETTLED_S)
         if self._monitor().state == MonitorStatus.STOPPED_LATCHED:
             refused = self._call(self._again, Trigger.Request())
             if refused:
