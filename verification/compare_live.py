@@ -26,6 +26,7 @@ import numpy as np
 import yaml
 
 from node_kit.tables import renew, rows
+from verification.hands import launched
 from vla_training.evaluation.cells import said, wilson
 from vla_training.evaluation.live.pairs import count_pairs, whole_pairs
 from vla_training.evaluation.live.report import FIGURES, live_cells
@@ -56,9 +57,9 @@ def weak_contract(folder: Path) -> Path:
     return path
 
 
-def launched(folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Launch the arm with both policies."""
-    command = [
+def both_policies(folder: Path) -> list[str]:
+    """Return the command that launches the arm with both policies."""
+    return [
         *(sys.executable, "-m", "embedded_ros2.cli", "launch"),
         str(TOP / "launch" / "so101_sim.launch.py"),
         "real_time_factor:=0",
@@ -67,8 +68,6 @@ def launched(folder: Path, log: Path) -> subprocess.Popen[bytes]:
         f"workspace_file:={WORKSPACE}",
         f"black_box:={folder / 'bags'}",
     ]
-    with log.open("wb") as stream:
-        return subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
 
 
 def compared(folder: Path, nodes: tuple[str, str], pairs: int, limit_s: float) -> None:
@@ -187,7 +186,7 @@ def main() -> int:
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     log = given.work / "launch.log"
-    process = launched(given.work, log)
+    process = launched(both_policies(given.work), log)
     try:
         for name, nodes in COMPARISONS.items():
             compared(given.work / name, nodes, given.pairs, given.limit)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -119,6 +120,18 @@ class Hands(Node):
                 dt=dt_s,
                 positions=rows.ravel().tolist(),
             )
+        )
+
+
+def launched(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Launch something that Ctrl-C ends, also where this process was told to ignore it."""
+
+    def hears_ctrl_c() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, preexec_fn=hears_ctrl_c
         )
 
 

@@ -38,7 +38,7 @@ from vla_msgs.srv import FinishEpisode, ResetScene
 
 from node_kit import qos
 from node_kit.tables import renew, rows
-from verification.hands import OPERATOR, START_S, TOP, Hands, HandsOn
+from verification.hands import OPERATOR, START_S, TOP, Hands, HandsOn, launched
 from vla_contract.robot import load_robot
 from vla_recording.dataset import Dataset
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE
@@ -266,11 +266,10 @@ def correct(work: Path, contract: Path, count: int) -> None:
         f"black_box:={work / 'bags'}",
     ]
     log = work / "launch.log"
-    with log.open("ab") as stream:
-        launched = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+    process = launched(command, log)
     try:
         rclpy.init(args=["hands"])
-        operator = Operator(Hands(), launched)
+        operator = Operator(Hands(), process)
         operator.begin()
         while sum(each.startswith("corrected") for each in told) < count:
             told.append(operator.episode(FIRST_SCENE + len(told)))
@@ -283,9 +282,9 @@ def correct(work: Path, contract: Path, count: int) -> None:
         raise
     finally:
         rclpy.try_shutdown()
-        if launched.poll() is None:
-            launched.send_signal(signal.SIGINT)
-            launched.wait(120)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(120)
 
 
 def train(work: Path, python: Path, weak: Path) -> Path:

@@ -50,6 +50,7 @@ REASONS = {
         "PREEMPTED",
         "POLICY_FAILED",
         "INPUT_LOST",
+        "ARM_TAKEN",
     )
 }
 

@@ -246,6 +246,16 @@ def test_ctrl_c_in_the_middle_of_a_trial_is_recorded_as_that(tmp_path):
     assert (line.result.outcome, line.result.cause) == (Outcome.INTERRUPTED, "Ctrl-C")
 
 
+def test_ctrl_c_at_the_question_is_recorded_with_what_was_measured(tmp_path):
+    judge = Sayings()
+    judge.judge = lambda notice, run: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, TableArm([]), judge)
+    (line,) = LiveStore(tmp_path, SETTINGS).lines
+    assert (line.result.outcome, line.result.ended) == (Outcome.INTERRUPTED, "DONE")
+    assert line.result.duration_s == 2.5
+
+
 def test_quitting_keeps_what_is_there_and_goes_on_where_it_was(tmp_path):
     whole, store = run(tmp_path, TableArm([]), Sayings(scenes=[True, True, False]))
     assert not whole

@@ -212,14 +212,16 @@ def _try(
         )
         store.add(case, result)
 
+    run = _nothing("CANCELED", "Ctrl-C", len(arm.joint_names))
     try:
         run = arm.run(case.side, instruction, comparison.limit_s, judge.watch)
-    except (ArmLostError, KeyboardInterrupt) as error:
-        lost = isinstance(error, ArmLostError)
-        cause = (LOST, str(error)) if lost else ("CANCELED", "Ctrl-C")
-        record(Outcome.INTERRUPTED, _nothing(*cause, len(arm.joint_names)))
+        verdict = run.verdict or judge.judge(notice, run)
+    except ArmLostError as error:
+        record(Outcome.INTERRUPTED, _nothing(LOST, str(error), len(arm.joint_names)))
         raise
-    verdict = run.verdict or judge.judge(notice, run)
+    except KeyboardInterrupt:
+        record(Outcome.INTERRUPTED, run)
+        raise
     if verdict is Verdict.QUIT:
         record(Outcome.INTERRUPTED, run)
         return False
