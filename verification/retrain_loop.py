@@ -82,7 +82,7 @@ class Operator(HandsOn):
         self._home = np.array([robot.home[name] for name in hands.joints])
         table = TableLayout(np.array(BIN_CENTRE), BIN_INNER, CUBE_SIDE, self._home)
         self._teacher = Teacher(table, rows=CHUNK_ROWS, dt_s=CHUNK_DT_S)
-        self._task: TaskState | None = None
+        self._task: Any = None
         # Measured: of jaws around a cube the reference says that they are closed.
         self._measured = dict.fromkeys(hands.joints, float("nan"))
         hands.create_subscription(JointState, "joint_states", self._on_joints, qos.SENSED)
