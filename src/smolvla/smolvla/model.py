@@ -107,7 +107,7 @@ class SmolVLA(nn.Module):
         """Return tokens (B, I, hidden) of pixels (B, 3, S, S) in -1..1."""
         tokens = self.connector(self.vision(pixels))
         # The factor is rounded to the tokens' type, as it was in training.
-        return tokens * torch.tensor(self.shapes.text.hidden**0.5, dtype=tokens.dtype).item()
+        return tokens * tokens.new_tensor(self.shapes.text.hidden**0.5)
 
     def embed_text(self, ids: Tensor) -> Tensor:
         """Return tokens (B, L, hidden) of token ids (B, L)."""
