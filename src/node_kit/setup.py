@@ -26,7 +26,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
-    install_requires=siblings("smooth_motion"),
+    install_requires=[*siblings("smooth_motion"), "numpy>=1.21"],
     # `embedded`: where no ROS 2 is installed.
     extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
     python_requires=">=3.10",

@@ -34,7 +34,10 @@ setup(
         *siblings("node_kit", "smooth_motion", "strict_yaml", "vla_contract", "vla_policies"),
     ],
     # `embedded`: where no ROS 2 is installed.
-    extras_require={"embedded": siblings("../embedded_ros2", "vla_msgs"), "test": ["pytest"]},
+    extras_require={
+        "embedded": siblings("../embedded_ros2", "vla_msgs"),
+        "test": ["pytest", *siblings("vla_recording")],
+    },
     maintainer="The maintainers",
     maintainer_email="maintainers@vla-smooth.invalid",
     description="The operator's page in a browser: see the arm, stop it, reset it, instruct it.",

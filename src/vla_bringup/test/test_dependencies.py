@@ -235,7 +235,7 @@ def test_versions_that_rosdep_brings_are_allowed(package, monkeypatch):
 def test_rosdep_brings_no_older_version_than_pip(monkeypatch):
     """rosdep takes any version that is there for enough, unless its file names a bound."""
     told = {
-        requirement
+        requirement.split(",<")[0]
         for package in PACKAGES
         for requirement in told_to_pip(package, monkeypatch)[""]
     }
@@ -248,5 +248,6 @@ def test_rosdep_brings_no_older_version_than_pip(monkeypatch):
     given = yaml.safe_load((SOURCES.parent / "rosdep.yaml").read_text())
     assert set(given) == keys
     for system in ("debian", "ubuntu"):
-        brought = {given[key][system]["pip"]["packages"][0] for key in keys}
+        # An upper bound may follow: Ubuntu's other libraries may be too old for the newest.
+        brought = {given[key][system]["pip"]["packages"][0].split(",<")[0] for key in keys}
         assert brought <= told
