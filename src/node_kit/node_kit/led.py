@@ -69,7 +69,8 @@ class LedJoints:
         # driver, in a new scene.
         if planned is None or not (np.abs(planned[0] - reference) <= FOLLOWS_RAD).all():
             return reference
-        return planned[1]
+        soon: NDArray[np.float64] = planned[1]
+        return soon
 
     def _hear(self, kind: type, data: bytes) -> None:
         if len(data) > _MOST_BYTES:

@@ -27,7 +27,7 @@ def sign_test(one: int, other: int) -> float:
     """
     count = one + other
     tail = sum(comb(count, fewer) for fewer in range(min(one, other) + 1))
-    return min(1.0, 2 * tail / 2**count)
+    return min(1.0, 2 * tail / (1 << count))
 
 
 @dataclass(frozen=True)
