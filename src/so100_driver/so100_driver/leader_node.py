@@ -22,6 +22,7 @@ from vla_msgs.srv import AcquireArm, ReleaseArm
 from node_kit import qos
 from node_kit.clock import MotionClock
 from node_kit.declare import declare
+from node_kit.led import LedJoints
 from node_kit.messages import to_ns, to_time
 from node_kit.parameters import ParameterError
 from node_kit.run import run
@@ -30,7 +31,6 @@ from so100_driver.connection import DriverError, connect
 from so100_driver.core.leader import FloatArray, LeaderArm, LeaderSettings, as_far_open
 from so100_driver.core.orders import ArmLimits
 from so100_driver.cycle_thread import CycleThread
-from so100_driver.led import Led
 from so100_driver.params import LeaderParameters
 from so100_driver.saying import Saying
 from vla_contract.robot import RobotConfigError, load_robot
@@ -76,8 +76,8 @@ class LeaderNode(Node):
         self._refuse_torque()
         self._lease, self._granted_ns, self._wanted, self._resume = 0, 0, False, ""
         self._policy = PolicyStatus()
-        self._arm = Led(self, robot.arm_controller, limits.joint_names)
-        self._gripper = Led(self, gripper.controller, (gripper.joint,))
+        self._arm = LedJoints(self, robot.arm_controller, limits.joint_names, self._motion)
+        self._gripper = LedJoints(self, gripper.controller, (gripper.joint,), self._motion)
         self._chunks = self.create_publisher(ActionChunk, "arm/action_chunk", qos.EACH)
         self._instruction = self.create_publisher(String, "vla_policy_node/instruction", qos.EACH)
         self.create_subscription(
@@ -185,7 +185,9 @@ class LeaderNode(Node):
             return
         now_s = self._motion.now().ros_ns * 1e-9
         led = self._led(now_s + self._settings.lead_s)
-        assert led is not None
+        if led is None:
+            self._give_back("its controllers fell silent", goes_on=False)
+            return
         with self._loop.lock:
             self._leader.take_over(led, now_s)
         self.get_logger().info("the follower does what the leader does")
@@ -248,7 +250,8 @@ class LeaderNode(Node):
         self._policy = msg
 
     def _led(self, time_s: float) -> FloatArray | None:
-        arm, gripper = self._arm.at(time_s), self._gripper.at(time_s)
+        time_ns = round(time_s * 1e9)
+        arm, gripper = self._arm.at(time_ns), self._gripper.at(time_ns)
         return None if arm is None or gripper is None else np.concatenate([arm, gripper])
 
     def _warn(self, text: str) -> None:
