@@ -10,6 +10,7 @@ error bytes are returned and not judged; nothing is counted.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import termios
@@ -38,6 +39,8 @@ _BITS_PER_BYTE = 10
 _FRAME_BYTES = 6
 _TRIES = 3
 _LARGEST_WAIT_S = 0.02
+# Sizes of answers that nothing else asks for, each another one than the last.
+_ASIDE_SIZES = tuple(size for size in range(3, STATE_SIZE) if size not in (4, DRIVE_SIZE))
 _LONGEST_ABSENCE = 32
 
 
@@ -150,6 +153,9 @@ class ServoBus:
         self._sleep = sleep
         self._clock = clock
         self.timeout_s = timeout_s
+        # Whether answers may still be under way to questions that were given up.
+        self._behind = False
+        self._asides = itertools.cycle(_ASIDE_SIZES)
         self._terminal = -1
         self._open()
 
@@ -359,9 +365,12 @@ class ServoBus:
         problem = "the port is closed"
         for tried in self._tries(tries if self._terminal >= 0 else 0):
             try:
+                if self._behind:
+                    self._catch_up(servo_id)
                 result = attempt()
             except Exception as error:
                 problem = str(error) or type(error).__name__
+                self._behind = True
                 self._resynchronise(1)
                 continue
             counts.answers += 1
@@ -376,6 +385,21 @@ class ServoBus:
             if number:
                 self._sleep(min(0.0005 * 2**number, _LARGEST_WAIT_S))
             yield number
+
+    def _catch_up(self, servo_id: int) -> None:
+        """Wait for the answer to a question of now: those of before have come by then.
+
+        An answer does not say what it answers. One that came after its time-out would be taken for
+        that of the next question, of the next register; so one is asked for by its size. The
+        protocol keeps the order.
+        """
+        for _ in _ASIDE_SIZES:
+            size = next(self._asides)
+            data, _ = self._servos.read_raw_data_with_error(servo_id, STATE_ADDRESS, size)
+            if len(data) == size:
+                self._behind = False
+                return
+        raise ValueError("its answers come too late")
 
     def _resynchronise(self, servos: int) -> None:
         """Let what is still coming in arrive, and forget it."""

@@ -14,6 +14,7 @@ from launch.actions import DeclareLaunchArgument, LogInfo
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 
+from strict_yaml import read_yaml
 from vla_bringup import description
 from vla_contract.robot import load_robot
 
@@ -39,7 +40,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     except PackageNotFoundError:
         return [LogInfo(msg="no RViz: there is no rviz2 (apt install ros-$ROS_DISTRO-rviz2)")]
     robot = load_robot(LaunchConfiguration("robot_file").perform(context))
-    layout = yaml.safe_load(Path(LAYOUT.perform(context)).read_text(encoding="utf-8"))
+    layout = read_yaml(Path(LAYOUT.perform(context)))
     own = for_arm(layout, robot.base_frame, description.full_namespace(context))
     file = Path(mkdtemp(prefix="rviz_")) / "arm.rviz"
     file.write_text(yaml.safe_dump(own, sort_keys=False), encoding="utf-8")
