@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,6 +29,16 @@ def cpu_flags() -> frozenset[str]:
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware, so that it is the faster type."""
     return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def spare_amx() -> None:
+    """Keep OpenVINO from a virtual machine's AMX units, unless ONEDNN_MAX_CPU_ISA says otherwise.
+
+    OpenVINO 2026.4 divides by zero there, and the process ends, where the machine tells its
+    processor's caches wrongly. To be called before the first model is compiled.
+    """
+    if {"amx_bf16", "hypervisor"} <= cpu_flags():
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 
 def lacks_bfloat16(precision: str) -> str:

@@ -14,7 +14,13 @@ from safetensors import safe_open
 from smolvla.backend import Array32
 from smolvla.bundle import EMBEDDING, HOST_FILE, STAGES, Bundle
 from smolvla.flow import time_embedding
-from smolvla.hardware import drop_mapped_pages, give_back, has_bfloat16, lacks_bfloat16
+from smolvla.hardware import (
+    drop_mapped_pages,
+    give_back,
+    has_bfloat16,
+    lacks_bfloat16,
+    spare_amx,
+)
 from smolvla.openvino_import import openvino
 from vla_policies.protocol import PolicyError
 
@@ -71,6 +77,7 @@ class OpenVinoBackend:
             settings["INFERENCE_NUM_THREADS"] = threads
         self.name = f"openvino {bundle.precision}"
         config, shapes = bundle.config, bundle.shapes
+        spare_amx()
         core = openvino.Core()
         try:
             self._stages = {
