@@ -73,7 +73,7 @@ SETTINGS = {
 }
 
 
-class Operator(HandsOn):
+class ScriptedOperator(HandsOn):
     """Lets the policy try, and shows it what would have been right where it fails."""
 
     def __init__(self, hands: Hands, launched: subprocess.Popen[bytes]) -> None:
@@ -269,7 +269,7 @@ def correct(work: Path, contract: Path, count: int) -> None:
     process = launched(command, log)
     try:
         rclpy.init(args=["hands"])
-        operator = Operator(Hands(), process)
+        operator = ScriptedOperator(Hands(), process)
         operator.begin()
         while sum(each.startswith("corrected") for each in told) < count:
             told.append(operator.episode(FIRST_SCENE + len(told)))

@@ -166,6 +166,7 @@ LAUNCH_FILES = [
     "gazebo",
     "monitor",
     "monitored_policy",
+    "mujoco",
     "panda",
     "ros2_control",
     "sim",
