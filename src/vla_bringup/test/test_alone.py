@@ -91,13 +91,13 @@ def missing_in(python: Path, package: str, optional: set[str]) -> str:
 
 
 def extras_of(package: str) -> dict[str, set[str]]:
-    """Return what only an extra of a package brings, as pip calls it, by extra."""
+    """Return what only an extra of a package brings, as it is imported, by extra."""
     about = metadata.metadata(package)
     found: dict[str, set[str]] = {name: set() for name in about.get_all("Provides-Extra") or []}
     for one in map(Requirement, metadata.requires(package) or []):
         for extra, names in found.items():
             if one.marker and one.marker.evaluate({"extra": extra}):
-                names.add(one.name)
+                names.add(one.name.replace("-", "_"))
     return found
 
 
