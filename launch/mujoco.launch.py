@@ -12,12 +12,12 @@ a graph: that clock and the simulator's own topics have no namespace.
 from pathlib import Path
 from tempfile import mkdtemp
 
-import yaml
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import SetParameter
 
+from strict_yaml import read_yaml
 from vla_bringup import description
 from vla_bringup import launch_parts as parts
 from vla_contract.robot import load_robot
@@ -49,7 +49,7 @@ def find_mujoco(context: LaunchContext) -> None:
 
 def update_rate_hz(controllers_file: str) -> int:
     """Return at what rate the controllers run, Hz."""
-    files = yaml.safe_load(Path(controllers_file).read_text(encoding="utf-8"))
+    files = read_yaml(controllers_file)
     return int(files["/**/controller_manager"]["ros__parameters"]["update_rate"])
 
 

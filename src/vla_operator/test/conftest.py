@@ -20,6 +20,24 @@ def _patience(monkeypatch):
 
 
 @pytest.fixture
+def asked():
+    """What a page asked for."""
+    from page_client import Recorder
+
+    return Recorder()
+
+
+@pytest.fixture
+def server(asked):
+    """A page's server, without a node behind it."""
+    from page_client import server_with
+
+    server = server_with(asked)
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def graph(tmp_path):
     """The page's node beside the real monitor, which permits plans."""
     from operator_graph import OperatorGraph

@@ -12,7 +12,7 @@ import struct
 
 import aiohttp
 import pytest
-from page_client import Browser, Recorder, server_with
+from page_client import Browser, server_with
 
 from vla_operator.core.access import (
     AccessError,
@@ -25,18 +25,6 @@ from vla_operator.core.access import (
 TOKEN = "f" * 32
 # Of a socket whose end overtook the word that tells why.
 LOST = 1006
-
-
-@pytest.fixture
-def asked():
-    return Recorder()
-
-
-@pytest.fixture
-def server(asked):
-    server = server_with(asked)
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -8,24 +8,12 @@ import json
 
 import aiohttp
 import pytest
-from page_client import Browser, Recorder, server_with
+from page_client import Browser, server_with
 
 from vla_operator.core.access import AccessError
 from vla_operator.core.viewers import WINDOW, ShownPicture
 from vla_operator.server import PageServer
 from vla_operator.settings import ServerSettings
-
-
-@pytest.fixture
-def asked():
-    return Recorder()
-
-
-@pytest.fixture
-def server(asked):
-    server = server_with(asked)
-    yield server
-    server.close()
 
 
 def told(number):
