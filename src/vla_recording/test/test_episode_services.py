@@ -54,6 +54,8 @@ def test_episodes_are_listed_newest_first_and_their_videos_are_handed_out(graph,
 
 
 def test_an_episode_that_waits_for_its_inputs_is_ended_by_finish(graph):
+    # Else what was missed could be what had not come yet, a picture that is under way among it.
+    graph.step_until(lambda: not graph.robot.status.missing, "all inputs")
     graph.robot.camera = False
     graph.step_until(lambda: graph.robot.status.missing, "a camera that is missed")
     handle, _ = graph.begin()
