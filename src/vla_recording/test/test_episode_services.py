@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The episode recorder's services: keep the last seconds, list what is kept, hand out videos."""
 
+import signal
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
 from vla_msgs.srv import EditEpisode, FinishEpisode, GetEpisodeVideo, KeepLast, ListEpisodes
 
+from vla_recording.dataset import Dataset
 from vla_recording.episodes import listing, preview
 from vla_recording.episodes.words import EndReason, Mark, read_words
 
@@ -51,6 +55,47 @@ def test_episodes_are_listed_newest_first_and_their_videos_are_handed_out(graph,
     refused = graph.call(robot.video, GetEpisodeVideo.Request(episode="../../x"))
     assert not refused.success
     assert "has no episode '../../x'" in refused.message
+
+
+def held_conversion(graph):
+    """Record an episode, and have its conversion stand in the middle; return both."""
+    handle, feedback = graph.begin()
+    graph.step_until(lambda: any(each.rows >= 4 for each in feedback), "rows")
+    graph.call(graph.robot.finish, FinishEpisode.Request(mark=1))
+    conversions = graph.recorder._conversions
+    graph.step_until(lambda: conversions._running, "the conversion")
+    bag, process, _ = conversions._running
+    process.send_signal(signal.SIGSTOP)
+    return handle, bag, process
+
+
+def test_what_is_changed_while_an_episode_is_converted_is_written_when_that_is_over(graph):
+    handle, bag, process = held_conversion(graph)
+    edit = graph.robot.edit
+    for request in (
+        EditEpisode.Request(episode=bag.name, mark=Mark.FAILURE.value),
+        EditEpisode.Request(
+            episode=bag.name, mark=EditEpisode.Request.AS_IT_IS, task="wave twice"
+        ),
+    ):
+        answer = graph.call(edit, request)
+        assert answer.success
+        assert answer.message == f"{bag.name} is being converted, and changed when that is over"
+    refused = graph.call(edit, EditEpisode.Request(episode=bag.name, mark=1, task="\x07"))
+    assert (refused.success, refused.message[:5]) == (False, "task:")
+    process.send_signal(signal.SIGCONT)
+    result = graph.result(handle)
+    assert (result.not_converted, result.mark) == ("", 2)
+    words = read_words(bag)
+    assert (words.mark, words.task, words.episode_index) == ("FAILURE", "wave twice", 0)
+    assert Dataset(Path(result.dataset)).tasks[-1] == "wave twice"
+
+
+def test_what_was_to_be_changed_after_a_conversion_is_written_when_the_recorder_ends(graph):
+    _, bag, _ = held_conversion(graph)
+    assert graph.call(graph.robot.edit, EditEpisode.Request(mark=Mark.FAILURE.value)).success
+    graph.recorder.destroy_node()
+    assert read_words(bag).mark == "FAILURE"
 
 
 def test_an_episode_that_waits_for_its_inputs_is_ended_by_finish(graph):

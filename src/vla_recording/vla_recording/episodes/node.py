@@ -109,6 +109,7 @@ class EpisodeRecorderNode(Node):
         left = [ended.bag for ended in recorder.tick(now_ns) if ended.bag is not None]
         left += self._conversions.close()
         for bag in left:
+            self._change(bag)
             command = " ".join(self._conversions.command(bag))
             self.get_logger().warning(f"not converted yet: vla-record {command}")
         super().destroy_node()
@@ -179,18 +180,25 @@ class EpisodeRecorderNode(Node):
 
     def _converted(self, bag: Path, problem: str) -> None:
         ended = self._converting.pop(bag)
+        self._change(bag)
         said = problem or f"{bag.name} is in {self._recorder.folder.dataset}"
         if problem:
             self.get_logger().error(f"{bag.name} is not converted: {problem}")
         else:
             self.get_logger().info(said)
-            with contextlib.suppress(EpisodeError):
-                ended = replace(ended, words=read_words(bag))
+        with contextlib.suppress(EpisodeError):
+            ended = replace(ended, words=read_words(bag))
         newest, words = self._recorder.newest, ended.words
         if newest is not None and words is not None and newest.name == words.name:
             self._recorder.newest = words
         self._count_episodes(said)
         self._action.ended(ended, problem)
+
+    def _change(self, bag: Path) -> None:
+        """Make the changes that waited for a bag's conversion."""
+        problem = self._answers.converted(bag)
+        if problem:
+            self.get_logger().error(problem)
 
     def _count_episodes(self, said: str | None = None) -> None:
         last = self._besides.last_conversion if said is None else said

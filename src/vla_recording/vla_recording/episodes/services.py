@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from rclpy.node import Node
 from std_srvs.srv import Trigger
@@ -16,7 +17,7 @@ from vla_recording.episodes.changes import delete_newest, edit
 from vla_recording.episodes.conversions import Conversions
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.recorder import EpisodeGoal, EpisodeRecorder
-from vla_recording.episodes.words import Mark
+from vla_recording.episodes.words import Mark, read_words
 
 _PROBLEMS = (EpisodeError, DatasetError, OSError)
 
@@ -37,16 +38,29 @@ class EpisodeServices:
         Args:
             node: Whose they are.
             recorder: That they are about.
-            conversions: What is being converted cannot be changed.
+            conversions: What is being converted is changed when that is over.
             motion: Tells the time.
             changed: Is called when the dataset may have changed.
         """
         self._recorder, self._conversions, self._motion = recorder, conversions, motion
         self._changed = changed
+        self._later: dict[Path, tuple[Mark | None, str]] = {}
         node.create_service(FinishEpisode, "~/finish", self._on_finish)
         node.create_service(EditEpisode, "~/edit", self._on_edit)
         node.create_service(KeepLast, "~/keep_last", self._on_keep_last)
         node.create_service(Trigger, "~/delete_last", self._on_delete_last)
+
+    def converted(self, bag: Path) -> str:
+        """Make the changes that waited for a conversion; return what went wrong, or nothing."""
+        if bag not in self._later:
+            return ""
+        mark, task = self._later.pop(bag)
+        try:
+            edit(bag, mark, task)
+        except _PROBLEMS as error:
+            asked = " and ".join(filter(None, (mark and mark.name, task and f"task {task!r}")))
+            return f"{bag.name} is not changed to {asked}: {error}"
+        return ""
 
     def _on_finish(
         self, request: FinishEpisode.Request, response: FinishEpisode.Response
@@ -66,18 +80,18 @@ class EpisodeServices:
         try:
             as_it_is = request.mark == EditEpisode.Request.AS_IT_IS
             mark = None if as_it_is else mark_of(request.mark)
-            self._edit(request.episode, mark, request.task)
+            response.message = self._edit(request.episode, mark, request.task)
             response.success = True
         except _PROBLEMS as error:
             response.message = str(error)
         return response
 
-    def _edit(self, name: str, mark: Mark | None, task: str) -> None:
+    def _edit(self, name: str, mark: Mark | None, task: str) -> str:
         recorder = self._recorder
         current, newest = recorder.current, recorder.newest
         if current is not None and name in ("", current.words.name):
             current.words = current.words.changed(mark, task)
-            return
+            return ""
         if current is not None:
             raise EpisodeError("while an episode is recorded only that one can be changed")
         names = recorder.folder.names()
@@ -85,10 +99,14 @@ class EpisodeServices:
             raise EpisodeError("there is no episode yet")
         bag = recorder.folder.bag(name or names[-1])
         if self._conversions.has(bag):
-            raise EpisodeError(f"{bag.name} is being converted; ask again when that is over")
+            read_words(bag).changed(mark, task)  # a task that is none is told at once
+            mark_before, task_before = self._later.get(bag, (None, ""))
+            self._later[bag] = (mark_before if mark is None else mark, task or task_before)
+            return f"{bag.name} is being converted, and changed when that is over"
         words = edit(bag, mark, task)
         if newest is not None and newest.name == words.name:
             recorder.newest = words
+        return ""
 
     def _on_keep_last(
         self, request: KeepLast.Request, response: KeepLast.Response
