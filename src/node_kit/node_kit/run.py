@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from operator import length_hint
+from types import FrameType
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -16,6 +16,42 @@ from rclpy.node import Node
 
 from node_kit.clock import spare_from_impossible_times
 from node_kit.output import never_waiting
+
+# How long after Ctrl-C the callback in hand may take, s; a launch system waits for five.
+_LAST_CALLBACK_S = 1.0
+
+
+class _Interrupts:
+    """Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
+
+    It ends at once what a node does before it runs callbacks. From then on rclpy has its context
+    shut down, and spinning ends by that once the callback in hand is through: an exception in the
+    midst of rclpy leaves things of its own half made, which then tell of it. Only a callback that
+    takes too long is broken off, or a wait that was woken before the context was shut down.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self.spinning = False
+        signal.signal(signal.SIGINT, self._interrupt)
+        signal.signal(signal.SIGALRM, self._break_off)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.came:
+            return
+        self.came = True
+        if not self.spinning:
+            raise KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, _LAST_CALLBACK_S)
+
+    def _break_off(self, number: int, frame: FrameType | None) -> None:
+        if self.spinning:
+            raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """From here on nothing is interrupted any more."""
+        self.came, self.spinning = True, False
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def _refused_by_ros(error: Exception, node: Node | None) -> bool:
@@ -26,11 +62,9 @@ def _refused_by_ros(error: Exception, node: Node | None) -> bool:
     return node is None and any(kind.__name__ == "RCLError" for kind in type(error).__mro__)
 
 
-def _spin(executor: SingleThreadedExecutor, node: Node, told_to_end: Callable[[], bool]) -> None:
-    """Run callbacks until the end; a node that has `survive` gets what escapes from one.
-
-    Where rclpy takes a message just when an interrupt comes, that is another exception.
-    """
+def _spin(executor: SingleThreadedExecutor, node: Node, interrupts: _Interrupts) -> None:
+    """Run callbacks until the end; a node that has `survive` gets what escapes from one."""
+    interrupts.spinning = True
     while True:
         try:
             executor.spin()
@@ -39,7 +73,7 @@ def _spin(executor: SingleThreadedExecutor, node: Node, told_to_end: Callable[[]
             raise
         except Exception as error:
             survive = getattr(node, "survive", None)
-            if survive is None or not rclpy.ok() or told_to_end():
+            if survive is None or not rclpy.ok() or interrupts.came:
                 raise
             survive(error)
             # Should it be the same at once, again and again, the rest gets its turn.
@@ -76,9 +110,7 @@ def _run(
     configuration_errors: tuple[type[Exception], ...],
     args: Sequence[str] | None,
 ) -> int:
-    # Ctrl-C counts once and not during the clean-up: a launch system passes it on a second time.
-    interrupts = iter([signal.default_int_handler])
-    signal.signal(signal.SIGINT, lambda *which: [handle(*which) for handle in interrupts])
+    interrupts = _Interrupts()
     try:
         rclpy.init(args=args)
     except RuntimeError as error:
@@ -92,7 +124,7 @@ def _run(
         for each in (node, *getattr(node, "companions", ())):
             spare_from_impossible_times(each)
             executor.add_node(each)
-        _spin(executor, node, lambda: not length_hint(interrupts))
+        _spin(executor, node, interrupts)
     except configuration_errors as error:
         _say(name, str(error))
         return 2
@@ -101,13 +133,13 @@ def _run(
         pass
     except Exception as error:
         # Told to end while it starts, or within a callback, a node trips over what is gone.
-        if rclpy.ok() and length_hint(interrupts):
+        if rclpy.ok() and not interrupts.came:
             if not _refused_by_ros(error, node):
                 raise
             _say(name, f"ROS cannot be started: {error}")
             return 2
     finally:
-        list(interrupts)
+        interrupts.end()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
