@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from node_kit import qos
 from node_kit.tables import renew, rows
 from verification.hands import LEAD_NS, OPERATOR, START_S, TOP, Hands, HandsOn, launched
 from vla_contract.robot import load_robot
+from vla_policies.kinematics import link_poses
 from vla_recording.dataset import Dataset
 from vla_sim.world.scene import BIN_CENTRE, BIN_INNER, CUBE_SIDE, PAN_AXIS
 from vla_training.evaluation.cells import wilson
@@ -202,13 +204,21 @@ class ScriptedOperator(HandsOn):
         poses = self._task.object_poses
         places = [[p.position.x, p.position.y, p.position.z] for p in poses]
         turns = [rotation(np.array([q.w, q.x, q.y, q.z])) for q in (p.orientation for p in poses)]
-        # What is shown takes over a little later: it begins where the arm is led by then. What
-        # the jaws hold is told by where they are.
+        now = Situation(self._joints(), np.array(places), np.array(turns), target)
+        # What is shown takes over a little later: it begins where the arm is led by then, with
+        # what it holds. Jaws that press on something are led further than they are, so they begin
+        # where they are.
         soon = self.hands.led()
-        soon[-1] = self._joints()[-1]
-        then = Situation(soon, np.array(places), np.array(turns), target)
-        chunk = self._teacher.show(then).chunk
-        return np.concatenate([np.repeat(soon[None], LEAD_ROWS, axis=0), chunk])
+        soon[-1] = now.joints[-1]
+        if self._teacher.holds(now):
+            was, will_be = (link_poses(joints[:-1])[-1] for joints in (now.joints, soon))
+            moved = will_be @ np.linalg.inv(was)
+            now.cubes[target] = moved[:3, :3] @ now.cubes[target] + moved[:3, 3]
+            now.rotations[target] = moved[:3, :3] @ now.rotations[target]
+        chunk = self._teacher.show(replace(now, joints=soon)).chunk
+        rows = np.concatenate([np.repeat(soon[None], LEAD_ROWS, axis=0), chunk])
+        rows[: len(chunk), -1], rows[len(chunk) :, -1] = chunk[:, -1], chunk[-1, -1]
+        return rows
 
     def _homewards(self) -> NDArray[np.float64]:
         """Return rows from here to home in 4 s."""
@@ -225,7 +235,10 @@ class ScriptedOperator(HandsOn):
     def _within_reach(self, name: str) -> bool:
         """Say whether the arm can get at a cube: the policy may have pushed it away."""
         least, most = REACH_M
-        from_axis = self._cubes()[name][:2] - np.array(PAN_AXIS)
+        cube = self._cubes()[name]
+        if cube[2] > CUBE_SIDE:
+            return True  # it is in the hand
+        from_axis = cube[:2] - np.array(PAN_AXIS)
         return least <= float(np.hypot(*from_axis)) <= most
 
     def _done(self, name: str) -> bool:
