@@ -176,6 +176,20 @@ def test_groups_and_named_states_are_those_of_the_robot_file(name):
     assert tuple(reversed(moving)) == robot.limits.joint_names
 
 
+def test_the_root_is_the_base_wherever_that_stands():
+    """A goal's place is in the base's frame, and MoveIt takes it in the root's."""
+    robot, workspace = files("so101")
+    urdf = urdf_of("so101")
+    room = """<link name="room"/><link name="lamp"/>
+    <joint name="base_in_room" type="fixed"><parent link="room"/><child link="BASE"/>
+    <origin xyz="1 2 3" rpy="0 0 1"/></joint>
+    <joint name="lamp_in_room" type="fixed"><parent link="room"/><child link="lamp"/></joint>
+    </robot>""".replace("BASE", robot.base_frame)
+    stood = urdf.replace("</robot>", room)
+    same = ElementTree.canonicalize(description(urdf, robot, workspace), strip_text=True)
+    assert ElementTree.canonicalize(description(stood, robot, workspace), strip_text=True) == same
+
+
 @pytest.mark.parametrize("name", ARMS)
 def test_limits_are_the_robot_file_s_with_acceleration_and_jerk(name):
     robot, workspace = files(name)

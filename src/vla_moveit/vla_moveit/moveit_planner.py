@@ -34,11 +34,8 @@ def find_moveit() -> None:
     Raises:
         PlannerError: It is not.
     """
-    try:
-        found = importlib.util.find_spec("moveit.planning")
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
+    # Its modules are not looked for: that would load MoveIt into this process.
+    if importlib.util.find_spec("moveit") is None:
         raise PlannerError(
             "MoveIt is not installed for this Python: apt install ros-$ROS_DISTRO-moveit-py "
             "ros-$ROS_DISTRO-moveit-planners-ompl ros-$ROS_DISTRO-moveit-kinematics, or choose "

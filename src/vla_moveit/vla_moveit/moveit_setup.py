@@ -80,7 +80,6 @@ def start_moveit(
         "group": GROUP,
         "joints": list(robot.limits.joint_names),
         "tip": robot.tip_frame,
-        "base": robot.base_frame,
         "scene_service": given.scene_service,
     }
     return MoveItPlanner(setup, ClearPath(workspace))

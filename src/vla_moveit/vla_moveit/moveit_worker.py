@@ -10,6 +10,7 @@ scenes of others (moveit2 #2657, #3463); the topic's name is no parameter. It al
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -35,7 +36,7 @@ class MoveItWorker:
         """Load MoveIt.
 
         Args:
-            setup: `parameters`, `namespace`, `remappings`, `group`, `joints`, `tip`, `base`,
+            setup: `parameters`, `namespace`, `remappings`, `group`, `joints`, `tip`,
                 `scene_service`.
         """
         from moveit.planning import MoveItPy, PlanRequestParameters
@@ -57,6 +58,7 @@ class MoveItWorker:
             os.unlink(file.name)
         self._monitor = self._moveit.get_planning_scene_monitor()
         self._component = self._moveit.get_planning_component(self._group)
+        self._arm = self._moveit.get_robot_model().get_joint_model_group(self._group)
         self._request = PlanRequestParameters(self._moveit, REQUEST)
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -69,12 +71,9 @@ class MoveItWorker:
         return self._find(question)
 
     def _state(self, positions: list[float]) -> Any:
-        from moveit.core.robot_state import RobotState
-
         with self._monitor.read_only() as scene:
-            state = RobotState(scene.robot_model)
-            # What is attached to the arm moves with it.
-            state.joint_positions = scene.current_state.joint_positions
+            # A copy has what is attached to the arm, which moves with it.
+            state = copy.copy(scene.current_state)
         state.joint_positions = dict(zip(self._joints, positions, strict=True))
         state.update()
         return state
@@ -119,7 +118,8 @@ class MoveItWorker:
                     if scene.is_state_valid(state, self._group, False):
                         known = state.joint_positions
                         return [float(known[joint]) for joint in self._joints]
-            state.set_to_random_positions()
+            # The gripper stays as it is.
+            state.set_to_random_positions(self._arm)
         return None
 
 

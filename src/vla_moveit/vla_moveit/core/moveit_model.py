@@ -34,7 +34,7 @@ class ModelError(ValueError):
 
 
 def description(urdf: str, robot: Robot, workspace: Workspace) -> str:
-    """Return a URDF whose shapes are the workspace file's.
+    """Return a URDF whose shapes are the workspace file's, and whose root is the arm's base.
 
     Args:
         urdf: The arm's description.
@@ -60,6 +60,7 @@ def description(urdf: str, robot: Robot, workspace: Workspace) -> str:
             for shape in _capsule(ends, radius):
                 link.append(shape)
     _surround(root, robot, workspace)
+    _uproot(root, robot.base_frame)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -234,6 +235,23 @@ def _surround(root: Element, robot: Robot, workspace: Workspace) -> None:
         shape = SubElement(link, "collision")
         SubElement(shape, "origin", xyz=_text(0.5 * (low + high)), rpy="0 0 0")
         SubElement(SubElement(shape, "geometry"), "box", size=_text(high - low))
+
+
+def _uproot(root: Element, base: str) -> None:
+    """Take away what the base does not carry: MoveIt has places in the frame of its root."""
+    joints = [joint for joint in root.findall("joint") if joint.find("child") is not None]
+    carried, before = {base}, 0
+    while len(carried) > before:
+        before = len(carried)
+        carried |= {
+            _named(joint, "child") for joint in joints if _named(joint, "parent") in carried
+        }
+    for joint in joints:
+        if _named(joint, "parent") not in carried:
+            root.remove(joint)
+    for link in root.findall("link"):
+        if link.attrib.get("name") not in carried:
+            root.remove(link)
 
 
 def _capsule(ends: FloatArray, radius: float) -> Iterator[Element]:

@@ -21,6 +21,7 @@ _REQUEST_ADAPTERS = [
     "default_planning_request_adapters/CheckStartStateBounds",
     "default_planning_request_adapters/CheckStartStateCollision",
 ]
+_VALIDATE = "default_planning_response_adapters/ValidateSolution"
 # What Pilz plans linear motions of the tool with: m/s, m/s^2, rad/s.
 _CARTESIAN = {
     "max_trans_vel": 0.25,
@@ -75,7 +76,7 @@ def ompl_planning() -> Tree:
         "request_adapters": _REQUEST_ADAPTERS,
         "response_adapters": [
             "default_planning_response_adapters/AddTimeOptimalParameterization",
-            "default_planning_response_adapters/ValidateSolution",
+            _VALIDATE,
         ],
         "planner_configs": {
             "RRTConnect": {"type": "geometric::RRTConnect", "range": 0.0},
@@ -96,7 +97,7 @@ def pilz_planning() -> Tree:
         "planning_plugins": ["pilz_industrial_motion_planner/CommandPlanner"],
         "default_planner_config": "PTP",
         "request_adapters": _REQUEST_ADAPTERS,
-        "response_adapters": ["default_planning_response_adapters/ValidateSolution"],
+        "response_adapters": [_VALIDATE],
     }
 
 
@@ -131,7 +132,8 @@ def node_parameters(
             "wait_for_initial_state_timeout": 0.0,
         },
         "planning_pipelines": {"pipeline_names": [pipeline]},
-        pipeline: plans[pipeline],
+        # Times are made here, and MoveIt's would round the corners of its path, by 0.1 rad.
+        pipeline: {**plans[pipeline], "response_adapters": [_VALIDATE]},
         REQUEST: {
             "plan_request_params": {
                 "planning_attempts": 1,
