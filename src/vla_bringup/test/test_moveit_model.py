@@ -24,7 +24,13 @@ from vla_moveit.core.moveit_model import (
     description,
     semantics,
 )
-from vla_moveit.core.moveit_parameters import OMPL, joint_limits, kinematics, node_parameters
+from vla_moveit.core.moveit_parameters import (
+    OMPL,
+    PILZ,
+    joint_limits,
+    kinematics,
+    node_parameters,
+)
 
 TOP = Path(__file__).resolve().parents[3]
 CONFIG = TOP / "config" / "robots"
@@ -198,6 +204,9 @@ def test_limits_are_the_robot_file_s_with_acceleration_and_jerk(name):
     model = description(urdf, robot, workspace)
     srdf = semantics(urdf, robot, workspace, poses)
     made = node_parameters(robot, model, srdf, pipeline=OMPL, planner_id="RRTConnect", time_s=5.0)
+    request = made["request"]["plan_request_params"]
+    assert (request["planning_pipeline"], request["planner_id"]) == ("ompl", "RRTConnect")
+    assert request["planning_time"] < 5.0, "the answer comes while it is waited for"
     # As MoveIt reads it: through a file.
     read = yaml.safe_load(yaml.safe_dump(made))
     assert read == made
@@ -212,6 +221,12 @@ def test_limits_are_the_robot_file_s_with_acceleration_and_jerk(name):
     assert joint_limits(robot)["joint_limits"] == said
     solver = kinematics(robot)[GROUP]
     assert solver["position_only_ik"] is (len(own) < 6)
+
+
+def test_pilz_is_told_its_planner_for_it_has_no_choice_of_its_own():
+    robot, _ = files("panda")
+    made = node_parameters(robot, "", "", pipeline=PILZ, planner_id="", time_s=5.0)
+    assert made["request"]["plan_request_params"]["planner_id"] == "PTP"
 
 
 def test_the_files_for_a_move_group_are_written_and_say_the_same(tmp_path, capsys):

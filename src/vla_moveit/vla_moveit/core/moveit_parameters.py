@@ -13,6 +13,10 @@ Tree = dict[str, Any]
 OMPL, PILZ = "ompl", "pilz_industrial_motion_planner"
 # Namespace of the parameters of one request.
 REQUEST = "request"
+# OMPL has a choice of its own, in `ompl_planning`; Pilz has none.
+_PLANNER = {OMPL: "", PILZ: "PTP"}
+# A planner such as RRTstar takes all the time that it gets, and postures are sought before it.
+_PLANNING_SHARE = 0.7
 # Fewer joints than this cannot turn the tool as one likes.
 _FULL_JOINTS = 6
 _REQUEST_ADAPTERS = [
@@ -95,7 +99,7 @@ def pilz_planning() -> Tree:
     """Return the parameters of Pilz' planner."""
     return {
         "planning_plugins": ["pilz_industrial_motion_planner/CommandPlanner"],
-        "default_planner_config": "PTP",
+        "default_planner_config": _PLANNER[PILZ],
         "request_adapters": _REQUEST_ADAPTERS,
         "response_adapters": [_VALIDATE],
     }
@@ -117,7 +121,7 @@ def node_parameters(
         srdf: As of `moveit_model.semantics`.
         pipeline: `OMPL` or `PILZ`.
         planner_id: Of the pipeline's planners; empty for its own choice.
-        time_s: How long it may plan, s.
+        time_s: How long its answer is waited for, s.
     """
     plans = {OMPL: ompl_planning(), PILZ: pilz_planning()}
     return {
@@ -138,8 +142,8 @@ def node_parameters(
             "plan_request_params": {
                 "planning_attempts": 1,
                 "planning_pipeline": pipeline,
-                "planner_id": planner_id,
-                "planning_time": time_s,
+                "planner_id": planner_id or _PLANNER[pipeline],
+                "planning_time": _PLANNING_SHARE * time_s,
                 "max_velocity_scaling_factor": 1.0,
                 "max_acceleration_scaling_factor": 1.0,
             }
