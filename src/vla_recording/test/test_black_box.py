@@ -137,14 +137,22 @@ def test_a_monitor_that_falls_silent_is_noticed_once():
     """H16."""
     watch = Watch(1.0, memory_s=30.0)
     assert watch.tick(0, 50 * S) is None
-    watch.heard(False, "", "", 0, 0, 0)
-    assert watch.tick(0, S) is None
-    cause = watch.tick(0, S + 1)
+    watch.heard(False, "", "", 0, 0, S)
+    assert watch.tick(0, 2 * S) is None
+    cause = watch.tick(0, 2 * S + 1)
     assert cause is not None
     assert cause.name == "monitor_silent"
     assert watch.tick(0, 9 * S) is None
     watch.heard(False, "", "", 0, 0, 10 * S)
     assert watch.tick(0, 12 * S) is not None
+
+
+def test_a_monitor_heard_before_simulated_time_began_has_not_been_silent_since_time_zero():
+    watch = Watch(1.0, memory_s=30.0)
+    watch.heard(False, "", "", 0, 0, 0)
+    assert watch.tick(1000 * S, 1000 * S) is None
+    assert watch.tick(1001 * S, 1001 * S) is None
+    assert watch.tick(1001 * S + 1, 1001 * S + 1) is not None
 
 
 # -- bags ----------------------------------------------------------------------------------------

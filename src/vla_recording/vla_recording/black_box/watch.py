@@ -57,6 +57,8 @@ class Watch:
 
     def tick(self, ros_ns: int, steady_ns: int) -> Cause | None:
         """Return the cause of a bag if the monitor has been silent for too long, once."""
+        if self._heard_ns == 0:
+            self._heard_ns = steady_ns  # Heard before simulated time began, at whatever it is now.
         if self._heard_ns is None or steady_ns - self._heard_ns <= self._silent_ns:
             return None
         silent_s = (steady_ns - self._heard_ns) * 1e-9
