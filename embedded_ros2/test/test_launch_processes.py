@@ -397,6 +397,20 @@ def test_a_launch_argument_that_nobody_declares_is_reported_with_the_closest_one
     ]
 
 
+def test_a_launch_argument_that_only_an_opaque_function_declares_is_known(launch) -> None:
+    one = launch(
+        """
+        DeclareLaunchArgument("policy", default_value="x"),
+        OpaqueFunction(function=lambda context: [DeclareLaunchArgument("late")]),
+        """,
+        "late:=y",
+        "polcy:=y",
+    )
+    assert one.end() == 0
+    (warning,) = [line for line in one.lines if "WARNING" in line]
+    assert "'polcy'" in warning
+
+
 def test_show_args_lists_the_arguments_and_launches_nothing(launch) -> None:
     one = launch(
         """

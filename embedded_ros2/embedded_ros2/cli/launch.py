@@ -15,7 +15,9 @@ from embedded_ros2 import share
 from . import CommandError
 
 if TYPE_CHECKING:
-    from launch import LaunchDescription
+    from collections.abc import Iterable
+
+    from launch import Action, LaunchContext, LaunchDescription
 
 # Launch configurations that the launch system itself reads; no launch file declares them.
 _BUILT_IN = (
@@ -185,8 +187,7 @@ def _arguments_text(description: LaunchDescription) -> str:
     return "\n".join(lines)
 
 
-def _warn_of_unknown(given: dict[str, str], description: LaunchDescription, path: str) -> None:
-    declared = [argument.name for argument in description.get_launch_arguments()]
+def _warn_of_unknown(given: Iterable[str], declared: Iterable[str], path: str) -> None:
     for name in given:
         if name in declared or name in _BUILT_IN:
             continue
@@ -203,16 +204,22 @@ def _launch(
     path: str, given: dict[str, str], arguments: list[str], args: argparse.Namespace
 ) -> int:
     from launch import LaunchDescription, LaunchService
-    from launch.actions import IncludeLaunchDescription
+    from launch.actions import IncludeLaunchDescription, OpaqueFunction
     from launch.launch_description_sources import AnyLaunchDescriptionSource
 
     service = LaunchService(argv=arguments, noninteractive=args.noninteractive, debug=args.debug)
     source = AnyLaunchDescriptionSource(path)
     description = source.try_get_launch_description_without_context()
+    file = IncludeLaunchDescription(source, launch_arguments=given.items())
+    actions: list[Action] = [file]
     if description is not None:
-        _warn_of_unknown(given, description, path)
-    service.include_launch_description(
-        LaunchDescription([IncludeLaunchDescription(source, launch_arguments=given.items())])
-    )
+        known = {argument.name for argument in description.get_launch_arguments()}
+
+        # Once everything was visited: what an OpaqueFunction includes is not known before.
+        def compare(context: LaunchContext) -> None:
+            _warn_of_unknown(given, known | context._declared, path)
+
+        actions.append(OpaqueFunction(function=compare))
+    service.include_launch_description(LaunchDescription(actions))
     code: int = service.run()
     return code

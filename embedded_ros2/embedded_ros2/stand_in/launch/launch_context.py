@@ -57,6 +57,8 @@ class LaunchContext:
         self._completion_futures: list[asyncio.Future[Any]] = []
         self._supervisor: Supervisor | None = None
         self._failed = False
+        # Launch arguments that were declared so far.
+        self._declared: set[str] = set()
 
         self.__globals: dict[str, Any] = {}
         self.__locals: dict[str, Any] = {}

@@ -62,6 +62,7 @@ class DeclareLaunchArgument(Action):
         Raises:
             RuntimeError: If a value is missing or not among the choices.
         """
+        context._declared.add(self.name)
         if self.name not in context.launch_configurations:
             if self.default_value is None:
                 raise RuntimeError(
