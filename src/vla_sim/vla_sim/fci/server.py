@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -178,6 +179,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--loss", type=float, default=0.0, help="share of the commands")
     given = parser.parse_args()
+    # Ctrl-C in a terminal reaches it too; it ends with its client, once that has stopped.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(published(given.robot_file), given.position, given.host, given.loss)
 
 
