@@ -2,10 +2,11 @@
 """The arm is brought to a pose and home again, around a post or not, and judged at every cycle.
 
     python -m verification.planned_moves [--robot panda] [--planner straight|moveit] [--times 20]
-        [--hardware mock|sim] [--post] [--folder FOLDER] [--launcher "ros2 launch"]
+        [--hardware mock|sim|fake_fci] [--post] [--folder FOLDER] [--launcher "ros2 launch"]
 
 Launches `panda.launch.py`. `mock` is ros2_control at 1000 Hz where it is installed, in the host's
-time; `sim` is MuJoCo, whose time waits for a host that is slow. With
+time; `sim` is MuJoCo, whose time waits for a host that is slow, and `fake_fci` the same at 1000 Hz
+with the arm behind libfranka's wire. With
 `--post` a post stands between the two poses, so that the straight way is not clear: written into a
 copy of the workspace file, which both the planner and the monitor get. Writes planned_moves.json:
 how the moves ended, how near the arm came to anything, and the jerk of the controller's reference
@@ -119,7 +120,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--robot", default="panda", choices=("panda", "fr3"))
     parser.add_argument("--planner", default="straight", choices=("straight", "moveit"))
-    parser.add_argument("--hardware", default="mock", choices=("mock", "sim"))
+    parser.add_argument("--hardware", default="mock", choices=("mock", "sim", "fake_fci"))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--post", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path("out"))
@@ -138,7 +139,7 @@ def main() -> int:
         "black_box": str(own / "bags"),
         "latch_folder": str(own / "latch"),
     }
-    if given.hardware == "sim":
+    if given.hardware in ("sim", "fake_fci"):
         words["contract_file"] = str(resting_contract(robot_file, own / "resting"))
         words["real_time_factor"] = "0.0"
     command = [*shlex.split(given.launcher), "vla_bringup", "panda.launch.py"]

@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import Queue
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,14 @@ class FciCase:
     loss: float
     minutes: float
     seed: int = 0
+
+
+def on_one_processor(free: Queue[int]) -> None:
+    """Keep this process, and the arm that it starts, on the next free processor.
+
+    The two take turns. On two processors each turn waits for other programs, where there are any.
+    """
+    os.sched_setaffinity(0, {free.get()})
 
 
 def run(case: FciCase, host: str) -> tuple[FciCase, FciOutcome, float]:
@@ -161,7 +171,11 @@ def write(found: dict[FciCase, FciOutcome], page: Path) -> None:
 def chosen(given: argparse.Namespace) -> Iterable[FciCase]:
     """Yield what the command line asks for, a bit of everything first."""
     for seed, robot, loss, stream, way in itertools.product(
-        range(given.seeds), given.robots, given.loss, given.streams, given.ways
+        range(given.first_seed, given.first_seed + given.seeds),
+        given.robots,
+        given.loss,
+        given.streams,
+        given.ways,
     ):
         yield FciCase(robot, stream, way, loss, given.minutes, seed)
 
@@ -170,7 +184,8 @@ def main() -> int:
     """Run what is not known; return 1 where this suite's commands ended a motion."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=2.0, help="of simulated time, a seed")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--robots", nargs="+", choices=list(NAMES), default=list(NAMES))
     streams, ways = list(chunks.STREAMS), list(WAYS)
     parser.add_argument("--streams", nargs="+", choices=streams, default=streams)
@@ -185,7 +200,12 @@ def main() -> int:
     cases = [case for case in chosen(given) if given.anew or case not in found]
     hosts = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(len(cases))]
     failed = 0
-    with ProcessPoolExecutor(given.jobs) as pool:
+    processors: Queue[int] = Queue()
+    for _, processor in zip(range(given.jobs), itertools.cycle(sorted(os.sched_getaffinity(0)))):
+        processors.put(processor)
+    with ProcessPoolExecutor(
+        given.jobs, initializer=on_one_processor, initargs=(processors,)
+    ) as pool:
         running = [pool.submit(run, case, host) for case, host in zip(cases, hosts, strict=True)]
         for future in as_completed(running):
             # One that fails takes nothing away from what the others found.
