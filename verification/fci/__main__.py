@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -19,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import Queue
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +201,7 @@ def main() -> int:
     cases = [case for case in chosen(given) if given.anew or case not in found]
     hosts = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(len(cases))]
     failed = 0
-    processors: Queue[int] = Queue()
+    processors: Queue[int] = multiprocessing.Queue()
     for _, processor in zip(range(given.jobs), itertools.cycle(sorted(os.sched_getaffinity(0)))):
         processors.put(processor)
     with ProcessPoolExecutor(
