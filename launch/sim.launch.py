@@ -31,6 +31,12 @@ ARGUMENTS = [
         description="Rate of the controllers and of the states; monitor_file:= must be of it.",
     ),
     DeclareLaunchArgument(
+        "image_width", default_value="640", description="Width of the cameras' images, px."
+    ),
+    DeclareLaunchArgument(
+        "image_height", default_value="480", description="Height of the cameras' images, px."
+    ),
+    DeclareLaunchArgument(
         "simulation",
         default_value="vla_sim",
         choices=["vla_sim", "vla_sim_fci"],
@@ -63,6 +69,8 @@ def generate_launch_description() -> LaunchDescription:
                 "seed": parts.number("seed", int),
                 "real_time_factor": parts.number("real_time_factor"),
                 "lockstep_timeout_s": parts.number("lockstep_timeout_s"),
+                "image_width": parts.number("image_width", int),
+                "image_height": parts.number("image_height", int),
             }
         ],
         on_exit=Shutdown(reason="the simulation ended"),

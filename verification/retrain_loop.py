@@ -77,6 +77,10 @@ SETTINGS = {
 }
 
 
+class StuckError(Exception):
+    """The arm stands against something: only a person, or a new start, gets it away there."""
+
+
 class ScriptedOperator(HandsOn):
     """Lets the policy try, and shows it what would have been right where it fails."""
 
@@ -103,13 +107,15 @@ class ScriptedOperator(HandsOn):
         self.until(lambda: self._task is not None, "task", START_S)
 
     def episode(self, scene: int) -> str:
-        """Try one scene; return what became of it, in a word."""
+        """Try one scene; return what became of it, in a word.
+
+        Raises:
+            StuckError: The arm could not be freed after the scene before.
+        """
         colour = scene % len(COLOURS)
         name, words = f"{COLOURS[colour]}_cube", f"put the {COLOURS[colour]} cube in the bin"
         if not self._mend():
-            # It stands against something that only a new scene takes away.
-            self._lay_out(scene)
-            self.until(self._mend, "READY in a new scene")
+            raise StuckError(self.hands.monitor.waiting_for)
         self._lay_out(scene)
         before = self._cubes()
         goal = RecordEpisode.Goal(
@@ -290,8 +296,12 @@ def correct(work: Path, contract: Path, count: int) -> None:
     """Collect corrections on the launched simulation, as many as are missing."""
     ledger = work / "scenes.json"
     told: list[str] = json.loads(ledger.read_text()) if ledger.exists() else []
-    if sum(each.startswith("corrected") for each in told) >= count:
-        return
+    while sum(each.startswith("corrected") for each in told) < count:
+        _correct(work, contract, count, ledger, told)
+
+
+def _correct(work: Path, contract: Path, count: int, ledger: Path, told: list[str]) -> None:
+    """Launch the simulation and try scenes, until there are enough or the arm is stuck."""
     command = [
         *(sys.executable, "-m", "embedded_ros2.cli", "launch"),
         str(TOP / "launch" / "so101_sim.launch.py"),
@@ -314,6 +324,8 @@ def correct(work: Path, contract: Path, count: int) -> None:
             part = ledger.with_suffix(".part")
             part.write_text(json.dumps(told))
             part.replace(ledger)
+    except StuckError as stuck:
+        print(f"started anew: {stuck}", flush=True)
     except RuntimeError:
         print(log.read_text(errors="replace")[-3000:], file=sys.stderr)
         raise
