@@ -380,10 +380,21 @@ def largest_share(values: FloatArray, levels: FloatArray) -> float:
     return largest
 
 
-@_compiled("float64(float64[::1], float64[::1])")
-def distance(first: FloatArray, second: FloatArray) -> float:
-    """Return the largest difference of two positions, (J,)."""
+@_compiled("float64(float64[::1], float64[::1], float64[::1])")
+def led_away(position: FloatArray, before: FloatArray, now: FloatArray) -> float:
+    """Return how far a reference was led on from a position that stays the same.
+
+    What presses on something stays where it is while its reference comes back towards it, so that
+    counts as nothing; beyond the position, on its other side, all of the way counts.
+
+    Args:
+        position: Where the joints are said to be, (J,).
+        before: The reference when they came to be there, (J,).
+        now: The reference, (J,).
+    """
     largest = 0.0
-    for joint in range(first.size):
-        largest = max(largest, abs(first[joint] - second[joint]))
+    for joint in range(position.size):
+        was, is_now = before[joint] - position[joint], now[joint] - position[joint]
+        led = abs(is_now) if was * is_now < 0.0 else abs(is_now) - abs(was)
+        largest = max(largest, led)
     return largest

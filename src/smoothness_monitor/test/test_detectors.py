@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from smoothness_monitor.core.detectors import DETECTORS
+from smoothness_monitor.core.detectors.base import Measurement
+from smoothness_monitor.core.detectors.measured import FrozenJointStates
 from smoothness_monitor.core.types import ServoStatus, StopState
 
 MS = 1_000_000
@@ -235,6 +237,18 @@ def test_joint_states_that_repeat_while_the_arm_moves_trip(bench):
     bench.policy_on = True
     assert bench.run_until(lambda: bench.first_cause != "", 3.0)
     assert bench.first_cause == "frozen_joint_states"
+
+
+def test_joint_states_of_an_arm_that_presses_may_stay_while_it_is_led_back():
+    frozen, here = FrozenJointStates(0.1), np.array([0.5, 0.0])
+
+    def judged(pan):
+        led = np.array([pan, 0.0])
+        return frozen.on_measurement(Measurement(0, here, tuple(here), led, here - led))
+
+    assert [judged(pan) for pan in (0.7, 0.6, 0.5, 0.401, 0.7, 0.799)] == [""] * 6
+    assert judged(0.399).startswith("reference travelled 0.101 rad")
+    assert judged(0.801).startswith("reference travelled 0.101 rad")
 
 
 def test_joint_states_that_repeat_at_rest_do_not_trip(bench):

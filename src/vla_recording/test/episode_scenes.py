@@ -57,6 +57,7 @@ class Scene:
         self.camera = self.joints = self.command = True
         self.frozen_picture = self.frozen_joints = self.resting = False
         self.closing = 0.0  # what the jaw is commanded further, rad
+        self.pressing = 0.0  # likewise the arm
         self.moved_s = 0.0
         self.held = np.zeros(3)
         self.stamp_offset_ns = {"front": 0, "joint_states": 0}
@@ -90,7 +91,7 @@ class Scene:
                 JointState(header=Header(stamp=stamp), name=JOINTS, position=list(self.held)),
             )
         if self.command:
-            self.publish_command("arm_controller", JOINTS[:2], posture(t_s)[:2])
+            self.publish_command("arm_controller", JOINTS[:2], posture(t_s)[:2] + self.pressing)
             self.publish_command("gripper_controller", JOINTS[2:], posture(t_s)[2:] + self.closing)
         if self.camera and self.count % 3 == 0:
             if not self.frozen_picture:

@@ -191,6 +191,18 @@ def test_joints_that_rest_are_no_frozen_ones_not_even_while_the_jaws_press(scene
     assert scene.finished().words.rows == 30
 
 
+def test_joints_that_stay_while_an_arm_that_presses_is_led_back_are_no_frozen_ones(scene):
+    scene.begin()
+    scene.pressing = 0.12
+    scene.run(0.5)
+    scene.resting = True
+    for _ in range(50):
+        scene.step()
+        scene.pressing -= 0.0024
+    scene.recorder.finish(Mark.SUCCESS, False, scene.now_ns)
+    assert scene.finished().words.rows == 20
+
+
 def test_a_command_that_is_not_heard_any_more_ends_the_episode(scene):
     scene.begin()
     scene.run(0.5)

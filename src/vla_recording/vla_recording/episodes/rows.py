@@ -8,18 +8,23 @@ time, whenever the computer gets to it, so that a bag yields the rows that were 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smooth_motion import kernels
+from vla_contract.contract import StateSource
 from vla_contract.observation import Assembled, Problem
 from vla_recording.episodes.inputs import SECOND_NS, EpisodeSources, Inputs, InputsNow
 
+Values = NDArray[np.float64]
+
 MAX_ROWS = 1_000_000
-# Joints that are the same to the last bit for so long, while the arm's command moved by so much,
-# do not come from the arm. A real one that rests on friction shows its encoders' noise, or is
-# moved this far by its command sooner.
+# Joints that are the same to the last bit for so long, while the arm's command was led away from
+# them by so much, do not come from the arm. A real one that rests on friction shows its encoders'
+# noise, or is moved this far by its command sooner; one that presses is led back first.
 FROZEN_JOINTS_S, FROZEN_JOINTS_RAD = 0.3, 0.05
 
 
@@ -93,7 +98,10 @@ class EpisodeRows:
         self._stamps: dict[str, array[int]] = {
             image.feature: array("q") for image in sources.contract.images
         }
-        self._still = {state.feature: _Still() for state in sources.contract.states}
+        self._still = {
+            state.feature: _Still(_arm_positions(state, [joints[i] for i in self._arm]))
+            for state in sources.contract.states
+        }
         self._topics = {state.feature: state.topic for state in sources.contract.states}
         # How many up to each row.
         self._intervened = array("q")
@@ -159,14 +167,14 @@ class EpisodeRows:
         self._end(row, problem)
 
     def _frozen_joints(self, look: InputsNow, at_ns: int) -> RowRefusal | None:
-        command = look.action[self._arm] * self._arm_rad
+        command = np.asarray(look.action[self._arm] * self._arm_rad, dtype=np.float64)
         for feature, still in self._still.items():
             values = look.assembled.observation.state[feature]
             if still.values is None or not np.array_equal(values, still.values):
                 still.values, still.row, still.since_ns = values, self.made, at_ns
                 still.command = command
                 continue
-            moved = float(np.abs(command - still.command).max())
+            moved = still.led_away(command)
             lasted_s = (at_ns - still.since_ns) * 1e-9
             if lasted_s >= FROZEN_JOINTS_S and moved > FROZEN_JOINTS_RAD:
                 detail = (
@@ -183,9 +191,29 @@ class EpisodeRows:
 
 
 class _Still:
-    """Since when the values of a state are the same, and what was commanded then."""
+    """Since when the values of a state are the same, and what was commanded then.
 
-    def __init__(self) -> None:
-        self.values: NDArray[np.float64] | None = None
+    Args:
+        positions: Reads the arm's positions from the values, rad; None where they are not in it.
+    """
+
+    def __init__(self, positions: Callable[[Values], Values] | None) -> None:
+        self._positions = positions
+        self.values: Values | None = None
         self.row, self.since_ns = 0, 0
         self.command = np.zeros(0)
+
+    def led_away(self, command: Values) -> float:
+        """Return how far the arm's command, rad, went away from these values since then."""
+        if self._positions is None:
+            return float(np.abs(command - self.command).max())
+        assert self.values is not None
+        return float(kernels.led_away(self._positions(self.values), self.command, command))
+
+
+def _arm_positions(state: StateSource, arm: list[str]) -> Callable[[Values], Values] | None:
+    """Return what reads the arm's positions from a state, None where it has not all of them."""
+    if state.field != "position" or not set(arm) <= set(state.joints):
+        return None
+    columns = [state.joints.index(joint) for joint in arm]
+    return lambda values: state.unit.to_si(np.asarray(values[columns], dtype=np.float64))

@@ -232,13 +232,13 @@ class _Frozen(Detector):
             self._from = measurement.reference
             self.present = ""
             return ""
-        self._travelled = kernels.distance(measurement.reference, self._from)
+        self._travelled = kernels.led_away(measurement.position, self._from, measurement.reference)
         self.present = "" if self._travelled <= self._travel_rad else self.value
         return self.present
 
     @property
     def value(self) -> str:  # type: ignore[override]
-        """How far the reference got while the input repeated itself last."""
+        """How far the reference was led from the arm while the input repeated itself last."""
         if self._travelled is None:
             return ""
         return (
@@ -256,7 +256,10 @@ class FrozenJointStates(_Frozen):
 
     name = "frozen_joint_states"
     watches = "joint_states, controller_state"
-    trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
+    trips_when = (
+        "all positions stay bit-identical while the reference travels frozen_travel_rad away from "
+        "them"
+    )
     doc = "The driver is dead and something goes on stamping its last values afresh."
 
     def on_measurement(self, measurement: Measurement) -> str:
@@ -269,7 +272,10 @@ class FrozenDriverStates(_Frozen):
 
     name = "frozen_driver_states"
     watches = "driver_states, controller_state"
-    trips_when = "all positions stay bit-identical while the reference travels frozen_travel_rad"
+    trips_when = (
+        "all positions stay bit-identical while the reference travels frozen_travel_rad away from "
+        "them"
+    )
     doc = "The servos or their bus answer with old values."
 
     def on_driver(self, measurement: Measurement) -> str:
