@@ -90,6 +90,7 @@ class DatasetWriter:
         *,
         resume: bool = False,
         codec: Codec | None = None,
+        wait: bool = False,
     ) -> None:
         """Open a dataset for writing.
 
@@ -100,6 +101,7 @@ class DatasetWriter:
             robot_type: Which robot, for those who read it.
             resume: Add to the dataset that is there.
             codec: Of videos.
+            wait: For another process that writes on it, rather than give up.
 
         Raises:
             DatasetError: There is a dataset and `resume` is not set, or what is there does not
@@ -123,7 +125,7 @@ class DatasetWriter:
                 )
         else:
             self._begin(wanted, fps, robot_type)
-        self._lock = locked(self._root)
+        self._lock = locked(self._root, wait=wait)
         try:
             self._catalogue = settle(self._fitting(wanted, fps, robot_type))
             self._statistics = _all_statistics(self._catalogue)
@@ -378,12 +380,20 @@ class DatasetWriter:
             raise DatasetError(f"{self._root}: is finalized; open it again with resume")
 
 
-def locked(root: Path) -> int:
-    """Return a descriptor that holds the dataset until it is closed."""
+def locked(root: Path, *, wait: bool = False) -> int:
+    """Return a descriptor that holds the dataset until it is closed.
+
+    Args:
+        root: Its folder.
+        wait: For another process that holds it.
+
+    Raises:
+        DatasetError: Another process holds it, or there is no such folder.
+    """
     with told_in_one_line(root, "opened"):
         descriptor = os.open(root, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         os.close(descriptor)
         raise DatasetError(f"{root}: another process writes on it; wait for its end") from None

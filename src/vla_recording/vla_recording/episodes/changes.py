@@ -3,46 +3,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from vla_recording.dataset import set_task
 from vla_recording.dataset.catalogue import load
-from vla_recording.dataset.files import INFO
-from vla_recording.episodes.convert import delete_last
+from vla_recording.episodes.convert import delete_last, place_in
 from vla_recording.episodes.errors import EpisodeError
+from vla_recording.episodes.holding import EpisodeHold
 from vla_recording.episodes.notes import EpisodeNotes
-from vla_recording.episodes.store import EpisodeFolder
+from vla_recording.episodes.store import DATASET, EpisodeFolder
 from vla_recording.episodes.words import EpisodeWords, Mark, read_words, write_words
 
 
-def place_in(dataset: Path, name: str) -> int | None:
-    """Return the index of an episode in a dataset, None where it is not there.
-
-    Raises:
-        DatasetError: The dataset is damaged.
-    """
-    if not (dataset / INFO).is_file():
-        return None
-    return EpisodeNotes(dataset).find(name, len(load(dataset).episodes))
-
-
 def edit(bag: Path, mark: Mark | None = None, task: str = "") -> EpisodeWords:
-    """Change what is said of an episode, in its bag and in the dataset that has its rows.
+    """Change what is said of an episode, in its bag and in the datasets that have its rows.
 
     Raises:
-        EpisodeError: The task is none, or it is no episode's bag.
-        DatasetError: The dataset cannot be written.
+        EpisodeError: The task is none, it is no episode's bag, or is being recorded.
+        DatasetError: A dataset cannot be written.
     """
-    before = read_words(bag)
-    words = before.changed(mark, task)
-    dataset = Path(words.dataset) if words.dataset else None
-    index = place_in(dataset, words.name) if dataset else None
-    if dataset and index is not None:
-        if words.task != before.task:
-            set_task(dataset, index, words.task)
-        EpisodeNotes(dataset).note(index, words, bag)
-    write_words(bag, words)
+    with EpisodeHold(bag):
+        before = read_words(bag)
+        words = before.changed(mark, task)
+        for dataset, index in _places(bag, words):
+            if words.task != before.task:
+                set_task(dataset, index, words.task)
+            EpisodeNotes(dataset).note(index, words, bag)
+        write_words(bag, words)
     return words
+
+
+def _places(bag: Path, words: EpisodeWords) -> Iterator[tuple[Path, int]]:
+    """Yield each dataset that has an episode's rows, and its index there."""
+    beside = bag.absolute().parent.parent / DATASET
+    named = Path(words.dataset) if words.dataset else beside
+    for dataset in {beside.resolve(): beside, named.resolve(): named}.values():
+        index = place_in(dataset, bag, words.name)
+        if index is None:
+            continue
+        # A recorder's folder may have been copied: the first one's dataset is not this bag's.
+        of = Path(str(EpisodeNotes(dataset).told(index).get("bag", bag)))
+        if dataset == beside or not of.exists() or of.resolve() == bag.resolve():
+            yield dataset, index
 
 
 def delete_newest(folder: EpisodeFolder) -> str:
@@ -56,8 +59,13 @@ def delete_newest(folder: EpisodeFolder) -> str:
     names = folder.names()
     if not names:
         raise EpisodeError(f"{folder.bags}: has no episode to delete")
-    name, said = names[-1], ""
-    index = place_in(folder.dataset, name)
+    with EpisodeHold(folder.bag(names[-1])):
+        return _delete(folder, names[-1])
+
+
+def _delete(folder: EpisodeFolder, name: str) -> str:
+    said = ""
+    index = place_in(folder.dataset, folder.bag(name), name)
     if index is not None:
         count = len(load(folder.dataset).episodes)
         if index != count - 1:

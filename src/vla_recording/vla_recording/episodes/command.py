@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vla_recording.dataset import IMAGE, VIDEO, Codec, DatasetError
-from vla_recording.episodes.changes import delete_newest, edit, place_in
-from vla_recording.episodes.convert import Stored, convert
+from vla_recording.episodes.changes import delete_newest, edit
+from vla_recording.episodes.convert import Stored, convert, place_in
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.listing import listed
 from vla_recording.episodes.store import DATASET, EpisodeFolder
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 where something could not be done."""
     parser = argparse.ArgumentParser(prog="vla-record", description=__doc__)
     parser.add_argument("--nice", type=int, default=0, help="let other processes go first")
+    parser.add_argument(
+        "--wait", action="store_true", help="for others that convert just now, in place of failing"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_convert(verbs)
     verb = verbs.add_parser("list", help="list the episodes of a recorder's folder")
@@ -33,9 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.nice:
         os.nice(given.nice)
     try:
-        return int(_VERBS[given.verb](given))
+        code = int(_VERBS[given.verb](given))
+        sys.stdout.flush()
+        return code
     except (EpisodeError, DatasetError) as error:
         return _failed(given.verb, str(error))
+    except BrokenPipeError:
+        # Whoever reads has enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except OSError as error:
         return _failed(given.verb, f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
@@ -99,7 +108,7 @@ def _convert(given: argparse.Namespace) -> int:
     for bag in _bags(given.bags):
         output = given.output or bag.absolute().parent.parent / DATASET
         try:
-            convert(bag, output, stored, print)
+            convert(bag, output, stored, print, wait=given.wait)
         except (EpisodeError, DatasetError) as error:
             code = _failed("convert", str(error))
     return code
@@ -116,7 +125,7 @@ def _list(given: argparse.Namespace) -> int:
         if words is None:
             code = _failed("list", episode.problem)
             continue
-        index = place_in(folder.dataset, name)
+        index = place_in(folder.dataset, folder.bag(name), name)
         place = "not converted" if index is None else f"episode {index}"
         rows = f"{words.rows} rows" if words.end_ns else "rows not counted"
         ended = words.reason.lower() or "not ended"

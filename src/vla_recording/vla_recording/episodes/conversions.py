@@ -114,7 +114,8 @@ class Conversions:
 
     def _begun(self, bag: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the process has ended
-        module = [sys.executable, "-m", "vla_recording.episodes.command", "--nice", str(NICENESS)]
+        module = [sys.executable, "-m", "vla_recording.episodes.command"]
+        module += ["--nice", str(NICENESS), "--wait"]
         try:
             process = subprocess.Popen(
                 [*module, *self.command(bag)],

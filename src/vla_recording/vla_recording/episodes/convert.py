@@ -18,6 +18,7 @@ from vla_recording.dataset import (
 from vla_recording.dataset.catalogue import load, own_features
 from vla_recording.dataset.files import INFO
 from vla_recording.episodes.errors import EpisodeError
+from vla_recording.episodes.holding import EpisodeHold
 from vla_recording.episodes.notes import EpisodeNotes
 from vla_recording.episodes.preview import Preview
 from vla_recording.episodes.reading import RecordedEpisode, Yielded, recovered
@@ -39,7 +40,14 @@ class Stored:
     codec: Codec = field(default_factory=Codec)
 
 
-def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]) -> EpisodeWords:
+def convert(
+    bag: Path,
+    dataset: Path,
+    stored: Stored,
+    say: Callable[[str], None],
+    *,
+    wait: bool = False,
+) -> EpisodeWords:
     """Add an episode's rows to a dataset, which is made where there is none.
 
     Args:
@@ -47,32 +55,56 @@ def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]
         dataset: Folder of the dataset.
         stored: How pictures are stored.
         say: Is told, in words, what became of it.
+        wait: For others that are at the bag or write on the dataset, rather than give up.
 
     Returns:
         What is said of the episode now; it is written into the bag's folder, too.
 
     Raises:
-        EpisodeError: The bag cannot be used, or yields no rows.
+        EpisodeError: The bag cannot be used, is being recorded, or yields no rows.
         DatasetError: The rows do not fit the dataset, or it cannot be written.
     """
-    words = read_words(bag)
-    if (dataset / INFO).is_file():
-        index = EpisodeNotes(dataset).find(words.name, len(load(dataset).episodes))
-        if index is not None:
+    with EpisodeHold(bag, wait=wait):
+        words = read_words(bag)
+        index = place_in(dataset, bag, words.name)
+        if index is None:
+            words = _converted(bag, words, dataset, stored, say, wait)
+        else:
             say(f"{words.name}: is in {dataset} already, as episode {index}")
-            return words
+            if not words.dataset:
+                # It was cut off before it could say so here.
+                words = _counted(RecordedEpisode(bag, words), words)[1]
+                words = replace(words, dataset=str(dataset.absolute()), episode_index=index)
+                write_words(bag, words)
+    return words
+
+
+def place_in(dataset: Path, bag: Path, name: str) -> int | None:
+    """Return the index of an episode in a dataset, None where it is not there.
+
+    Raises:
+        DatasetError: The dataset is damaged.
+    """
+    if not (dataset / INFO).is_file():
+        return None
+    return EpisodeNotes(dataset).find(name, bag, len(load(dataset).episodes))
+
+
+def _converted(
+    bag: Path,
+    words: EpisodeWords,
+    dataset: Path,
+    stored: Stored,
+    say: Callable[[str], None],
+    wait: bool,
+) -> EpisodeWords:
     episode = RecordedEpisode(bag, words)
-    if words.end_ns:
-        counted = words.rows, words.rows_intervened
-        found = Yielded(words.begin_ns, *counted, words.end_ns, None, ())
-    else:
-        found = episode.newest_stretch() if words.highlight else episode.survey()
-        words = recovered(words, found)
+    found, words = _counted(episode, words)
     for note in found.notes:
         say(f"{words.name}: {note}")
     if not found.rows:
         raise EpisodeError(f"{bag}: yields no row: {words.message or 'it is too short'}")
-    index, no_video = _add(episode, found, words, dataset, stored)
+    index, no_video = _add(episode, found, words, dataset, stored, wait)
     if no_video:
         say(f"{words.name}: has no video to look at: {no_video}")
     words = replace(words, dataset=str(dataset.absolute()), episode_index=index)
@@ -81,8 +113,22 @@ def convert(bag: Path, dataset: Path, stored: Stored, say: Callable[[str], None]
     return words
 
 
+def _counted(episode: RecordedEpisode, words: EpisodeWords) -> tuple[Yielded, EpisodeWords]:
+    """Return what rows an episode has, and what is said of it now."""
+    if words.end_ns:
+        counted = words.rows, words.rows_intervened
+        return Yielded(words.begin_ns, *counted, words.end_ns, None, ()), words
+    found = episode.newest_stretch() if words.highlight else episode.survey()
+    return found, recovered(words, found)
+
+
 def _add(
-    episode: RecordedEpisode, found: Yielded, words: EpisodeWords, dataset: Path, stored: Stored
+    episode: RecordedEpisode,
+    found: Yielded,
+    words: EpisodeWords,
+    dataset: Path,
+    stored: Stored,
+    wait: bool,
 ) -> tuple[int, str]:
     """Add the rows; return their episode's index, and why no preview was made of them."""
     contract = episode.sources.contract
@@ -119,6 +165,7 @@ def _add(
             robot,
             resume=(dataset / INFO).is_file(),
             codec=stored.codec,
+            wait=wait,
         ) as writer,
     ):
         add(first)

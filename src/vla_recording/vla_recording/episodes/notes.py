@@ -35,15 +35,19 @@ class EpisodeNotes:
             if isinstance(found, dict):
                 self._episodes = {k: v for k, v in found.items() if isinstance(v, dict)}
 
-    def find(self, name: str, count: int) -> int | None:
-        """Return the index of the episode of a name, None where it is not there.
+    def find(self, name: str, bag: Path, count: int) -> int | None:
+        """Return the index of an episode, None where it is not there.
 
         Args:
-            name: Of its bag.
+            name: Of the episode. Two recorders that began in the same second have the same.
+            bag: Its folder, which may have been moved or copied since: its size tells it from
+                others of that name.
             count: Episodes that the dataset has: what is noted behind them was never saved.
         """
+        size = _bytes_of(bag)
         for key, told in self._episodes.items():
-            if told.get("episode") == name and key.isdigit() and int(key) < count:
+            same = told.get("episode") == name and told.get("bag_bytes", size) == size
+            if same and key.isdigit() and int(key) < count:
                 return int(key)
         return None
 
@@ -58,7 +62,8 @@ class EpisodeNotes:
             DatasetError: It cannot be written.
         """
         told = {name: getattr(words, name) for name in _KEPT}
-        self._episodes[str(index)] = {"episode": words.name, "bag": str(bag.absolute()), **told}
+        where = {"bag": str(bag.absolute()), "bag_bytes": _bytes_of(bag)}
+        self._episodes[str(index)] = {"episode": words.name, **where, **told}
         self._write()
 
     def cut(self, count: int) -> None:
@@ -75,3 +80,8 @@ class EpisodeNotes:
     def _write(self) -> None:
         ordered = dict(sorted(self._episodes.items(), key=lambda item: int(item[0])))
         write_json(self._path, {"version": VERSION, "episodes": ordered})
+
+
+def _bytes_of(bag: Path) -> int:
+    """Return how large the messages of a bag are on the disk; they are never changed."""
+    return sum(path.stat().st_size for path in bag.glob("*.mcap"))

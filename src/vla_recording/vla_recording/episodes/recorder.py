@@ -19,6 +19,7 @@ from vla_recording.dataset.errors import DatasetError
 from vla_recording.episodes.bag import EpisodeBag, no_room
 from vla_recording.episodes.decode import Decoder
 from vla_recording.episodes.errors import EpisodeError
+from vla_recording.episodes.holding import EpisodeHold
 from vla_recording.episodes.inputs import SECOND_NS, EpisodeSources, Inputs
 from vla_recording.episodes.reading import TEXT_DEFINITION, TEXT_TYPE, text_message
 from vla_recording.episodes.recording import Recording
@@ -137,6 +138,7 @@ class EpisodeRecorder:
         self._pending: _Pending | None = None
         self._never_began: list[EndedEpisode] = []
         self._goals: dict[str, EpisodeGoal] = {}
+        self._holds: dict[str, EpisodeHold] = {}
         self._discard: set[str] = set()
         self._closing: list[Recording] = []
         # When an input failed for good while nothing was recorded.
@@ -402,20 +404,26 @@ class EpisodeRecorder:
             compressed=settings.compressed,
             custom={"task": words.task, "operator": words.operator, "policy": words.policy_id},
         )
+        # Before there are words in it, without which it is no episode to others.
+        hold = EpisodeHold(bag.folder, wait=True)
         try:
             write_words(bag.folder, words)
         except DatasetError:
-            # Without them it is no episode.
+            hold.release()
             bag.end()
             bag.done.wait()
             shutil.rmtree(bag.folder, ignore_errors=True)
             raise
         for topic, text in self._files:
             bag.put(topic, max(words.begin_ns - self._before_ns, 0), text_message(text))
-        self._goals[words.name] = goal
+        self._goals[words.name], self._holds[words.name] = goal, hold
         return Recording(bag, words, self.sources, max_duration_s)
 
     def _ended(self, recording: Recording) -> EndedEpisode:
+        with self._holds.pop(recording.words.name):
+            return self._settled(recording)
+
+    def _settled(self, recording: Recording) -> EndedEpisode:
         words, bag = recording.words, recording.bag.folder
         goal = self._goals.pop(words.name)
         if words.name in self._discard:
