@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Others at the same folder: a second command while one records or converts, copies, two robots."""
+"""Others at the same folder: a second command while one records, copies, two robots."""
 
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
-from episode_scenes import GOAL, Scene
+from episode_scenes import GOAL, WALL_NS, Scene
 
 from vla_recording.dataset import Dataset
 from vla_recording.dataset.errors import DatasetError
@@ -20,6 +21,7 @@ from vla_recording.dataset.files import read_json
 from vla_recording.dataset.writer import locked
 from vla_recording.episodes import convert as conversion
 from vla_recording.episodes.command import main
+from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.words import Mark, read_words
 
 IMAGES = ("--pictures", "image")
@@ -171,3 +173,35 @@ def test_a_list_that_nobody_reads_to_its_end_is_no_failure(scene):
     )
     os.close(writes)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("fps", "settings", "why"),
+    [
+        (30, {"pictures": "image"}, "has 20 rows a second, not 30"),
+        (20, {"pictures": "video"}, "front is image [64, 96, 3], not video [64, 96, 3]"),
+    ],
+)
+def test_rows_that_the_dataset_would_not_take_are_told_before_they_are_recorded(
+    scene, fps, settings, why
+):
+    record(scene)
+    assert main(["convert", str(scene.folder.root), *IMAGES]) == 0
+    another = Scene(scene.folder.root, **settings)
+    another.run(1.0)
+    goal = replace(GOAL, fps=fps)
+    said = another.recorder.begin(goal, another.now_ns, WALL_NS)
+    assert said.startswith(f"{scene.folder.dataset}: ")
+    assert said.endswith(f"{why}; record into another folder, or with convert_later")
+    with pytest.raises(EpisodeError, match="record into another folder"):
+        another.recorder.keep_last(goal, Mark.UNMARKED, 1.0, another.now_ns, WALL_NS)
+    later = replace(goal, convert_later=True)
+    assert another.recorder.begin(later, another.now_ns, WALL_NS) == ""
+
+
+def test_rows_that_fit_the_dataset_are_recorded_on_another_day(scene):
+    record(scene)
+    assert main(["convert", str(scene.folder.root), *IMAGES]) == 0
+    for pictures in ("image", ""):
+        another = Scene(scene.folder.root, pictures=pictures)
+        another.begin()

@@ -14,6 +14,7 @@ from vla_recording.dataset.features import (
     COUNTED,
     VIDEO,
     Feature,
+    difference,
     read_features,
 )
 from vla_recording.dataset.files import (
@@ -127,11 +128,40 @@ def new_info(fps: int, robot_type: str | None, features: Mapping[str, Feature]) 
     }
 
 
-def load(root: Path) -> Catalogue:
-    """Read what a dataset says of itself.
+@dataclass(frozen=True)
+class RowKind:
+    """What all rows of a dataset have in common.
+
+    Attributes:
+        fps: Rows a second.
+        robot_type: Of which robot; None where it is not said.
+        features: By name, the counted ones too.
+    """
+
+    fps: int
+    robot_type: str | None
+    features: Mapping[str, Feature]
+
+    def misfit(self, wanted: RowKind) -> str:
+        """Say why rows of another kind cannot be added, empty where they can."""
+        problem = difference(self.features, wanted.features)
+        if problem:
+            return f"its rows are others: {problem}"
+        if self.fps != wanted.fps:
+            return f"has {self.fps} rows a second, not {wanted.fps}"
+        if wanted.robot_type is not None and self.robot_type != wanted.robot_type:
+            return f"is of {self.robot_type}, not of {wanted.robot_type}"
+        return ""
+
+
+def read_info(root: Path) -> tuple[RowKind, dict[str, Any]]:
+    """Read ``info.json`` alone, which takes no longer for many episodes.
+
+    Returns:
+        What the rows are, and all that stands there.
 
     Raises:
-        DatasetError: A file is missing, damaged or of another version, or they contradict.
+        DatasetError: It is missing, damaged or of another version.
     """
     path = root / INFO
     if not path.is_file():
@@ -153,6 +183,18 @@ def load(root: Path) -> Catalogue:
         has_video = any(feature.dtype == VIDEO for feature in features.values())
         if info.get(key) != ours and (key == "data_path" or has_video):
             raise DatasetError(f"{path}: {key}: is {info.get(key)!r:.80}; {ours} is read")
+    robot = info.get("robot_type")
+    return RowKind(fps, robot if isinstance(robot, str) else None, features), info
+
+
+def load(root: Path) -> Catalogue:
+    """Read what a dataset says of itself.
+
+    Raises:
+        DatasetError: A file is missing, damaged or of another version, or they contradict.
+    """
+    kind, info = read_info(root)
+    path, features = root / INFO, kind.features
     files = tuple(sorted((root / "meta/episodes").glob("chunk-*/file-*.parquet")))
     videos = [name for name, feature in features.items() if feature.dtype == VIDEO]
     episodes: list[Episode] = []
@@ -165,11 +207,10 @@ def load(root: Path) -> Catalogue:
             f"{path}: counts {total!r:.20} episodes, meta/episodes has {len(episodes)}; restore "
             "meta/episodes from a copy"
         )
-    robot = info.get("robot_type")
     return Catalogue(
         root=root,
-        fps=fps,
-        robot_type=robot if isinstance(robot, str) else None,
+        fps=kind.fps,
+        robot_type=kind.robot_type,
         features=features,
         episodes=tuple(episodes),
         tasks=read_tasks(root / TASKS) if (root / TASKS).exists() else (),

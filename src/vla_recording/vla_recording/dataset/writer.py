@@ -23,6 +23,7 @@ from vla_recording.dataset.catalogue import (
     Catalogue,
     Episode,
     Place,
+    RowKind,
     episode_row,
     load,
     new_info,
@@ -35,7 +36,6 @@ from vla_recording.dataset.features import (
     VIDEO,
     Feature,
     checked_features,
-    difference,
 )
 from vla_recording.dataset.files import (
     INFO,
@@ -297,13 +297,10 @@ class DatasetWriter:
         self, wanted: Mapping[str, Feature], fps: int, robot_type: str | None
     ) -> Catalogue:
         found = load(self._root)
-        problem = difference(found.features, wanted)
+        have = RowKind(found.fps, found.robot_type, found.features)
+        problem = have.misfit(RowKind(fps, robot_type, wanted))
         if problem:
-            raise DatasetError(f"{self._root}: its rows are others: {problem}")
-        if found.fps != fps:
-            raise DatasetError(f"{self._root}: has {found.fps} rows a second, not {fps}")
-        if robot_type is not None and found.robot_type != robot_type:
-            raise DatasetError(f"{self._root}: is of {found.robot_type}, not of {robot_type}")
+            raise DatasetError(f"{self._root}: {problem}")
         return found
 
     def _nothing_held(self) -> HeldEpisode:

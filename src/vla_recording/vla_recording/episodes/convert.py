@@ -15,10 +15,13 @@ from vla_recording.dataset import (
     ContractRows,
     DatasetWriter,
 )
-from vla_recording.dataset.catalogue import load, own_features
+from vla_recording.dataset.catalogue import RowKind, load, own_features, read_info
+from vla_recording.dataset.errors import DatasetError
+from vla_recording.dataset.features import checked_features
 from vla_recording.dataset.files import INFO
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.holding import EpisodeHold
+from vla_recording.episodes.inputs import EpisodeSources
 from vla_recording.episodes.notes import EpisodeNotes
 from vla_recording.episodes.preview import Preview
 from vla_recording.episodes.reading import RecordedEpisode, Yielded, recovered
@@ -77,6 +80,34 @@ def convert(
                 words = replace(words, dataset=str(dataset.absolute()), episode_index=index)
                 write_words(bag, words)
     return words
+
+
+def misfit(dataset: Path, sources: EpisodeSources, fps: int, pictures: str) -> str:
+    """Say why rows would not fit a dataset, empty where they will, and where there is none yet.
+
+    Args:
+        dataset: Its folder.
+        sources: What rows are made of.
+        fps: Rows a second.
+        pictures: How they are stored, as `Stored` has it.
+    """
+    if not (dataset / INFO).is_file():
+        return ""
+    try:
+        have, _ = read_info(dataset)
+        sizes = {}
+        for image in sources.contract.images:
+            there, shape = have.features.get(image.feature), sources.image_shape(image)
+            # Of a picture that stays as it comes nobody knows the size before it has come.
+            known = there.shape if there is not None and there.is_picture else (64, 64, 3)
+            sizes[image.feature] = (shape[0] or known[0], shape[1] or known[1])
+        kind = pictures or _kind_there(dataset) or VIDEO
+        rows = ContractRows(sources.contract, sizes, stored=kind, holder=True)
+        features = checked_features(rows.features, str(dataset))
+        problem = have.misfit(RowKind(fps, sources.robot.name, features))
+    except DatasetError as error:
+        return str(error)
+    return f"{dataset}: {problem}" if problem else ""
 
 
 def place_in(dataset: Path, bag: Path, name: str) -> int | None:
@@ -196,7 +227,7 @@ def _other_rows(episode: RecordedEpisode, count: int) -> EpisodeError:
 def _kind_there(dataset: Path) -> str:
     if not (dataset / INFO).is_file():
         return ""
-    kinds = {f.dtype for f in load(dataset).features.values() if f.is_picture}
+    kinds = {f.dtype for f in read_info(dataset)[0].features.values() if f.is_picture}
     return IMAGE if kinds == {IMAGE} else ""
 
 

@@ -34,7 +34,7 @@ class EpisodeHold:
         except BlockingIOError:
             self.release()
             raise EpisodeError(
-                f"{bag}: is being recorded, converted or changed just now; wait for the end of that"
+                f"{bag}: is being recorded, converted or changed just now; wait for the end"
             ) from None
         except OSError:
             # Whoever reads it says what is wrong with it; a file system may know no locks.

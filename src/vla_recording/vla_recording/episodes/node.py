@@ -79,6 +79,7 @@ class EpisodeRecorderNode(Node):
             given.remember_megabytes * MEGABYTE,
             given.queue_megabytes * MEGABYTE,
             given.compressed,
+            given.pictures,
         )
         self._recorder = EpisodeRecorder(folder, sources, published, settings)
         self._conversions = Conversions(folder.dataset, given.pictures)

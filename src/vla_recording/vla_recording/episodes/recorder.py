@@ -17,6 +17,7 @@ from vla_recording.black_box.ring import Record, Ring
 from vla_recording.black_box.writer import Topic
 from vla_recording.dataset.errors import DatasetError
 from vla_recording.episodes.bag import EpisodeBag, no_room
+from vla_recording.episodes.convert import misfit
 from vla_recording.episodes.decode import Decoder
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.holding import EpisodeHold
@@ -51,6 +52,7 @@ class RecorderSettings:
         remember_bytes: How much it remembers at most.
         queue_bytes: Of messages that wait for the disk, at most.
         compressed: Bags are.
+        pictures: How the dataset has them: `video`, `image`, or empty for what is there.
     """
 
     fps: int = 30
@@ -60,6 +62,7 @@ class RecorderSettings:
     remember_bytes: int = 512 << 20
     queue_bytes: int = 256 << 20
     compressed: bool = True
+    pictures: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ class EpisodeRecorder:
             fps=goal.fps or settings.fps,
             max_duration_s=goal.max_duration_s or settings.max_duration_s,
         )
-        problem = goal_problem(goal) or self._no_place()
+        problem = goal_problem(goal) or self._no_place() or self._misfit(goal)
         if problem:
             return problem
         wait_ns = round(settings.wait_s * SECOND_NS)
@@ -296,7 +299,7 @@ class EpisodeRecorder:
             raise EpisodeError("an episode is being recorded; what is remembered is in it")
         goal = replace(goal, fps=goal.fps or self._settings.fps, max_duration_s=MAX_DURATION_S)
         records = self._ring.all()
-        problem = goal_problem(goal) or self._no_place()
+        problem = goal_problem(goal) or self._no_place() or self._misfit(goal)
         if problem or not records:
             raise EpisodeError(problem or "nothing is remembered yet")
         reach_ns = round(min(seconds, MAX_DURATION_S) * SECOND_NS)
@@ -328,6 +331,12 @@ class EpisodeRecorder:
         except OSError as error:
             return f"{self.folder.bags}: nothing can be written ({error.strerror})"
         return no_room(self.folder.bags)
+
+    def _misfit(self, goal: EpisodeGoal) -> str:
+        """Say why the dataset will not take the rows, empty where it will, or need not."""
+        folder, pictures = self.folder.dataset, self._settings.pictures
+        problem = "" if goal.convert_later else misfit(folder, self.sources, goal.fps, pictures)
+        return f"{problem}; record into another folder, or with convert_later" if problem else ""
 
     def _read(self, topic: str, data: bytes) -> Any:
         try:
