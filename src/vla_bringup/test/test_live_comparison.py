@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,11 @@ _CONFTEST = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_CONFTEST)
 
 
-@pytest.fixture
-def two_policies(share, domain, tmp_path):
+@pytest.fixture(params=["color_pick"])
+def two_policies(request, share, domain, tmp_path):
     """The simulated arm with a policy and a second one."""
     robots = share / "config" / "robots"
-    contract = contract_for("color_pick", "so101", share, robots / "so101")
+    contract = contract_for(request.param, "so101", share, robots / "so101")
     launched = _CONFTEST.LaunchedGraph(
         share / "launch" / "so101_sim.launch.py",
         tmp_path / "launch.log",
@@ -96,3 +97,53 @@ def test_a_policy_node_that_is_not_there_is_named_with_what_to_do(two_policies, 
     assert done.returncode == 2
     assert "there is no policy node /vla_policy_node_c; launch the arm" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    yield from process.stdout
+    raise AssertionError("it ended")
+
+
+@pytest.mark.parametrize("two_policies", ["adversary"], indirect=True)
+def test_a_run_outlasts_its_command_only_where_that_is_killed_and_then_no_trial_begins(
+    two_policies, tmp_path
+):
+    """The adversary never says that it is done: its run lasts as long as it may."""
+    both = "--a", "vla_policy_node_b", "--b", "vla_policy_node_b", "--camera", "none"
+    asked = [
+        *[sys.executable, "-u", "-m", "vla_training.evaluation.command", str(tmp_path / "of_two")],
+        *["--live", "--instructions", "go", "--limit", "3600", *both],
+    ]
+    begun, ended = "[vla_policy_node_b]: instruction: go", "the instruction ended, CANCELED"
+
+    def begin() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert any("then press ENTER" in line for line in lines_of(process))
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return process
+
+    def wait_for(words: str, count: int) -> None:
+        while two_policies.log.read_text().count(words) < count:
+            assert two_policies.process.poll() is None
+            time.sleep(0.05)
+
+    process = begin()
+    wait_for(begun, 1)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 130
+    wait_for(ended, 1)
+    assert [line["outcome"] for line in lines(tmp_path / "of_two")] == ["interrupted"]
+
+    process = begin()
+    wait_for(begun, 2)
+    process.kill()
+    process.wait()
+    process = begin()
+    assert any("a policy still carries out an instruction" in line for line in lines_of(process))
+    process.kill()
+    process.communicate()
+    assert two_policies.log.read_text().count(begun) == 2

@@ -19,7 +19,8 @@ from vla_contract.robot import RobotConfigError, load_robot
 from vla_training.errors import TrainingError
 from vla_training.evaluation.live.command import GraphChoice
 
-FOUND_S = 120.0  # for nodes to be found, of the host's time
+# For nodes to be found, of the host's time, and until it is said what is waited for.
+FOUND_S, SAID_S = 120.0, 3.0
 ASKED = ("robot_file", "contract_file", "use_sim_time")
 
 
@@ -72,6 +73,8 @@ def _asked(name: str) -> dict[str, Any]:
     node = Node("vla_eval_finder")
     try:
         client = node.create_client(GetParameters, f"{name}/get_parameters")
+        if not client.wait_for_service(SAID_S):
+            print(f"waiting for {node.resolve_topic_name(name)}", flush=True)
         if not client.wait_for_service(FOUND_S):
             raise TrainingError(
                 f"there is no policy node {node.resolve_topic_name(name)}; launch the arm with "

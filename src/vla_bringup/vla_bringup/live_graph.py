@@ -47,6 +47,10 @@ NO_SIMULATION_S = 60.0
 # Of the motion's time: beyond a run's limit, and for the plan's end at rest.
 LATE_S, REST_S, HOME_S = 10.0, 10.0, 120.0
 LOOK_S = 0.02
+# A camera that has shown nothing for so long, of the motion's time, shows nothing any more.
+PICTURE_S = 2.0
+STOP_S = 1.0
+_CUT = "if the arm moves and should not, cut its power"
 _STATES = {
     getattr(MonitorStatus, name): name
     for name in ("STARTUP", "READY", "STOPPING", "STOPPED_LATCHED", "FAULT")
@@ -71,7 +75,7 @@ class GraphArm(Node):
         self._choice, self._contracts = choice, contracts
         self._monitor = MonitorStatus()
         self._statuses = dict.fromkeys(choice.nodes, PolicyStatus())
-        self._picture: Image | CompressedImage | None = None
+        self._picture: tuple[int, Image | CompressedImage] | None = None
         self._lock = threading.Lock()
         # The newest of the reference; all of it while a policy acts.
         self._recent: list[tuple[int, np.ndarray]] = []
@@ -136,29 +140,41 @@ class GraphArm(Node):
         return TaskJudge(self, self._until, self._motion, first_seed, lambda: self._monitor)
 
     def stop(self) -> None:
-        """Ask the monitor to stop the arm."""
-        self._stops.call_async(Trigger.Request())
+        """Ask the monitor to stop the arm, and say what came of it."""
+        late = threading.Timer(STOP_S, print, (f"  STOP: no answer in {STOP_S:g} s; {_CUT}",))
+        late.daemon = True
+        late.start()
 
-    def home(self) -> str:
+        def answered(future: Any) -> None:
+            late.cancel()
+            reply = future.result()
+            print(
+                "  STOP: the arm brakes" if reply.success else f"  STOP: {reply.message}; {_CUT}"
+            )
+
+        self._stops.call_async(Trigger.Request()).add_done_callback(answered)
+
+    def home(self, attend: Callable[[], None]) -> str:
         """Bring the arm home, where that was asked for; return why it is not there, or nothing."""
         if not self._choice.home:
             return ""
-        problem = self.problem()
+        problem = self.problem(attend)
         if problem:
             return problem
         sent = self._homes.send_goal_async(MoveTo.Goal(named="home"))
-        self._until(sent.done, "answer of motion_planner/move_to")
+        self._until(sent.done, "answer of motion_planner/move_to", meanwhile=attend)
         result = sent.result().get_result_async()
-        self._until(result.done, "end of the way home", HOME_S)
+        self._until(result.done, "end of the way home", HOME_S, attend)
         told = result.result().result
         if told.reason == MoveTo.Result.REACHED:
             return ""
         return f"the arm is not home ({told.message}); bring it there"
 
-    def problem(self) -> str:
+    def problem(self, attend: Callable[[], None]) -> str:
         """Return why no trial can begin now, empty where one can; what passes by is waited for."""
         ends_s = time.monotonic() + SETTLED_S
         while (problem := self._problem()) and time.monotonic() < ends_s:
+            attend()
             time.sleep(LOOK_S)
         return problem
 
@@ -173,13 +189,19 @@ class GraphArm(Node):
         if not all(client.server_is_ready() for client in self._runs.values()):
             return "a policy node is gone; start it again"
         # Of both, always: whose problem it is would tell who acts.
+        if any(status.state != PolicyStatus.IDLE for status in self._statuses.values()):
+            return "a policy still carries out an instruction, and moves the arm; wait for its end"
+        if self._choice.camera and self.picture() is None:
+            return f"no picture on {self._choice.camera} for {PICTURE_S:g} s; see to the camera"
         waiting = [each for status in self._statuses.values() for each in status.waiting_for]
         return f"not ready: {'; '.join(waiting)}" if waiting else ""
 
     def picture(self) -> Pixels | None:
-        """Return what the camera sees, (H, W, 3); None without a camera."""
-        msg = self._picture
-        if msg is None:
+        """Return what the camera sees, (H, W, 3); None where it shows nothing any more."""
+        if self._picture is None:
+            return None
+        heard_ns, msg = self._picture
+        if not self._motion.elapsed_ns() - heard_ns <= PICTURE_S * 1e9:
             return None
         try:
             if isinstance(msg, CompressedImage):
@@ -202,7 +224,8 @@ class GraphArm(Node):
         Raises:
             ArmLostError: A node that is needed is gone.
         """
-        client = self._runs[self._choice.nodes[SIDES.index(side)]]
+        name = self._choice.nodes[SIDES.index(side)]
+        client = self._runs[name]
         with self._lock:
             del self._recent[:-1]
             self._recording = True
@@ -218,7 +241,9 @@ class GraphArm(Node):
             verdict, result = self._watch(client, handle, limit_s, judged)
             lasted_s = (self._motion.elapsed_ns() - began_ns) * 1e-9
             over = True
-            self._until(self._at_rest, "rest after the run", REST_S)
+            self._until(self._at_rest, "rest after the run", REST_S, judged)
+            # Not which node: that would tell who acts.
+            self._until(partial(self._is_idle, name), "end of the run", meanwhile=judged)
         finally:
             if sent is not None and not over:
                 self._give_up(sent)
@@ -258,10 +283,11 @@ class GraphArm(Node):
             if self._motion.elapsed_ns() > ends_ns:
                 raise ArmLostError(f"the run has not ended {LATE_S:g} s after its limit")
             self._look_for_the_simulation("end of the run")
-            if verdict is None:
-                verdict = judged()
-                if verdict is not None:
-                    handle.cancel_goal_async()
+            # Also after a verdict, while the arm brakes: it may be stopped at any time.
+            said = judged()
+            if verdict is None and said is not None:
+                verdict = said
+                handle.cancel_goal_async()
             time.sleep(LOOK_S)
         reply = result.result()
         if reply.status == GoalStatus.STATUS_UNKNOWN:
@@ -276,7 +302,16 @@ class GraphArm(Node):
         if sent.done() and sent.result().accepted:
             sent.result().cancel_goal_async()
 
-    def _until(self, ready: Callable[[], bool], what: str, motion_s: float | None = None) -> None:
+    def _is_idle(self, name: str) -> bool:
+        return bool(self._statuses[name].state == PolicyStatus.IDLE)
+
+    def _until(
+        self,
+        ready: Callable[[], bool],
+        what: str,
+        motion_s: float | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         """Wait for something: so long of the motion's time, or `ANSWER_S` of the host's."""
         now_ns = time.monotonic_ns if motion_s is None else self._motion.elapsed_ns
         limit_s = ANSWER_S if motion_s is None else motion_s
@@ -285,6 +320,7 @@ class GraphArm(Node):
             self._look_for_the_simulation(what)
             if now_ns() > ends_ns:
                 raise ArmLostError(f"no {what} after {limit_s:g} s")
+            meanwhile()
             time.sleep(LOOK_S)
 
     def _look_for_the_simulation(self, what: str) -> None:
@@ -325,4 +361,4 @@ class GraphArm(Node):
         self._monitor = msg
 
     def _on_picture(self, msg: Image | CompressedImage) -> None:
-        self._picture = msg
+        self._picture = self._motion.elapsed_ns(), msg

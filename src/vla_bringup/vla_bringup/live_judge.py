@@ -94,6 +94,9 @@ class TaskJudge:
         self._until(lambda: self._motion.elapsed_ns() >= later_ns, "passing of time", SEEN_S)
         return True
 
+    def attend(self) -> None:
+        """See to nothing: nobody is there."""
+
     def watch(self) -> Verdict | None:
         """Return a success when the cube has been in the bin for a while."""
         now_ns = self._motion.elapsed_ns()

@@ -123,6 +123,9 @@ def test_a_token_of_any_form_is_compared_and_raises_nothing(guarded):
                 status, said = await browser.send("POST", "/login", data=body)
                 assert status in (400, 401, 429), said
             assert (await browser.send("POST", "/login", data=b"x" * 10_000))[0] == 413
+            odd = {"Content-Type": "application/json; charset=none-such"}
+            body = b'{"token": "' + b"a" * 30 + b'"}'
+            assert (await browser.send("POST", "/login", data=body, head=odd))[0] in (401, 429)
 
     asyncio.run(look())
 

@@ -215,7 +215,8 @@ class PageServer:
 
     async def _on_login(self, request: web.Request) -> web.Response:
         try:
-            given = await request.json()
+            # Of its bytes: what a request says of its letters may be anything.
+            given = json.loads(await request.read())
             token = given["token"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return _refused(AccessRefusal(400, 'is no JSON {"token": "..."}'))

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """vla-eval --live: order, trials, ghost, statistics and the operator's keys, without ROS."""
 
+import http.client
 import json
 import math
 import os
+import select
+import signal
+import time
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -13,7 +17,8 @@ import pytest
 
 from vla_training.errors import TrainingError
 from vla_training.evaluation.command import main
-from vla_training.evaluation.live.command import GROUP
+from vla_training.evaluation.ledger import alone
+from vla_training.evaluation.live.command import GROUP, ended_in_order
 from vla_training.evaluation.live.conduct import (
     JUDGED,
     ArmLostError,
@@ -24,7 +29,7 @@ from vla_training.evaluation.live.conduct import (
     compare,
 )
 from vla_training.evaluation.live.ghost import StartPictures, difference, ghost
-from vla_training.evaluation.live.keys import Keys
+from vla_training.evaluation.live.keys import Keys, single_keys
 from vla_training.evaluation.live.order import LiveCase, order
 from vla_training.evaluation.live.pairs import (
     FEWEST_PAIRS,
@@ -65,10 +70,10 @@ class TableArm:
         self.ends, self.sides, self.scene = list(ends), [], 10
         self.where, self.problems, self.homes = (0.0, 0.1), [], []
 
-    def home(self):
+    def home(self, attend):
         return self.homes.pop(0) if self.homes else ""
 
-    def problem(self):
+    def problem(self, attend):
         return self.problems.pop(0) if self.problems else ""
 
     def picture(self):
@@ -92,11 +97,14 @@ class Sayings:
 
     def __init__(self, verdicts=(), meanwhile=(), scenes=()):
         self.verdicts, self.meanwhile, self.scenes = list(verdicts), list(meanwhile), list(scenes)
-        self.notices = []
+        self.notices, self.attended = [], 0
 
     def lay_out(self, notice):
         self.notices.append(notice)
         return self.scenes.pop(0) if self.scenes else True
+
+    def attend(self):
+        self.attended += 1
 
     def watch(self):
         return self.meanwhile.pop(0) if self.meanwhile else None
@@ -344,6 +352,17 @@ def test_the_page_shows_title_and_ghost_to_this_computer_alone():
             urllib.request.urlopen(f"{page.url}/ghost.jpg")
 
 
+def test_a_browser_that_fails_is_not_told_at_the_operator_s_terminal(capfd):
+    def fails():
+        raise BrokenPipeError
+
+    with closing(GhostPage(8100)) as page:
+        page.show("trial 7 of 40", fails)
+        with pytest.raises(http.client.RemoteDisconnected):
+            urllib.request.urlopen(f"{page.url}/ghost.jpg")
+    assert capfd.readouterr().err == ""
+
+
 # -- the operator ---------------------------------------------------------------------------------
 
 
@@ -417,6 +436,62 @@ def test_space_stops_the_arm_whatever_is_asked(terminal):
     assert len(judge.stops) == 2
 
 
+ARROW_UP, F2, CONTROL_RIGHT, CONSOLE_F1 = "\x1b[A", "\x1bOQ", "\x1b[1;5C", "\x1b[[A"
+
+
+@pytest.mark.parametrize("key", [ARROW_UP, F2, CONTROL_RIGHT, CONSOLE_F1, "\x1b" + ARROW_UP])
+def test_a_key_that_sends_several_letters_is_none_of_them(terminal, key):
+    types, judge = terminal
+    types(key + "y")
+    assert judge.watch() is None
+    assert judge.watch() is Verdict.SUCCESS
+
+
+def test_space_stops_the_arm_behind_an_escape_too(terminal):
+    types, judge = terminal
+    for keys in ("\x1b ", "\x1b[ ", "\x1bO "):
+        types(keys)
+        assert judge.watch() is None
+    assert len(judge.stops) == 3
+
+
+def test_space_stops_the_arm_while_nothing_is_asked():
+    operator, number = os.openpty()
+    stops = []
+    with open(number, "rb", buffering=0, closefd=False) as stream, single_keys(stream) as keys:
+        judge = PersonJudge(
+            keys, NoScreen(), lambda: None, lambda: stops.append(1), lambda _: None
+        )
+        judge.attend()
+        assert stops == []
+        os.write(operator, b"y a")
+        select.select([number], [], [])
+        judge.attend()
+        assert stops == [1]
+        assert judge.watch() is None, "of no account: nothing was asked"
+    os.close(operator)
+    os.close(number)
+
+
+def test_the_arm_is_seen_to_while_it_goes_home(tmp_path):
+    arm, judge = TableArm([]), Sayings()
+    arm.home = lambda attend: attend() or ""
+    run(tmp_path, arm, judge)
+    assert judge.attended == 6
+
+
+def test_what_was_interrupted_while_it_was_called_a_success_is_asked_for(tmp_path):
+    arm, judge = TableArm([]), Sayings([Verdict.AGAIN])
+    times_ns, positions = quintic()
+    stopped = LiveRun("STOPPED", "why", 1.0, times_ns, positions, Verdict.SUCCESS)
+    arm.run = lambda *given: stopped if not judge.notices[1:] else TableArm.run(arm, *given)
+    _, store = run(tmp_path, arm, judge)
+    assert [line.result.outcome for line in store.lines[:2]] == [
+        Outcome.INTERRUPTED,
+        Outcome.SUCCESS,
+    ]
+
+
 def test_the_end_of_the_input_quits():
     read, write = os.pipe()
     os.close(write)
@@ -476,6 +551,27 @@ def test_the_report_tells_policies_pairs_and_what_did_not_count(tmp_path):
 
 
 # -- the command ----------------------------------------------------------------------------------
+
+
+def test_of_two_commands_in_one_folder_the_second_is_refused(tmp_path, capsys):
+    run(tmp_path, TableArm([]), Sayings())
+    with alone(tmp_path):
+        assert main([str(tmp_path), "--live", "--instructions", "go"]) == 2
+        assert main([str(tmp_path), "--live", "--report"]) == 2
+    assert capsys.readouterr().err.count("another vla-eval is at it; wait for its end") == 2
+    assert main([str(tmp_path), "--live", "--report"]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_is_closed_ends_a_trial_as_ctrl_c_does(tmp_path, number):
+    before = signal.getsignal(number)
+    arm = TableArm([])
+    arm.run = lambda *given: os.kill(os.getpid(), number) or time.sleep(60)
+    with pytest.raises(KeyboardInterrupt), ended_in_order():
+        run(tmp_path, arm, Sayings())
+    assert signal.getsignal(number) is before
+    (line,) = LiveStore(tmp_path, SETTINGS).lines
+    assert line.result.outcome is Outcome.INTERRUPTED
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vla_training.cli.arguments import TABLETOP, seconds, whole
+
+if TYPE_CHECKING:
+    from vla_training.evaluation.trial import TrialSetup
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,11 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     from vla_sim.executors import EXECUTORS
     from vla_training.errors import TrainingError
-    from vla_training.evaluation.page import write_page
+    from vla_training.evaluation.ledger import alone
     from vla_training.evaluation.perturb import PERTURBATIONS
-    from vla_training.evaluation.results import ResultStore
-    from vla_training.evaluation.run import TrialGrid, evaluate, films_of, settings_of
-    from vla_training.evaluation.tables import in_words
+    from vla_training.evaluation.run import settings_of
     from vla_training.evaluation.trial import COLOURS, TEACHER, TrialSetup
 
     given.colours = given.colours or list(COLOURS)
@@ -127,6 +129,16 @@ def _run(given: argparse.Namespace) -> int:
         given.limit,
     )
     settings = settings_of(given.policy, bench)
+    with alone(given.folder):
+        return _try_all(given, bench, settings)
+
+
+def _try_all(given: argparse.Namespace, bench: TrialSetup, settings: dict[str, Any]) -> int:
+    from vla_training.evaluation.page import write_page
+    from vla_training.evaluation.results import ResultStore
+    from vla_training.evaluation.run import TrialGrid, evaluate, films_of
+    from vla_training.evaluation.tables import in_words
+
     results = ResultStore(given.folder, settings)
     grid = TrialGrid(
         executors=given.executors,

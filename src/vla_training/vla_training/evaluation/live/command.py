@@ -8,9 +8,11 @@ it ends; the same command goes on where it was. What follows --ros-args is for R
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, Protocol
 
 from vla_training.cli.arguments import INTERRUPTED, seconds, whole
 from vla_training.errors import TrainingError
+from vla_training.evaluation.ledger import alone
 from vla_training.evaluation.live.conduct import Comparison, LiveArm, TrialJudge, compare
 from vla_training.evaluation.live.ghost import StartPictures
 from vla_training.evaluation.live.keys import single_keys
@@ -120,8 +123,29 @@ def run_live(arguments: Sequence[str]) -> int:
     choice = GraphChoice(
         (given.a, given.b), "" if given.camera == "none" else given.camera, given.home, words[at:]
     )
-    with _opened(choice) as arm:
+    with ended_in_order(), alone(given.folder), _opened(choice) as arm:
         return _run(given, arm)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let a terminal that is closed, and `kill`, do as Ctrl-C does: the run is ended first."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGHUP, signal.SIGTERM)}
+    # Only the main thread may; and who ignores them, as nohup does, goes on doing so.
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
+    for each, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _opened(choice: GraphChoice) -> AbstractContextManager[OpenedArm]:
@@ -203,7 +227,8 @@ def _report_again(folder: Path) -> int:
         raise TrainingError(f"{folder / RUN}: is damaged, or of no comparison") from None
     if not all(isinstance(each, dict) and each for each in named):
         raise TrainingError(f"{folder / RUN}: is damaged, or of no comparison")
-    store = LiveStore(folder, settings)
+    with alone(folder):
+        store = LiveStore(folder, settings)
     if not store.counted:
         raise TrainingError(f"{folder}: no trial counts yet")
     made = len(store.counted)

@@ -94,11 +94,15 @@ class LiveArm(Protocol):
 
     joint_names: tuple[str, ...]
 
-    def home(self) -> str:
-        """Bring the arm home, where that was asked for; return why it is not there, or nothing."""
+    def home(self, attend: Callable[[], None]) -> str:
+        """Bring the arm home, where that was asked for; return why it is not there, or nothing.
 
-    def problem(self) -> str:
-        """Return why no trial can begin now, empty where one can."""
+        Args:
+            attend: Called again and again while it moves.
+        """
+
+    def problem(self, attend: Callable[[], None]) -> str:
+        """Return why no trial can begin now, empty where one can; `attend` is called meanwhile."""
 
     def picture(self) -> Pixels | None:
         """Return what the camera sees, (H, W, 3); None without a camera."""
@@ -115,7 +119,7 @@ class LiveArm(Protocol):
             side: Which policy.
             instruction: What it is told.
             limit_s: After so long it has failed.
-            judged: Asked again and again; the run ends with a verdict.
+            judged: Asked again and again until the arm rests; the run ends with a verdict.
 
         Raises:
             ArmLostError: A node that is needed is gone.
@@ -127,6 +131,9 @@ class TrialJudge(Protocol):
 
     def lay_out(self, notice: Notice) -> bool:
         """Lay out the scene of a trial; return False to end here."""
+
+    def attend(self) -> None:
+        """See to the arm while it moves and there is nothing to judge. Does not wait."""
 
     def watch(self) -> Verdict | None:
         """Return a verdict on the trial that runs, None to go on. Does not wait."""
@@ -194,11 +201,11 @@ def _try(
     notice = Notice(case, len(comparison.cases), instruction, start)
     while True:
         # Home first: what the arm brushes on its way is laid out after that.
-        blocked = arm.problem() or arm.home()
+        blocked = arm.problem(judge.attend) or arm.home(judge.attend)
         remark = blocked or _astray(arm.pose(), first)
         if not judge.lay_out(replace(notice, remark=remark)):
             return False
-        if not blocked and not arm.problem():
+        if not blocked and not arm.problem(judge.attend):
             break
     seen, pose = arm.picture(), arm.pose()
     apart = math.nan if start is None or seen is None else difference(start, seen)
@@ -215,7 +222,10 @@ def _try(
     run = _nothing("CANCELED", "Ctrl-C", len(arm.joint_names))
     try:
         run = arm.run(case.side, instruction, comparison.limit_s, judge.watch)
-        verdict = run.verdict or judge.judge(notice, run)
+        verdict = run.verdict
+        # What was interrupted is no success, also where it was said to be one just then.
+        if verdict is None or (verdict is Verdict.SUCCESS and run.interrupted):
+            verdict = judge.judge(notice, run)
     except ArmLostError as error:
         record(Outcome.INTERRUPTED, _nothing(LOST, str(error), len(arm.joint_names)))
         raise

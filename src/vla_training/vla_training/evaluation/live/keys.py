@@ -17,6 +17,11 @@ except ImportError:  # Windows, where no ROS 2 graph of this suite runs
     termios = tty = None  # type: ignore[assignment]
 
 END = ""  # of the input
+_ESCAPE = "\x1b"
+# What a key sends comes at once, but for a slow line between.
+_REST_S = 0.05
+# No key sends more, and no person types as much ahead.
+_LONGEST, _MOST_AHEAD = 32, 4096
 
 
 @contextmanager
@@ -43,12 +48,43 @@ class Keys:
         self._number = number
 
     def press(self, timeout_s: float) -> str | None:
-        """Return the next key, `END` at the end of the input, None where there is none in time."""
+        """Return the next key, `END` at the end of the input, None where there is none in time.
+
+        Arrows and the like, which a terminal sends as several letters, are none of them.
+        """
+        key = self._letter(timeout_s)
+        return self._after_escape() if key == _ESCAPE else key
+
+    def typed(self) -> str:
+        """Return the keys that were pressed before they were asked for, and drop them.
+
+        What comes from a pipe is kept until it is asked for.
+        """
+        found = ""
+        if os.isatty(self._number):
+            while len(found) < _MOST_AHEAD and (key := self.press(0.0)):
+                found += key
+        return found
+
+    def _letter(self, timeout_s: float) -> str | None:
         if not select.select([self._number], [], [], timeout_s)[0]:
             return None
         return os.read(self._number, 1).decode("ascii", "replace").lower()
 
-    def forget(self) -> None:
-        """Drop what was typed before it was asked for. What comes from a pipe is kept."""
-        if termios is not None and os.isatty(self._number):
-            termios.tcflush(self._number, termios.TCIFLUSH)
+    def _after_escape(self) -> str | None:
+        """Drop the rest of what one key sends; return what is none of it."""
+        key = self._letter(_REST_S)
+        if key is None or key == END:
+            return key
+        if key == _ESCAPE:
+            return self._after_escape()
+        if key not in "[o":
+            # Escape, and then another key, or both at once.
+            return key
+        for _ in range(_LONGEST):
+            key = self._letter(_REST_S)
+            if not key or key == " ":
+                return key
+            if "@" <= key <= "~" and key != "[":
+                return None
+        return None

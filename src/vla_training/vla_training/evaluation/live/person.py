@@ -60,6 +60,11 @@ class PersonJudge:
         self._say(f"  {scene}, step back, then press ENTER   (q quits; SPACE stops the arm)")
         return self._wait("\r\nq") != "q"
 
+    def attend(self) -> None:
+        """Stop the arm where SPACE was pressed; whatever else was is of no account."""
+        if STOP in self._keys.typed():
+            self._stop()
+
     def watch(self) -> Verdict | None:
         """Return what was pressed meanwhile."""
         key = self._keys.press(0.0)
@@ -90,7 +95,7 @@ class PersonJudge:
 
     def _wait(self, allowed: str) -> str:
         """Return the first key of some that is pressed from now on; the input's end quits."""
-        self._keys.forget()
+        self.attend()
         while True:
             key = self._keys.press(0.2)
             if key == STOP:

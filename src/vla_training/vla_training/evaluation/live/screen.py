@@ -34,6 +34,11 @@ next();
 """
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a browser that went away: the terminal is the operator's."""
+
+
 class GhostPage:
     """Serves the page in threads of its own, until `close`.
 
@@ -50,7 +55,7 @@ class GhostPage:
         self._title, self._picture = "", _nothing
         for each in range(port, port + PORTS):
             try:
-                self._server = ThreadingHTTPServer(("127.0.0.1", each), self._handler())
+                self._server = _QuietServer(("127.0.0.1", each), self._handler())
                 break
             except (OSError, OverflowError):
                 continue
