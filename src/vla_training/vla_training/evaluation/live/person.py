@@ -48,6 +48,8 @@ class PersonJudge:
 
     def lay_out(self, notice: Notice) -> bool:
         """Have the scene laid out; return False to end here."""
+        # What was typed before it is asked for is of no account; from the question on it is.
+        self.attend()
         self._screen.show(notice.title, self._ghost(notice.start))
         scene = "lay out a new scene"
         if notice.start is not None:
@@ -77,6 +79,7 @@ class PersonJudge:
 
     def judge(self, notice: Notice, run: LiveRun) -> Verdict:
         """Ask how the trial went."""
+        self.attend()
         if run.interrupted:
             # Not what the policy says of itself: that would tell which one it is.
             self._say(f"  interrupted, {run.ended}: {run.cause}")
@@ -94,8 +97,7 @@ class PersonJudge:
         return picture
 
     def _wait(self, allowed: str) -> str:
-        """Return the first key of some that is pressed from now on; the input's end quits."""
-        self.attend()
+        """Return the first key of some that is pressed; the input's end quits."""
         while True:
             key = self._keys.press(0.2)
             if key == STOP:
