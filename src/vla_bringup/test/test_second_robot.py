@@ -22,8 +22,9 @@ from vla_contract.observation import Assembled, ObservationBuffer
 from vla_contract.robot import load_robot
 from vla_policy_node.core.controller_reports import ControllerReport
 from vla_policy_node.core.planner import Planner
-from vla_sim.from_urdf.description import choose, read_urdf
+from vla_sim.from_urdf.description import choose
 from vla_sim.from_urdf.folder import write_folder
+from vla_sim.from_urdf.reading import read_urdf
 
 SO101 = Path(__file__).resolve().parents[3] / "config" / "robots" / "so101"
 JOINTS = tuple(f"axis_{number}" for number in range(1, 8))

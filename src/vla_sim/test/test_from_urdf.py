@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import mujoco
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from vla_contract.robot import load_robot
 from vla_contract.workspace import load_workspace
 from vla_policies import load_policy
 from vla_sim.from_urdf import command
-from vla_sim.from_urdf.description import DescriptionError, choose, read_urdf
+from vla_sim.from_urdf.description import DescriptionError, choose
 from vla_sim.from_urdf.limits import limits_of
 from vla_sim.from_urdf.postures import Clearance
+from vla_sim.from_urdf.reading import read_urdf
 from vla_sim.world import World
 
 INERTIA = '<inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>'
@@ -218,6 +221,21 @@ def test_what_a_folder_still_needs_is_asked_again(described, capsys):
         (BASE + '<link name="other"/>' + ARM, "its links are no tree: 2 of them have no parent"),
         (BASE + "<joint name='x' type='revolute'/>", "joint 'x' lacks parent or child"),
         (BASE + ARM + "<link", "is no XML"),
+        (BASE + ARM + joint("x", "l2", "l1") + joint("y", "l1", "l2"), "in a circle, .*: l1, l2"),
+        (BASE + ARM.replace('parent link="one"', 'parent link="ghost"'), "no link 'ghost'"),
+        (BASE + BASE + ARM, "link 'base' is there twice"),
+        (BASE + ARM.replace('name="lift"', ""), "a joint has no name"),
+        (BASE + ARM.replace('name="lift"', 'name="li&#10;ft"'), "its name has line breaks"),
+        (BASE + ARM.replace('name="one"', f'name="{"x" * 201}"'), "more than 200 characters"),
+        (BASE + ARM.replace('"0 0 0.3"', '"0 nan 0.3"'), "origin xyz: '0 nan 0.3' is not 3 num"),
+        (BASE + ARM.replace('"0 0 0.3"', '"0 0 1e300"'), "not 3 numbers from -1000 to 1000"),
+        (BASE + ARM.replace("<geometry>", '<geometry><sphere radius="-1"/>'),
+            "sphere radius: '-1' is not a number from 0 to 1000"),
+        (BASE + ARM.replace('"-2" upper="2"', '"-170" upper="170"'), "more than 4 turns"),
+        (BASE + ARM.replace("<visual>", "<visual>" + "<a>" * 60 + "</a>" * 60), "50 deep"),
+        (BASE + ARM.replace("<collision>", "<collision/>" * 400 + "<collision>"),
+            "has 1604 shapes to collide with; 1000 are the most"),
+        (BASE + "<link name='x'/>" * 2002, "has 2003 links; 2001 are the most"),
     ],
 )  # fmt: skip
 def test_a_description_that_cannot_be_used_is_refused_in_one_line(
@@ -237,6 +255,28 @@ def test_what_is_no_urdf_is_refused(described, tmp_path, capsys):
     bomb.write_text('<!DOCTYPE r [<!ENTITY a "aaaa">]><robot name="&a;"/>')
     assert "entities of its own" in said(capsys, "from-urdf", bomb)
     assert "cannot be read" in said(capsys, "from-urdf", tmp_path / "nosuch.urdf")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere", "there is no such joint"),
+        ("tool_joint", "it does not move, its type is 'fixed'"),
+        ("finger_right", "it follows finger_left; name that one"),
+    ],
+)
+def test_a_gripper_that_cannot_be_one_is_refused(described, name, message):
+    with pytest.raises(DescriptionError, match=message):
+        choose(read_urdf(described(BASE + ARM + FINGERS)), gripper=name)
+
+
+def test_a_name_of_a_robot_that_is_no_name_of_a_folder_is_mended(described, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = described(BASE + ARM, head="<robot name='../&quot;&lt;${x}'>", name="my.urdf")
+    assert command.main(["from-urdf", str(path)]) == 0
+    assert (tmp_path / "robots" / "x" / "robot.yaml").is_file()
+    description = (tmp_path / "robots" / "x" / "description.urdf.xacro").read_text()
+    assert ElementTree.fromstring(description).get("name") == '../"<$${x}'
 
 
 def test_an_arm_of_two_is_chosen_by_its_tip(described):

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_sim.from_urdf.description import DescriptionError, choose, read_urdf
+from vla_sim.from_urdf.description import DescriptionError, choose
 from vla_sim.from_urdf.folder import needs_of, write_folder
+from vla_sim.from_urdf.reading import read_urdf
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         urdf = read_urdf(given.file)
         choice = choose(urdf, given.tip, given.gripper)
-        name = re.sub(r"[^a-z0-9_]+", "_", (given.name or urdf.name or given.file.stem).lower())
+        called = given.name or urdf.name or given.file.name.partition(".")[0]
+        name = re.sub(r"[^a-z0-9_]+", "_", called.lower()).strip("_") or "robot"
         folder = given.folder or Path("robots") / name
-        written = write_folder(urdf, choice, name.strip("_") or "robot", folder)
+        written = write_folder(urdf, choice, name, folder)
     except DescriptionError as error:
-        print(f"vla-robot: {error}", file=sys.stderr)
+        print(f"vla-robot: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"vla-robot: {error}", file=sys.stderr)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read a URDF and choose what moves: one arm, and its gripper."""
+"""What a URDF describes, and what of it moves: one arm, and its gripper."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
-LARGEST_BYTES = 20_000_000
-MOST_JOINTS, FEWEST_OF_AN_ARM, MOST_OF_AN_ARM = 2000, 2, 16
+FEWEST_OF_AN_ARM, MOST_OF_AN_ARM = 2, 16
 MOVING = ("revolute", "continuous", "prismatic")
-WHOLE_TURN = 2.0 * math.pi
+WHOLE_TURN, MOST_TURNS = 2.0 * math.pi, 4
 # What holds, and what only rolls the robot about, by how people name it.
 _HAND = re.compile(
     r"finger|gripper|grip_|jaw|knuckle|thumb|claw|hand_|index|middle|pinky|ring_|robotiq|sake",
@@ -117,107 +115,6 @@ class UrdfTree:
         return path[::-1]
 
 
-def read_urdf(path: Path) -> UrdfTree:
-    """Read a URDF, or a xacro of one.
-
-    Raises:
-        DescriptionError: It cannot be read, or is none.
-    """
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise DescriptionError(f"{path}: has more than {LARGEST_BYTES // 10**6} MB")
-        if path.suffix == ".xacro":
-            return _parsed(path, _expanded(path))
-        return _parsed(path, path.read_text(encoding="utf-8", errors="replace"))
-    except OSError as error:
-        raise DescriptionError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _expanded(path: Path) -> str:
-    try:
-        import xacro
-    except ImportError:
-        raise DescriptionError(
-            f"{path}: is a xacro, which needs xacro: pip install xacro, or "
-            "apt install ros-$ROS_DISTRO-xacro; or give the URDF that `xacro FILE` prints"
-        ) from None
-    try:
-        return str(xacro.process_file(str(path)).toxml())
-    except Exception as error:  # it raises whatever its expressions raise
-        raise DescriptionError(f"{path}: xacro says: {' '.join(str(error).split())}") from None
-
-
-def _parsed(path: Path, text: str) -> UrdfTree:
-    if "<!ENTITY" in text:
-        raise DescriptionError(f"{path}: has entities of its own; write the URDF without them")
-    try:
-        # Lenient in one thing: a declaration after a comment or an empty line.
-        tree = ElementTree.fromstring(re.sub(r"<\?xml[^>]*\?>", "", text).strip())
-    except ElementTree.ParseError as error:
-        raise DescriptionError(f"{path}: is no XML: {error}") from None
-    if tree.tag != "robot":
-        raise DescriptionError(f"{path}: is no URDF: its root is <{tree.tag}>, not <robot>")
-    links = [each.get("name", "") for each in tree.findall("link")]
-    joints: dict[str, DescribedJoint] = {}
-    for each in tree.findall("joint"):
-        if each.find("parent") is None or each.find("child") is None:
-            raise DescriptionError(f"{path}: joint {each.get('name')!r} lacks parent or child")
-        joint = _joint(path, each)
-        if joint.name in joints:
-            raise DescriptionError(f"{path}: joint {joint.name!r} is there twice")
-        joints[joint.name] = joint
-    if len(joints) > MOST_JOINTS:
-        raise DescriptionError(f"{path}: has {len(joints)} joints; {MOST_JOINTS} are the most")
-    children = {joint.child for joint in joints.values()}
-    roots = [link for link in links if link not in children]
-    if len(roots) != 1 or len(children) != len(joints):
-        raise DescriptionError(
-            f"{path}: its links are no tree: {len(roots)} of them have no parent; one must be "
-            "the base"
-        )
-    return UrdfTree(str(path), tree.get("name", ""), tree, joints, roots[0])
-
-
-def _joint(path: Path, element: ElementTree.Element) -> DescribedJoint:
-    name, kind = element.get("name", ""), element.get("type", "")
-
-    def number(tag: str, key: str, default: float) -> float:
-        found = element.find(tag)
-        text = None if found is None else found.get(key)
-        try:
-            value = default if text is None else float(text)
-        except ValueError:
-            value = math.nan
-        if not abs(value) <= 1e9:
-            raise DescriptionError(f"{path}: joint {name}: {tag} {key}: {text!r} is no number")
-        return value
-
-    lower, upper = number("limit", "lower", 0.0), number("limit", "upper", 0.0)
-    # One turn each way: a plan counts turns, and a cable does too.
-    if kind == "continuous":
-        lower, upper = -WHOLE_TURN, WHOLE_TURN
-    elif kind == "revolute":
-        lower, upper = max(lower, -WHOLE_TURN), min(upper, WHOLE_TURN)
-    mimic = None
-    if (follows := element.find("mimic")) is not None:
-        master = follows.get("joint", "")
-        mimic = (master, number("mimic", "multiplier", 1.0), number("mimic", "offset", 0.0))
-    parent, child = element.find("parent"), element.find("child")
-    assert parent is not None
-    assert child is not None
-    return DescribedJoint(
-        name,
-        kind,
-        parent.get("link", ""),
-        child.get("link", ""),
-        lower,
-        upper,
-        abs(number("limit", "velocity", 0.0)),
-        abs(number("limit", "effort", 0.0)),
-        mimic,
-    )
-
-
 def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
     """Choose an arm, the longest chain of joints that ends in no finger, and its gripper.
 
@@ -232,8 +129,8 @@ def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
     links = {urdf.root, *(joint.child for joint in urdf.joints.values())}
     if tip and tip not in links:
         raise DescriptionError(f"{urdf.file}: --tip {tip}: there is no such link")
-    if gripper and gripper not in urdf.joints:
-        raise DescriptionError(f"{urdf.file}: --gripper {gripper}: there is no such joint")
+    if gripper:
+        _check_gripper(urdf, gripper)
     chains: dict[tuple[str, ...], str] = {}
     for link in [tip] if tip else sorted(links):
         names = tuple(joint.name for joint in _moving_to(urdf, link, gripper))
@@ -262,12 +159,33 @@ def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
                 f"{urdf.file}: joint {joint.name}: its limits are [{joint.lower:g}, "
                 f"{joint.upper:g}]; write lower below upper"
             )
+        if joint.kind == "revolute" and max(-joint.lower, joint.upper) > WHOLE_TURN:
+            raise DescriptionError(
+                f"{urdf.file}: joint {joint.name}: its limits are [{joint.lower:g}, "
+                f"{joint.upper:g}] rad, more than {MOST_TURNS} turns; write radians, or make it "
+                "continuous"
+            )
     last = arm[-1].child
     holds = urdf.joints[gripper] if gripper else _gripper_below(urdf, last)
     followers = () if holds is None else _followers(urdf, holds)
     moving = [joint for joint in urdf.joints.values() if joint.kind in MOVING]
     others = len(moving) - len(arm) - (holds is not None) - len(followers)
     return ArmChoice(urdf.root, tip or _tool(urdf, last), arm, holds, followers, others)
+
+
+def _check_gripper(urdf: UrdfTree, name: str) -> None:
+    joint = urdf.joints.get(name)
+    if joint is None:
+        why = "there is no such joint"
+    elif joint.kind not in MOVING:
+        why = f"it does not move, its type is {joint.kind!r}"
+    elif joint.mimic is not None:
+        why = f"it follows {joint.mimic[0]}; name that one"
+    elif not joint.lower < joint.upper:
+        why = f"its limits are [{joint.lower:g}, {joint.upper:g}]; write lower below upper"
+    else:
+        return
+    raise DescriptionError(f"{urdf.file}: --gripper {name}: {why}")
 
 
 def _is_hand(joint: DescribedJoint) -> bool:

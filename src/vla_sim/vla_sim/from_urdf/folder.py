@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def write_folder(urdf: UrdfTree, choice: ArmChoice, name: str, folder: Path) -> 
         goals = find_goals(clearance, posture, model.gripper_range)
         workspace = _workspace(world, load_robot(file), goals[:, :-1])
     home = {row.name: float(at) for row, at in zip(limits, posture, strict=True)}
-    speed = [round(0.4 * row.velocity, 4) for row in (*limits, gripper)]
+    speed = [float(f"{0.4 * row.velocity:.4g}") for row in (*limits, gripper)]
     texts = {
         "robot.yaml": _robot(name, choice, limits, gripper, home),
         "monitor.yaml": _monitor(name, limits, gripper),
@@ -362,6 +363,11 @@ observation:
 {_state(names)}"""
 
 
+def _plain(text: str) -> str:
+    """Return text in which xacro finds no expressions of its own: a dollar begins one."""
+    return text.replace("${", "$${").replace("$(", "$$(")
+
+
 def _description(urdf: UrdfTree) -> str:
     """Return the URDF as it was, with what ros2_control needs by the robot file."""
     tree = ElementTree.fromstring(ElementTree.tostring(urdf.tree))
@@ -369,8 +375,7 @@ def _description(urdf: UrdfTree) -> str:
         for element in tree.findall(tag):
             tree.remove(element)
     body = "".join(ElementTree.tostring(each, encoding="unicode") for each in tree)
-    # A dollar begins an expression of xacro's.
-    body = body.replace("${", "$${").replace("$(", "$$(")
+    body = _plain(body)
     arguments = "\n".join(
         f'  <xacro:arg name="{name}" default="{default}"/>'
         for name, default in (
@@ -385,7 +390,7 @@ def _description(urdf: UrdfTree) -> str:
     )
     return f"""<?xml version="1.0"?>
 <!-- The description that the folder was made of, and what ros2_control needs of it. -->
-<robot name={json.dumps(urdf.name or "robot")} xmlns:xacro="http://www.ros.org/wiki/xacro">
+<robot name={quoteattr(_plain(urdf.name or "robot"))} xmlns:xacro="http://www.ros.org/wiki/xacro">
 {arguments}
   <xacro:property name="robot_file" value="$(arg robot_file)"/>
   <xacro:property name="file" value="${{xacro.load_yaml(robot_file)}}"/>

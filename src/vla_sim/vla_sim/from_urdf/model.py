@@ -26,7 +26,7 @@ STAND_IN_RANGE = (0.0, 0.04)  # m
 _SERVO_RAD_S = 60.0
 _ARMATURE = 0.02  # kg m^2, or kg where a joint slides
 _POSTURES = 40
-_HEAVIEST = 1e4  # kg, of a link
+_HEAVIEST, _MOST_INERTIA = 1e4, 1e4  # kg and kg m^2, of a link
 _BALL = 0.05  # m, radius
 _THIN, _THICK = 0.012, 0.06  # m, radius of a capsule
 
@@ -66,7 +66,8 @@ def build_model(urdf: UrdfTree, choice: ArmChoice) -> ArmModel:
         spec.compile()
         xml = _table_part(spec.to_xml())
     except ValueError as error:
-        raise DescriptionError(f"{urdf.file}: MuJoCo: {' '.join(str(error).split())}") from None
+        words = " ".join(str(error).partition("The visual elements of the spec")[0].split())
+        raise DescriptionError(f"{urdf.file}: MuJoCo: {words}") from None
     return ArmModel(xml, inertia, gripper, gripper_range)
 
 
@@ -130,9 +131,10 @@ def _has_mass(inertial: ElementTree.Element) -> bool:
     matrix = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
     finite = bool(np.all(np.isfinite(matrix)))
     low, middle, high = np.linalg.eigvalsh(matrix) if finite else (0.0, 0.0, 0.0)
-    if not (low > 0.0 and low + middle > 1.001 * high):
+    if not (low > 0.0 and 1.001 * high < low + middle and high <= _MOST_INERTIA):
         mean = float(low + middle + high) / 3.0
-        ball = f"{mean if low > 0.0 else 0.4 * mass * _BALL**2:.3e}"
+        sound = low > 0.0 and mean <= _MOST_INERTIA
+        ball = f"{mean if sound else 0.4 * mass * _BALL**2:.3e}"
         for key in ("ixx", "iyy", "izz"):
             tensor.set(key, ball)
         for key in ("ixy", "ixz", "iyz"):
