@@ -102,7 +102,7 @@ def test_a_dataset_is_resumed_and_one_of_other_rows_is_refused_in_one_line(
     again = Scene(scene.folder.root)
     record(again)
     assert len(convert(again).episodes) == 2
-    record(again, goal=EpisodeGoal("wave", fps=10))
+    record(again, goal=EpisodeGoal("wave", fps=10, convert_later=True))
     assert main(["convert", str(again.folder.root)]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines == [f"vla-record convert: {again.folder.dataset}: has 20 rows a second, not 10"]

@@ -22,6 +22,7 @@ from vla_recording.dataset.writer import locked
 from vla_recording.episodes import convert as conversion
 from vla_recording.episodes.command import main
 from vla_recording.episodes.errors import EpisodeError
+from vla_recording.episodes.notes import EpisodeNotes
 from vla_recording.episodes.words import Mark, read_words
 
 IMAGES = ("--pictures", "image")
@@ -161,6 +162,16 @@ def test_an_episode_whose_conversion_was_cut_off_after_its_rows_is_told_where_th
     words = read_words(bag)
     assert (words.dataset, words.episode_index) == (str(scene.folder.dataset), 0)
     assert len(Dataset(scene.folder.dataset).episodes) == 1
+
+
+def test_of_two_that_say_something_of_a_dataset_at_once_neither_undoes_the_other(scene):
+    bags = [record(scene), record(scene)]
+    assert main(["convert", str(scene.folder.root), *IMAGES]) == 0
+    both = [EpisodeNotes(scene.folder.dataset) for _ in bags]
+    for index, (notes, bag) in enumerate(zip(both, bags, strict=True)):
+        notes.note(index, read_words(bag).changed(Mark.SUCCESS), bag)
+    noted = read_json(scene.folder.dataset / "meta/recording.json")["episodes"]
+    assert [noted[key]["mark"] for key in "01"] == ["SUCCESS", "SUCCESS"]
 
 
 def test_a_list_that_nobody_reads_to_its_end_is_no_failure(scene):

@@ -7,11 +7,14 @@ over the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vla_recording.dataset.files import read_json, write_json
+from vla_recording.dataset.files import read_json, told_in_one_line, write_json
 from vla_recording.episodes.words import EpisodeWords
 
 FILE = "meta/recording.json"
@@ -30,6 +33,9 @@ class EpisodeNotes:
         """
         self._path = dataset / FILE
         self._episodes: dict[str, dict[str, Any]] = {}
+        self._read()
+
+    def _read(self) -> None:
         if self._path.is_file():
             found = read_json(self._path).get("episodes")
             if isinstance(found, dict):
@@ -63,8 +69,10 @@ class EpisodeNotes:
         """
         told = {name: getattr(words, name) for name in _KEPT}
         where = {"bag": str(bag.absolute()), "bag_bytes": _bytes_of(bag)}
-        self._episodes[str(index)] = {"episode": words.name, **where, **told}
-        self._write()
+        with self._alone():
+            self._read()
+            self._episodes[str(index)] = {"episode": words.name, **where, **told}
+            self._write()
 
     def cut(self, count: int) -> None:
         """Forget what is said of all but the first `count` episodes.
@@ -72,10 +80,28 @@ class EpisodeNotes:
         Raises:
             DatasetError: It cannot be written.
         """
-        kept = {k: v for k, v in self._episodes.items() if k.isdigit() and int(k) < count}
-        if kept != self._episodes:
-            self._episodes = kept
-            self._write()
+        with self._alone():
+            self._read()
+            kept = {k: v for k, v in self._episodes.items() if k.isdigit() and int(k) < count}
+            if kept != self._episodes:
+                self._episodes = kept
+                self._write()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from writing meanwhile: a mark is given while another episode is converted.
+
+        Raises:
+            DatasetError: There is no such dataset.
+        """
+        with told_in_one_line(self._path, "written"):
+            descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # of a file system that knows no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _write(self) -> None:
         ordered = dict(sorted(self._episodes.items(), key=lambda item: int(item[0])))
