@@ -57,7 +57,7 @@ COLOURS = ("red", "green", "blue")
 FIRST_SCENE = 700_000
 # The operator's patience: a policy that works needs 6 to 8 s.
 PATIENT_S, LED_S, TAKE_OVERS = 9.0, 25.0, 3
-CHUNK_ROWS, CHUNK_DT_S, FPS, PICTURE = 12, 0.1, 10, "96x96"
+CHUNK_ROWS, CHUNK_DT_S, FPS, PICTURE, CAMERA = 12, 0.1, 10, "96x96", (320, 240)
 LEAD_ROWS = round(LEAD_NS * 1e-9 / CHUNK_DT_S)
 RESETS = 4
 HOME_RAD, MOVED_M, REACH_M = 0.05, 0.004, (0.12, 0.26)
@@ -310,6 +310,7 @@ def _correct(work: Path, contract: Path, count: int, ledger: Path, told: list[st
         f"record:={work / 'recorded'}",
         f"record_fps:={FPS}",
         f"record_picture_size:={PICTURE}",
+        *(f"image_width:={CAMERA[0]}", f"image_height:={CAMERA[1]}"),
         f"black_box:={work / 'bags'}",
     ]
     log = work / "launch.log"
