@@ -158,6 +158,31 @@ def test_a_checkpoint_in_bfloat16_is_smaller_and_says_nearly_the_same(dataset, s
         torch.testing.assert_close(models[1][name], wide, rtol=0.005, atol=1e-6)
 
 
+def scales(training):
+    statistics = training.checkpoint.processing.statistics
+    return [statistics[name][what] for name in sorted(statistics) for what in ("mean", "std")]
+
+
+def test_a_model_that_goes_on_keeps_its_scale_unless_the_rows_own_is_asked_for(
+    dataset, settings, tmp_path
+):
+    """With another scale its weights say something else."""
+    first = begin(tmp_path / "run", dataset, settings)
+    first.run()
+    folder = first.write_checkpoint("")
+    lessons = load_lessons([dataset], 4)
+    lessons.state[:] += 0.1
+    for scale in ("checkpoint", "data"):
+        going_on = replace(settings, scale=scale)
+        training = Imitation(tmp_path / scale, lessons, going_on, folder)
+        kept = all(map(np.array_equal, scales(first), scales(training)))
+        assert kept == (scale == "checkpoint")
+    lessons.state[:] *= 180.0 / np.pi
+    with pytest.raises(TrainingError, match=r"deviations from its mean.* set scale: data"):
+        Imitation(tmp_path / "degrees", lessons, settings, folder)
+    Imitation(tmp_path / "degrees_scaled", lessons, replace(settings, scale="data"), folder)
+
+
 def test_the_expert_alone_leaves_the_rest_as_it_was(dataset, settings, tmp_path):
     training = begin(tmp_path / "run", dataset, replace(settings, train="expert", refer_steps=0))
     before = weights(training)

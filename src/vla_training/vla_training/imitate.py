@@ -25,6 +25,7 @@ from torch import Tensor
 
 from smolvla.checkpoint import Checkpoint, read_checkpoint
 from smolvla.model import Prefix, SmolVLA
+from smolvla.processing import Statistics
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
 from vla_training.batches import Batch, Batches
@@ -34,7 +35,7 @@ from vla_training.lessons import AWAY_PARTS, Lessons
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.optimisers import make_optimisers
 from vla_training.run_folder import CHECKPOINT, STATE_FILE, RunFolder
-from vla_training.settings import BFLOAT16, EXPERT, ImitationSettings
+from vla_training.settings import BFLOAT16, CHECKPOINT_SCALE, EXPERT, ImitationSettings
 from vla_training.start import make_start
 
 START = "start"
@@ -42,6 +43,8 @@ LOG_STEPS = 25
 LOSSES = ("flow", "find", "turn", "point", "away", "phase")
 FIGURES = (*LOSSES, "gradient", "learning_rate", "step_s")
 PHASES = 8  # at most
+# Rows of the same robot and units lie nearer to a checkpoint's mean: degrees are 57 times radians.
+MOST_DEVIATIONS = 20.0
 # They may differ when a run goes on: the same numbers come out, or only more of them.
 _FREE = ("save_s", "threads", "stored")
 _EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "action_time_mlp_")
@@ -302,9 +305,11 @@ class Imitation:
                     )  # fmt: skip
                 else:
                     began = read_checkpoint(base)
-                    save_checkpoint(spare, load_model(began), began, statistics)
+                    own = settings.scale == CHECKPOINT_SCALE
+                    save_checkpoint(spare, load_model(began), began, None if own else statistics)
         checkpoint = read_checkpoint(folder)
         _check_model_fits(checkpoint, lessons, rows, base or folder)
+        _check_scale_fits(checkpoint, statistics, base or folder)
         return checkpoint
 
     def _heads_of(self, base: Path | None) -> None:
@@ -363,6 +368,22 @@ def _check_model_fits(checkpoint: Checkpoint, lessons: Lessons, rows: int, sourc
                 f"{source}: its {what} are {wanted}, those of the data {given}; give a "
                 "checkpoint and data that fit"
             )
+
+
+def _check_scale_fits(checkpoint: Checkpoint, found: Statistics, source: Path) -> None:
+    """Refuse rows that the model's scale was not made for: other units, or another robot."""
+    for feature, scale in checkpoint.processing.statistics.items():
+        if feature not in found or not {"mean", "std"} <= scale.keys():
+            continue
+        for name in ("q01", "q99"):
+            away = np.abs(found[feature][name] - scale["mean"]) / np.maximum(scale["std"], 1e-9)
+            column = int(np.argmax(away))
+            if not away[column] <= MOST_DEVIATIONS:
+                raise TrainingError(
+                    f"{source}: value {column} of {feature} is {away[column]:.0f} deviations from "
+                    "its mean, so it has learnt with other units or another robot; set scale: "
+                    "data to take these rows' own"
+                )
 
 
 def memory_bytes(lessons: Lessons) -> int:

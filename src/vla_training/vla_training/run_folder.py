@@ -59,8 +59,9 @@ class RunFolder:
             was = {**there["settings"], **{name: there[name] for name in given}}
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
+        # What the run has no word of is younger than the run.
         for name, value in {**now.pop("settings"), **now}.items():
-            if name not in free and was.get(name) != value:
+            if name not in free and name in was and was[name] != value:
                 raise TrainingError(
                     f"{path}: {name}: the run was begun with {was.get(name)}, not {value}; set it "
                     "back to go on, or name a new folder"

@@ -14,6 +14,7 @@ from vla_training.start import Size
 ALL, EXPERT = "all", "expert"
 ADAMW, MUON = "adamw", "muon"
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
+CHECKPOINT_SCALE, DATA_SCALE = "checkpoint", "data"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class ImitationSettings:
         state_noise_rad: Standard deviation of what is added to the measured joints, rad.
         train: `ALL` weights, or the `EXPERT` alone with the vision-language model frozen.
         relative: Joints whose columns of the action are offsets from where the joint is.
+        scale: Mean and deviation by which a model that goes on sees state and action:
+            `CHECKPOINT_SCALE`, those that its weights have learnt with, or `DATA_SCALE`, of these
+            rows, as LeRobot has it: for another robot or other units.
         chunk_rows: T, of an action, where the data has no chunks of its own.
         flow_steps: From noise to action, where a model begins from nothing.
         save_s: Between two saved states, s.
@@ -89,6 +93,9 @@ class ImitationSettings:
     state_noise_rad: float = between(0.003, 0.0, 0.5)
     train: str = field(default=ALL, metadata={"choices": (ALL, EXPERT)})
     relative: tuple[str, ...] = ()
+    scale: str = field(
+        default=CHECKPOINT_SCALE, metadata={"choices": (CHECKPOINT_SCALE, DATA_SCALE)}
+    )
     chunk_rows: int = between(12, 1, 1000)
     flow_steps: int = between(10, 1, 1000)
     save_s: float = between(180.0, 1.0, 86400.0)
