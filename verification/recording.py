@@ -5,7 +5,7 @@
         [--image 640x480] [--folder docs/measurements] [--launcher "ros2 launch"]
 
 Launches `so101_sim.launch.py record:=...` at the pace of the host's clock, with two cameras in the
-contract that is recorded: 20 MB a second on the disk at 640x480. A policy puts cubes away, in one
+contract that is recorded: 34 MB a second on the disk at 640x480. A policy puts cubes away, in one
 scene after the other; now and then a scripted operator takes the arm over, leads it for some
 seconds and gives it back. All of it is one episode. The recorder's processor time and memory are
 those that the system counts. Then the arm is led along the recorded actions again, by chunks as
