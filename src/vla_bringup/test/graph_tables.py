@@ -179,7 +179,7 @@ def lines(name: str) -> tuple[Line, ...]:
                 kind.__init__ = init
             rclpy.try_shutdown()
     order = ("subscribes", "publishes", "serves", "calls")
-    return tuple(sorted(found, key=lambda line: (order.index(line[0]), line[1])))
+    return tuple(sorted(found, key=lambda line: (order.index(line[0]), *line[1:])))
 
 
 def _end(node: Any) -> None:

@@ -119,7 +119,13 @@ def test_a_run_outlasts_its_command_only_where_that_is_killed_and_then_no_trial_
 
     def begin() -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            asked,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # These tests may have been begun by nohup, which has it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         # A busy host may not have found every node at the first ones.
         process.stdin.write("\n" * 100)

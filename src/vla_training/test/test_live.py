@@ -562,6 +562,15 @@ def test_of_two_commands_in_one_folder_the_second_is_refused(tmp_path, capsys):
     assert main([str(tmp_path), "--live", "--report"]) == 0
 
 
+@pytest.fixture
+def as_in_a_terminal():
+    """These tests may have been begun by nohup, which has SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("as_in_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_terminal_that_is_closed_ends_a_trial_as_ctrl_c_does(tmp_path, number):
     before = signal.getsignal(number)
