@@ -224,7 +224,7 @@ class ScriptedOperator(HandsOn):
         chunk = self._teacher.show(replace(now, joints=soon)).chunk
         rows = np.concatenate([np.repeat(soon[None], LEAD_ROWS, axis=0), chunk])
         rows[: len(chunk), -1], rows[len(chunk) :, -1] = chunk[:, -1], chunk[-1, -1]
-        return rows
+        return np.asarray(rows, dtype=np.float64)
 
     def _homewards(self) -> NDArray[np.float64]:
         """Return rows from here to home in 4 s."""
