@@ -74,10 +74,10 @@ class Keys:
     def _after_escape(self) -> str | None:
         """Drop the rest of what one key sends; return what is none of it."""
         key = self._letter(_REST_S)
+        while key == _ESCAPE:
+            key = self._letter(_REST_S)
         if key is None or key == END:
             return key
-        if key == _ESCAPE:
-            return self._after_escape()
         if key not in "[o":
             # Escape, and then another key, or both at once.
             return key
