@@ -21,11 +21,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectoryPoint
 from vla_msgs.action import RecordEpisode
 from vla_msgs.msg import ExecutorStatus, PolicyStatus, RecorderStatus
 from vla_msgs.srv import (
+    DeleteLast,
     EditEpisode,
     FinishEpisode,
     GetEpisodeVideo,
@@ -106,7 +106,7 @@ class RecordedRobot(Node):
         self.finish = self.create_client(FinishEpisode, "episode_recorder/finish")
         self.edit = self.create_client(EditEpisode, "episode_recorder/edit")
         self.keep_last = self.create_client(KeepLast, "episode_recorder/keep_last")
-        self.delete_last = self.create_client(Trigger, "episode_recorder/delete_last")
+        self.delete_last = self.create_client(DeleteLast, "episode_recorder/delete_last")
         self.list = self.create_client(ListEpisodes, "episode_recorder/list_episodes")
         self.video = self.create_client(GetEpisodeVideo, "episode_recorder/get_episode_video")
         self.status, self.dealt_with_ns = RecorderStatus(), 0

@@ -9,6 +9,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("rosbags")
 
 from page_client import browsed
+from vla_msgs.srv import KeepLast
 
 from verification.recorder_graph import POLICY, recorded_graph
 from vla_operator import episodes, recording
@@ -88,13 +89,34 @@ def test_an_episode_is_recorded_marked_watched_given_another_task_and_deleted(gr
         words = read_words(graph.root / "bags" / name)
         assert (words.mark, words.task) == ("FAILURE", "wave twice")
 
-        refused = await page.ask("delete", episode="another")
-        assert refused["text"] == f"only the newest episode is deleted, which is {name}"
         assert (await page.ask("delete", episode=name))["ok"]
         await page.until("episodes", lambda each: each["total"] == 0)
         assert (graph.root / "deleted" / name / "video.mp4").exists()
 
     graph.browse(operate)
+
+
+def test_an_episode_that_began_after_the_page_showed_the_newest_is_not_deleted_in_its_place(
+    graph,
+):
+    async def record_one(browser):
+        return (await recorded(await controlled(browser)))["name"]
+
+    async def delete(browser, name):
+        return await (await controlled(browser)).ask("delete", episode=name)
+
+    shown = graph.browse(record_one)
+    kept = graph.call(graph.robot.keep_last, KeepLast.Request(convert_later=True)).episode
+    graph.until(lambda: not graph.recorder._recorder.unfinished, "its bag")
+    refused = graph.browse(lambda browser: delete(browser, shown))
+    assert (refused["ok"], refused["text"]) == (
+        False,
+        f"only the newest episode is deleted, which is {kept}",
+    )
+    assert sorted(path.name for path in (graph.root / "bags").iterdir()) == sorted([shown, kept])
+    for name in (kept, shown):
+        answer = graph.browse(lambda browser, name=name: delete(browser, name))
+        assert answer["ok"], answer
 
 
 def test_looking_is_for_every_page_and_changing_for_the_one_in_control(graph):

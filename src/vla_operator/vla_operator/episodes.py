@@ -66,12 +66,6 @@ class Episodes:
         self._told: dict[str, Any] = {"type": "episodes", "episodes": [], "total": 0}
         self._new = True
 
-    @property
-    def newest(self) -> str:
-        """Name of the newest episode, empty where none is known."""
-        episodes = self._told["episodes"]
-        return str(episodes[0]["name"]) if episodes else ""
-
     def news(self) -> dict[str, Any] | None:
         """Return what pages are told, None where that is what they were told last."""
         new, self._new = self._new, False

@@ -10,10 +10,9 @@ from typing import Any
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.task import Future
-from std_srvs.srv import Trigger
 from vla_msgs.action import RecordEpisode
 from vla_msgs.msg import RecorderStatus
-from vla_msgs.srv import EditEpisode, FinishEpisode, KeepLast
+from vla_msgs.srv import DeleteLast, EditEpisode, FinishEpisode, KeepLast
 
 from node_kit import qos
 from vla_operator.calls import Waiting, result_of
@@ -48,7 +47,7 @@ class EpisodeControls:
         self._record = ActionClient(node, RecordEpisode, f"{recorder}/record_episode")
         self._finish = node.create_client(FinishEpisode, f"{recorder}/finish")
         self._edit = node.create_client(EditEpisode, f"{recorder}/edit")
-        self._delete = node.create_client(Trigger, f"{recorder}/delete_last")
+        self._delete = node.create_client(DeleteLast, f"{recorder}/delete_last")
         self._keep = node.create_client(KeepLast, f"{recorder}/keep_last")
 
     def destroy(self) -> None:
@@ -133,12 +132,9 @@ class EpisodeControls:
                 episode=given["episode"], task=given["task"], mark=EditEpisode.Request.AS_IT_IS
             )
             self._call(self._edit, request, answer)
-        elif given["episode"] != self._episodes.newest:
-            # The recorder takes out the last one, and the page has shown another as that.
-            newest = self._episodes.newest or "none"
-            answer(False, f"only the newest episode is deleted, which is {newest}")
         else:
-            self._call(self._delete, Trigger.Request(), answer)
+            # By its name: another one may have become the newest since the page showed it.
+            self._call(self._delete, DeleteLast.Request(episode=given["episode"]), answer)
 
     def _begin(self, task: str, operator: str, answer: Answer) -> None:
         if not self._record.server_is_ready():

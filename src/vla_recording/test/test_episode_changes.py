@@ -85,6 +85,20 @@ def test_the_newest_episode_is_taken_out_and_its_bag_is_kept_aside(scene):
     assert dataset.problems() == []
 
 
+def test_an_episode_that_is_meant_by_its_name_is_taken_out_only_while_it_is_the_newest(scene):
+    first, second = record(scene), record(scene)
+    convert(scene)
+    for name in (first.name, "another", f"{second.name}/"):
+        with pytest.raises(EpisodeError) as refused:
+            delete_newest(scene.folder, name)
+        assert str(refused.value) == f"only the newest episode is deleted, which is {second.name}"
+    assert scene.folder.names() == [first.name, second.name]
+    assert len(Dataset(scene.folder.dataset).episodes) == 2
+    for bag in (second, first):
+        assert str(scene.folder.deleted / bag.name) in delete_newest(scene.folder, bag.name)
+    assert len(Dataset(scene.folder.dataset).episodes) == 0
+
+
 def test_an_episode_that_is_not_the_last_of_the_dataset_is_not_taken_out(scene):
     first, second = record(scene), record(scene)
     out = ["--output", str(scene.folder.dataset), "--pictures", "image"]

@@ -8,10 +8,9 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("rclpy")
 import rclpy
-from std_srvs.srv import Trigger
 from vla_msgs.action import RecordEpisode
 from vla_msgs.msg import RecorderStatus
-from vla_msgs.srv import EditEpisode, FinishEpisode
+from vla_msgs.srv import DeleteLast, EditEpisode, FinishEpisode
 
 from node_kit.parameters import ParameterError
 from verification.recorder_graph import CONTRACT_TEXT, DOMAIN, FRONT, POLICY, ROBOT_TEXT
@@ -52,7 +51,7 @@ def test_an_episode_is_recorded_marked_converted_retasked_and_taken_out_again(gr
     assert Dataset(Path(result.dataset)).tasks[-1] == "wave twice"
     graph.until(lambda: robot.status.task == "wave twice", "the status")
     assert robot.status.episodes == 1
-    answer = graph.call(robot.delete_last, Trigger.Request())
+    answer = graph.call(robot.delete_last, DeleteLast.Request())
     assert answer.success, answer.message
     assert len(Dataset(Path(result.dataset)).episodes) == 0
 

@@ -48,19 +48,26 @@ def _places(bag: Path, words: EpisodeWords) -> Iterator[tuple[Path, int]]:
             yield dataset, index
 
 
-def delete_newest(folder: EpisodeFolder) -> str:
+def delete_newest(folder: EpisodeFolder, name: str = "") -> str:
     """Take the newest episode out of the dataset, put its bag aside, and say what was done.
 
+    Args:
+        folder: That the recorder writes to.
+        name: Which one is meant; empty for whichever is the newest.
+
     Raises:
-        EpisodeError: There is none, or it is in the dataset and not its last.
+        EpisodeError: There is none, another is meant, or it is in the dataset and not its last.
         DatasetError: The dataset cannot be written.
         OSError: The bag cannot be moved.
     """
     names = folder.names()
     if not names:
         raise EpisodeError(f"{folder.bags}: has no episode to delete")
-    with EpisodeHold(folder.bag(names[-1])):
-        return _delete(folder, names[-1])
+    newest = names[-1]
+    if name not in ("", newest):
+        raise EpisodeError(f"only the newest episode is deleted, which is {newest}")
+    with EpisodeHold(folder.bag(newest)):
+        return _delete(folder, newest)
 
 
 def _delete(folder: EpisodeFolder, name: str) -> str:

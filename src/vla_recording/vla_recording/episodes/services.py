@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rclpy.node import Node
-from std_srvs.srv import Trigger
-from vla_msgs.srv import EditEpisode, FinishEpisode, KeepLast
+from vla_msgs.srv import DeleteLast, EditEpisode, FinishEpisode, KeepLast
 
 from node_kit.clock import MotionClock
 from vla_recording.dataset import DatasetError
@@ -48,7 +47,7 @@ class EpisodeServices:
         node.create_service(FinishEpisode, "~/finish", self._on_finish)
         node.create_service(EditEpisode, "~/edit", self._on_edit)
         node.create_service(KeepLast, "~/keep_last", self._on_keep_last)
-        node.create_service(Trigger, "~/delete_last", self._on_delete_last)
+        node.create_service(DeleteLast, "~/delete_last", self._on_delete_last)
 
     def converted(self, bag: Path) -> str:
         """Make the changes that waited for a conversion; return what went wrong, or nothing."""
@@ -127,12 +126,14 @@ class EpisodeServices:
             response.message = str(error)
         return response
 
-    def _on_delete_last(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_delete_last(
+        self, request: DeleteLast.Request, response: DeleteLast.Response
+    ) -> DeleteLast.Response:
         if self._recorder.busy or self._conversions.count:
             response.message = "an episode is being recorded or converted; ask when that is over"
             return response
         try:
-            response.message = delete_newest(self._recorder.folder)
+            response.message = delete_newest(self._recorder.folder, request.episode)
             response.success = True
         except _PROBLEMS as error:
             response.message = str(error)
