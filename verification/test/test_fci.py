@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from itertools import islice
 from pathlib import Path
 
@@ -174,20 +177,41 @@ def test_the_chunks_depend_on_seed_and_number_alone(panda):
             np.testing.assert_array_equal(first.positions, second.positions)
 
 
-def test_over_libfranka_s_wire_a_step_ends_the_motion_and_a_recovery_begins_another():
-    """Only where `make fci` has made the environment for it."""
+@pytest.fixture
+def bridge():
+    """A connection over the wire, only where `make fci` has made the environment for it."""
     pytest.importorskip("pylibfranka", reason="needs pylibfranka and franky-sim: make fci")
     from vla_sim.fci.bridge import FciBridge
 
-    with FciBridge(FOLDERS / "fr3" / "robot.yaml", HOME, host="127.0.1.99") as bridge:
-        start = bridge.start()
-        np.testing.assert_allclose(start, HOME, atol=1e-3)
-        for _ in range(20):
-            assert bridge.exchange(start) is not None
-        assert bridge.exchange(start + 0.01 * ROW) is None
-        assert "joint_motion_generator_velocity_discontinuity" in bridge.last
-        again = bridge.start()
-        np.testing.assert_allclose(again, start, atol=1e-6)
-        measured = bridge.exchange(again)
-        assert measured is not None
-        np.testing.assert_allclose(measured, again, atol=1e-2)
+    with FciBridge(FOLDERS / "fr3" / "robot.yaml", HOME, host="127.0.1.99") as connection:
+        yield connection
+
+
+def test_over_libfranka_s_wire_a_step_ends_the_motion_and_a_recovery_begins_another(bridge):
+    start = bridge.start()
+    np.testing.assert_allclose(start, HOME, atol=1e-3)
+    for _ in range(20):
+        assert bridge.exchange(start) is not None
+    assert bridge.exchange(start + 0.01 * ROW) is None
+    assert "joint_motion_generator_velocity_discontinuity" in bridge.last
+    again = bridge.start()
+    np.testing.assert_allclose(again, start, atol=1e-6)
+    measured = bridge.exchange(again)
+    assert measured is not None
+    np.testing.assert_allclose(measured, again, atol=1e-2)
+
+
+def test_an_arm_that_is_silent_for_longer_than_libfranka_s_second_is_only_slow(bridge):
+    start = bridge.start()
+    process = bridge.arm.pid
+    os.kill(process, signal.SIGSTOP)
+    threading.Timer(1.5, os.kill, (process, signal.SIGCONT)).start()
+    for _ in range(3):
+        assert bridge.exchange(start) is not None
+
+
+def test_an_arm_that_is_gone_is_named_and_not_waited_for(bridge):
+    start = bridge.start()
+    bridge.arm.kill()
+    with pytest.raises(RuntimeError, match=r"the simulated arm at 127\.0\.1\.99 is gone"):
+        bridge.exchange(start)

@@ -55,15 +55,15 @@ class ReflexServer(FrankaRobotServer):
         self._random = np.random.default_rng(0)
         self._reflexes: Reflexes | None = None
         self._came: Array | None = None
-        # Commands are missed from the first one on.
-        self._begun = False
+        # The millisecond in which a motion begins has no command yet.
+        self._begins = False
         self._errors: tuple[FciError, ...] = ()
         super().__init__(robot, hosts)
 
     @property
     def moving(self) -> bool:
         """Whether a command must come every millisecond."""
-        return self._reflexes is not None and self._begun
+        return self._reflexes is not None
 
     def start_motion(
         self,
@@ -75,7 +75,7 @@ class ReflexServer(FrankaRobotServer):
         if motion_generator_mode != MoveCommandMotionGeneratorMode.kJointPosition:
             raise ValueError("joint positions only")
         super().start_motion(controller_mode, motion_generator_mode, motion_id)
-        self._errors, self._came, self._begun = (), None, False
+        self._errors, self._came, self._begins = (), None, True
         self._reflexes = Reflexes(self._limits, np.array(self.robot.state.q_d))
 
     def stop_motion(self, send_preemption_signal: bool = True) -> None:
@@ -102,7 +102,6 @@ class ReflexServer(FrankaRobotServer):
     def _handle_udp_command(self, command_data: bytes) -> None:
         command = UDPCommand.from_bytes(command_data)
         over = command.motion_generation_finished
-        self._begun = True
         if not over and self._loss and self._random.uniform() < self._loss:
             self._came = None
             return
@@ -111,7 +110,8 @@ class ReflexServer(FrankaRobotServer):
             self._came = np.array(command.q_c)
 
     def _post_process_commands(self) -> None:
-        if self._reflexes is not None and self._begun:
+        begins, self._begins = self._begins, False
+        if self._reflexes is not None and not begins:
             came, self._came = self._came, None
             errors = self._reflexes.take(came)
             if errors:
