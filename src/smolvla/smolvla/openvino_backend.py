@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,18 @@ def rotary(positions: NDArray[Any], head_size: int) -> tuple[Array32, Array32]:
     angle = np.asarray(positions)[:, None] / ROPE_BASE ** (np.arange(half) * (2 / head_size))
     table = angle.astype(np.float32)[None, :, None]
     return np.cos(table), np.sin(table)
+
+
+@cache
+def _core() -> Any:
+    """Return the one OpenVINO of this process, which lasts as long as the process.
+
+    OpenVINO 2026.4's CPU plugin brings a stack for signal handlers, and takes it away when the
+    plugin ends: after two plugins that ended in the order of their begin, or in another thread,
+    the kernel has a stack that is none, and the next signal ends the process.
+    """
+    spare_amx()
+    return openvino.Core()
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +90,9 @@ class OpenVinoBackend:
             settings["INFERENCE_NUM_THREADS"] = threads
         self.name = f"openvino {bundle.precision}"
         config, shapes = bundle.config, bundle.shapes
-        spare_amx()
-        core = openvino.Core()
         try:
             self._stages = {
-                name: core.compile_model(
+                name: _core().compile_model(
                     str(bundle.folder / f"{name}.xml"), "CPU", settings
                 ).create_infer_request()
                 for name in STAGES

@@ -68,6 +68,27 @@ def test_a_new_state_on_the_same_images_gives_what_a_whole_computation_gives(bun
     np.testing.assert_allclose(renewed, fresh.infer(observation, noise=noise).positions, atol=1e-5)
 
 
+# In a process of its own, for it would end this one.
+SIGNALLED = """
+import faulthandler, signal, sys
+from pathlib import Path
+from smolvla.loading import load_bundle
+faulthandler.enable()
+signal.signal(signal.SIGTERM, lambda *given: print("handled"))
+first, second = (load_bundle(Path(sys.argv[1]), threads=1) for _ in range(2))
+del first
+del second
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_handled_after_two_bundles_were_let_go(bundle):
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, str(bundle)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 def test_a_bundle_is_a_checkpoint_to_the_policy(bundle):
     options = {
         "checkpoint": str(bundle), "dt_s": 0.02, "rows": 10, "threads": 1,
