@@ -92,9 +92,9 @@ class OpenVinoBackend:
         config, shapes = bundle.config, bundle.shapes
         try:
             self._stages = {
-                name: _core().compile_model(
-                    str(bundle.folder / f"{name}.xml"), "CPU", settings
-                ).create_infer_request()
+                name: _core()
+                .compile_model(str(bundle.folder / f"{name}.xml"), "CPU", settings)
+                .create_infer_request()
                 for name in STAGES
             }
         except RuntimeError as error:
