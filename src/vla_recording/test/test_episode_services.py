@@ -80,7 +80,7 @@ def test_what_is_changed_while_an_episode_is_converted_is_written_when_that_is_o
     ):
         answer = graph.call(edit, request)
         assert answer.success
-        assert answer.message == f"{bag.name} is being converted, and changed when that is over"
+        assert answer.message == f"rows are being made; {bag.name} is changed when that is over"
     refused = graph.call(edit, EditEpisode.Request(episode=bag.name, mark=1, task="\x07"))
     assert (refused.success, refused.message[:5]) == (False, "task:")
     process.send_signal(signal.SIGCONT)
@@ -89,6 +89,40 @@ def test_what_is_changed_while_an_episode_is_converted_is_written_when_that_is_o
     words = read_words(bag)
     assert (words.mark, words.task, words.episode_index) == ("FAILURE", "wave twice", 0)
     assert Dataset(Path(result.dataset)).tasks[-1] == "wave twice"
+
+
+def test_another_episode_is_changed_when_the_conversion_under_way_is_over_and_before_the_next(
+    graph,
+):
+    """Its task stands in the rows of the dataset, which a conversion holds."""
+    handle, feedback = graph.begin()
+    graph.step_until(lambda: any(each.rows >= 4 for each in feedback), "rows")
+    graph.call(graph.robot.finish, FinishEpisode.Request(mark=1))
+    first = Path(graph.result(handle).bag)
+    second, bag, process = held_conversion(graph)
+    third, feedback = graph.begin()
+    graph.step_until(lambda: any(each.rows >= 4 for each in feedback), "rows")
+    graph.call(graph.robot.finish, FinishEpisode.Request(mark=1))
+    graph.until(lambda: graph.recorder._conversions.count == 2, "another that waits")
+    as_it_is = EditEpisode.Request.AS_IT_IS
+    for mark, task in ((Mark.FAILURE.value, "wave twice"), (Mark.SUCCESS.value, "")):
+        request = EditEpisode.Request(episode=first.name, mark=mark, task=task)
+        answer = graph.call(graph.robot.edit, request)
+        assert answer.success
+        assert answer.message == f"rows are being made; {first.name} is changed when that is over"
+    request = EditEpisode.Request(episode=first.name, mark=as_it_is, task="\x07")
+    assert not graph.call(graph.robot.edit, request).success
+    assert read_words(first).task == "wave"
+    process.send_signal(signal.SIGCONT)
+    result = graph.result(second)
+    assert (read_words(first).task, read_words(first).mark) == ("wave twice", "SUCCESS")
+    assert Dataset(Path(result.dataset)).episodes[0].tasks == ("wave twice",)
+    assert (graph.result(third).not_converted, read_words(bag).task) == ("", "wave")
+    assert [e.tasks for e in Dataset(Path(result.dataset)).episodes] == [
+        ("wave twice",),
+        ("wave",),
+        ("wave",),
+    ]
 
 
 def test_what_was_to_be_changed_after_a_conversion_is_written_when_the_recorder_ends(graph):

@@ -68,9 +68,14 @@ class Conversions:
         self._start()
 
     def poll(self) -> list[Converted]:
-        """Return what has been converted since it was asked last."""
+        """Return what has been converted since it was asked last.
+
+        The next one begins when it is asked again: whoever waits for the dataset comes between.
+        """
         found, self._not_begun = self._not_begun, []
         if self._running is None:
+            if not found:
+                self._start()
             return found
         bag, process, said = self._running
         code = process.poll()
@@ -80,7 +85,6 @@ class Conversions:
         said.seek(0)
         lines = said.read(65_536).decode("utf-8", "replace").strip().splitlines()
         said.close()
-        self._start()
         if code == 0:
             return [*found, Converted(bag, "")]
         problem = lines[-1] if lines else f"the conversion ended with {code}"

@@ -109,8 +109,8 @@ class EpisodeRecorderNode(Node):
             unfinished.done.wait(CLOSE_S)
         left = [ended.bag for ended in recorder.tick(now_ns) if ended.bag is not None]
         left += self._conversions.close()
+        self._make_changes()
         for bag in left:
-            self._change(bag)
             command = " ".join(self._conversions.command(bag))
             self.get_logger().warning(f"not converted yet: vla-record {command}")
         super().destroy_node()
@@ -181,12 +181,12 @@ class EpisodeRecorderNode(Node):
 
     def _converted(self, bag: Path, problem: str) -> None:
         ended = self._converting.pop(bag)
-        self._change(bag)
         said = problem or f"{bag.name} is in {self._recorder.folder.dataset}"
         if problem:
             self.get_logger().error(f"{bag.name} is not converted: {problem}")
         else:
             self.get_logger().info(said)
+        said = "; ".join([said, *self._make_changes()])
         with contextlib.suppress(EpisodeError):
             ended = replace(ended, words=read_words(bag))
         newest, words = self._recorder.newest, ended.words
@@ -195,11 +195,12 @@ class EpisodeRecorderNode(Node):
         self._count_episodes(said)
         self._action.ended(ended, problem)
 
-    def _change(self, bag: Path) -> None:
-        """Make the changes that waited for a bag's conversion."""
-        problem = self._answers.converted(bag)
-        if problem:
+    def _make_changes(self) -> list[str]:
+        """Make the changes that waited for a conversion; return what went wrong."""
+        problems = self._answers.converted()
+        for problem in problems:
             self.get_logger().error(problem)
+        return problems
 
     def _count_episodes(self, said: str | None = None) -> None:
         last = self._besides.last_conversion if said is None else said

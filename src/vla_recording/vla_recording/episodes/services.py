@@ -37,7 +37,7 @@ class EpisodeServices:
         Args:
             node: Whose they are.
             recorder: That they are about.
-            conversions: What is being converted is changed when that is over.
+            conversions: What has to wait for one is changed when it is over.
             motion: Tells the time.
             changed: Is called when the dataset may have changed.
         """
@@ -49,17 +49,17 @@ class EpisodeServices:
         node.create_service(KeepLast, "~/keep_last", self._on_keep_last)
         node.create_service(DeleteLast, "~/delete_last", self._on_delete_last)
 
-    def converted(self, bag: Path) -> str:
-        """Make the changes that waited for a conversion; return what went wrong, or nothing."""
-        if bag not in self._later:
-            return ""
-        mark, task = self._later.pop(bag)
-        try:
-            edit(bag, mark, task)
-        except _PROBLEMS as error:
-            asked = " and ".join(filter(None, (mark and mark.name, task and f"task {task!r}")))
-            return f"{bag.name} is not changed to {asked}: {error}"
-        return ""
+    def converted(self) -> list[str]:
+        """Make the changes that waited for the end of a conversion; return what went wrong."""
+        problems = []
+        for bag in [bag for bag in self._later if not self._conversions.has(bag)]:
+            mark, task = self._later.pop(bag)
+            try:
+                self._change(bag, mark, task)
+            except _PROBLEMS as error:
+                asked = " and ".join(filter(None, (mark and mark.name, task and f"task {task!r}")))
+                problems.append(f"{bag.name} is not changed to {asked}: {error}")
+        return problems
 
     def _on_finish(
         self, request: FinishEpisode.Request, response: FinishEpisode.Response
@@ -87,7 +87,7 @@ class EpisodeServices:
 
     def _edit(self, name: str, mark: Mark | None, task: str) -> str:
         recorder = self._recorder
-        current, newest = recorder.current, recorder.newest
+        current = recorder.current
         if current is not None and name in ("", current.words.name):
             current.words = current.words.changed(mark, task)
             return ""
@@ -97,15 +97,23 @@ class EpisodeServices:
         if not name and not names:
             raise EpisodeError("there is no episode yet")
         bag = recorder.folder.bag(name or names[-1])
-        if self._conversions.has(bag):
+        if self._has_to_wait(bag, task):
             read_words(bag).changed(mark, task)  # a task that is none is told at once
             mark_before, task_before = self._later.get(bag, (None, ""))
             self._later[bag] = (mark_before if mark is None else mark, task or task_before)
-            return f"{bag.name} is being converted, and changed when that is over"
-        words = edit(bag, mark, task)
-        if newest is not None and newest.name == words.name:
-            recorder.newest = words
+            return f"rows are being made; {bag.name} is changed when that is over"
+        self._change(bag, mark, task)
         return ""
+
+    def _change(self, bag: Path, mark: Mark | None, task: str) -> None:
+        words, newest = edit(bag, mark, task), self._recorder.newest
+        if newest is not None and newest.name == words.name:
+            self._recorder.newest = words
+
+    def _has_to_wait(self, bag: Path, task: str) -> bool:
+        """Say whether a change is made after a conversion: tasks stand in the dataset's rows."""
+        conversions = self._conversions
+        return conversions.has(bag) or bag in self._later or bool(task and conversions.count)
 
     def _on_keep_last(
         self, request: KeepLast.Request, response: KeepLast.Response
