@@ -18,6 +18,7 @@ from vla_recording.dataset.pictures import Codec, VideoWriter, to_png
 from vla_recording.dataset.statistics import PictureTally
 
 MAX_ROWS = 1_000_000
+# Of numbers and PNG files; videos go to the disk.
 MAX_HELD_BYTES = 1 << 30
 
 
@@ -68,8 +69,13 @@ class HeldEpisode:
             values = {n: feature.checked(n, row[n]) for n, feature in self._features.items()}
         except DatasetError as error:
             raise DatasetError(f"{where}: {error}") from None
-        if self.rows >= MAX_ROWS or self._bytes > MAX_HELD_BYTES:
-            raise DatasetError(f"{where}: the episode is too long to be held; save it")
+        if self.rows >= MAX_ROWS:
+            raise DatasetError(f"{where}: an episode has at most {MAX_ROWS} rows; save it")
+        if self._bytes > MAX_HELD_BYTES:
+            raise DatasetError(
+                f"{where}: the rows before it have {self._bytes} bytes, and an episode at most "
+                f"{MAX_HELD_BYTES}; save it, or store its pictures as video"
+            )
         if self._written:
             raise DatasetError(f"{where}: the episode's videos are done; save or discard it")
         for name, feature in self._features.items():

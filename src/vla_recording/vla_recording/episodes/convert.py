@@ -101,7 +101,7 @@ def misfit(dataset: Path, sources: EpisodeSources, fps: int, pictures: str) -> s
             # Of a picture that stays as it comes nobody knows the size before it has come.
             known = there.shape if there is not None and there.is_picture else (64, 64, 3)
             sizes[image.feature] = (shape[0] or known[0], shape[1] or known[1])
-        kind = pictures or _kind_there(dataset) or VIDEO
+        kind = kind_of_pictures(dataset, pictures)
         rows = ContractRows(sources.contract, sizes, stored=kind, holder=True)
         features = checked_features(rows.features, str(dataset))
         problem = have.misfit(RowKind(fps, sources.robot.name, features))
@@ -169,7 +169,7 @@ def _add(
         raise _other_rows(episode, 0)
     pictures = first.assembled.observation.images
     sizes = {name: (pixels.shape[0], pixels.shape[1]) for name, pixels in pictures.items()}
-    kind = stored.pictures or _kind_there(dataset) or VIDEO
+    kind = kind_of_pictures(dataset, stored.pictures)
     maker = ContractRows(contract, sizes, stored=kind, holder=True)
     shown = contract.images[0].feature if contract.images else ""
     preview = Preview(episode.folder, shown, found.rows, words.fps)
@@ -224,11 +224,20 @@ def _other_rows(episode: RecordedEpisode, count: int) -> EpisodeError:
     )
 
 
-def _kind_there(dataset: Path) -> str:
-    if not (dataset / INFO).is_file():
-        return ""
+def kind_of_pictures(dataset: Path, wanted: str) -> str:
+    """Return how a dataset will have its pictures: `VIDEO` or `IMAGE`.
+
+    Args:
+        dataset: Its folder; there may be none yet.
+        wanted: As `Stored` has it.
+
+    Raises:
+        DatasetError: It is damaged.
+    """
+    if wanted or not (dataset / INFO).is_file():
+        return wanted or VIDEO
     kinds = {f.dtype for f in read_info(dataset)[0].features.values() if f.is_picture}
-    return IMAGE if kinds == {IMAGE} else ""
+    return IMAGE if kinds == {IMAGE} else VIDEO
 
 
 def delete_last(dataset: Path) -> str:

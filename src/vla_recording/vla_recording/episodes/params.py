@@ -39,7 +39,10 @@ class EpisodeRecorderParams:
     )
     compressed: bool = parameter(True, "Bags are compressed (Zstandard).")
     pictures: str = parameter(
-        VIDEO, "How the dataset has pictures: PNG (image) is without loss.", choices=(VIDEO, IMAGE)
+        VIDEO,
+        "How the dataset has pictures: PNG (image) is without loss, and an episode ends before it "
+        "has 1 GiB of them.",
+        choices=(VIDEO, IMAGE),
     )
     picture_size: str = parameter(
         "",

@@ -15,9 +15,10 @@ from typing import Any
 
 from vla_recording.black_box.ring import Record, Ring
 from vla_recording.black_box.writer import Topic
+from vla_recording.dataset import IMAGE
 from vla_recording.dataset.errors import DatasetError
 from vla_recording.episodes.bag import EpisodeBag, no_room
-from vla_recording.episodes.convert import misfit
+from vla_recording.episodes.convert import kind_of_pictures, misfit
 from vla_recording.episodes.decode import Decoder
 from vla_recording.episodes.errors import EpisodeError
 from vla_recording.episodes.holding import EpisodeHold
@@ -406,6 +407,7 @@ class EpisodeRecorder:
         self, goal: EpisodeGoal, words: EpisodeWords, max_duration_s: float, more_bytes: int
     ) -> Recording:
         settings = self._settings
+        kind = kind_of_pictures(self.folder.dataset, settings.pictures)
         bag = EpisodeBag(
             self.folder.bags / words.name,
             self._topics,
@@ -426,7 +428,9 @@ class EpisodeRecorder:
         for topic, text in self._files:
             bag.put(topic, max(words.begin_ns - self._before_ns, 0), text_message(text))
         self._goals[words.name], self._holds[words.name] = goal, hold
-        return Recording(bag, words, self.sources, max_duration_s)
+        # What is converted later may become another dataset, of videos.
+        png = kind == IMAGE and not goal.convert_later
+        return Recording(bag, words, self.sources, max_duration_s, png=png)
 
     def _ended(self, recording: Recording) -> EndedEpisode:
         with self._holds.pop(recording.words.name):

@@ -9,10 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from vla_recording.dataset.held import MAX_HELD_BYTES
 from vla_recording.episodes.bag import EpisodeBag
 from vla_recording.episodes.inputs import EpisodeSources, Inputs
+from vla_recording.episodes.png_size import PngSize
 from vla_recording.episodes.rows import EpisodeRows
 from vla_recording.episodes.words import EndReason, EpisodeWords
+
+# Of what a dataset holds of one episode: how large it becomes is a guess.
+MOST_PNG_BYTES = MAX_HELD_BYTES * 9 // 10
+_TOO_LARGE = (
+    f"its pictures as PNG come to some {MOST_PNG_BYTES >> 20} MiB, and a dataset takes no more of "
+    "one episode; record shorter ones, a smaller picture_size, or pictures:=video"
+)
 
 
 class Recording:
@@ -25,7 +34,13 @@ class Recording:
     """
 
     def __init__(
-        self, bag: EpisodeBag, words: EpisodeWords, sources: EpisodeSources, max_duration_s: float
+        self,
+        bag: EpisodeBag,
+        words: EpisodeWords,
+        sources: EpisodeSources,
+        max_duration_s: float,
+        *,
+        png: bool = False,
     ) -> None:
         """Begin.
 
@@ -34,11 +49,13 @@ class Recording:
             words: What is said of it: when row 0 is, above all.
             sources: What its rows are made of.
             max_duration_s: When it ends by itself, s.
+            png: Its pictures become PNG, of which a dataset does not take any number.
         """
         self.bag, self.words, self.inputs = bag, words, Inputs(sources)
         self._rows = EpisodeRows(sources, self.inputs, words.fps, words.begin_ns, words.task)
         self._last_ns = words.begin_ns + round(max_duration_s * 1e9) - 1
         self._max_duration_s = max_duration_s
+        self._png = PngSize(words.fps) if png else None
         self.over = False
 
     @property
@@ -77,9 +94,13 @@ class Recording:
         """Make the rows that are due, and end where that has to be."""
         if self.over:
             return
-        self._rows.until(min(now_ns, self._last_ns))
+        for row in self._rows.until(min(now_ns, self._last_ns)):
+            if self._png is not None:
+                self._png.add(row)
         if self._rows.refusal is not None:
             self.end(EndReason.INPUT_REFUSED, str(self._rows.refusal), now_ns)
+        elif self._png is not None and self._png.bytes > MOST_PNG_BYTES:
+            self.end(EndReason.TOO_LARGE, _TOO_LARGE, now_ns)
         elif now_ns > self._last_ns:
             self.end(EndReason.TIMED_OUT, f"{self._max_duration_s:g} s are over", self._last_ns)
         else:

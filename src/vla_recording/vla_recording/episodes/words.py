@@ -47,6 +47,7 @@ class EndReason(enum.Enum):
     REFUSED = 7
     WRITING_FAILED = 8
     SHUT_DOWN = 9
+    TOO_LARGE = 10
 
 
 @dataclass(frozen=True)
