@@ -83,6 +83,9 @@ class ReflexServer(FrankaRobotServer):
         super().stop_motion(send_preemption_signal)
         self._reflexes = None
 
+    def _bind_children(self, hostname: str) -> None:
+        """Serve no hand: the wire here carries none, and looking for its client costs time."""
+
     def _reset_state(self) -> None:
         super()._reset_state()
         self._reflexes = None
