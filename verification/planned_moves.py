@@ -2,15 +2,20 @@
 """The arm is brought to a pose and home again, around a post or not, and judged at every cycle.
 
     python -m verification.planned_moves [--robot panda] [--planner straight|moveit] [--times 20]
-        [--hardware mock|sim|fake_fci] [--post] [--folder FOLDER] [--launcher "ros2 launch"]
+        [--hardware mock|sim|fake_fci] [--post] [--stop] [--folder FOLDER]
+        [--launcher "ros2 launch"]
 
 Launches `panda.launch.py`. `mock` is ros2_control at 1000 Hz where it is installed, in the host's
 time; `sim` is MuJoCo, whose time waits for a host that is slow, and `fake_fci` the same at 1000 Hz
-with the arm behind libfranka's wire. With
-`--post` a post stands between the two poses, so that the straight way is not clear: written into a
-copy of the workspace file, which both the planner and the monitor get. Writes planned_moves.json:
-how the moves ended, how near the arm came to anything, and the jerk of the controller's reference
-over its limit, as the monitor measures it. Ends with 1 where a move did not arrive.
+with the arm behind libfranka's wire. With `--post` a post stands between the two poses, so that
+the straight way is not clear: written into a copy of the workspace file, which both the planner
+and the monitor get. With `--stop` the monitor is told to stop the arm in the middle of one more
+move.
+
+Writes planned_moves.json: how the moves ended, how near the arm came to anything, the jerk of the
+controller's reference over its limit, as the monitor measures it, and how long the reference still
+moved after the monitor had decided to stop, in the graph's time. Ends with 1 where a move did not
+arrive.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 from vla_msgs.action import MoveTo
 from vla_msgs.msg import MonitorStatus
 
@@ -46,9 +52,19 @@ from vla_contract.workspace import load_workspace
 
 TOP = Path(__file__).resolve().parents[1]
 START_S, MOVE_S = 120.0, 120.0
+STOPPED = MonitorStatus.STOPPED_LATCHED
+RESTING = 200  # cycles
 # By joint 1 the hand goes from one side to the other, at a height at which the post stands.
 AWAY = (1.3, -0.3, 0.0, -2.0, 0.0, 1.7, 0.785398)
 POST = {"lower": [0.28, 0.28, 0.0], "upper": [0.36, 0.36, 0.62]}
+
+
+Until = Callable[[Callable[[], bool], float], None]
+
+
+def nanoseconds(stamp: Any) -> int:
+    """Return a message's stamp in ns."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 class Judge(Node):
@@ -57,6 +73,7 @@ class Judge(Node):
     def __init__(self, robot: Robot) -> None:
         super().__init__("judge")
         self.led: list[list[float]] = []
+        self.led_ns: list[int] = []
         self.monitor: MonitorStatus | None = None
         state = f"{robot.arm_controller}/controller_state"
         self.create_subscription(
@@ -66,17 +83,17 @@ class Judge(Node):
             MonitorStatus, "smoothness_monitor/state", self._on_monitor, qos.LATCHED
         )
         self.mover = ActionClient(self, MoveTo, "motion_planner/move_to")
+        self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
 
     def _on_state(self, msg: JointTrajectoryControllerState) -> None:
+        self.led_ns.append(nanoseconds(msg.header.stamp))
         self.led.append(list(msg.reference.positions))
 
     def _on_monitor(self, msg: MonitorStatus) -> None:
         self.monitor = msg
 
 
-def moves(
-    judge: Judge, robot: Robot, times: int, until: Callable[[Callable[[], bool], float], None]
-) -> list[dict[str, Any]]:
+def moves(judge: Judge, robot: Robot, times: int, until: Until) -> list[dict[str, Any]]:
     """Go away and home, so often; return how each move ended."""
     joints = list(robot.limits.joint_names)
     goals = ({"joint_names": joints, "positions": list(AWAY)}, {"named": "home"})
@@ -104,6 +121,33 @@ def moves(
     return found
 
 
+def stop_in_motion(judge: Judge, robot: Robot, until: Until) -> dict[str, Any]:
+    """Stop the arm on its way; return what came of it."""
+    goal = MoveTo.Goal(joint_names=list(robot.limits.joint_names), positions=list(AWAY), speed=0.8)
+    begun_at = judge.led[-1][0]
+    asked = judge.mover.send_goal_async(goal)
+    until(lambda: abs(judge.led[-1][0] - begun_at) > 0.5 * abs(AWAY[0] - begun_at), MOVE_S)
+    told = judge.stop.call_async(Trigger.Request())
+    until(told.done, MOVE_S)
+    until(lambda: judge.monitor is not None and judge.monitor.state == STOPPED, MOVE_S)
+    rests_from = len(judge.led)
+    until(lambda: len(judge.led) >= rests_from + RESTING, MOVE_S)
+    ending = asked.result().get_result_async()
+    until(ending.done, MOVE_S)
+    assert judge.monitor is not None
+    led, at_ns = np.array(judge.led), np.array(judge.led_ns)
+    speed = np.abs(np.diff(led, axis=0)).max(axis=1) / (np.diff(at_ns) * 1e-9)
+    trip_ns = nanoseconds(judge.monitor.trip_stamp)
+    moved = np.flatnonzero(speed > 0.0)[-1] + 1
+    return {
+        "accepted": bool(told.result().success),
+        "speed_rad_s": float(speed[np.searchsorted(at_ns, trip_ns) - 1]),
+        "standstill_s": float(at_ns[moved] - trip_ns) * 1e-9,
+        "rung": int(judge.monitor.rung),
+        "move_ended_as": int(ending.result().result.reason),
+    }
+
+
 def workspace_with(robot: str, post: bool, folder: Path) -> Path:
     """Return the robot's workspace file, with a post if there is to be one."""
     file = TOP / "config" / "robots" / robot / "workspace.yaml"
@@ -123,6 +167,7 @@ def main() -> int:
     parser.add_argument("--hardware", default="mock", choices=("mock", "sim", "fake_fci"))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--post", action="store_true")
+    parser.add_argument("--stop", action="store_true", help="one more move, stopped on its way")
     parser.add_argument("--folder", type=Path, default=Path("out"))
     parser.add_argument("--launcher", default="ros2 launch")
     given = parser.parse_args()
@@ -161,6 +206,7 @@ def main() -> int:
         until(lambda: judge.monitor is not None and judge.monitor.permit, START_S)
         until(lambda: bool(judge.led) and judge.mover.server_is_ready(), START_S)
         ended = moves(judge, robot, given.times, until)
+        stopped = stop_in_motion(judge, robot, until) if given.stop else None
     finally:
         os.killpg(graph.pid, signal.SIGINT)
         try:
@@ -189,6 +235,7 @@ def main() -> int:
         "plans_rejected": int(monitor.plans_rejected),
         "last_rejection": monitor.last_rejection,
         "exit_code": code,
+        "stop": stopped,
         "each": ended,
     }
     (given.folder / "planned_moves.json").write_text(json.dumps(summary, indent=1))
