@@ -36,7 +36,7 @@ setup(
     # `embedded`: where no ROS 2 is installed.
     extras_require={
         "embedded": siblings("../embedded_ros2", "vla_msgs"),
-        "test": ["pytest", *siblings("vla_recording")],
+        "test": ["pytest", *siblings("vla_recording", "smoothness_monitor")],
     },
     maintainer="The maintainers",
     maintainer_email="maintainers@vla-smooth.invalid",
