@@ -161,6 +161,7 @@ class Tab:
             deviceScaleFactor=scale,
             mobile=phone,
         )
+        await self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
 
     async def picture(self, path: Path) -> None:
         """Write what is shown into a PNG file."""
