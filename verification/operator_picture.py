@@ -38,9 +38,9 @@ async def take(path: str, address: str, output: Path) -> None:
         await tab.until("document.querySelector('#instruction').value !== 'none'")
         # In the middle of a motion, with half a minute of jerk behind it.
         await asyncio.sleep(25.0)
+        await tab.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
         cameras = "document.querySelectorAll('#cameras img').length > 1"
         await tab.until(f"{SHARE} > 40 && {cameras} && {FRESH}")
-        await tab.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
         await tab.picture(output / "operator.png")
         await tab.size(390, 844, scale=2.0, phone=True)
         await tab.until(f"{SHARE} > 5 && {FRESH}")
