@@ -2,12 +2,13 @@
 """The arm is brought to a pose and home again, around a post or not, and judged at every cycle.
 
     python -m verification.planned_moves [--robot panda] [--planner straight|moveit] [--times 20]
-        [--hardware mock|sim|fake_fci] [--post] [--stop] [--folder FOLDER]
+        [--hardware mock|sim|fake_fci] [--rate 100] [--post] [--stop] [--folder FOLDER]
         [--launcher "ros2 launch"]
 
-Launches `panda.launch.py`. `mock` is ros2_control at 1000 Hz where it is installed, in the host's
-time; `sim` is MuJoCo, whose time waits for a host that is slow, and `fake_fci` the same at 1000 Hz
-with the arm behind libfranka's wire. With `--post` a post stands between the two poses, so that
+Launches `panda.launch.py`. `mock` is ros2_control where it is installed, in the host's time, at
+1000 Hz, or 100 for a host that cannot keep up with that; `sim` is MuJoCo, whose time waits for a
+host that is slow, and `fake_fci` the same at 1000 Hz with the arm behind libfranka's wire. With
+`--post` a post stands between the two poses, so that
 the straight way is not clear: written into a copy of the workspace file, which both the planner
 and the monitor get. With `--stop` the monitor is told to stop the arm in the middle of one more
 move.
@@ -43,6 +44,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 from vla_msgs.action import MoveTo
 from vla_msgs.msg import MonitorStatus
+from vla_msgs.srv import AcquireArm
 
 from node_kit import qos
 from vla_bringup.resting import resting_contract
@@ -52,6 +54,8 @@ from vla_contract.workspace import load_workspace
 
 TOP = Path(__file__).resolve().parents[1]
 START_S, MOVE_S = 120.0, 120.0
+# Of ros2_control's controllers: those that there are thresholds of the monitor for.
+SLOW_HZ, FAST_HZ = 100, 1000
 STOPPED = MonitorStatus.STOPPED_LATCHED
 RESTING = 200  # cycles
 # By joint 1 the hand goes from one side to the other, at a height at which the post stands.
@@ -84,6 +88,13 @@ class Judge(Node):
         )
         self.mover = ActionClient(self, MoveTo, "motion_planner/move_to")
         self.stop = self.create_client(Trigger, "smoothness_monitor/stop")
+        self.arm = self.create_client(AcquireArm, "arm/acquire")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the graph is there: a reference, the planner, and who gives the arm away."""
+        servers = self.mover.server_is_ready() and self.arm.service_is_ready()
+        return bool(self.led) and servers
 
     def _on_state(self, msg: JointTrajectoryControllerState) -> None:
         self.led_ns.append(nanoseconds(msg.header.stamp))
@@ -159,12 +170,24 @@ def workspace_with(robot: str, post: bool, folder: Path) -> Path:
     return made
 
 
+def at_rate(robot: str, rate_hz: int, folder: Path) -> dict[str, str]:
+    """Return the launch's arguments for ros2_control at another rate than the arm's own."""
+    config = TOP / "config" / "robots" / robot
+    controllers = yaml.safe_load((config / "controllers.yaml").read_text(encoding="utf-8"))
+    controllers["/**/controller_manager"]["ros__parameters"]["update_rate"] = rate_hz
+    made = folder / "controllers.yaml"
+    made.write_text(yaml.safe_dump(controllers), encoding="utf-8")
+    monitor = config / ("monitor.yaml" if rate_hz == SLOW_HZ else "monitor_1000hz.yaml")
+    return {"controllers_file": str(made), "monitor_file": str(monitor)}
+
+
 def main() -> int:
     """Run it; return 1 where a move did not arrive, or the arm came too near to something."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--robot", default="panda", choices=("panda", "fr3"))
     parser.add_argument("--planner", default="straight", choices=("straight", "moveit"))
     parser.add_argument("--hardware", default="mock", choices=("mock", "sim", "fake_fci"))
+    parser.add_argument("--rate", type=int, default=FAST_HZ, choices=(SLOW_HZ, FAST_HZ))
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--post", action="store_true")
     parser.add_argument("--stop", action="store_true", help="one more move, stopped on its way")
@@ -184,6 +207,8 @@ def main() -> int:
         "black_box": str(own / "bags"),
         "latch_folder": str(own / "latch"),
     }
+    if given.hardware == "mock" and given.rate != FAST_HZ:
+        words |= at_rate(given.robot, given.rate, own)
     if given.hardware in ("sim", "fake_fci"):
         words["contract_file"] = str(resting_contract(robot_file, own / "resting"))
         words["real_time_factor"] = "0.0"
@@ -204,7 +229,7 @@ def main() -> int:
 
     try:
         until(lambda: judge.monitor is not None and judge.monitor.permit, START_S)
-        until(lambda: bool(judge.led) and judge.mover.server_is_ready(), START_S)
+        until(lambda: judge.ready, START_S)
         ended = moves(judge, robot, given.times, until)
         stopped = stop_in_motion(judge, robot, until) if given.stop else None
     finally:
@@ -224,6 +249,7 @@ def main() -> int:
         "robot": given.robot,
         "planner": given.planner,
         "hardware": given.hardware,
+        "rate_hz": given.rate if given.hardware == "mock" else None,
         "post": given.post,
         "moves": len(ended),
         "arrived": sum(each["reason"] == MoveTo.Result.REACHED for each in ended),

@@ -9,6 +9,7 @@ import pytest
 from smooth_motion import Plan
 from vla_contract.clearance import ArmClearances
 from vla_moveit.core.goal import MoveRequest
+from vla_moveit.core.move import SOURCE
 from vla_moveit.core.outcome import MoveEnd, MovePhase, StampedRows
 from vla_moveit.core.planning import PathAnswer
 from vla_policy_node.core.permit import MonitorState
@@ -30,8 +31,8 @@ def to(bench, positions, **more):
 class Detour:
     """A planner that answers late, with corners, as a sampling planner does."""
 
-    def __init__(self, via, polls=30):
-        self._via, self._polls = np.atleast_2d(via), polls
+    def __init__(self, via, polls=30, varies=False):
+        self._via, self._polls, self.varies = np.atleast_2d(via), polls, varies
         self._left, self._answer = 0, None
         self.checked = []
         self.problem = self.check_problem = ""
@@ -125,6 +126,28 @@ def test_a_motion_that_is_not_clear_is_not_begun_though_its_path_was_found(make_
     result = bench.until_over()
     assert result.reason is MoveEnd.NO_PATH
     assert result.message == "the motion along the path is not clear: the lamp"
+    assert np.ptp(np.array(bench.commands), axis=0).max() < 1e-6
+
+
+def test_a_planner_that_draws_its_paths_is_asked_for_others_while_there_is_time(make_bench):
+    planner = Detour([AWAY["so101"]], varies=True)
+    planner.check_problem = "the lamp"
+    bench = make_bench(planner=planner)
+    bench.begin(HOME)
+    bench.run(2.0)
+    assert len(planner.checked) > 2, "each path grazed the lamp"
+    planner.check_problem = ""
+    assert bench.until_over().reason is MoveEnd.REACHED
+
+
+def test_where_every_path_is_in_the_way_of_something_the_last_is_told(make_bench):
+    planner = Detour([AWAY["so101"]], varies=True)
+    planner.check_problem = "the lamp"
+    bench = make_bench(planner=planner)
+    bench.begin(HOME)
+    result = bench.until_over()
+    assert result.reason is MoveEnd.NO_PATH
+    assert result.message.startswith("the motion along the path is not clear: the lamp (path ")
     assert np.ptp(np.array(bench.commands), axis=0).max() < 1e-6
 
 
@@ -229,6 +252,28 @@ def test_an_arm_that_is_held_is_not_taken_unasked(make_bench):
     result = bench.until_over()
     assert result.reason is MoveEnd.NOT_GRANTED
     assert "leader arm holds the arm" in result.message
+
+
+def test_the_arm_that_the_move_before_gives_back_is_waited_for(make_bench):
+    bench = make_bench()
+    lease = bench.ask(SOURCE).lease.number
+    bench.begin(HOME)
+    bench.run(0.5)
+    assert bench.result is None, "it may be given back any moment"
+    bench.executor.arbiter.release(lease)
+    assert bench.until_over().reason is MoveEnd.REACHED
+
+
+def test_but_not_for_ever(make_bench):
+    bench = make_bench()
+    assert bench.ask(SOURCE).lease is not None
+    bench.begin(HOME)
+    hold = np.tile(bench.robot.home_position, (120, 1))
+    for _ in range(300):
+        bench.offer(1, StampedRows(bench.now_ns, hold))
+        bench.tick()
+    assert bench.result.reason is MoveEnd.NOT_GRANTED
+    assert "motion_planner holds the arm" in bench.result.message
 
 
 def test_an_arm_in_motion_is_taken_over_brought_to_rest_and_led_home(make_bench):

@@ -63,7 +63,11 @@ def planner(robots):
 
     def make(how="answers"):
         command = [sys.executable, "-c", PROCESS]
-        made.append(MoveItPlanner({"how": how}, ClearPath(robots("so101")[1]), command))
+        made.append(
+            MoveItPlanner(
+                {"how": how}, ClearPath(robots("so101")[1]), varies=True, command=command
+            )
+        )
         return made[-1]
 
     yield make

@@ -44,18 +44,29 @@ def find_moveit() -> None:
 
 
 class MoveItPlanner:
-    """Questions to MoveIt's process and its answers, without waiting for either."""
+    """Questions to MoveIt's process and its answers, without waiting for either.
+
+    Attributes:
+        varies: Whether its paths are drawn at random.
+    """
 
     def __init__(
-        self, setup: dict[str, Any], clear: ClearPath, command: Sequence[str] = WORKER
+        self,
+        setup: dict[str, Any],
+        clear: ClearPath,
+        *,
+        varies: bool,
+        command: Sequence[str] = WORKER,
     ) -> None:
         """Start the process; loading takes it some seconds.
 
         Args:
             setup: What it is to load, see `moveit_worker.MoveItWorker`.
             clear: Looks at every path as the gate does.
+            varies: As of the attribute.
             command: Starts the process.
         """
+        self.varies = varies
         self._setup, self._clear, self._command = json.dumps(setup), clear, tuple(command)
         self._question: FindPath | CheckPath | None = None
         self._number, self._columns = 0, 0

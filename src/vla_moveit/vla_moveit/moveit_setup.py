@@ -12,7 +12,7 @@ from vla_contract.workspace import Workspace
 from vla_moveit.core.clear_path import ClearPath
 from vla_moveit.core.goal import NamedPoses
 from vla_moveit.core.moveit_model import GROUP, ModelError, description, semantics
-from vla_moveit.core.moveit_parameters import node_parameters
+from vla_moveit.core.moveit_parameters import OMPL, node_parameters
 from vla_moveit.moveit_planner import MoveItPlanner, find_moveit
 from vla_moveit.params import MotionPlannerParameters
 
@@ -82,4 +82,4 @@ def start_moveit(
         "tip": robot.tip_frame,
         "scene_service": given.scene_service,
     }
-    return MoveItPlanner(setup, ClearPath(workspace))
+    return MoveItPlanner(setup, ClearPath(workspace), varies=given.pipeline == OMPL)

@@ -123,8 +123,12 @@ class MoveItWorker:
         return None
 
 
-def serve(questions: TextIO, answers: TextIO) -> None:
-    """Load MoveIt as the first line says, and answer the others until they end."""
+def serve(questions: TextIO, answers: TextIO) -> MoveItWorker | None:
+    """Load MoveIt as the first line says, and answer the others until they end.
+
+    Returns:
+        What takes MoveIt down where it is let go; None where it could not be loaded.
+    """
 
     def say(words: dict[str, Any]) -> None:
         answers.write(json.dumps(words) + "\n")
@@ -134,7 +138,7 @@ def serve(questions: TextIO, answers: TextIO) -> None:
         worker = MoveItWorker(json.loads(questions.readline()))
     except Exception as error:
         say({"failed": f"{type(error).__name__}: {error}"})
-        return
+        return None
     say({"ready": True})
     for line in questions:
         question = json.loads(line)
@@ -143,6 +147,7 @@ def serve(questions: TextIO, answers: TextIO) -> None:
         except Exception as error:
             answer = {"points": [], "problem": f"MoveIt failed: {type(error).__name__}: {error}"}
         say({"number": question["number"], **answer})
+    return worker
 
 
 def main() -> None:
@@ -150,9 +155,9 @@ def main() -> None:
     # What MoveIt's libraries print is no answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    serve(sys.stdin, answers)
+    worker = serve(sys.stdin, answers)
     answers.flush()
-    os._exit(0)
+    os._exit(0 if worker else 1)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from vla_moveit import convert
 from vla_moveit.core.arm_view import ArmView
 from vla_moveit.core.goal import GoalError, NamedPoses, resolve
 from vla_moveit.core.home_wish import HomeWish
-from vla_moveit.core.move import Move
+from vla_moveit.core.move import SOURCE, Move
 from vla_moveit.core.moveit_model import ModelError
 from vla_moveit.core.outcome import MoveEnd, MoveSettings, MoveStep, StampedRows
 from vla_moveit.core.planning import PathPlanner
@@ -36,7 +36,7 @@ from vla_moveit.moveit_planner import PlannerError
 from vla_moveit.moveit_setup import start_moveit
 from vla_moveit.params import MotionPlannerParameters
 
-NAME = "motion_planner"
+NAME = SOURCE
 TICK_S, FEEDBACK_S = 0.01, 0.1
 
 
@@ -149,7 +149,7 @@ class MotionPlannerNode(Node):
     def _do(self, move: Move, step: MoveStep) -> None:
         """Do what a move says, also one that is over."""
         if step.ask:
-            source, take_over = NAME, move.request.take_over
+            source, take_over = SOURCE, move.request.take_over
             request = AcquireArm.Request(source=source, take_over=take_over)
             answer = self._acquire.call_async(request)
             answer.add_done_callback(partial(self._on_granted, move))
@@ -168,7 +168,7 @@ class MotionPlannerNode(Node):
     def _send(self, rows: StampedRows) -> None:
         self._count += 1
         self._chunks.publish(
-            convert.to_message(rows, NAME, self._lease, self._count, self._joints)
+            convert.to_message(rows, SOURCE, self._lease, self._count, self._joints)
         )
 
     def _feed_back(self) -> None:

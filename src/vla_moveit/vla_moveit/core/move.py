@@ -29,6 +29,8 @@ from vla_moveit.core.outcome import (
 from vla_moveit.core.planning import CheckPath, FindPath, NoPathError, PathPlanner, sound
 from vla_moveit.core.schedule import ROW_NS, Schedule, looks, schedule
 
+# What moves call themselves where they ask for the arm.
+SOURCE = "motion_planner"
 MS = 1_000_000
 # How often chunks are sent; each replaces the one before.
 SEND_NS = 400 * MS
@@ -40,6 +42,8 @@ LEAD_NS = 400 * MS
 REST_NS = 400 * MS
 # Who gives no answer for so long gives none.
 ANSWER_NS = 5_000 * MS
+# The arm is held by the move before this one for no longer than this.
+RELEASE_NS = 2_000 * MS
 # And a controller that was not heard yet may be heard within this.
 HEARING_NS = 2_000 * MS
 # An arm that does not get on for so long does not follow. At a tenth of its speed it has ten times
@@ -102,6 +106,9 @@ class Move:
         self._sent_ns = now.steady_ns - SEND_NS
         self._start: FloatArray | None = None
         self._asked_planner_ns, self._planning_ns = 0, 0
+        self._find: FindPath | None = None
+        # Paths of which the motion was not clear, and what was in the way of the last one.
+        self._tried, self._unclear = 0, ""
         self._schedule: Schedule | None = None
         # The path's time, and the time at which it was that; to where the arm got on, and for how
         # long it has not since, at full speed.
@@ -121,6 +128,10 @@ class Move:
         """Take in the answer to the question for the arm; a lease of 0 is a refusal."""
         if self._result is not None or self.phase is not MovePhase.ASKING:
             return MoveStep(release=lease)
+        if not lease and holder == SOURCE and now.steady_ns - self._since_ns <= RELEASE_NS:
+            # The move before gave it back, and that has not arrived yet.
+            self._asked = False
+            return MoveStep()
         if not lease:
             held = f" ({holder} holds it)" if holder and holder not in message else ""
             return self._end(MoveEnd.NOT_GRANTED, f"the arm is not granted: {message}{held}")
@@ -206,16 +217,19 @@ class Move:
         if self._start is None:
             self._start, self._asked_planner_ns = arm.led.position, host_ns
             try:
-                goal = self._goal(self._start)
+                self._find = FindPath(self._start, self._goal(self._start))
             except GoalError as error:
                 return self._end(MoveEnd.REFUSED, str(error))
-            self._planner.begin(FindPath(self._start, goal))
+            self._planner.begin(self._find)
         answer = self._planner.poll()
         self._planning_ns = host_ns - self._asked_planner_ns
         if answer is None:
             if self._planning_ns > self._settings.planning_s * 1e9:
                 longest = f"{self._settings.planning_s:g} s (planning_time_s)"
-                return self._end(MoveEnd.NO_PATH, f"the planner found no path within {longest}")
+                return self._end(
+                    MoveEnd.NO_PATH,
+                    self._unclear or f"the planner found no path within {longest}",
+                )
             return hold
         try:
             if self._schedule is None:
@@ -230,9 +244,16 @@ class Move:
         except NoPathError as error:
             return self._end(MoveEnd.NO_PATH, str(error))
         if answer.problem:
-            return self._end(
-                MoveEnd.NO_PATH, f"the motion along the path is not clear: {answer.problem}"
-            )
+            self._tried += 1
+            tried = f" (path {self._tried})" if self._tried > 1 else ""
+            self._unclear = f"the motion along the path is not clear: {answer.problem}{tried}"
+            if self._planner.varies and self._planning_ns <= self._settings.planning_s * 1e9:
+                # A path may graze what it goes around, and the motion cuts its corners.
+                assert self._find is not None
+                self._schedule = None
+                self._planner.begin(self._find)
+                return hold
+            return self._end(MoveEnd.NO_PATH, self._unclear)
         if self.request.plan_only:
             return self._end(MoveEnd.REACHED, "there is a path")
         moved = float(np.abs(arm.led.position - self._start).max())

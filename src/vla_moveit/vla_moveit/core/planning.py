@@ -53,7 +53,13 @@ class PathAnswer:
 
 
 class PathPlanner(Protocol):
-    """Finds paths, one question at a time, without holding up who asks."""
+    """Finds paths, one question at a time, without holding up who asks.
+
+    Attributes:
+        varies: Whether it may find another path where it is asked once more.
+    """
+
+    varies: bool
 
     def begin(self, question: FindPath | CheckPath) -> None:
         """Begin to answer. What was asked before is answered no more."""

@@ -14,6 +14,8 @@ from vla_moveit.core.planning import CheckPath, FindPath, PathAnswer
 class StraightPlanner:
     """Finds no way around anything: it says what is in the way."""
 
+    varies = False
+
     def __init__(self, workspace: Workspace) -> None:
         """Plan in a workspace.
 
