@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import signal
@@ -54,6 +55,8 @@ from vla_contract.workspace import load_workspace
 
 TOP = Path(__file__).resolve().parents[1]
 START_S, MOVE_S = 120.0, 120.0
+# A graph that has just started is busy with itself.
+SETTLED_S = 3.0
 # Of ros2_control's controllers: those that there are thresholds of the monitor for.
 SLOW_HZ, FAST_HZ = 100, 1000
 STOPPED = MonitorStatus.STOPPED_LATCHED
@@ -79,6 +82,7 @@ class Judge(Node):
         self.led: list[list[float]] = []
         self.led_ns: list[int] = []
         self.monitor: MonitorStatus | None = None
+        self._permitted_s = math.inf
         state = f"{robot.arm_controller}/controller_state"
         self.create_subscription(
             JointTrajectoryControllerState, state, self._on_state, qos.ALL_SENSED
@@ -92,9 +96,10 @@ class Judge(Node):
 
     @property
     def ready(self) -> bool:
-        """Whether the graph is there: a reference, the planner, and who gives the arm away."""
+        """Whether the graph is there, and the monitor has permitted motion for a while."""
         servers = self.mover.server_is_ready() and self.arm.service_is_ready()
-        return bool(self.led) and servers
+        settled = time.monotonic() - self._permitted_s >= SETTLED_S
+        return bool(self.led) and servers and settled
 
     def _on_state(self, msg: JointTrajectoryControllerState) -> None:
         self.led_ns.append(nanoseconds(msg.header.stamp))
@@ -102,6 +107,7 @@ class Judge(Node):
 
     def _on_monitor(self, msg: MonitorStatus) -> None:
         self.monitor = msg
+        self._permitted_s = min(self._permitted_s, time.monotonic()) if msg.permit else math.inf
 
 
 def moves(judge: Judge, robot: Robot, times: int, until: Until) -> list[dict[str, Any]]:
@@ -111,6 +117,7 @@ def moves(judge: Judge, robot: Robot, times: int, until: Until) -> list[dict[str
     found = []
     for number in range(times):
         for goal in goals:
+            until(lambda: judge.ready, MOVE_S)
             begun_s = time.monotonic()
             asked = judge.mover.send_goal_async(MoveTo.Goal(**goal, speed=0.8))
             until(asked.done, MOVE_S)
@@ -228,7 +235,6 @@ def main() -> int:
             executor.spin_once(timeout_sec=0.2)
 
     try:
-        until(lambda: judge.monitor is not None and judge.monitor.permit, START_S)
         until(lambda: judge.ready, START_S)
         ended = moves(judge, robot, given.times, until)
         stopped = stop_in_motion(judge, robot, until) if given.stop else None
