@@ -166,8 +166,14 @@ class FciBridge:
             ended = self.arm.poll()
             if ended is not None:
                 raise NetworkException(f"it ended with {ended}")
+            doing = Path(f"/proc/{self.arm.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if doing == "R":  # it waits for a processor, however long that takes
+                until = time.monotonic() + PATIENCE_S
             if time.monotonic() > until:
-                raise TimeoutError(f"no state from the arm at {self.host} for {PATIENCE_S} s")
+                raise TimeoutError(
+                    f"no state from the arm at {self.host} for {PATIENCE_S} s; its process is in "
+                    f"state {doing} (man 5 proc)"
+                )
         return self._control.readOnce()[0]
 
     def exchange(self, command: Array) -> Array | None:
@@ -178,7 +184,7 @@ class FciBridge:
 
         Raises:
             RuntimeError: The arm's process is gone.
-            TimeoutError: It is there, and says nothing for two minutes.
+            TimeoutError: It is there, wants no processor, and says nothing for two minutes.
         """
         assert self._control is not None
         assert command.shape == (JOINTS,)
