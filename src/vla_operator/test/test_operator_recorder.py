@@ -106,6 +106,7 @@ def test_an_episode_that_began_after_the_page_showed_the_newest_is_not_deleted_i
         return await (await controlled(browser)).ask("delete", episode=name)
 
     shown = graph.browse(record_one)
+    graph.until(lambda: not graph.recorder._conversions.count, "the end of the conversion")
     kept = graph.call(graph.robot.keep_last, KeepLast.Request(convert_later=True)).episode
     graph.until(lambda: not graph.recorder._recorder.unfinished, "its bag")
     refused = graph.browse(lambda browser: delete(browser, shown))
