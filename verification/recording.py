@@ -40,6 +40,8 @@ from vla_recording.dataset import Dataset
 CONTRACT = TOP / "config" / "policies" / "so101_smolvla_cubes.yaml"
 INSTRUCTION = "put the red cube in the bin"
 LED_S = 3.0
+# How far a joint is from where it began before it counts as moving.
+MOVED_RAD = 0.01
 CHUNK_ROWS = 60
 MEGABYTE = 1 << 20
 
@@ -192,6 +194,18 @@ def along_at(
     return np.stack([np.interp(at, np.arange(len(rows)), column) for column in rows.T], axis=1)
 
 
+def first_move(actions: NDArray[np.float64]) -> int:
+    """Return the row of actions (T, J) from which on the arm moves.
+
+    Raises:
+        RuntimeError: It never does, so that a replay would show nothing.
+    """
+    away = np.abs(actions - actions[0]).max(axis=1) > MOVED_RAD
+    if not away.any():
+        raise RuntimeError("the arm does not move in the recording: give more minutes")
+    return int(np.argmax(away))
+
+
 def outcome(recorded: Recorded, result: RecordEpisode.Result, seconds: float) -> dict[str, Any]:
     """Return what was measured."""
     bag, usage = Path(result.bag), recorded.usage
@@ -240,7 +254,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--take-over-s", type=float, default=30.0, help="0: nobody takes over")
-    parser.add_argument("--replay-s", type=float, default=10.0, help="of the episode's beginning")
+    parser.add_argument("--replay-s", type=float, default=10.0, help="from where the arm moves on")
     parser.add_argument("--image", default="640x480", help="of each camera, WIDTHxHEIGHT, px")
     parser.add_argument("--folder", type=Path, default=TOP / "docs" / "measurements")
     parser.add_argument("--launcher", default=f"{sys.executable} -m embedded_ros2.cli launch")
@@ -263,7 +277,8 @@ def main() -> int:
             if given.replay_s:
                 dataset = Dataset(result.dataset)
                 actions = dataset.column("action", int(result.episode_index)).astype(np.float64)
-                actions = actions[: round(given.replay_s * dataset.fps)]
+                begun = first_move(actions)
+                actions = actions[begun : begun + round(given.replay_s * dataset.fps)]
                 found["replay"] = recorded.replay(actions, dataset.fps)
             text = json.dumps(found, indent=1)
             (given.folder / "recording.json").write_text(text + "\n")
