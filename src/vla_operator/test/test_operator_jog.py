@@ -11,7 +11,6 @@ pytest.importorskip("vla_msgs.msg")
 
 import rclpy
 from control_msgs.msg import JointTrajectoryControllerState
-from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, ExecutorStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
@@ -43,6 +42,9 @@ def moved(joint, begin, by, start_ns, step_s=0.5):
     return Plan((joint,), start_ns, offsets_ns, *columns)
 
 
+GRIPPER_TOPIC = "/gripper_controller/joint_trajectory"
+
+
 class Lender:
     """Gives the arm out, as the planner does, and hears chunks; the gripper's controller too."""
 
@@ -60,8 +62,9 @@ class Lender:
         self.states = around.create_publisher(
             JointTrajectoryControllerState, "gripper_controller/controller_state", qos.SENSED
         )
-        self.gripper_path = around.create_publisher(
-            JointTrajectory, "gripper_controller/joint_trajectory", qos.TRAJECTORY
+        # The monitor's own: for another one on this topic it stops the arm within a second.
+        self.gripper_path = next(
+            each for each in graph.monitor.publishers if each.topic_name == GRIPPER_TOPIC
         )
         self.timer = around.create_timer(0.05, self._tell)
         self.speaks, self.closing = True, None
