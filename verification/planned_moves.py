@@ -8,10 +8,9 @@
 Launches `panda.launch.py`. `mock` is ros2_control where it is installed, in the host's time, at
 1000 Hz, or 100 for a host that cannot keep up with that; `sim` is MuJoCo, whose time waits for a
 host that is slow, and `fake_fci` the same at 1000 Hz with the arm behind libfranka's wire. With
-`--post` a post stands between the two poses, so that
-the straight way is not clear: written into a copy of the workspace file, which both the planner
-and the monitor get. With `--stop` the monitor is told to stop the arm in the middle of one more
-move.
+`--post` a post stands between the two poses, so that the straight way is not clear: written into a
+copy of the workspace file, which both the planner and the monitor get. With `--stop` the monitor
+is told to stop the arm in the middle of one more move.
 
 Writes planned_moves.json: how the moves ended, how near the arm came to anything, the jerk of the
 controller's reference over its limit, as the monitor measures it, and how long the reference still
