@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import rclpy
@@ -34,6 +35,7 @@ from vla_msgs.srv import (
 )
 
 from node_kit.messages import to_ns, to_time
+from vla_recording.episodes import conversions
 from vla_recording.episodes.node import EpisodeRecorderNode
 
 DOMAIN = 101 + (os.getpid() + 60) % 100
@@ -187,6 +189,9 @@ class RecorderGraph:
         while not condition():
             assert time.monotonic() < end, f"{what}: {self.robot.status}"
             self.step()
+            if self.recorder._conversions.count:
+                # It needs the processor that steps without a pause would take.
+                time.sleep(0.02)
 
     def call(self, client: Any, request: Any) -> Any:
         """Call a service and return its answer."""
@@ -247,7 +252,9 @@ def recorded_graph(tmp_path: Path) -> Iterator[RecorderGraph]:
             ),
             "inputs",
         )
-        yield graph
+        # Where others keep the processors busy, a conversion as nice as on a robot would wait.
+        with mock.patch.object(conversions, "NICENESS", 0):
+            yield graph
     finally:
         graph.executor.shutdown()
         graph.robot.destroy_node()
