@@ -92,6 +92,66 @@ def test_an_arm_that_is_too_near_at_first_may_leave_and_not_go_further_in(guard,
     assert guard.judge(way(panda, DOWN, inside), 0) is not None
 
 
+def posture_at(guard, panda, clearance):
+    """Return the first posture on the way from home to DOWN that is nearer than that, m."""
+    line = panda.home_position + np.linspace(0.0, 1.0, 4000)[:, None] * (
+        np.array(DOWN) - panda.home_position
+    )
+    return line[int(np.argmax(guard.clearances(line).min(axis=1) < clearance))]
+
+
+def creep(guard, panda, posture, plans=80):
+    """Ask for so many plans towards DOWN, each as long as it may be; return the nearest end, m."""
+    ahead = (np.array(DOWN) - posture) / np.linalg.norm(np.array(DOWN) - posture)
+    step, forwarded, nearest = 0.004, 0, np.inf
+    for _ in range(plans):
+        plan = way(panda, posture + step * ahead, posture)
+        if guard.judge(plan, 0) is not None:
+            step *= 0.7
+            continue
+        forwarded += 1
+        posture = plan.sample(np.array([plan.end_ns])).position[0]
+        nearest = min(nearest, guard.clearances(posture[None]).min())
+    assert forwarded > 3
+    return nearest
+
+
+def test_many_small_plans_come_no_nearer_than_one(guard, space, panda):
+    begin = posture_at(guard, panda, 0.004)
+    assert guard.clearances(begin[None]).min() > space.margin
+    assert creep(guard, panda, begin) >= space.margin - 1e-4
+
+
+def test_many_small_plans_of_an_arm_that_woke_up_too_near_lead_no_nearer_than_one(guard, panda):
+    begin = posture_at(guard, panda, -0.003)
+    woken = guard.clearances(begin[None]).min()
+    assert creep(guard, panda, begin) >= woken - 0.0011
+
+
+def test_an_arm_that_has_left_keeps_what_it_has_left(guard, space, panda):
+    begin, out = posture_at(guard, panda, -0.003), posture_at(guard, panda, 0.004)
+    assert guard.judge(way(panda, out, begin), 0) is None
+    # The way out is forwarded. From where it ends the margin is kept again.
+    assert creep(guard, panda, out) >= space.margin - 1e-4
+    assert guard.judge(way(panda, begin, out), 0) is not None
+
+
+def test_an_arm_that_was_moved_in_by_hand_may_leave(guard, panda):
+    assert guard.judge(way(panda, panda.home_position + 0.1), 0) is None
+    begin = posture_at(guard, panda, -0.003)
+    assert guard.judge(way(panda, DOWN, begin), 0) is not None
+    assert guard.judge(way(panda, panda.home_position, begin), 0) is None
+
+
+def test_a_plan_that_is_refused_changes_nothing_for_the_next(guard, space, panda):
+    begin = posture_at(guard, panda, 0.004)
+    assert guard.judge(way(panda, begin + 1e-4, begin), 0) is None
+    inside = posture_at(guard, panda, -0.003)
+    for _ in range(3):
+        assert guard.judge(way(panda, DOWN, inside), 0) is not None
+    assert creep(guard, panda, begin) >= space.margin - 1e-4
+
+
 def test_an_obstacle_and_the_wall_of_a_box_are_kept_clear_of(space, panda):
     tip = np.array([0.307, 0.0, 0.487])
     corners = tip + np.array([[0.15, -0.2, -0.2], [0.3, 0.2, 0.2]])

@@ -65,6 +65,20 @@ def test_an_arm_that_is_too_near_may_go_away_and_not_nearer(robots):
     assert judge.problem(np.vstack([near, down]))
 
 
+def test_an_arm_that_is_clear_keeps_the_whole_margin(robots):
+    robot, workspace = robots("panda")
+    arm, judge = ArmClearances(workspace), ClearPath(workspace)
+    home = robot.home_position
+    down = np.array([0.0, 0.9, 0.0, -2.0, 0.0, 1.57, 0.785])
+    way = home + np.linspace(0.0, 1.0, 20_000)[:, None] * (down - home)
+    clear = arm.of(way).min(axis=1)
+    near = way[int(np.argmax(clear < workspace.margin + 5e-4))]
+    beyond = way[int(np.argmax(clear < workspace.margin - 3e-4))]
+    assert judge.problem(np.vstack([home, near])) == ""
+    problem = judge.problem(np.vstack([near, beyond]))
+    assert problem.endswith("to the table: 1.69 mm, 2 mm are kept")
+
+
 def test_the_straight_planner_knows_joints_alone(robots):
     from vla_moveit.core.goal import ToolGoal
 

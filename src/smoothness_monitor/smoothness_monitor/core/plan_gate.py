@@ -160,7 +160,7 @@ class PlanGate:
             None if self._workspace is None else self._workspace.judge(decision.plan, now.ros_ns)
         )
         if near is not None:
-            why = f"{near.what}: {near.distance:.3f} m, the margin is {near.margin:g} m"
+            why = f"{near.what}: {near.distance:.4f} m, the margin is {near.margin:g} m"
             refused = gate.refuse(gate.Refusal.WORKSPACE, why)
             self.refuse(refused.reason, refused.trips, now)
             return

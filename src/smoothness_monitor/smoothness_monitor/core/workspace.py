@@ -23,6 +23,8 @@ _MOST_PARTS = 16
 _MOST_LOOKS = 20_000
 # An arm that wakes up too near to something may move away from it, not nearer by more than this.
 _NEARER_M = 0.001
+# What rounding may make of a distance: two plans that follow each other see the same place.
+_SAME_M = 1e-5
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,15 @@ class WorkspaceGuard:
         self._margin, self._acceleration = workspace.margin, acceleration
         self._arm = ArmClearances(workspace)
         self.nearest = Nearness(np.inf, "nothing", workspace.margin)
+        # How near to each thing the arm may come (D,), m, as long as only plans move it.
+        self._floor = np.full(self._arm.count, -np.inf)
 
     def judge(self, plan: Plan, from_ns: int) -> Nearness | None:
         """Return what a plan comes too near to, None when it stays clear.
+
+        An arm that is clear keeps the margin. One that was too near when it woke up, or was moved
+        there by hand or by its weight, may leave; how far it has left is then kept too, by however
+        many plans.
 
         Args:
             plan: Within the limits.
@@ -71,7 +79,7 @@ class WorkspaceGuard:
         things = np.arange(self._arm.count)
         spans = np.array([[begin, end]], dtype=np.int64)
         parts = np.array([max(1, -(-(end - begin) // _FIRST_NS))])
-        allowed = lowest = np.empty(0)
+        floor = allowed = lowest = np.empty(0)
         looks = 0
         while True:
             looks += int(parts.sum()) + len(parts)
@@ -82,8 +90,8 @@ class WorkspaceGuard:
             seen = plan.sample(times)
             clear = self._arm.of(seen.position, things)
             if not lowest.size:
-                # What is nearer than the margin at first may not come nearer.
-                allowed = np.minimum(self._margin, clear[0] - _NEARER_M)
+                floor = self._floor_from(clear[0])
+                allowed = floor - _SAME_M
                 lowest = np.full(self._arm.count, np.inf)
             lowest[things] = np.minimum(lowest[things], clear.min(axis=0))
             if not (clear >= allowed[things]).all():
@@ -98,7 +106,7 @@ class WorkspaceGuard:
             doubtful = ~(between >= least) & (owner[1:] == owner[:-1])[:, None]
             rows = doubtful.any(axis=1)
             if not rows.any():
-                self.nearest = self._of(lowest)
+                self.nearest, self._floor = self._of(lowest), floor
                 return None
             if fine[rows].any():
                 row = int(np.flatnonzero(rows & fine)[0])
@@ -117,6 +125,15 @@ class WorkspaceGuard:
     def clearances(self, positions: FloatArray) -> FloatArray:
         """Return how far (S, D), m, each thing is from the arm at joints (S, J), rad."""
         return self._arm.of(positions)
+
+    def _floor_from(self, clear: FloatArray) -> FloatArray:
+        """Return how near a plan may bring the arm that begins at distances (D,), m."""
+        woken, before = clear - _NEARER_M, self._floor
+        # Where it was not brought by plans it is as one that wakes up. By less, it is held there.
+        kept = np.where(clear < before - _NEARER_M, woken, np.minimum(before, clear))
+        floor = np.where(clear < before - _SAME_M, kept, before)
+        outside = clear >= self._margin - _SAME_M
+        return np.where(outside, self._margin, np.maximum(floor, woken))
 
     def _of(self, clear: FloatArray) -> Nearness:
         row = int(np.argmin(clear))

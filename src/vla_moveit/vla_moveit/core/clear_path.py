@@ -39,7 +39,8 @@ class ClearPath:
         clear = self._arm.of(looks)
         if not clear.shape[1]:
             return ""
-        allowed = np.minimum(self._margin, clear[0] - _NEARER_M)
+        outside = clear[0] >= self._margin
+        allowed = np.where(outside, self._margin, clear[0] - _NEARER_M)
         if not (clear >= allowed).all():
             return self._said(clear, allowed)
         reach = self._arm.reach_of(np.arange(self._arm.count), np.abs(looks).max(axis=0))
@@ -66,7 +67,7 @@ class ClearPath:
         nearest = np.where(clear < allowed, clear, np.inf).min(axis=0)
         column = int(np.argmin(nearest))
         return (
-            f"{self._arm.labels[column]}: {1000.0 * nearest[column]:.0f} mm, "
+            f"{self._arm.labels[column]}: {1000.0 * nearest[column]:.2f} mm, "
             f"{1000.0 * self._margin:g} mm are kept"
         )
 
