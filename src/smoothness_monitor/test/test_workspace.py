@@ -347,7 +347,8 @@ def test_in_every_workspace_file_the_arm_is_clear_at_home(path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("margin: 0.002", "margin: 0", "margin: is 0; write a positive number"),
+        ("margin: 0.002", "margin: 0", "margin: is 0; write metres, above 0 and at most 0.5"),
+        ("margin: 0.002", "margin: 50", "margin: is 50; write metres, above 0 and at most 0.5"),
         ("margin: 0.002", "margin: .nan", "margin"),
         ("table: 0.0", "table: low", r"table: is \['low'\]; write a number"),
         ("table: 0.0", "tabel: 0.0", "tabel: unknown key"),
@@ -356,7 +357,21 @@ def test_in_every_workspace_file_the_arm_is_clear_at_home(path):
         ("obstacles: {}", "obstacles: {post: [1]}", r"obstacles.post: is \[1\]; write a mapping"),
         ("panda_joint2: {xyz", "panda_elbow: {xyz", "joints: are .*write those of the robot file"),
         ("[panda_link0, panda_link1]", "[panda_link0, mars]", "neighbours: .* is no pair"),
+        (
+            "[panda_link0, panda_link1]",
+            "[[a], panda_link1]",
+            r"\[\['a'\], 'panda_link1'\] is no p",
+        ),
+        ("[panda_link0, panda_link1]", "[{a: 1}, panda_link1]", "is no pair of links"),
+        ("[panda_link0, panda_link1]", "[1, panda_link1]", "is no pair of links"),
+        ("[panda_link0, panda_link1]", "[panda_link1, panda_link1]", "is no pair of links"),
+        ("[panda_link0, panda_link1]", f"[{'x' * 999}]", r"x{57}\.\.\. is no pair of links"),
+        ("  panda_link1:", "  1:", "links: 1 is no name; write it in quotation marks"),
+        ("  panda_joint2:", "  2:", "joints: 2 is no name; write it in quotation marks"),
+        ("obstacles: {}", "obstacles: {1: {}}", "obstacles: 1 is no name"),
+        ("obstacles: {}", "obstacles: [post]", r"obstacles: is \['post'\]; write a mapping"),
         ("joint: panda_joint3", "joint: panda_joint9", "there is no 'panda_joint9'"),
+        ("joint: panda_joint3", "joint: [panda_joint3]", r"there is no \['panda_joint3'\]"),
     ],
 )
 def test_a_workspace_file_that_cannot_be_is_refused_by_key(tmp_path, panda, old, new, message):

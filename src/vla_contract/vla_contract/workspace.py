@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 
 FILE = "workspace.yaml"
 MOST_CAPSULES, MOST_OBSTACLES = 64, 32
-FARTHEST_M = 100.0
+FARTHEST_M, WIDEST_MARGIN_M = 100.0, 0.5
+_LONGEST_SHOWN = 60  # letters of a wrong value
 _KEYS = ("margin", "table", "box", "obstacles", "joints", "links", "neighbours")
 
 
@@ -32,7 +33,7 @@ class Workspace:
     """Where an arm may be.
 
     Attributes:
-        margin: Least distance, m.
+        margin: Least distance, m, at most `WIDEST_MARGIN_M`.
         frames: Frame of each joint in the one before (J, 4, 4), m. Every axis is z.
         slides: Whether a joint slides along its axis (J,).
         names: Of the capsules' links, C of them.
@@ -81,8 +82,10 @@ def load_workspace(path: str | Path, joints: Sequence[str]) -> Workspace:
         if key not in top:
             raise WorkspaceError(f"{file}: {key}: is missing; add it")
     margin = float(_numbers(file, "margin", [top["margin"]], 1)[0])
-    if not margin > 0.0:
-        raise WorkspaceError(f"{file}: margin: is {margin:g}; write a positive number of metres")
+    if not 0.0 < margin <= WIDEST_MARGIN_M:
+        raise WorkspaceError(
+            f"{file}: margin: is {margin:g}; write metres, above 0 and at most {WIDEST_MARGIN_M:g}"
+        )
     frames, slides = _joints(file, _mapping(file, "joints", top["joints"]), joints)
     names, moved_by, ends, radius = _links(file, _mapping(file, "links", top["links"]), joints)
     table = -math.inf
@@ -95,7 +98,7 @@ def load_workspace(path: str | Path, joints: Sequence[str]) -> Workspace:
     if len(listed) > MOST_OBSTACLES:
         raise WorkspaceError(f"{file}: obstacles: are more than {MOST_OBSTACLES}")
     obstacles = tuple(
-        (str(name), _corners(file, f"obstacles.{name}", value)) for name, value in listed.items()
+        (name, _corners(file, f"obstacles.{name}", value)) for name, value in listed.items()
     )
     pairs = _pairs(file, top["neighbours"], names, moved_by)
     return Workspace(
@@ -103,9 +106,20 @@ def load_workspace(path: str | Path, joints: Sequence[str]) -> Workspace:
     )
 
 
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
 def _mapping(file: str, key: str, value: Any) -> Mapping[str, Any]:
+    """Return a mapping whose keys are names."""
     if not isinstance(value, dict):
-        raise WorkspaceError(f"{file}: {key}: is {value!r}; write a mapping")
+        raise WorkspaceError(f"{file}: {key}: is {_shown(value)}; write a mapping")
+    for name in value:
+        if not isinstance(name, str):
+            raise WorkspaceError(
+                f"{file}: {key}: {_shown(name)} is no name; write it in quotation marks"
+            )
     return value
 
 
@@ -116,7 +130,7 @@ def _numbers(file: str, key: str, value: Any, count: int) -> Array:
     ):
         what = "a number" if count == 1 else f"{count} numbers"
         raise WorkspaceError(
-            f"{file}: {key}: is {value!r}; write {what}, none beyond {FARTHEST_M:g}"
+            f"{file}: {key}: is {_shown(value)}; write {what}, none beyond {FARTHEST_M:g}"
         )
     return np.array(value, dtype=np.float64)
 
@@ -138,7 +152,7 @@ def _joints(
 ) -> tuple[Array, NDArray[np.bool_]]:
     if list(section) != list(joints):
         raise WorkspaceError(
-            f"{file}: joints: are {', '.join(map(str, section))}; write those of the robot file, "
+            f"{file}: joints: are {', '.join(section)}; write those of the robot file, "
             f"in its order: {', '.join(joints)}"
         )
     frames, slides = [], []
@@ -180,7 +194,8 @@ def _links(
             raise WorkspaceError(f"{file}: links.{name}: write joint and capsules")
         if link["joint"] is not None and link["joint"] not in joints:
             raise WorkspaceError(
-                f"{file}: links.{name}.joint: there is no {link['joint']!r}; write the joint that "
+                f"{file}: links.{name}.joint: there is no {_shown(link['joint'])}; write the "
+                "joint that "
                 "moves it, or null for the base"
             )
         if not isinstance(link["capsules"], list):
@@ -191,7 +206,7 @@ def _links(
                 raise WorkspaceError(
                     f"{file}: links.{name}.capsules.{number}: its radius must be positive"
                 )
-            names.append(str(name))
+            names.append(name)
             moved_by.append(-1 if link["joint"] is None else list(joints).index(link["joint"]))
             rows.append(row)
     if not 1 <= len(rows) <= MOST_CAPSULES:
@@ -212,10 +227,13 @@ def _pairs(
 ) -> NDArray[np.intp]:
     if not isinstance(neighbours, list):
         raise WorkspaceError(f"{file}: neighbours: write a list of pairs of links")
-    near = set()
+    near, links = set(), set(names)
     for pair in neighbours:
-        if not (isinstance(pair, list) and len(pair) == 2 and set(pair) <= set(names)):
-            raise WorkspaceError(f"{file}: neighbours: {pair!r} is no pair of links of the file")
+        good = isinstance(pair, list) and len(pair) == 2 and pair[0] != pair[1]
+        if not (good and all(isinstance(each, str) and each in links for each in pair)):
+            raise WorkspaceError(
+                f"{file}: neighbours: {_shown(pair)} is no pair of links of the file"
+            )
         near.add(frozenset(pair))
     found = [
         (one, other)

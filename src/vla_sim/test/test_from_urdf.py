@@ -52,6 +52,11 @@ FINGERS = joint("finger_left", "three", "left", "prismatic", "0 0.02 0.1") + joi
     more='<mimic joint="finger_left" multiplier="-1"/>',
 )  # fmt: skip
 BASE = '<link name="base"/>'
+# Six joints; an @ and a number is where one of them may have a <mimic>.
+SIX = "".join(
+    joint(name, "base" if row == 1 else f"l{row - 1}", f"l{row}", more=f"@{row}")
+    for row, name in enumerate(("one", "two", "three", "four", "five", "six"), 1)
+)
 
 
 @pytest.fixture
@@ -168,6 +173,113 @@ def test_limits_say_where_they_come_from(described):
     assert light.jerk == pytest.approx(50.0)
 
 
+def test_limits_beyond_a_turn_are_cut_and_that_is_said(described, capsys):
+    path = described(
+        BASE + (ARM + FINGERS).replace('lower="-2" upper="2"', 'lower="-20" upper="9"')
+    )
+    folder = folder_of(path)
+    words = "limits of [-20, 9] rad cut to one turn each way: are these degrees?"
+    text = (folder / "robot.yaml").read_text()
+    lift = next(row for row in text.splitlines() if '"lift": {' in row)
+    assert "position: [-6.28319, 6.28319]" in lift
+    assert lift.endswith(words)
+    told = capsys.readouterr().out
+    assert f"  - robot.yaml: lift: {words}" in told
+    assert "turn: limits" not in told
+    assert command.main(["check", str(folder)]) == 0
+    assert f"robot.yaml: lift: {words}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("upper", ["6.2832", "6.283185307"])
+def test_a_whole_turn_however_it_is_rounded_is_not_cut(described, upper):
+    turn = (BASE + ARM).replace('lower="-2" upper="2"', f'lower="-{upper}" upper="{upper}"')
+    choice = choose(read_urdf(described(turn)))
+    assert choice.notes == ()
+    assert all(each.upper <= 2 * np.pi for each in choice.arm)
+
+
+def test_a_gripper_whose_limits_are_cut_is_named(described):
+    finger = joint("finger_left", "three", "left").replace('"-2" upper="2"', '"0" upper="20"')
+    assert choose(read_urdf(described(BASE + ARM + finger))).notes == (
+        "finger_left: limits of [0, 20] rad cut to one turn each way: are these degrees?",
+    )
+
+
+def test_a_joint_beside_the_arm_that_follows_it_is_named(described, capsys):
+    rod = joint("rod_turn", "one", "rod", more='<mimic joint="lift" multiplier="-1"/>')
+    folder_of(described(BASE + ARM + FINGERS + rod))
+    told = capsys.readouterr().out
+    assert "robot.yaml: rod_turn: follows lift, and is held at 0 here: its link rod" in told
+    assert "finger_right: follows" not in told
+
+
+def test_a_joint_that_follows_one_that_is_held_itself_is_not_named(described):
+    other = joint("head", "base", "h1") + joint("h", "h1", "h2", more='<mimic joint="head"/>')
+    assert choose(read_urdf(described(BASE + ARM + other))).notes == ()
+
+
+def test_the_arm_before_a_joint_that_follows_can_be_chosen(described):
+    body = BASE + SIX.replace("@6", '<mimic joint="three"/>')
+    choice = choose(read_urdf(described(body)), tip="l5")
+    assert [each.name for each in choice.arm] == ["one", "two", "three", "four", "five"]
+    assert choice.notes[0].startswith("six: follows three, and is held at 0 here")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        (
+            "finger_right",
+            "finger_left",
+            "finger_left: follows finger_right, which ends in a joint",
+        ),
+        ("nowhere", "finger_left", "finger_left: follows nowhere, which the description does not"),
+        ("finger_left", "finger_left", "finger_left: follows finger_left, which ends in a joint"),
+    ],
+)
+def test_fingers_that_follow_each_other_or_nothing_are_named(described, left, right, words):
+    fingers = FINGERS.replace('joint="finger_left"', f'joint="{right}"').replace(
+        "</joint>", f'<mimic joint="{left}"/></joint>', 1
+    )
+    choice = choose(read_urdf(described(BASE + ARM + fingers)))
+    assert choice.gripper is None
+    assert len(choice.notes) == 2
+    assert choice.notes[0].startswith(words)
+    assert choice.notes[1].startswith("finger_right: follows finger_left, which ends in a joint")
+
+
+def test_many_joints_that_follow_are_counted(described):
+    rods = "".join(
+        joint(f"rod_turn{n}", "one", f"rod{n}", more='<mimic joint="lift"/>') for n in range(30)
+    )
+    notes = choose(read_urdf(described(BASE + ARM + rods))).notes
+    assert len(notes) == 9
+    assert notes[-1] == "22 more joints follow others and are held at 0 here"
+
+
+def test_a_workspace_that_refuses_home_or_keeps_nothing_apart_is_told(described, capsys):
+    folder = folder_of(described(BASE + ARM + FINGERS))
+    file = folder / "workspace.yaml"
+    text = file.read_text()
+    capsys.readouterr()
+    assert command.main(["check", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "at home" not in told
+    assert "name every pair" not in told
+    everywhere = "obstacles: {room: {lower: [-3, -3, -3], upper: [3, 3, 3]}}"
+    links = list(yaml.safe_load(text)["links"])
+    pairs = [[a, b] for row, a in enumerate(links) for b in links[:row]]
+    begin = text.index("neighbours:")
+    file.write_text(text[:begin].replace("obstacles: {}", everywhere) + f"neighbours: {pairs}\n")
+    assert command.main(["check", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "to room is -" in told
+    assert "the arm may only leave there" in told
+    assert "neighbours name every pair of links" in told
+    file.write_text(text[:begin] + "neighbours: [[[a], one]]\n")
+    assert "[['a'], 'one'] is no pair of links" in said(capsys, "check", folder)
+
+
 def test_an_arm_without_a_gripper_gets_a_stand_in_and_says_so(described, capsys):
     folder = folder_of(described(BASE + ARM))
     assert load_robot(folder / "robot.yaml").gripper.joint == "stand_in_gripper"
@@ -232,6 +344,16 @@ def test_what_a_folder_still_needs_is_asked_again(described, capsys):
         (BASE + ARM.replace("<geometry>", '<geometry><sphere radius="-1"/>'),
             "sphere radius: '-1' is not a number from 0 to 1000"),
         (BASE + ARM.replace('"-2" upper="2"', '"-170" upper="170"'), "more than 4 turns"),
+        (BASE + ARM.replace('"-2" upper="2"', '"7" upper="12"'),
+            r"its limits of \[7, 12\] rad have nothing within one turn .*: are these degrees"),
+        (BASE + ARM + FINGERS.replace('"-1"/', '"1e9"/'), "multiplier: '1e9' is no number from"),
+        (BASE + ARM + FINGERS.replace('"-1"/', '"nan"/'), "multiplier: 'nan' is no number from"),
+        (BASE + ARM + FINGERS.replace('"-1"/', '"1" offset="1e5"/'), "offset: '1e5' is no number"),
+        (BASE + SIX.replace("@3", '<mimic joint="two" multiplier="-1"/>'),
+            "joint three follows two, in the chain of the arm: .*: --tip l2"),
+        (BASE + SIX.replace("@3", '<mimic joint="five"/>'), "joint three follows five"),
+        (BASE + SIX.replace("@6", '<mimic joint="three"/>'), "joint six follows three"),
+        (BASE + SIX.replace("@2", '<mimic joint="one"/>'), "has 1; a chain ends before"),
         (BASE + ARM.replace("<visual>", "<visual>" + "<a>" * 60 + "</a>" * 60), "50 deep"),
         (BASE + ARM.replace("<collision>", "<collision/>" * 400 + "<collision>"),
             "has 1604 shapes to collide with; 1000 are the most"),

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 FEWEST_OF_AN_ARM, MOST_OF_AN_ARM = 2, 16
 MOVING = ("revolute", "continuous", "prismatic")
 WHOLE_TURN, MOST_TURNS = 2.0 * math.pi, 4
+LOOK_AT = "# look at: "  # begins a line of a file that a person has to see, and then removes
+_ROUNDED = 0.01  # rad, by which a whole turn is written too large
+_MOST_NAMED = 8  # joints that follow
 # What holds, and what only rolls the robot about, by how people name it.
 _HAND = re.compile(
     r"finger|gripper|grip_|jaw|knuckle|thumb|claw|hand_|index|middle|pinky|ring_|robotiq|sake",
@@ -35,8 +38,9 @@ class DescribedJoint:
         kind: URDF's type.
         parent: Link.
         child: Link.
-        lower: rad, or m for a prismatic one.
+        lower: rad, or m for a prismatic one; one turn each way at the most.
         upper: The same.
+        stated: Both, as the description has them.
         velocity: Of the description, per second; 0 where it says none.
         effort: N m or N; 0 where it says none.
         mimic: The joint that it follows, with multiplier and offset; None for its own master.
@@ -48,9 +52,17 @@ class DescribedJoint:
     child: str
     lower: float
     upper: float
+    stated: tuple[float, float]
     velocity: float
     effort: float
     mimic: tuple[str, float, float] | None
+
+    def cut(self) -> str:
+        """Return what was cut off its limits, in words; empty: nothing."""
+        if self.kind != "revolute" or max(map(abs, self.stated)) <= WHOLE_TURN + _ROUNDED:
+            return ""
+        low, high = self.stated
+        return f"limits of [{low:g}, {high:g}] rad cut to one turn each way: are these degrees?"
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,7 @@ class ArmChoice:
         gripper: The joint that opens and closes, None where there is none.
         followers: Joints that follow the gripper's, with multiplier and offset.
         others: How many more joints there are, which are held at 0.
+        notes: What a person has to look at, one line each.
     """
 
     root: str
@@ -72,6 +85,7 @@ class ArmChoice:
     gripper: DescribedJoint | None
     followers: tuple[tuple[str, float, float], ...]
     others: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -138,8 +152,10 @@ def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
             chains[names] = link
     longest = max(map(len, chains), default=0)
     if longest < FEWEST_OF_AN_ARM:
+        follows = any(each.mimic is not None for each in urdf.joints.values())
+        ends = "; a chain ends before a joint that follows another (<mimic>)" if follows else ""
         raise DescriptionError(
-            f"{urdf.file}: has no arm: its longest chain of joints that move has {longest}"
+            f"{urdf.file}: has no arm: its longest chain of joints that move has {longest}{ends}"
         )
     best = [names for names in chains if len(names) == longest]
     if len(best) > 1:
@@ -154,11 +170,7 @@ def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
         )
     arm = tuple(urdf.joints[name] for name in best[0])
     for joint in arm:
-        if not joint.lower < joint.upper:
-            raise DescriptionError(
-                f"{urdf.file}: joint {joint.name}: its limits are [{joint.lower:g}, "
-                f"{joint.upper:g}]; write lower below upper"
-            )
+        _check_limits(urdf, joint)
         if joint.kind == "revolute" and max(-joint.lower, joint.upper) > WHOLE_TURN:
             raise DescriptionError(
                 f"{urdf.file}: joint {joint.name}: its limits are [{joint.lower:g}, "
@@ -166,11 +178,91 @@ def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
                 "continuous"
             )
     last = arm[-1].child
+    _refuse_cut_short(urdf, arm, tip)
     holds = urdf.joints[gripper] if gripper else _gripper_below(urdf, last)
     followers = () if holds is None else _followers(urdf, holds)
     moving = [joint for joint in urdf.joints.values() if joint.kind in MOVING]
     others = len(moving) - len(arm) - (holds is not None) - len(followers)
-    return ArmChoice(urdf.root, tip or _tool(urdf, last), arm, holds, followers, others)
+    notes = (*_cuts(arm, holds), *_not_followed(urdf, arm, holds, followers))
+    return ArmChoice(urdf.root, tip or _tool(urdf, last), arm, holds, followers, others, notes)
+
+
+def _check_limits(urdf: UrdfTree, joint: DescribedJoint) -> None:
+    if joint.lower < joint.upper:
+        return
+    low, high = joint.stated
+    what = f"its limits are [{low:g}, {high:g}]; write lower below upper"
+    if low < high:
+        what = (
+            f"its limits of [{low:g}, {high:g}] rad have nothing within one turn (6.28): are "
+            "these degrees? write radians"
+        )
+    raise DescriptionError(f"{urdf.file}: joint {joint.name}: {what}")
+
+
+def _refuse_cut_short(urdf: UrdfTree, arm: tuple[DescribedJoint, ...], tip: str) -> None:
+    """Refuse an arm that ends before its end, since a joint in its chain follows another.
+
+    Raises:
+        DescriptionError: It does, and no tip before that joint was asked for.
+    """
+    names = [joint.name for joint in arm]
+    for joint in urdf.joints.values():
+        if joint.mimic is None or joint.kind not in MOVING:
+            continue
+        before = [each.name for each in urdf.path_to(joint.parent) if each.kind in MOVING]
+        if before != names or _is_hand(joint):
+            continue
+        beyond = urdf.all_below(joint.child)
+        if tip and tip not in {joint.child, *(each.child for each in beyond)}:
+            continue
+        moves = any(each.kind in MOVING and each.mimic is None for each in beyond)
+        if joint.mimic[0] in names or moves:
+            raise DescriptionError(
+                f"{urdf.file}: joint {joint.name} follows {joint.mimic[0]}, in the chain of the "
+                "arm: it cannot be moved here, nor what lies beyond it; remove its <mimic> if it "
+                f"moves by itself, or choose what lies before it: --tip {joint.parent}"
+            )
+
+
+def _cuts(arm: tuple[DescribedJoint, ...], holds: DescribedJoint | None) -> list[str]:
+    moving = arm if holds is None else (*arm, holds)
+    return [f"{joint.name}: {joint.cut()}" for joint in moving if joint.cut()]
+
+
+def _not_followed(
+    urdf: UrdfTree,
+    arm: tuple[DescribedJoint, ...],
+    holds: DescribedJoint | None,
+    followers: tuple[tuple[str, float, float], ...],
+) -> list[str]:
+    """Return each joint that follows one of these and is held at 0 here, in words."""
+    moving = {joint.name for joint in arm} | ({holds.name} if holds else set())
+    followed, found = {name for name, _, _ in followers}, []
+    for joint in urdf.joints.values():
+        if joint.mimic is None or joint.kind not in MOVING or joint.name in followed:
+            continue
+        seen, master = {joint.name}, urdf.joints.get(joint.mimic[0])
+        while master is not None and master.mimic is not None and master.name not in seen:
+            seen.add(master.name)
+            master = urdf.joints.get(master.mimic[0])
+        if master is not None and master.mimic is None and master.name not in moving:
+            continue  # held at 0 as it is itself
+        why = (
+            f"{joint.mimic[0]}, which the description does not have"
+            if joint.mimic[0] not in urdf.joints
+            else f"{joint.mimic[0]}, which ends in a joint that is not there or in a circle"
+            if master is None or master.mimic is not None
+            else joint.mimic[0]
+        )
+        found.append(
+            f"{joint.name}: follows {why}, and is held at 0 here: its link {joint.child} is not "
+            "where the real one is, in the simulation nor in workspace.yaml"
+        )
+    if len(found) > _MOST_NAMED:
+        more = len(found) - _MOST_NAMED
+        found[_MOST_NAMED:] = [f"{more} more joints follow others and are held at 0 here"]
+    return found
 
 
 def _check_gripper(urdf: UrdfTree, name: str) -> None:
@@ -182,7 +274,8 @@ def _check_gripper(urdf: UrdfTree, name: str) -> None:
     elif joint.mimic is not None:
         why = f"it follows {joint.mimic[0]}; name that one"
     elif not joint.lower < joint.upper:
-        why = f"its limits are [{joint.lower:g}, {joint.upper:g}]; write lower below upper"
+        low, high = joint.stated
+        why = f"its limits are [{low:g}, {high:g}]; write lower below upper, within one turn"
     else:
         return
     raise DescriptionError(f"{urdf.file}: --gripper {name}: {why}")

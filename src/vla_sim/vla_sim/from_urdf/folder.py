@@ -19,11 +19,11 @@ from vla_contract.contract import ContractError, load_contract
 from vla_contract.robot import Robot, RobotConfigError, load_robot
 from vla_contract.workspace import FILE as WORKSPACE
 from vla_contract.workspace import WorkspaceError, load_workspace
-from vla_sim.from_urdf.description import ArmChoice, DescriptionError, UrdfTree
+from vla_sim.from_urdf.description import LOOK_AT, ArmChoice, DescriptionError, UrdfTree
 from vla_sim.from_urdf.limits import WrittenLimit, limits_of
 from vla_sim.from_urdf.model import STAND_IN, ArmModel, build_model
 from vla_sim.from_urdf.postures import Clearance, find_goals, find_home
-from vla_sim.from_urdf.workspace import workspace_text
+from vla_sim.from_urdf.workspace import workspace_needs, workspace_text
 from vla_sim.world import World, WorldError
 
 TEMPLATE = Path(__file__).with_name("monitor_template.yaml")
@@ -130,8 +130,10 @@ def needs_of(folder: Path) -> tuple[str, ...]:
         controllers = read_yaml(folder / "controllers.yaml")
         contract = _contract_problem(folder, robot)
         guarded = (folder / WORKSPACE).is_file()
+        at_home: list[str] = []
         if guarded:
-            load_workspace(folder / WORKSPACE, robot.limits.joint_names)
+            space = load_workspace(folder / WORKSPACE, robot.limits.joint_names)
+            at_home = workspace_needs(space, robot)
     except (RobotConfigError, WorldError, WorkspaceError, StrictYamlError) as error:
         raise DescriptionError(str(error)) from None
     needs = []
@@ -152,6 +154,7 @@ def needs_of(folder: Path) -> tuple[str, ...]:
         )
     if contract:
         needs.append(contract)
+    needs += _to_look_at(folder)
     needs.append(
         "workspace.yaml: the simulated arm's capsules, and an empty table at its base; compare "
         "them with the arm and its tool, and write where the table is and what stands around"
@@ -159,11 +162,23 @@ def needs_of(folder: Path) -> tuple[str, ...]:
         else "workspace.yaml: is not there, so the monitor does not judge plans by where they "
         "lead; write a few capsules a link (docs/how-to/your_robot.md)"
     )
+    needs += at_home
     needs.append(
         "monitor.yaml: joint_states_rate_hz and tracking_error_rad: those of the simulation; "
         "write your driver's rate, and measure the error in a sound motion"
     )
     return tuple(needs)
+
+
+def _to_look_at(folder: Path) -> list[str]:
+    """Return the lines that begin with `LOOK_AT`."""
+    return [
+        f"{name}: {line.strip().removeprefix(LOOK_AT)}"
+        for name in ("robot.yaml", WORKSPACE)
+        if (folder / name).is_file()
+        for line in (folder / name).read_text(encoding="utf-8").splitlines()
+        if line.strip().startswith(LOOK_AT)
+    ]
 
 
 def _contract_problem(folder: Path, robot: Robot) -> str:
@@ -226,11 +241,12 @@ def _robot(
     opening = _number(gripper.lower + 0.5 * (gripper.upper - gripper.lower))
     sliding = [joint.name for joint in choice.arm if joint.kind == "prismatic"]
     metres = f" In m: {', '.join(sliding)}." if sliding else ""
+    looks = "".join(f"{LOOK_AT}{note}\n" for note in choice.notes)
     return f"""# {name}, written from its URDF by `vla-robot from-urdf`. The one place for its
 # joints, limits and controllers. Units: rad, rad/s, rad/s^2, rad/s^3; where a joint slides, m.
 #{metres} Position limits are the description's. No description has accelerations and jerks:
 # here full speed is reached in 0.3 s or more, full acceleration in 0.1 s.
-robot: {json.dumps(name)}
+{looks}robot: {json.dumps(name)}
 base_frame: {json.dumps(choice.root)}
 tip_frame: {json.dumps(choice.tip)}
 

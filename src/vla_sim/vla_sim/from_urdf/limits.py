@@ -72,6 +72,8 @@ def _limit(joint: DescribedJoint, inertia: float) -> WrittenLimit:
         reasons.append(f"acceleration by half its effort of {joint.effort:g}")
     if joint.kind == "continuous":
         reasons.append("turns without end, held to one turn each way")
+    if joint.cut():
+        reasons.append(joint.cut())
     acceleration = float(f"{acceleration:.3g}")
     return WrittenLimit(
         joint.name,

@@ -20,6 +20,7 @@ from vla_sim.from_urdf.description import (
 LARGEST_BYTES, MOST_JOINTS = 20_000_000, 2000
 MOST_SHAPES, DEEPEST, LONGEST_NAME = 1000, 50, 200
 FARTHEST = 1000.0  # m or rad
+MOST_MULTIPLIER, MOST_OFFSET = 100.0, 100.0  # of a joint that follows another
 # What says where things are and how large: how many numbers each attribute has.
 _NUMBERS = {
     "origin": {"xyz": 3, "rpy": 3},
@@ -160,18 +161,20 @@ def _check_numbers(path: Path, element: ElementTree.Element) -> None:
 def _joint(path: Path, element: ElementTree.Element) -> DescribedJoint:
     name, kind = element.get("name", ""), element.get("type", "")
 
-    def number(tag: str, key: str, default: float) -> float:
+    def number(tag: str, key: str, default: float, most: float = 1e9) -> float:
         found = element.find(tag)
         text = None if found is None else found.get(key)
         try:
             value = default if text is None else float(text)
         except ValueError:
             value = math.nan
-        if not abs(value) <= 1e9:
-            raise DescriptionError(f"{path}: joint {name}: {tag} {key}: {text!r} is no number")
+        if not abs(value) <= most:
+            what = "no number" if most == 1e9 else f"no number from {-most:g} to {most:g}"
+            raise DescriptionError(f"{path}: joint {name}: {tag} {key}: {text!r} is {what}")
         return value
 
     lower, upper = number("limit", "lower", 0.0), number("limit", "upper", 0.0)
+    stated = (lower, upper)
     # One turn each way: a plan counts turns, and a cable does too.
     if kind == "continuous":
         lower, upper = -WHOLE_TURN, WHOLE_TURN
@@ -180,7 +183,8 @@ def _joint(path: Path, element: ElementTree.Element) -> DescribedJoint:
     mimic = None
     if (follows := element.find("mimic")) is not None:
         master = follows.get("joint", "")
-        mimic = (master, number("mimic", "multiplier", 1.0), number("mimic", "offset", 0.0))
+        multiplier = number("mimic", "multiplier", 1.0, MOST_MULTIPLIER)
+        mimic = (master, multiplier, number("mimic", "offset", 0.0, MOST_OFFSET))
     parent, child = element.find("parent"), element.find("child")
     assert parent is not None
     assert child is not None
@@ -191,6 +195,7 @@ def _joint(path: Path, element: ElementTree.Element) -> DescribedJoint:
         child.get("link", ""),
         lower,
         upper,
+        stated,
         abs(number("limit", "velocity", 0.0)),
         abs(number("limit", "effort", 0.0)),
         mimic,

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from vla_contract.clearance import ArmClearances
 from vla_contract.robot import Robot
-from vla_contract.workspace import FILE, MOST_CAPSULES, WorkspaceError, load_workspace
+from vla_contract.workspace import (
+    FILE,
+    MOST_CAPSULES,
+    Workspace,
+    WorkspaceError,
+    load_workspace,
+)
 from vla_sim.world import World
 
 Array = NDArray[np.float64]
@@ -64,6 +70,26 @@ def workspace_text(world: World, robot: Robot, clear: Array) -> str:
     )
     joined |= _too_near(text, names, postures, _OFTEN) | _too_near(text, names, clear, 0.0)
     return _text(robot, names, frames, slides, capsules, joined)
+
+
+def workspace_needs(space: Workspace, robot: Robot) -> list[str]:
+    """Return what in a workspace file makes its guard refuse everything, or too little."""
+    needs = []
+    arm = ArmClearances(space)
+    apart = arm.of(robot.home_position[None])[0]
+    if apart.size and not apart.min() > space.margin:
+        nearest = int(apart.argmin())
+        needs.append(
+            f"{FILE}: at home {arm.labels[nearest]} is {apart[nearest]:.3f} m, and the margin is "
+            f"{space.margin:g} m: the arm may only leave there; look at both, at the table and at "
+            "the obstacles"
+        )
+    if not len(space.pairs) and len(set(space.joint.tolist())) > 1:
+        needs.append(
+            f"{FILE}: neighbours name every pair of links, so the arm is not kept clear of "
+            "itself; leave those that are joined"
+        )
+    return needs
 
 
 def _frames(model: mujoco.MjModel, data: mujoco.MjData, names: tuple[str, ...]) -> Array:
