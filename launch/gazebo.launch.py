@@ -10,7 +10,6 @@ when the launch begins. One arm a graph: Gazebo's clock and its topics have no n
 """
 
 from pathlib import Path
-from tempfile import mkdtemp
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
@@ -25,6 +24,7 @@ from launch_ros.actions import SetParameter
 
 from vla_bringup import description
 from vla_bringup import launch_parts as parts
+from vla_bringup.launch_folder import launch_folder
 from vla_contract.robot import load_robot
 
 ARGUMENTS = [
@@ -67,7 +67,7 @@ def written_world(context: LaunchContext) -> Path:
     from vla_sim.world.gazebo import world_sdf
 
     world = World(Path(parts.value(context, "robot_file")), seed=int(parts.value(context, "seed")))
-    path = Path(mkdtemp(prefix="gazebo_")) / "world.sdf"
+    path = launch_folder("world") / "world.sdf"
     path.write_text(world_sdf(world), encoding="utf-8")
     return path
 

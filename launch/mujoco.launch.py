@@ -10,7 +10,6 @@ a graph: that clock and the simulator's own topics have no namespace.
 """
 
 from pathlib import Path
-from tempfile import mkdtemp
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction, Shutdown
@@ -20,6 +19,7 @@ from launch_ros.actions import SetParameter
 from strict_yaml import read_yaml
 from vla_bringup import description
 from vla_bringup import launch_parts as parts
+from vla_bringup.launch_folder import launch_folder
 from vla_contract.robot import load_robot
 
 ARGUMENTS = [
@@ -76,7 +76,7 @@ def start(context: LaunchContext) -> list[Action]:
     robot_file = Path(parts.value(context, "robot_file"))
     robot = load_robot(robot_file)
     rate_hz = update_rate_hz(parts.value(context, "controllers_file"))
-    model = Path(mkdtemp(prefix="mujoco_")) / "world.xml"
+    model = launch_folder("world") / "world.xml"
     # No fewer steps than control cycles, and no longer ones than the simulation here takes.
     step_s = 1.0 / max(rate_hz, 500)
     seed = int(parts.value(context, "seed"))

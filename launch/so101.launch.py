@@ -17,7 +17,6 @@ ros2_control's where it is installed, else emulated ones; `controllers:=` choose
 
 from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
@@ -26,6 +25,7 @@ from launch_ros.actions import Node
 
 from vla_bringup import cameras, description
 from vla_bringup import launch_parts as parts
+from vla_bringup.launch_folder import launch_folder
 from vla_contract.robot import RobotConfigError, load_robot
 
 ARGUMENTS = [
@@ -194,7 +194,7 @@ def behind_feetech_s_plugin(context: LaunchContext, files: dict[str, str]) -> Ac
         arm = examine(port, given("calibration_file"), load_robot(given("robot_file")))
     except (DriverError, RobotConfigError) as error:
         raise RuntimeError(f"hardware:=feetech: {error}") from None
-    servos_file = Path(mkdtemp(prefix="so101_")) / "servos.yaml"
+    servos_file = launch_folder("servos") / "servos.yaml"
     arm.write(servos_file)
     pose = ",".join(f"{name}={angle:.4f}" for name, angle in arm.pose.items())
     found = {"port": port, "servos_file": str(servos_file), "servos_pose": pose}

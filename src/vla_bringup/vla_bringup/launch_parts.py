@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
 from typing import Any
-from uuid import uuid4
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, LaunchContext
@@ -18,6 +16,7 @@ from launch_ros.actions import Node, SetParameter, SetRemap
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vla_bringup import description
+from vla_bringup.launch_folder import launch_folder
 from vla_bringup.resting import resting_contract
 
 NAMESPACE = DeclareLaunchArgument(
@@ -181,7 +180,7 @@ def new_latch_folder() -> str:
 
     A simulation that is started anew is another arm, at rest: nothing of the one before counts.
     """
-    return str(Path(gettempdir()) / f"vla_sim_{uuid4().hex[:12]}")
+    return str(launch_folder("latch"))
 
 
 def resting(context: LaunchContext) -> str:
@@ -189,5 +188,4 @@ def resting(context: LaunchContext) -> str:
 
     The node that carries chunks out is the policy's, and needs a contract.
     """
-    folder = Path(mkdtemp(prefix="resting_"))
-    return str(resting_contract(value(context, "robot_file"), folder))
+    return str(resting_contract(value(context, "robot_file"), launch_folder("resting")))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import yaml
@@ -16,6 +15,7 @@ from launch_ros.actions import Node
 
 from strict_yaml import read_yaml
 from vla_bringup import description
+from vla_bringup.launch_folder import launch_folder
 from vla_contract.robot import load_robot
 
 ARGUMENT = DeclareLaunchArgument(
@@ -42,7 +42,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     robot = load_robot(LaunchConfiguration("robot_file").perform(context))
     layout = read_yaml(Path(LAYOUT.perform(context)))
     own = for_arm(layout, robot.base_frame, description.full_namespace(context))
-    file = Path(mkdtemp(prefix="rviz_")) / "arm.rviz"
+    file = launch_folder("rviz") / "arm.rviz"
     file.write_text(yaml.safe_dump(own, sort_keys=False), encoding="utf-8")
     return [
         Node(
