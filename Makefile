@@ -66,12 +66,20 @@ ifneq ($(filter smolvla_cubes,$(POLICY)),)
 demo: $(POLICY_VENV)/.installed
 endif
 
-LEARNED := $(if $(POLICY),,$(filter so101,$(ROBOT)))
+# The path of a folder may have spaces and quotes, and end in _bus.
+SIMULATED := --robot '$(subst ','\'',$(ROBOT))' --hardware sim
+ifeq ($(ROBOT),so101_bus)
+SIMULATED := --robot so101 --hardware bus
+endif
+LEARNED :=
+ifeq ($(ROBOT),so101)
+LEARNED := $(if $(POLICY),,so101)
+endif
 demo: setup
 ifneq ($(LEARNED),)
 	@$(MAKE) --no-print-directory $(POLICY_VENV)/.installed || { rm -f $(POLICY_VENV)/.installed; echo "The demonstration goes on with color_pick, which needs no torch."; }
 endif
-	$(BIN)/demo --robot "$(ROBOT:%_bus=%)" --hardware $(if $(filter %_bus,$(ROBOT)),bus,sim) \
+	$(BIN)/demo $(SIMULATED) \
 		$(if $(POLICY),--policy $(POLICY),$(if $(LEARNED),$$(test -f $(POLICY_VENV)/.installed && echo --policy smolvla_cubes))) --episodes $(EPISODES) --seed $(SEED) --rate $(RATE) --output "$(OUT)"
 
 # Demonstrations, imitation, then twice what the teacher says to the student's own mistakes, and imitation again. What is

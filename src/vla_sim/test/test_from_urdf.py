@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+from functools import partial
+from pathlib import Path
 from xml.etree import ElementTree
 
 import mujoco
@@ -13,15 +18,18 @@ import yaml
 from vla_contract.clearance import ArmClearances
 from vla_contract.contract import load_contract
 from vla_contract.robot import load_robot
-from vla_contract.workspace import load_workspace
+from vla_contract.workspace import WorkspaceError, load_workspace
 from vla_policies import load_policy
 from vla_sim.from_urdf import command
+from vla_sim.from_urdf.capsules import Capsule, at_most
 from vla_sim.from_urdf.description import DescriptionError, choose
+from vla_sim.from_urdf.folder import _put as put
 from vla_sim.from_urdf.limits import limits_of
 from vla_sim.from_urdf.postures import Clearance
 from vla_sim.from_urdf.reading import read_urdf
 from vla_sim.world import World
 
+TOP = Path(__file__).resolve().parents[3]
 INERTIA = '<inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>'
 
 
@@ -301,8 +309,8 @@ def test_a_folder_that_is_there_is_not_written_over(described, capsys):
     path = described(BASE + ARM)
     folder = folder_of(path)
     text = said(capsys, "from-urdf", path, "--folder", folder)
-    assert "robot.yaml, " in text
-    assert "remove it first" in text
+    assert "is there already, with contract.yaml, " in text
+    assert "remove it first, or name another with --folder" in text
 
 
 def test_what_a_folder_still_needs_is_asked_again(described, capsys):
@@ -358,6 +366,12 @@ def test_what_a_folder_still_needs_is_asked_again(described, capsys):
         (BASE + ARM.replace("<collision>", "<collision/>" * 400 + "<collision>"),
             "has 1604 shapes to collide with; 1000 are the most"),
         (BASE + "<link name='x'/>" * 2002, "has 2003 links; 2001 are the most"),
+        (BASE + ARM + "".join(joint(f"f{i}", f"l{i}" if i else "tool0", f"l{i + 1}", "fixed")
+            for i in range(397)), "joints to link 'l397' has 401 of them; 400 are the most"),
+        (BASE + ARM + FINGERS.replace('"-2" upper="2"', '"-1e8" upper="1e8"'),
+            r"finger_left: its limits are \[-1e\+08, 1e\+08\] m, 100 m are the most"),
+        (BASE + ARM + FINGERS.replace('"prismatic"', '"revolute"').replace('"2"', '"200"'),
+            r"finger_left: its limits are \[-2, 200\] rad, more than 4 turns"),
     ],
 )  # fmt: skip
 def test_a_description_that_cannot_be_used_is_refused_in_one_line(
@@ -410,6 +424,185 @@ def test_an_arm_of_two_is_chosen_by_its_tip(described):
     assert choice.others == 3
     with pytest.raises(DescriptionError, match="--tip nowhere: there is no such link"):
         choose(urdf, tip="nowhere")
+
+
+def test_a_joint_that_would_take_for_ever_is_refused(described, capsys):
+    path = described(BASE + ARM.replace('velocity="1.5"', 'velocity="1e-7"'))
+    text = said(capsys, "from-urdf", path, "--folder", path.parent / "made")
+    assert "is so slow for its range that 7 postures would take " in text
+    assert not (path.parent / "made").exists()
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "arm.urdf")
+    assert "is no regular file" in said(capsys, "from-urdf", tmp_path / "arm.urdf")
+
+
+@pytest.mark.parametrize("limits", ['lower="0.0015" upper="0.0019"', 'lower="0.0011" upper="2"'])
+def test_home_and_postures_are_within_limits_that_are_finer_than_they_are_written(
+    described, limits
+):
+    folder = folder_of(described(BASE + ARM.replace('lower="-2" upper="2"', limits)))
+    robot = load_robot(folder / "robot.yaml")
+    goals = yaml.safe_load((folder / "wander.yaml").read_text())["policy"]["options"]["goals"]
+    home = [robot.home[name] for name in robot.limits.joint_names]
+    for arm in (home, *(goal[:-1] for goal in goals)):
+        assert np.all(robot.limits.position_lower <= arm)
+        assert np.all(arm <= robot.limits.position_upper)
+
+
+@pytest.mark.parametrize("broken", ["needs_of", "_put"])
+def test_what_is_refused_or_broken_off_late_leaves_no_part_of_a_folder(
+    described, capsys, monkeypatch, broken
+):
+    path = described(BASE + ARM)
+
+    def refuse(*_):
+        raise DescriptionError("home.j1: 0.002 is outside its limits")
+
+    def full(texts, folder):
+        for name in list(texts)[:3]:
+            (folder / name).write_text("a")
+        raise OSError(28, "No space left on device")
+
+    if broken == "needs_of":
+        monkeypatch.setattr("vla_sim.from_urdf.folder.needs_of", refuse)
+    else:
+        # The second time: beside the place of the folder.
+        monkeypatch.setattr("vla_sim.from_urdf.folder._put", partial(_on_a_full_disk, full))
+    said(capsys, "from-urdf", path, "--folder", path.parent / "made")
+    assert [each.name for each in path.parent.iterdir()] == ["arm.urdf"]
+
+
+def _on_a_full_disk(full, texts, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vla_sim.from_urdf.folder._write", full)
+        put(texts, folder)
+
+
+def test_a_folder_with_a_space_can_be_pasted_as_it_is_told(described, capsys):
+    path = described(BASE + ARM)
+    folder = path.parent / "my $robot's"
+    assert command.main(["from-urdf", str(path), "--folder", str(folder)]) == 0
+    told = capsys.readouterr().out.partition("try it: ")[2].partition("   (")[0]
+    *_, given = shlex.split(told)
+    make = ["make", "-n", "-o", "setup", "demo", given]
+    recipe = subprocess.run(make, cwd=TOP, capture_output=True, text=True, check=True).stdout
+    words = shlex.split(recipe.partition("bin/demo ")[2].replace("\\\n", " "))
+    assert words[:4] == ["--robot", str(folder), "--hardware", "sim"]
+
+
+@pytest.mark.parametrize(
+    ("robot", "words"),
+    [
+        ("so101_bus", ["so101", "--hardware", "bus"]),
+        ("./robots/my_bus", ["./robots/my_bus", "--hardware", "sim"]),
+        ("./my so101", ["./my so101", "--hardware", "sim"]),
+    ],
+)
+def test_only_the_name_so101_bus_means_servos_at_a_port(robot, words):
+    make = ["make", "-n", "-o", "setup", "demo", f"ROBOT={robot}", "POLICY=wander"]
+    recipe = subprocess.run(make, cwd=TOP, capture_output=True, text=True, check=True).stdout
+    found = shlex.split(recipe.partition("bin/demo ")[2].replace("\\\n", " "))
+    assert found[:4] == ["--robot", *words]
+
+
+@pytest.mark.parametrize("body", [BASE + ARM + FINGERS, BASE + ARM], ids=["fingers", "stand-in"])
+def test_the_description_has_every_joint_of_the_robot_file_and_ros2_control_commands_them(
+    described, body
+):
+    """It refuses a description without one of them, and waits for another for ever."""
+    xacro = pytest.importorskip("xacro")
+    folder = folder_of(described(body))
+    robot = load_robot(folder / "robot.yaml")
+    given = {"robot_file": str(folder / "robot.yaml")}
+    text = xacro.process_file(str(folder / "description.urdf.xacro"), mappings=given).toxml()
+    tree = ElementTree.fromstring(text)
+    limits = {each.get("name"): each.find("limit") for each in tree.findall("joint")}
+    names = [*robot.limits.joint_names, robot.gripper.joint]
+    assert set(names) <= set(limits)
+    assert [each.get("name") for each in tree.find("ros2_control").findall("joint")] == names
+    assert float(limits[robot.gripper.joint].get("upper")) == robot.gripper.position_upper
+    # One tree, whose masses are the description's but for next to nothing.
+    links = [each.get("name") for each in tree.findall("link")]
+    children = [each.find("child").get("link") for each in tree.findall("joint")]
+    assert sorted(children) == sorted(set(links) - {"base"})
+    mass = sum(float(each.get("value")) for each in tree.iterfind("link/inertial/mass"))
+    fingers = 2.0 if robot.gripper.joint == "finger_left" else 0.002
+    assert mass == pytest.approx(4.0 + fingers)
+
+
+def many(count, size="0.02 0.02 0.02"):
+    rows = "".join(
+        f'<collision><origin xyz="{0.02 * (i % 3)} 0 {0.2 * i / count}"/>'
+        f'<geometry><box size="{size}"/></geometry></collision>'
+        for i in range(count)
+    )
+    return lambda body, link: body.replace(f'<link name="{link}">', f'<link name="{link}">{rows}')
+
+
+def test_an_arm_of_many_shapes_is_guarded_by_as_many_capsules_as_there_is_room_for(described):
+    folder = folder_of(described(many(40)(many(60)(BASE + ARM, "two"), "three")))
+    robot = load_robot(folder / "robot.yaml")
+    space = load_workspace(folder / "workspace.yaml", robot.limits.joint_names)
+    assert len(space.radius) == 64
+    assert {"two", "three", "stand_in_gripper_1"} <= set(space.names)
+
+
+def test_fewer_capsules_hold_all_of_the_many():
+    rng = np.random.default_rng(0)
+    capsules = [
+        Capsule(f"link{i % 3}", i % 3, rng.normal(size=(2, 3)), rng.uniform(0.01, 0.5))
+        for i in range(100)
+    ]
+    fewer = at_most(capsules, 20)
+    assert len(fewer) == 20
+    for one in capsules:
+        assert any(_holds(other, one) for other in fewer if other.link == one.link)
+    assert at_most(capsules, 100) == capsules
+    with pytest.raises(WorkspaceError, match="3 links have shapes to collide with, and there is"):
+        at_most(capsules, 2)
+
+
+def _holds(capsule, other):
+    axis = capsule.ends[1] - capsule.ends[0]
+    at = np.clip((other.ends - capsule.ends[0]) @ axis / max(axis @ axis, 1e-12), 0.0, 1.0)
+    off = np.linalg.norm(other.ends - capsule.ends[0] - np.outer(at, axis), axis=1)
+    return np.all(off + other.radius <= capsule.radius + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (BASE + ARM + "".join(joint(f"f{i}", "tool0", f"l{i}", "fixed").replace(
+            f'<mesh filename="package://nowhere/l{i}.dae"/>', '<sphere radius="0.01"/>')
+            for i in range(70)), "links have shapes to collide with, and there is room for 64"),
+        (many(1, "300 0.01 0.01")(BASE + ARM, "two"), "write 7 numbers, none beyond 100"),
+    ],
+    ids=["links", "large"],
+)  # fmt: skip
+def test_an_arm_without_a_guard_is_told_with_the_reason(described, capsys, body, why):
+    folder = folder_of(described(body))
+    told = capsys.readouterr().out
+    assert not (folder / "workspace.yaml").exists()
+    row = next(row for row in told.splitlines() if "workspace.yaml: could not be written (" in row)
+    assert why in row
+    assert "does not judge plans by where they lead" in row
+
+
+def test_a_xacro_is_given_arguments(described, capsys):
+    pytest.importorskip("xacro")
+    head = '<robot name="mine" xmlns:xacro="http://www.ros.org/wiki/xacro">'
+    body = BASE + ARM.replace('"2"', '"$(arg up)"')
+    path = described(body, head=head, name="arm.urdf.xacro")
+    assert "arguments after its name: NAME:=VALUE" in said(capsys, "from-urdf", path)
+    assert "'up' is no argument of a xacro" in said(capsys, "from-urdf", path, "up")
+    folder = path.parent / "made"
+    words = ["from-urdf", str(path), "up:=1.5", "--folder", str(folder)]
+    assert command.main(words) == 0
+    assert load_robot(folder / "robot.yaml").limits.position_upper[1] == 1.5
+    plain = described(BASE + ARM)
+    assert "takes no argument 'up:=2'" in said(capsys, "from-urdf", plain, "up:=2")
 
 
 def test_a_xacro_is_expanded(described):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     write = verbs.add_parser("from-urdf", help="write the folder of the arm of a URDF or xacro")
     write.add_argument("file", type=Path, help="the description, .urdf or .urdf.xacro")
+    write.add_argument(
+        "arguments", nargs="*", metavar="NAME:=VALUE", help="arguments of the xacro, after it"
+    )
     write.add_argument("--folder", type=Path, help="what to write (default: robots/NAME)")
     write.add_argument("--name", default="", help="what the robot is called (default: the URDF's)")
     write.add_argument("--tip", default="", help="link at the arm's end (default: of the longest)")
@@ -40,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.verb == "check":
             _tell_needs(given.folder, needs_of(given.folder))
             return 0
-        urdf = read_urdf(given.file)
+        urdf = read_urdf(given.file, given.arguments)
         choice = choose(urdf, given.tip, given.gripper)
         called = given.name or urdf.name or given.file.name.partition(".")[0]
         name = re.sub(r"[^a-z0-9_]+", "_", called.lower()).strip("_") or "robot"
@@ -59,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell_needs(written.folder, written.needs)
     # Without a slash it would be the name of a robot.
     place = str(written.folder) if "/" in str(written.folder) else f"./{written.folder}"
+    quoted = shlex.quote(place.replace("$", "$$"))  # a dollar is two in what make is given
     print(
-        f"try it: make demo ROBOT={place}   (it moves through {written.goals} postures, "
+        f"try it: make demo ROBOT={quoted}   (it moves through {written.goals} postures, "
         f"about {written.seconds:.0f} s an episode)"
     )
     return 0

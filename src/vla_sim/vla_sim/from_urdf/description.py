@@ -12,6 +12,7 @@ from dataclasses import dataclass
 FEWEST_OF_AN_ARM, MOST_OF_AN_ARM = 2, 16
 MOVING = ("revolute", "continuous", "prismatic")
 WHOLE_TURN, MOST_TURNS = 2.0 * math.pi, 4
+FARTHEST_SLIDE_M = 100.0
 LOOK_AT = "# look at: "  # begins a line of a file that a person has to see, and then removes
 _ROUNDED = 0.01  # rad, by which a whole turn is written too large
 _MOST_NAMED = 8  # joints that follow
@@ -171,15 +172,11 @@ def choose(urdf: UrdfTree, tip: str = "", gripper: str = "") -> ArmChoice:
     arm = tuple(urdf.joints[name] for name in best[0])
     for joint in arm:
         _check_limits(urdf, joint)
-        if joint.kind == "revolute" and max(-joint.lower, joint.upper) > WHOLE_TURN:
-            raise DescriptionError(
-                f"{urdf.file}: joint {joint.name}: its limits are [{joint.lower:g}, "
-                f"{joint.upper:g}] rad, more than {MOST_TURNS} turns; write radians, or make it "
-                "continuous"
-            )
     last = arm[-1].child
     _refuse_cut_short(urdf, arm, tip)
     holds = urdf.joints[gripper] if gripper else _gripper_below(urdf, last)
+    for joint in arm if holds is None else (*arm, holds):
+        _check_range(urdf, joint)
     followers = () if holds is None else _followers(urdf, holds)
     moving = [joint for joint in urdf.joints.values() if joint.kind in MOVING]
     others = len(moving) - len(arm) - (holds is not None) - len(followers)
@@ -263,6 +260,18 @@ def _not_followed(
         more = len(found) - _MOST_NAMED
         found[_MOST_NAMED:] = [f"{more} more joints follow others and are held at 0 here"]
     return found
+
+
+def _check_range(urdf: UrdfTree, joint: DescribedJoint) -> None:
+    """Refuse a range that no joint of an arm has."""
+    says = f"{urdf.file}: joint {joint.name}: its limits are [{joint.lower:g}, {joint.upper:g}]"
+    farthest = max(-joint.lower, joint.upper)
+    if joint.kind == "prismatic" and farthest > FARTHEST_SLIDE_M:
+        raise DescriptionError(f"{says} m, {FARTHEST_SLIDE_M:g} m are the most; write metres")
+    if joint.kind != "prismatic" and farthest > WHOLE_TURN:
+        raise DescriptionError(
+            f"{says} rad, more than {MOST_TURNS} turns; write radians, or make it continuous"
+        )
 
 
 def _check_gripper(urdf: UrdfTree, name: str) -> None:

@@ -6,11 +6,9 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from vla_contract.robot import Robot, RobotConfigError, load_robot
 from vla_contract.workspace import FILE as WORKSPACE
 from vla_contract.workspace import WorkspaceError, load_workspace
 from vla_sim.from_urdf.description import LOOK_AT, ArmChoice, DescriptionError, UrdfTree
+from vla_sim.from_urdf.description_xacro import description_xacro
 from vla_sim.from_urdf.limits import WrittenLimit, limits_of
 from vla_sim.from_urdf.model import STAND_IN, ArmModel, build_model
 from vla_sim.from_urdf.postures import Clearance, find_goals, find_home
@@ -29,16 +28,7 @@ from vla_sim.world import World, WorldError
 TEMPLATE = Path(__file__).with_name("monitor_template.yaml")
 FILL_IN = "FILL_IN"
 _LAG_S = 1.0 / 30.0
-_FILES = (
-    "robot.yaml",
-    "monitor.yaml",
-    "controllers.yaml",
-    "model.xml",
-    "wander.yaml",
-    "contract.yaml",
-    WORKSPACE,
-    "description.urdf.xacro",
-)
+_LONGEST_S = 600.0  # that all postures may take
 _CONTRACT = "contract.yaml"
 
 
@@ -68,22 +58,24 @@ def write_folder(urdf: UrdfTree, choice: ArmChoice, name: str, folder: Path) -> 
         urdf: Its description.
         choice: What of it moves.
         name: What it is called.
-        folder: Is made; files of these names in it must not be there.
+        folder: Is made as a whole, or not at all; it must not be there, or be empty.
 
     Raises:
-        DescriptionError: It cannot be simulated, or a file is there already.
+        DescriptionError: It cannot be simulated, or the folder is there already.
     """
-    there = [each for each in _FILES if (folder / each).exists()]
-    if there:
-        raise DescriptionError(f"{folder}: {', '.join(there)}: is there already; remove it first")
+    _refuse_what_is_there(folder)
     model = build_model(urdf, choice)
     limits = limits_of(choice, model.inertia)
     gripper = _gripper_limit(choice, model)
     middle = {row.name: float(np.clip(0.0, row.lower, row.upper)) for row in limits}
     with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "model.xml").write_text(model.xml, encoding="utf-8")
-        file = Path(scratch) / "robot.yaml"
-        file.write_text(_robot(name, choice, limits, gripper, middle), encoding="utf-8")
+        place = Path(scratch)
+        file = place / "robot.yaml"
+        texts = {
+            "model.xml": model.xml,
+            "robot.yaml": _robot(name, choice, limits, gripper, middle),
+        }
+        _write(texts, place)
         try:
             world = World(file, randomise=False)
         except (WorldError, RobotConfigError) as error:
@@ -93,32 +85,82 @@ def write_folder(urdf: UrdfTree, choice: ArmChoice, name: str, folder: Path) -> 
         )
         posture = find_home(clearance)
         goals = find_goals(clearance, posture, model.gripper_range)
-        workspace = _workspace(world, load_robot(file), goals[:, :-1])
-    home = {row.name: float(at) for row, at in zip(limits, posture, strict=True)}
-    speed = [float(f"{0.4 * row.velocity:.4g}") for row in (*limits, gripper)]
-    texts = {
-        "robot.yaml": _robot(name, choice, limits, gripper, home),
-        "monitor.yaml": _monitor(name, limits, gripper),
-        "controllers.yaml": _controllers(name, limits, gripper),
-        "model.xml": model.xml,
-        "wander.yaml": _wander(name, limits, gripper, goals.tolist(), speed),
-        _CONTRACT: _contract(name, limits, gripper),
-        WORKSPACE: workspace,
-        "description.urdf.xacro": _description(urdf),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for file_name, text in texts.items():
-        if not text:
-            continue
-        (folder / file_name).write_text(text, encoding="utf-8")
+        workspace, unguarded = _workspace(world, load_robot(file), goals[:, :-1])
+        home = {row.name: float(at) for row, at in zip(limits, posture, strict=True)}
+        speed = [float(f"{0.4 * row.velocity:.4g}") for row in (*limits, gripper)]
+        seconds = _seconds(goals, speed, [row.name for row in (*limits, gripper)])
+        texts |= {
+            "robot.yaml": _robot(name, choice, limits, gripper, home),
+            "monitor.yaml": _monitor(name, limits, gripper),
+            "controllers.yaml": _controllers(name, limits, gripper),
+            "wander.yaml": _wander(name, limits, gripper, goals.tolist(), speed),
+            _CONTRACT: _contract(name, limits, gripper),
+            "description.urdf.xacro": description_xacro(urdf, choice),
+        }
+        if workspace:
+            texts[WORKSPACE] = workspace
+        _write(texts, place)
+        try:
+            needs = needs_of(place, unguarded)
+        except DescriptionError as error:
+            raise DescriptionError(str(error).replace(scratch, str(folder))) from None
+    _put(texts, folder)
+    return Written(folder, len(limits), len(goals), seconds, needs)
+
+
+def _refuse_what_is_there(folder: Path) -> None:
+    """Refuse a folder that has something in it: it comes to be as a whole."""
+    if folder.is_dir():
+        found = sorted(each.name for each in folder.iterdir())
+        if found:
+            more = ", ..." if len(found) > 4 else ""
+            raise DescriptionError(
+                f"{folder}: is there already, with {', '.join(found[:4])}{more} in it; remove it "
+                "first, or name another with --folder"
+            )
+    elif folder.exists() or folder.is_symlink():
+        raise DescriptionError(f"{folder}: is there already, and is no folder")
+
+
+def _write(texts: Mapping[str, str], folder: Path) -> None:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _put(texts: Mapping[str, str], folder: Path) -> None:
+    """Write the files beside the folder's place first: what is broken off leaves no part of it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".from_urdf_", dir=folder.parent) as beside:
+        whole = Path(beside) / "whole"
+        whole.mkdir()
+        _write(texts, whole)
+        whole.rename(folder)
+
+
+def _seconds(goals: np.ndarray, speed: list[float], names: list[str]) -> float:
+    """Return about how long the postures take.
+
+    Raises:
+        DescriptionError: Longer than anybody waits.
+    """
     ways = np.abs(np.diff(np.vstack([goals[-1:], goals]), axis=0)) / np.array(speed)
-    return Written(
-        folder, len(limits), len(goals), float(np.sum(np.max(ways, axis=1))), needs_of(folder)
-    )
+    seconds = float(np.sum(np.max(ways, axis=1)))
+    if not seconds <= _LONGEST_S:
+        slow = int(np.argmax(np.sum(ways, axis=0)))
+        raise DescriptionError(
+            f"joint {names[slow]}: is so slow for its range that {len(goals)} postures would take "
+            f"{seconds:.3g} s; compare its <limit lower upper velocity> with the maker's, in rad "
+            "or m, and seconds"
+        )
+    return seconds
 
 
-def needs_of(folder: Path) -> tuple[str, ...]:
+def needs_of(folder: Path, unguarded: str = "") -> tuple[str, ...]:
     """Return what a robot's folder still needs before it is that of a real arm.
+
+    Args:
+        folder: The robot's.
+        unguarded: Why there is no workspace file, where that is known.
 
     Raises:
         DescriptionError: A file is missing or wrong.
@@ -150,7 +192,8 @@ def needs_of(folder: Path) -> tuple[str, ...]:
     if robot.gripper.joint == STAND_IN:
         needs.append(
             "robot.yaml: gripper: the description has none, and two fingers stand in for it; "
-            "write your gripper's controller, joint and range"
+            "write your gripper's controller, joint and range, and put its links in place of "
+            "those in description.urdf.xacro"
         )
     if contract:
         needs.append(contract)
@@ -159,8 +202,8 @@ def needs_of(folder: Path) -> tuple[str, ...]:
         "workspace.yaml: the simulated arm's capsules, and an empty table at its base; compare "
         "them with the arm and its tool, and write where the table is and what stands around"
         if guarded
-        else "workspace.yaml: is not there, so the monitor does not judge plans by where they "
-        "lead; write a few capsules a link (docs/how-to/your_robot.md)"
+        else f"workspace.yaml: {unguarded or 'is not there'}, so the monitor does not judge plans "
+        "by where they lead; write a few capsules a link (docs/how-to/your_robot.md)"
     )
     needs += at_home
     needs.append(
@@ -194,16 +237,16 @@ def _contract_problem(folder: Path, robot: Robot) -> str:
     return ""
 
 
-def _workspace(world: World, robot: Robot, goals: np.ndarray) -> str:
-    """Return the workspace file, empty where there are too many shapes for one."""
+def _workspace(world: World, robot: Robot, goals: np.ndarray) -> tuple[str, str]:
+    """Return the workspace file, or why there cannot be one."""
     ways = [
         np.linspace(one, other, 25)
         for one, other in zip(goals, np.roll(goals, -1, axis=0), strict=True)
     ]
     try:
-        return workspace_text(world, robot, np.concatenate(ways))
-    except WorkspaceError:
-        return ""
+        return workspace_text(world, robot, np.concatenate(ways)), ""
+    except WorkspaceError as error:
+        return "", f"could not be written ({error})"
 
 
 def _gripper_limit(choice: ArmChoice, model: ArmModel) -> WrittenLimit:
@@ -377,45 +420,3 @@ observation:
     frozen_after_s: 1.0
     resize: stretch
 {_state(names)}"""
-
-
-def _plain(text: str) -> str:
-    """Return text in which xacro finds no expressions of its own: a dollar begins one."""
-    return text.replace("${", "$${").replace("$(", "$$(")
-
-
-def _description(urdf: UrdfTree) -> str:
-    """Return the URDF as it was, with what ros2_control needs by the robot file."""
-    tree = ElementTree.fromstring(ElementTree.tostring(urdf.tree))
-    for tag in ("ros2_control", "gazebo", "transmission", "mujoco"):
-        for element in tree.findall(tag):
-            tree.remove(element)
-    body = "".join(ElementTree.tostring(each, encoding="unicode") for each in tree)
-    body = _plain(body)
-    arguments = "\n".join(
-        f'  <xacro:arg name="{name}" default="{default}"/>'
-        for name, default in (
-            ("robot_file", ""),
-            ("hardware", "mock"),
-            ("joint_commands_topic", "joint_commands"),
-            ("joint_states_topic", "joint_states_raw"),
-            ("port", ""),
-            ("servos_file", ""),
-            ("controllers_file", ""),
-        )
-    )
-    return f"""<?xml version="1.0"?>
-<!-- The description that the folder was made of, and what ros2_control needs of it. -->
-<robot name={quoteattr(_plain(urdf.name or "robot"))} xmlns:xacro="http://www.ros.org/wiki/xacro">
-{arguments}
-  <xacro:property name="robot_file" value="$(arg robot_file)"/>
-  <xacro:property name="file" value="${{xacro.load_yaml(robot_file)}}"/>
-  {body.strip()}
-  <xacro:include filename="$(find vla_bringup)/urdf/ros2_control.xacro"/>
-  <xacro:position_servos file="${{file}}" hardware="$(arg hardware)"
-                         joint_commands_topic="$(arg joint_commands_topic)"
-                         joint_states_topic="$(arg joint_states_topic)"
-                         port="$(arg port)" servos_file="$(arg servos_file)"
-                         controllers_file="$(arg controllers_file)"/>
-</robot>
-"""

@@ -21,6 +21,7 @@ from vla_sim.world.model import EMPTY_TABLE
 Array = NDArray[np.float64]
 
 STAND_IN = "stand_in_gripper"
+STAND_IN_MIRRORED = f"{STAND_IN}_mirrored"
 STAND_IN_RANGE = (0.0, 0.04)  # m
 # Position loops like those of an industrial arm: critically damped, at rest 1 / 30 s behind.
 _SERVO_RAD_S = 60.0
@@ -210,7 +211,7 @@ def _add_gripper(spec: mujoco.MjSpec, choice: ArmChoice) -> tuple[str, tuple[flo
             conaffinity=2,
             rgba=[0.2, 0.2, 0.2, 1.0],
         )
-        name = STAND_IN if number == 1 else f"{STAND_IN}_mirrored"
+        name = STAND_IN if number == 1 else STAND_IN_MIRRORED
         finger.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0.0, side, 0.0])
     return STAND_IN, STAND_IN_RANGE
 
@@ -219,7 +220,7 @@ def _bind(spec: mujoco.MjSpec, choice: ArmChoice, gripper: str) -> None:
     """Let the followers follow the gripper's joint."""
     followers = choice.followers
     if choice.gripper is None:
-        followers = ((f"{STAND_IN}_mirrored", 1.0, 0.0),)
+        followers = ((STAND_IN_MIRRORED, 1.0, 0.0),)
     for name, multiplier, offset in followers:
         equality = spec.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, name1=name, name2=gripper)
         equality.data[:5] = [offset, multiplier, 0.0, 0.0, 0.0]

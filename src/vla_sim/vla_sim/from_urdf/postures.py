@@ -91,7 +91,7 @@ def find_home(clearance: Clearance) -> Array:
             "no posture was found in which the arm touches neither the table nor itself: is its "
             "base below the table's top, z = 0?"
         )
-    return np.round(best, 3)
+    return _rounded(best, lower, upper)
 
 
 def find_goals(clearance: Clearance, home: Array, gripper: tuple[float, float]) -> Array:
@@ -109,9 +109,14 @@ def find_goals(clearance: Clearance, home: Array, gripper: tuple[float, float]) 
         way = np.linspace(goals[-1], goal, _ON_THE_WAY)
         back = np.linspace(goal, home, _ON_THE_WAY)
         if all(map(clearance.clear, way)) and all(map(clearance.clear, back)):
-            goals.append(np.round(goal, 3))
+            goals.append(_rounded(goal, lower, upper))
     low, high = gripper
     shares = [_GRIPPER[row % 2] for row in range(len(goals))]
-    hands = [round(low + share * (high - low), 4) for share in shares]
+    hands = np.clip([round(low + share * (high - low), 4) for share in shares], low, high)
     rows = np.column_stack([np.array(goals), hands])
     return np.vstack([rows[1:], rows[:1]])
+
+
+def _rounded(posture: Array, lower: Array, upper: Array) -> Array:
+    """Return a posture as people write one, within its limits still."""
+    return np.clip(np.round(posture, 3), lower, upper)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vla_sim.from_urdf.description import (
@@ -19,6 +21,7 @@ from vla_sim.from_urdf.description import (
 
 LARGEST_BYTES, MOST_JOINTS = 20_000_000, 2000
 MOST_SHAPES, DEEPEST, LONGEST_NAME = 1000, 50, 200
+LONGEST_CHAIN = 400  # links in a row: MuJoCo reads 500 elements in each other
 FARTHEST = 1000.0  # m or rad
 MOST_MULTIPLIER, MOST_OFFSET = 100.0, 100.0  # of a joint that follows another
 # What says where things are and how large: how many numbers each attribute has.
@@ -31,18 +34,28 @@ _NUMBERS = {
 }
 
 
-def read_urdf(path: Path) -> UrdfTree:
+def read_urdf(path: Path, words: Sequence[str] = ()) -> UrdfTree:
     """Read a URDF, or a xacro of one.
+
+    Args:
+        path: The file.
+        words: Arguments of the xacro, `NAME:=VALUE` each.
 
     Raises:
         DescriptionError: It cannot be read, or is none.
     """
+    arguments = _arguments(path, words)
     try:
-        # What is no file, such as the output of another program, has a size of 0.
+        # To open a pipe that nobody writes to would take for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DescriptionError(
+                f"{path}: is no regular file; write the URDF into one, such as "
+                "xacro FILE > my_robot.urdf"
+            )
         with path.open("rb") as stream:
             read = stream.read(LARGEST_BYTES + 1)
         if path.suffix == ".xacro" and len(read) <= LARGEST_BYTES:
-            read = _expanded(path).encode()
+            read = _expanded(path, arguments).encode()
     except OSError as error:
         raise DescriptionError(f"{path}: cannot be read: {error.strerror}") from None
     if len(read) > LARGEST_BYTES:
@@ -50,7 +63,17 @@ def read_urdf(path: Path) -> UrdfTree:
     return _parsed(path, read.decode("utf-8", errors="replace"))
 
 
-def _expanded(path: Path) -> str:
+def _arguments(path: Path, words: Sequence[str]) -> dict[str, str]:
+    """Return the arguments of a xacro by name."""
+    for word in words:
+        if path.suffix != ".xacro":
+            raise DescriptionError(f"{path}: is no .xacro, and takes no argument {word!r}")
+        if ":=" not in word.lstrip(":="):
+            raise DescriptionError(f"{word!r} is no argument of a xacro; write NAME:=VALUE")
+    return {name: value for name, _, value in (word.partition(":=") for word in words)}
+
+
+def _expanded(path: Path, arguments: Mapping[str, str]) -> str:
     try:
         import xacro
     except ImportError:
@@ -59,9 +82,12 @@ def _expanded(path: Path) -> str:
             "apt install ros-$ROS_DISTRO-xacro; or give the URDF that `xacro FILE` prints"
         ) from None
     try:
-        return str(xacro.process_file(str(path)).toxml())
+        return str(xacro.process_file(str(path), mappings=dict(arguments)).toxml())
     except Exception as error:  # it raises whatever its expressions raise
-        raise DescriptionError(f"{path}: xacro says: {' '.join(str(error).split())}") from None
+        raise DescriptionError(
+            f"{path}: xacro says: {' '.join(str(error).split())} (it is given arguments after its "
+            "name: NAME:=VALUE)"
+        ) from None
 
 
 def _parsed(path: Path, text: str) -> UrdfTree:
@@ -115,6 +141,15 @@ def _parsed(path: Path, text: str) -> UrdfTree:
         raise DescriptionError(
             f"{path}: its links are no tree: joints lead in a circle, which the base is not in: "
             f"{', '.join(apart[:4])}{', ...' if len(apart) > 4 else ''}"
+        )
+    depth = {roots[0]: 0}
+    for joint in urdf.all_below(roots[0]):
+        depth[joint.child] = depth[joint.parent] + 1
+    end = max(depth, key=depth.__getitem__)
+    if depth[end] > LONGEST_CHAIN:
+        raise DescriptionError(
+            f"{path}: the chain of joints to link {end!r} has {depth[end]} of them; "
+            f"{LONGEST_CHAIN} are the most: give links that are fixed to each other as one"
         )
     return urdf
 

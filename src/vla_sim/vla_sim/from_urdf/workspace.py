@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -15,13 +14,8 @@ from numpy.typing import NDArray
 
 from vla_contract.clearance import ArmClearances
 from vla_contract.robot import Robot
-from vla_contract.workspace import (
-    FILE,
-    MOST_CAPSULES,
-    Workspace,
-    WorkspaceError,
-    load_workspace,
-)
+from vla_contract.workspace import FILE, MOST_CAPSULES, Workspace, WorkspaceError, load_workspace
+from vla_sim.from_urdf.capsules import Capsule, at_most
 from vla_sim.world import World
 
 Array = NDArray[np.float64]
@@ -30,16 +24,6 @@ MARGIN_M = 0.005
 _OPENINGS = 5  # of the gripper, that are looked at
 _SAMPLES = 200
 _OFTEN = 0.5  # share of postures in which two links touch that are neighbours, not a collision
-
-
-@dataclass(frozen=True, eq=False)
-class _Capsule:
-    """Ends (2, 3) and radius, m, in the frame of the joint that moves it; -1: none does."""
-
-    link: str
-    joint: int
-    ends: Array
-    radius: float
 
 
 def workspace_text(world: World, robot: Robot, clear: Array) -> str:
@@ -52,16 +36,15 @@ def workspace_text(world: World, robot: Robot, clear: Array) -> str:
             there is taken for a neighbour of it.
 
     Raises:
-        WorkspaceError: It has too many shapes.
+        WorkspaceError: The arm has no shapes, shapes on too many links, or larger ones than a
+            file takes; or is near the table in those postures, in capsules.
     """
     model, data = world.model, mujoco.MjData(world.model)
     names = robot.limits.joint_names
     frames = _frames(model, data, names)
-    capsules = _capsules(model, data, names, robot)
-    if not 1 <= len(capsules) <= MOST_CAPSULES:
-        raise WorkspaceError(
-            f"it would have {len(capsules)} capsules, {MOST_CAPSULES} at most are taken"
-        )
+    capsules = at_most(_capsules(model, data, names, robot), MOST_CAPSULES)
+    if not any(each.joint >= 0 for each in capsules):
+        raise WorkspaceError("no link that the arm moves has a shape")
     joined = _joined(model, names, capsules)
     slides = [int(model.joint(name).type[0]) == mujoco.mjtJoint.mjJNT_SLIDE for name in names]
     text = _text(robot, names, frames, slides, capsules, joined)
@@ -69,7 +52,16 @@ def workspace_text(world: World, robot: Robot, clear: Array) -> str:
         robot.limits.position_lower, robot.limits.position_upper, (_SAMPLES, len(names))
     )
     joined |= _too_near(text, names, postures, _OFTEN) | _too_near(text, names, clear, 0.0)
-    return _text(robot, names, frames, slides, capsules, joined)
+    text = _text(robot, names, frames, slides, capsules, joined)
+    clearances = ArmClearances(_loaded(text, names))
+    nearest = clearances.of(clear).min(axis=0)
+    if not nearest.min() > MARGIN_M:
+        which = clearances.labels[nearest.argmin()]
+        raise WorkspaceError(
+            f"its capsules are wider than its shapes: {which} would be too near in postures that "
+            "are clear"
+        )
+    return text
 
 
 def workspace_needs(space: Workspace, robot: Robot) -> list[str]:
@@ -134,7 +126,7 @@ def _mover(model: mujoco.MjModel, body: int, joints: dict[int, int]) -> int:
 
 def _capsules(
     model: mujoco.MjModel, data: mujoco.MjData, names: tuple[str, ...], robot: Robot
-) -> list[_Capsule]:
+) -> list[Capsule]:
     """Return what encloses each shape that can touch, however wide the gripper is open."""
     joints = {int(model.joint(name).id): row for row, name in enumerate(names)}
     tree = _below(model, int(model.jnt_bodyid[next(iter(joints))]))
@@ -173,7 +165,7 @@ def _capsules(
         radius = _radius(model, geom) + 0.5 * float(steps.max())
         for ends in seen:
             own = ends @ into[:3, :3].T + into[:3, 3]
-            found.append(_Capsule(link, joint, own, radius))
+            found.append(Capsule(link, joint, own, radius))
     return found
 
 
@@ -223,7 +215,7 @@ def _ends(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> Array:
 
 
 def _joined(
-    model: mujoco.MjModel, names: tuple[str, ...], capsules: list[_Capsule]
+    model: mujoco.MjModel, names: tuple[str, ...], capsules: list[Capsule]
 ) -> set[frozenset[str]]:
     """Return the links that one joint parts, or none."""
     joint = {each.link: each.joint for each in capsules}
@@ -238,10 +230,7 @@ def _too_near(
     text: str, names: tuple[str, ...], postures: Array, often: float
 ) -> set[frozenset[str]]:
     """Return the links that are nearer than the margin in more than a share of postures (N, J)."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / FILE
-        path.write_text(text, encoding="utf-8")
-        space = load_workspace(path, names)
+    space = _loaded(text, names)
     if not len(space.pairs):
         return set()
     apart = ArmClearances(space).of(postures)[:, -len(space.pairs) :]
@@ -250,6 +239,16 @@ def _too_near(
         pair = frozenset((space.names[one], space.names[other]))
         near[pair] = near.get(pair, np.zeros(len(postures), np.bool_)) | (column < 2.0 * MARGIN_M)
     return {pair for pair, rows in near.items() if rows.mean() > often}
+
+
+def _loaded(text: str, names: tuple[str, ...]) -> Workspace:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / FILE
+        path.write_text(text, encoding="utf-8")
+        try:
+            return load_workspace(path, names)
+        except WorkspaceError as error:
+            raise WorkspaceError(str(error).replace(f"{path}: ", "")) from None
 
 
 def _row(values: Array, digits: int = 4) -> str:
@@ -261,7 +260,7 @@ def _text(
     names: tuple[str, ...],
     frames: Array,
     slides: list[bool],
-    capsules: list[_Capsule],
+    capsules: list[Capsule],
     joined: set[frozenset[str]],
 ) -> str:
     lines = [
