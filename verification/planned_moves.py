@@ -2,15 +2,16 @@
 """The arm is brought to a pose and home again, around a post or not, and judged at every cycle.
 
     python -m verification.planned_moves [--robot panda] [--planner straight|moveit] [--times 20]
-        [--hardware mock|sim|fake_fci] [--rate 100] [--post] [--stop] [--folder FOLDER]
-        [--launcher "ros2 launch"]
+        [--hardware mock|sim|fake_fci] [--rate 100] [--real-time-factor 0.2] [--post] [--stop]
+        [--folder FOLDER] [--launcher "ros2 launch"]
 
 Launches `panda.launch.py`. `mock` is ros2_control where it is installed, in the host's time, at
-1000 Hz, or 100 for a host that cannot keep up with that; `sim` is MuJoCo, whose time waits for a
-host that is slow, and `fake_fci` the same at 1000 Hz with the arm behind libfranka's wire. With
-`--post` a post stands between the two poses, so that the straight way is not clear: written into a
-copy of the workspace file, which both the planner and the monitor get. With `--stop` the monitor
-is told to stop the arm in the middle of one more move.
+1000 Hz, or 100 for a host that cannot keep up with that; for one that cannot keep up with 100,
+`--real-time-factor` has time pass more slowly, told on /clock. `sim` is MuJoCo, whose time waits
+for a host that is slow, and `fake_fci` the same at 1000 Hz with the arm behind libfranka's wire.
+With `--post` a post stands between the two poses, so that the straight way is not clear: written
+into a copy of the workspace file, which both the planner and the monitor get. With `--stop` the
+monitor is told to stop the arm in the middle of one more move.
 
 Writes planned_moves.json: how the moves ended, how near the arm came to anything, the jerk of the
 controller's reference over its limit, as the monitor measures it, and how long the reference still
@@ -37,10 +38,12 @@ from typing import Any
 import numpy as np
 import rclpy
 import yaml
+from builtin_interfaces.msg import Time
 from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 from vla_msgs.action import MoveTo
 from vla_msgs.msg import MonitorStatus
@@ -71,6 +74,39 @@ Until = Callable[[Callable[[], bool], float], None]
 def nanoseconds(stamp: Any) -> int:
     """Return a message's stamp in ns."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+# What is launched in place of panda.launch.py where time passes more slowly.
+SLOWED = """
+from pathlib import Path
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+from launch_ros.actions import SetParameter
+
+FILE = Path(get_package_share_directory("vla_bringup"), "launch", "panda.launch.py")
+
+
+def generate_launch_description():
+    return LaunchDescription(
+        [SetParameter("use_sim_time", True), IncludeLaunchDescription(str(FILE))]
+    )
+"""
+TOLD_NS = 5_000_000  # of simulated time, each time it is told
+
+
+class SlowTime(Node):
+    """Tells the time on /clock, by a share of the host's."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__("slow_time")
+        self._now_ns, self._told = 0, self.create_publisher(Clock, "/clock", 10)
+        self.create_timer(TOLD_NS * 1e-9 / factor, self._tell)
+
+    def _tell(self) -> None:
+        self._now_ns += TOLD_NS
+        seconds, ns = divmod(self._now_ns, 1_000_000_000)
+        self._told.publish(Clock(clock=Time(sec=seconds, nanosec=ns)))
 
 
 class Judge(Node):
@@ -194,12 +230,16 @@ def main() -> int:
     parser.add_argument("--planner", default="straight", choices=("straight", "moveit"))
     parser.add_argument("--hardware", default="mock", choices=("mock", "sim", "fake_fci"))
     parser.add_argument("--rate", type=int, default=FAST_HZ, choices=(SLOW_HZ, FAST_HZ))
+    parser.add_argument("--real-time-factor", type=float, help="of time; for mock")
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--post", action="store_true")
     parser.add_argument("--stop", action="store_true", help="one more move, stopped on its way")
     parser.add_argument("--folder", type=Path, default=Path("out"))
     parser.add_argument("--launcher", default="ros2 launch")
     given = parser.parse_args()
+    factor = given.real_time_factor
+    if factor is not None and not (given.hardware == "mock" and 0.01 <= factor <= 1.0):
+        parser.error("--real-time-factor is from 0.01 to 1, and for mock: simulations wait anyway")
     robot_file = TOP / "config" / "robots" / given.robot / "robot.yaml"
     robot = load_robot(robot_file)
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -219,12 +259,17 @@ def main() -> int:
         words["contract_file"] = str(resting_contract(robot_file, own / "resting"))
         words["real_time_factor"] = "0.0"
     command = [*shlex.split(given.launcher), "vla_bringup", "panda.launch.py"]
+    if factor is not None:
+        (own / "slowed.launch.py").write_text(SLOWED)
+        command[-2:] = [str(own / "slowed.launch.py")]
     command += [f"{name}:={value}" for name, value in words.items()]
-    with (given.folder / "planned_moves.log").open("w") as log:
-        graph = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     rclpy.init()
     judge, executor = Judge(robot), SingleThreadedExecutor()
     executor.add_node(judge)
+    if factor is not None:
+        executor.add_node(SlowTime(factor))
+    with (given.folder / "planned_moves.log").open("w") as log:
+        graph = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def until(condition: Callable[[], bool], most_s: float) -> None:
         ends = time.monotonic() + most_s
@@ -255,6 +300,7 @@ def main() -> int:
         "planner": given.planner,
         "hardware": given.hardware,
         "rate_hz": given.rate if given.hardware == "mock" else None,
+        "real_time_factor": factor,
         "post": given.post,
         "moves": len(ended),
         "arrived": sum(each["reason"] == MoveTo.Result.REACHED for each in ended),
