@@ -13,12 +13,11 @@ import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory
 
 from node_kit import qos
 from node_kit.clock import MotionClock
-from node_kit.messages import to_ns, trajectory_from
+from node_kit.messages import read_message, to_ns, trajectory_from
 from smooth_motion import MotionError
 
 # What a controller said longer ago is not where it leads its joints now.
@@ -60,7 +59,11 @@ class LedJoints:
         silent_ns = self._motion.elapsed_ns() - self._heard_ns
         if not self._state or not silent_ns <= FRESH_NS:
             return None
-        msg = deserialize_message(self._state, JointTrajectoryControllerState)
+        try:
+            msg = read_message(self._state, JointTrajectoryControllerState)
+        # Anybody may publish there, and whatever it is that reads bytes has errors of its own.
+        except Exception:
+            return None
         reference = self._ordered(msg.joint_names, np.array(msg.reference.positions))
         if reference is None or not np.isfinite(reference).all():
             return None
@@ -85,7 +88,11 @@ class LedJoints:
         if not self._path:
             return None
         try:
-            plan = trajectory_from(deserialize_message(self._path, JointTrajectory)).plan()
+            msg = read_message(self._path, JointTrajectory)
+        except Exception:
+            return None
+        try:
+            plan = trajectory_from(msg).plan()
         except MotionError:
             return None  # somebody else's
         return self._ordered(plan.joint_names, plan.sample(np.array(times_ns)).position)

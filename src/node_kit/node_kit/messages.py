@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from builtin_interfaces.msg import Duration, Time
 from control_msgs.msg import JointTrajectoryControllerState
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -12,6 +15,9 @@ from smooth_motion.messages import ControllerState, JointStates, Trajectory
 from smooth_motion.plan import Point
 
 SECOND_NS = 1_000_000_000
+# Of what says how the rest is encoded (CDR's encapsulation), bytes.
+_HEADER_BYTES = 4
+_Message = TypeVar("_Message")
 
 
 def to_ns(value: Time | Duration) -> int:
@@ -23,6 +29,19 @@ def to_time(ns: int) -> Time:
     """Return a time."""
     sec, nanosec = divmod(ns, SECOND_NS)
     return Time(sec=sec, nanosec=nanosec)
+
+
+def read_message(data: bytes, kind: type[_Message]) -> _Message:
+    """Return the message that bytes are.
+
+    Raises:
+        Exception: They are none, in words of whatever it is that reads them. Without bytes some
+            (rmw_cyclonedds_cpp on Jazzy) end the process.
+    """
+    if not len(data) >= _HEADER_BYTES:
+        raise ValueError(f"{len(data)} bytes are no message")
+    message: _Message = deserialize_message(bytes(data), kind)
+    return message
 
 
 def distinct(namespace: str, name: str) -> str:

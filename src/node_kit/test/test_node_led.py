@@ -160,3 +160,14 @@ def test_a_path_that_is_no_plan_of_ours_is_passed_over(arm):
     point = JointTrajectoryPoint(positions=[7.0, 7.0])
     arm.publish_path(JointTrajectory(joint_names=["b", "a"], points=[point]))
     assert arm.at(START_S + 1.0).tolist() == [0.5, 0.1]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\x01\x00\x00" + b"\xff" * 8])
+def test_of_bytes_that_are_no_message_nothing_is_known(arm, data):
+    arm.lead(START_S, [0.0, 9.0, 0.5])
+    arm.plan(START_S)
+    led = arm.at(START_S + 0.5).tolist()
+    arm.led._hear(JointTrajectory, data)
+    assert arm.at(START_S + 0.5).tolist() != led, "by the controller's word alone"
+    arm.led._hear(JointTrajectoryControllerState, data)
+    assert arm.at(START_S + 0.5) is None

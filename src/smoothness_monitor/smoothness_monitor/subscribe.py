@@ -18,8 +18,8 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.serialization import deserialize_message
 
+from node_kit.messages import read_message
 from smooth_motion.check import MAX_KNOTS
 from smoothness_monitor.graph import Input, type_name
 from smoothness_monitor.guard import Guard
@@ -97,7 +97,7 @@ class Bounded:
                 drop(f"it has {size} bytes, {most_bytes} are allowed")
                 return
             try:
-                message = deserialize_message(data, kind)
+                message = read_message(data, kind)
             except Exception as error:  # whatever it is, the next message may be sound
                 drop(f"it cannot be read: {type(error).__name__}: {error}")
                 return

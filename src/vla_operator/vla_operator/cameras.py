@@ -9,12 +9,11 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from node_kit import qos
-from node_kit.messages import to_ns
+from node_kit.messages import read_message, to_ns
 from vla_contract.images import ImageError, decompressed, to_rgb
 from vla_operator.core import told
 from vla_operator.core.picture import jpeg
@@ -128,7 +127,7 @@ class Cameras:
             camera.note = f"a picture of {len(data)} bytes is not shown"
             return None
         try:
-            msg = deserialize_message(bytes(data), camera.kind)
+            msg = read_message(data, camera.kind)
         # Anybody may publish there, and whatever it is that reads bytes has errors of its own.
         except Exception as error:
             camera.note = f"not a picture ({type(error).__name__})"

@@ -11,13 +11,12 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 from vla_msgs.msg import ActionChunk, ExecutorStatus, MonitorStatus, PolicyStatus, Smoothness
 
 from node_kit import qos
-from node_kit.messages import distinct, to_ns, trajectory_from
+from node_kit.messages import distinct, read_message, to_ns, trajectory_from
 from smooth_motion import MotionError, Plan
 from vla_contract.robot import Robot
 from vla_operator.core import told
@@ -246,7 +245,7 @@ class Heard:
         ):
             if key in raw:
                 try:
-                    take(deserialize_message(bytes(raw[key]), kind))
+                    take(read_message(raw[key], kind))
                 # Anybody may publish there. It is not shown, and that is all.
                 except Exception as error:
                     text = f"a message ({key}) cannot be read: {type(error).__name__}"

@@ -7,12 +7,12 @@ The names are the arm's, not this node's: a source need not know who carries its
 from __future__ import annotations
 
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from vla_msgs.msg import ActionChunk, ExecutorStatus
 from vla_msgs.srv import AcquireArm, ReleaseArm
 
 from node_kit import qos
 from node_kit.clock import MotionClock
+from node_kit.messages import read_message
 from vla_policy_node import convert
 from vla_policy_node.core.chunk_executor import ChunkExecutor
 from vla_policy_node.core.received_chunk import MAX_ROWS
@@ -78,7 +78,7 @@ class ChunkSources:
             )
             return
         try:
-            msg = deserialize_message(data, ActionChunk)
+            msg = read_message(data, ActionChunk)
         # Whatever it is that reads bytes, it has errors of its own.
         except Exception as error:
             self._executor.arbiter.unread(f"bytes that are no chunk ({type(error).__name__})")

@@ -16,13 +16,12 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from std_srvs.srv import Trigger
 from vla_msgs.msg import MonitorStatus
 
 from node_kit.clock import MotionClock
 from node_kit.declare import declare
-from node_kit.messages import distinct, to_ns
+from node_kit.messages import distinct, read_message, to_ns
 from node_kit.parameters import ParameterError
 from node_kit.run import run
 from vla_recording.black_box.definitions import message_class
@@ -139,7 +138,7 @@ class BlackBox(Node):
         now_ns = self._now_ns()
         self._ring.add(now_ns, name, bytes(data), self._motion.elapsed_ns(), latched=True)
         try:
-            msg = deserialize_message(bytes(data), MonitorStatus)
+            msg = read_message(data, MonitorStatus)
         except Exception as error:
             # Anybody may publish there. It is recorded as it came, and no word of the monitor's.
             text = f"{name}: a message cannot be read: {type(error).__name__}: {error}"
