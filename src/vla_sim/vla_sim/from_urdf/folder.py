@@ -85,7 +85,7 @@ def write_folder(urdf: UrdfTree, choice: ArmChoice, name: str, folder: Path) -> 
         )
         posture = find_home(clearance)
         goals = find_goals(clearance, posture, model.gripper_range)
-        workspace, unguarded = _workspace(world, load_robot(file), goals[:, :-1])
+        workspace, unguarded = _workspace(world, load_robot(file), goals[:, :-1], model.notes)
         home = {row.name: float(at) for row, at in zip(limits, posture, strict=True)}
         speed = [float(f"{0.4 * row.velocity:.4g}") for row in (*limits, gripper)]
         seconds = _seconds(goals, speed, [row.name for row in (*limits, gripper)])
@@ -237,14 +237,16 @@ def _contract_problem(folder: Path, robot: Robot) -> str:
     return ""
 
 
-def _workspace(world: World, robot: Robot, goals: np.ndarray) -> tuple[str, str]:
+def _workspace(
+    world: World, robot: Robot, goals: np.ndarray, notes: tuple[str, ...]
+) -> tuple[str, str]:
     """Return the workspace file, or why there cannot be one."""
     ways = [
         np.linspace(one, other, 25)
         for one, other in zip(goals, np.roll(goals, -1, axis=0), strict=True)
     ]
     try:
-        return workspace_text(world, robot, np.concatenate(ways)), ""
+        return workspace_text(world, robot, np.concatenate(ways), notes), ""
     except WorkspaceError as error:
         return "", f"could not be written ({error})"
 

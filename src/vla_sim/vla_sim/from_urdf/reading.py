@@ -18,6 +18,7 @@ from vla_sim.from_urdf.description import (
     DescriptionError,
     UrdfTree,
 )
+from vla_sim.from_urdf.shapes import shapes_of
 
 LARGEST_BYTES, MOST_JOINTS = 20_000_000, 2000
 MOST_SHAPES, DEEPEST, LONGEST_NAME = 1000, 50, 200
@@ -31,6 +32,7 @@ _NUMBERS = {
     "box": {"size": 3},
     "cylinder": {"radius": 1, "length": 1},
     "sphere": {"radius": 1},
+    "mesh": {"scale": 3},
 }
 
 
@@ -160,7 +162,7 @@ def _bounded(path: Path, tree: ElementTree.Element) -> None:
         count = len(tree.findall(tag))
         if count > most:
             raise DescriptionError(f"{path}: has {count} {tag}s; {most} are the most")
-    shapes = len(tree.findall("link/collision"))
+    shapes = sum(len(shapes_of(link)) for link in tree.findall("link"))
     if shapes > MOST_SHAPES:
         raise DescriptionError(
             f"{path}: has {shapes} shapes to collide with; {MOST_SHAPES} are the most"
@@ -174,7 +176,8 @@ def _bounded(path: Path, tree: ElementTree.Element) -> None:
 
 def _check_numbers(path: Path, element: ElementTree.Element) -> None:
     """Refuse what is no number, or no length or angle of an arm, in all but what is only seen."""
-    parts = [part for part in element if part.tag != "visual"]
+    only_seen = element.find("collision") is not None
+    parts = [part for part in element if not (only_seen and part.tag == "visual")]
     for each in (found for part in parts for found in part.iter()):
         for key, count in _NUMBERS.get(each.tag, {}).items():
             text = each.get(key)
@@ -184,7 +187,7 @@ def _check_numbers(path: Path, element: ElementTree.Element) -> None:
                 numbers = [float(word) for word in text.split()]
             except ValueError:
                 numbers = []
-            least = -FARTHEST if each.tag in ("origin", "axis") else 0.0
+            least = -FARTHEST if each.tag in ("origin", "axis", "mesh") else 0.0
             if len(numbers) != count or not all(least <= one <= FARTHEST for one in numbers):
                 many = f"{count} numbers" if count > 1 else "a number"
                 raise DescriptionError(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import mujoco
@@ -16,6 +17,7 @@ from vla_contract.clearance import ArmClearances
 from vla_contract.robot import Robot
 from vla_contract.workspace import FILE, MOST_CAPSULES, Workspace, WorkspaceError, load_workspace
 from vla_sim.from_urdf.capsules import Capsule, at_most
+from vla_sim.from_urdf.description import LOOK_AT
 from vla_sim.world import World
 
 Array = NDArray[np.float64]
@@ -26,7 +28,7 @@ _SAMPLES = 200
 _OFTEN = 0.5  # share of postures in which two links touch that are neighbours, not a collision
 
 
-def workspace_text(world: World, robot: Robot, clear: Array) -> str:
+def workspace_text(world: World, robot: Robot, clear: Array, notes: Sequence[str] = ()) -> str:
     """Return a workspace file for a simulated arm.
 
     Args:
@@ -34,6 +36,7 @@ def workspace_text(world: World, robot: Robot, clear: Array) -> str:
         robot: Its joints.
         clear: Postures (N, J), rad, in which the arm is known to be clear: what is near another
             there is taken for a neighbour of it.
+        notes: What a person has to look at, one line each.
 
     Raises:
         WorkspaceError: The arm has no shapes, shapes on too many links, or larger ones than a
@@ -51,6 +54,7 @@ def workspace_text(world: World, robot: Robot, clear: Array) -> str:
     postures = np.random.default_rng(0).uniform(
         robot.limits.position_lower, robot.limits.position_upper, (_SAMPLES, len(names))
     )
+    of_one_joint = set(joined)
     joined |= _too_near(text, names, postures, _OFTEN) | _too_near(text, names, clear, 0.0)
     text = _text(robot, names, frames, slides, capsules, joined)
     clearances = ArmClearances(_loaded(text, names))
@@ -61,7 +65,13 @@ def workspace_text(world: World, robot: Robot, clear: Array) -> str:
             f"its capsules are wider than its shapes: {which} would be too near in postures that "
             "are clear"
         )
-    return text
+    if apart := sorted(" and ".join(sorted(pair)) for pair in joined - of_one_joint):
+        notes = (
+            *notes,
+            f"not kept apart, since their capsules are near each other where the arm is clear: "
+            f"{', '.join(apart)}; write closer capsules, and take them out of neighbours",
+        )
+    return text.replace("margin:", "".join(f"{LOOK_AT}{each}\n" for each in notes) + "margin:", 1)
 
 
 def workspace_needs(space: Workspace, robot: Robot) -> list[str]:
