@@ -22,7 +22,7 @@ _READ = (".stl", ".obj")  # what MuJoCo reads
 _WORTH = 0.8  # of a capsule's volume: what two in its place may have at the most
 _LEAST_M = 1e-3  # radius, and half the length
 _CENTRING = 20  # steps of a smallest circle
-_MOST_PARTED = 20_000  # triangles, of which more than one capsule is made
+_MOST_PARTED = 2_000  # triangles, of which more than one capsule is made
 
 
 @dataclass(frozen=True, eq=False)
