@@ -188,6 +188,18 @@ def test_a_first_link_that_turns_at_the_table_does_not_refuse_every_posture(tmp_
     assert ArmClearances(space).of(robot.home_position[None]).min() > space.margin
 
 
+def test_a_second_link_at_the_table_is_made_thinner_by_what_the_margin_wants(tmp_path, capsys):
+    low = ARM.replace('xyz="0 0 0.3"/><axis xyz="0 0 1"', 'xyz="0 0 0.05"/><axis xyz="0 0 1"')
+    low = low.replace('xyz="0 0 0.3"/><axis xyz="0 1 0"', 'xyz="0 0 0.03"/><axis xyz="0 1 0"', 1)
+    ball = '<geometry><sphere radius="0.077"/></geometry>'
+    low = low.replace('<geometry><mesh filename="package://nowhere/two.dae"/></geometry>', ball)
+    robot, space = made(tmp_path, BASE + low)
+    assert "two: is so near to the table" in capsys.readouterr().out
+    assert ArmClearances(space).of(robot.home_position[None]).min() > space.margin
+    # The ball was 3 mm over the table, 5 are kept and one more.
+    assert space.radius[[name == "two" for name in space.names]].max() == pytest.approx(0.074)
+
+
 def test_of_a_robot_with_more_links_than_capsules_the_arm_s_have_them(tmp_path, capsys):
     others = "".join(joint(f"post{n}", "base", f"p{n}", "fixed") for n in range(80))
     _, space = made(tmp_path, BASE + others + ARM + FINGERS)

@@ -7,6 +7,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mujoco
@@ -23,6 +24,8 @@ from vla_sim.world import World
 Array = NDArray[np.float64]
 
 MARGIN_M = 0.005
+_TABLE = " to the table"
+_THINNEST_M = 0.01  # radius of a capsule that is still some guard
 _OPENINGS = 5  # of the gripper, that are looked at
 _SAMPLES = 200
 _OFTEN = 0.5  # share of postures in which two links touch that are neighbours, not a collision
@@ -57,10 +60,24 @@ def workspace_text(world: World, robot: Robot, clear: Array, notes: Sequence[str
     of_one_joint = set(joined)
     joined |= _too_near(text, names, postures, _OFTEN) | _too_near(text, names, clear, 0.0)
     text = _text(robot, names, frames, slides, capsules, joined)
-    clearances = ArmClearances(_loaded(text, names))
-    nearest = clearances.of(clear).min(axis=0)
-    if not nearest.min() > MARGIN_M:
-        which = clearances.labels[nearest.argmin()]
+    nearest = _nearest(text, names, clear)
+    if thinner := _missing(nearest):
+        capsules = [
+            replace(each, radius=each.radius - thinner.get(each.link, 0.0)) for each in capsules
+        ]
+        if min(each.radius for each in capsules if each.link in thinner) >= _THINNEST_M:
+            text = _text(robot, names, frames, slides, capsules, joined)
+            nearest = _nearest(text, names, clear)
+            notes = (
+                *notes,
+                *(
+                    f"{link}: is so near to the table where the arm is clear that its capsules "
+                    f"are {off:.3f} m thinner than the link; look whether the arm can reach it"
+                    for link, off in thinner.items()
+                ),
+            )
+    which = min(nearest, key=lambda label: nearest[label])
+    if not nearest[which] > MARGIN_M:
         raise WorkspaceError(
             f"its capsules are wider than its shapes: {which} would be too near in postures that "
             "are clear"
@@ -249,6 +266,24 @@ def _too_near(
         pair = frozenset((space.names[one], space.names[other]))
         near[pair] = near.get(pair, np.zeros(len(postures), np.bool_)) | (column < 2.0 * MARGIN_M)
     return {pair for pair, rows in near.items() if rows.mean() > often}
+
+
+def _nearest(text: str, names: tuple[str, ...], clear: Array) -> dict[str, float]:
+    """Return how near each thing comes to another in postures (N, J), m, by what the two are."""
+    arm = ArmClearances(_loaded(text, names))
+    found: dict[str, float] = {}
+    for label, distance in zip(arm.labels, arm.of(clear).min(axis=0), strict=True):
+        found[label] = min(found.get(label, np.inf), float(distance))
+    return found
+
+
+def _missing(nearest: dict[str, float]) -> dict[str, float]:
+    """Return by how much each link is too near to the table, m."""
+    return {
+        label.removesuffix(_TABLE): 1.2 * MARGIN_M - distance
+        for label, distance in nearest.items()
+        if label.endswith(_TABLE) and not distance > MARGIN_M
+    }
 
 
 def _loaded(text: str, names: tuple[str, ...]) -> Workspace:
