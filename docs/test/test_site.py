@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The site of the documentation is whole and needs no network; what leads nowhere ends its making."""
+"""The site of the documentation is whole and needs no network; a dead link ends its making."""
 
 from __future__ import annotations
 
