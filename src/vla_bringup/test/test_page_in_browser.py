@@ -224,7 +224,7 @@ async def lose(address: str, page: int, recorder: int) -> None:
         os.kill(page, signal.SIGSTOP)
         try:
             await tab.until(f"document.body.classList.contains('old') && {begin}")
-            assert await tab.evaluate(STATE) == "NO CONNECTION"
+            await tab.until(f"{STATE} === 'NO CONNECTION'")
         finally:
             os.kill(page, signal.SIGCONT)
         # It was slow, and the page is in control as before.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-# Whatever else runs on this computer goes first.
-NICENESS = 10
+# What moves the arm goes first; by more than this, a busy computer never comes to it.
+NICENESS = 5
 _CLOSE_S = 2.0
 
 
