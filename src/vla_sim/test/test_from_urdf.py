@@ -21,7 +21,7 @@ from vla_contract.robot import load_robot
 from vla_contract.workspace import WorkspaceError, load_workspace
 from vla_policies import load_policy
 from vla_sim.from_urdf import command
-from vla_sim.from_urdf.capsules import Capsule, at_most
+from vla_sim.from_urdf.capsules import LinkCapsule, at_most
 from vla_sim.from_urdf.description import DescriptionError, choose
 from vla_sim.from_urdf.folder import _put as put
 from vla_sim.from_urdf.limits import limits_of
@@ -552,7 +552,7 @@ def test_an_arm_of_many_shapes_is_guarded_by_as_many_capsules_as_there_is_room_f
 def test_fewer_capsules_hold_all_of_the_many():
     rng = np.random.default_rng(0)
     capsules = [
-        Capsule(f"link{i % 3}", i % 3, rng.normal(size=(2, 3)), rng.uniform(0.01, 0.5))
+        LinkCapsule(rng.normal(size=(2, 3)), rng.uniform(0.01, 0.5), f"link{i % 3}", i % 3)
         for i in range(100)
     ]
     fewer = at_most(capsules, 20)

@@ -13,6 +13,7 @@ from vla_contract.clearance import ArmClearances
 from vla_contract.robot import load_robot
 from vla_contract.workspace import MOST_CAPSULES, load_workspace
 from vla_sim.from_urdf import command, shapes
+from vla_sim.from_urdf.capsules import Capsule
 from vla_sim.from_urdf.reading import read_urdf
 from vla_sim.from_urdf.shapes import MeshReader, UnreadMeshError, capsules_around
 
@@ -155,7 +156,7 @@ def test_a_hand_that_has_only_a_mesh_is_kept_out_of_the_table(tmp_path, capsys):
     line = next(row for row in capsys.readouterr().out.splitlines() if "guess from" in row)
     assert "three" not in line
     own = [row for row, name in enumerate(space.names) if name == "three"]
-    capsules = [shapes.Capsule(space.ends[row], space.radius[row]) for row in own]
+    capsules = [Capsule(space.ends[row], space.radius[row]) for row in own]
     # The guard's frame of a joint has its axis as z: sizes are the same, whatever its turn.
     reach = max(np.linalg.norm(each.ends, axis=1).max() + each.radius for each in capsules)
     assert 0.1 < reach < 0.16

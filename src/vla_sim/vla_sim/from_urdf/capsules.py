@@ -15,15 +15,32 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Capsule:
-    """Ends (2, 3) and radius, m, in the frame of the joint that moves it; -1: none does."""
+    """A capsule.
 
-    link: str
-    joint: int
+    Attributes:
+        ends: (2, 3), m.
+        radius: m.
+    """
+
     ends: Array
     radius: float
 
+    @property
+    def volume(self) -> float:
+        """m^3."""
+        length = float(np.linalg.norm(self.ends[1] - self.ends[0]))
+        return float(np.pi * self.radius**2 * (length + 4.0 / 3.0 * self.radius))
 
-def at_most(capsules: list[Capsule], most: int) -> list[Capsule]:
+
+@dataclass(frozen=True, eq=False)
+class LinkCapsule(Capsule):
+    """A capsule of a link, in the frame of the joint that moves it; -1: none does."""
+
+    link: str
+    joint: int
+
+
+def at_most(capsules: list[LinkCapsule], most: int) -> list[LinkCapsule]:
     """Return capsules that enclose these, of each link as many as there is room for.
 
     A link begins with one capsule around all of its own; then the largest is parted in two, again
@@ -44,7 +61,7 @@ def at_most(capsules: list[Capsule], most: int) -> list[Capsule]:
     around = [_around(group) for group in groups]
     while len(groups) < most:
         pairs = zip(groups, around, strict=True)
-        sizes = [_volume(one) if len(own) > 1 else -1.0 for own, one in pairs]
+        sizes = [one.volume if len(own) > 1 else -1.0 for own, one in pairs]
         largest = int(np.argmax(sizes))
         parts = _parted(groups[largest])
         groups[largest : largest + 1] = parts
@@ -52,12 +69,7 @@ def at_most(capsules: list[Capsule], most: int) -> list[Capsule]:
     return around
 
 
-def _volume(capsule: Capsule) -> float:
-    length = float(np.linalg.norm(capsule.ends[1] - capsule.ends[0]))
-    return np.pi * capsule.radius**2 * (length + 4.0 / 3.0 * capsule.radius)
-
-
-def _parted(capsules: list[Capsule]) -> list[list[Capsule]]:
+def _parted(capsules: list[LinkCapsule]) -> list[list[LinkCapsule]]:
     """Return two halves, by where the middles are along the axis on which they differ most."""
     middles = np.array([each.ends.mean(axis=0) for each in capsules])
     axis = int(np.argmax(np.ptp(middles, axis=0)))
@@ -66,7 +78,7 @@ def _parted(capsules: list[Capsule]) -> list[list[Capsule]]:
     return [[capsules[row] for row in rows] for rows in (order[:half], order[half:])]
 
 
-def _around(capsules: list[Capsule]) -> Capsule:
+def _around(capsules: list[LinkCapsule]) -> LinkCapsule:
     """Return a capsule, the smallest of a few, that encloses capsules of one link."""
     if len(capsules) == 1:
         return capsules[0]
@@ -74,8 +86,8 @@ def _around(capsules: list[Capsule]) -> Capsule:
     radii = np.repeat([each.radius for each in capsules], 2)
     spread = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
     found = [_along(axis, points, radii) for axis in (*np.eye(3), *spread)]
-    own = [Capsule(capsules[0].link, capsules[0].joint, *each) for each in found]
-    return min(own, key=_volume)
+    own = [LinkCapsule(*each, capsules[0].link, capsules[0].joint) for each in found]
+    return min(own, key=lambda each: each.volume)
 
 
 def _along(axis: Array, points: Array, radii: Array) -> tuple[Array, float]:

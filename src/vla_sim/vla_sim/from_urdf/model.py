@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_contract.workspace import MOST_CAPSULES
+from vla_sim.from_urdf.capsules import Capsule
 from vla_sim.from_urdf.description import ArmChoice, DescriptionError, UrdfTree, moving_names
 from vla_sim.from_urdf.shapes import (
-    Capsule,
     MeshReader,
     UnreadMeshError,
     capsules_around,

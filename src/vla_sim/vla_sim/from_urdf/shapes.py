@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import stat
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+
+from vla_sim.from_urdf.capsules import Capsule
 
 Array = NDArray[np.float64]
 
@@ -23,25 +24,6 @@ _WORTH = 0.8  # of a capsule's volume: what two in its place may have at the mos
 _LEAST_M = 1e-3  # radius, and half the length
 _CENTRING = 20  # steps of a smallest circle
 _MOST_PARTED = 2_000  # triangles, of which more than one capsule is made
-
-
-@dataclass(frozen=True, eq=False)
-class Capsule:
-    """A capsule.
-
-    Attributes:
-        ends: (2, 3), m.
-        radius: m.
-    """
-
-    ends: Array
-    radius: float
-
-    @property
-    def volume(self) -> float:
-        """m^3."""
-        length = float(np.linalg.norm(self.ends[1] - self.ends[0]))
-        return float(np.pi * self.radius**2 * (length + 4.0 / 3.0 * self.radius))
 
 
 class UnreadMeshError(ValueError):

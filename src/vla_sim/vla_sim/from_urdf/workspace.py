@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vla_contract.clearance import ArmClearances
 from vla_contract.robot import Robot
 from vla_contract.workspace import FILE, MOST_CAPSULES, Workspace, WorkspaceError, load_workspace
-from vla_sim.from_urdf.capsules import Capsule, at_most
+from vla_sim.from_urdf.capsules import LinkCapsule, at_most
 from vla_sim.from_urdf.description import LOOK_AT
 from vla_sim.world import World
 
@@ -153,7 +153,7 @@ def _mover(model: mujoco.MjModel, body: int, joints: dict[int, int]) -> int:
 
 def _capsules(
     model: mujoco.MjModel, data: mujoco.MjData, names: tuple[str, ...], robot: Robot
-) -> list[Capsule]:
+) -> list[LinkCapsule]:
     """Return what encloses each shape that can touch, however wide the gripper is open."""
     joints = {int(model.joint(name).id): row for row, name in enumerate(names)}
     tree = _below(model, int(model.jnt_bodyid[next(iter(joints))]))
@@ -192,7 +192,7 @@ def _capsules(
         radius = _radius(model, geom) + 0.5 * float(steps.max())
         for ends in seen:
             own = ends @ into[:3, :3].T + into[:3, 3]
-            found.append(Capsule(link, joint, own, radius))
+            found.append(LinkCapsule(own, radius, link, joint))
     return found
 
 
@@ -242,7 +242,7 @@ def _ends(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> Array:
 
 
 def _joined(
-    model: mujoco.MjModel, names: tuple[str, ...], capsules: list[Capsule]
+    model: mujoco.MjModel, names: tuple[str, ...], capsules: list[LinkCapsule]
 ) -> set[frozenset[str]]:
     """Return the links that one joint parts, or none."""
     joint = {each.link: each.joint for each in capsules}
@@ -305,7 +305,7 @@ def _text(
     names: tuple[str, ...],
     frames: Array,
     slides: list[bool],
-    capsules: list[Capsule],
+    capsules: list[LinkCapsule],
     joined: set[frozenset[str]],
 ) -> str:
     lines = [
