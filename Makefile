@@ -242,13 +242,13 @@ setup: $(VENV)/.installed
 LOCKED := $(shell command -v flock)
 POLICY_FILES := $(POLICY_VENV)/.installed $(POLICY_VENV)/.training $(POLICY_VENV)/.tools $(POLICY_VENV)/smolvla_tiny/config.json
 ENVIRONMENTS := $(VENV)/.installed $(VENV)/.tools $(POLICY_FILES) $(FCI_VENV)/.installed \
-	$(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed $(DOCS_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
+	$(METAWORLD_VENV)/.installed $(METAWORLD_VENV)/.training $(LIBERO_VENV)/.installed $(DOCS_VENV)/.installed .venv-noble/.installed .venv-jammy/.installed
 ifndef ENVIRONMENT
 .PHONY: $(ENVIRONMENTS)
 $(VENV)/.installed $(VENV)/.tools: HOLDS = $(VENV).lock
 $(POLICY_FILES): HOLDS = $(POLICY_VENV).lock
 $(FCI_VENV)/.installed: HOLDS = $(FCI_VENV).lock
-$(METAWORLD_VENV)/.installed: HOLDS = $(METAWORLD_VENV).lock
+$(METAWORLD_VENV)/.installed $(METAWORLD_VENV)/.training: HOLDS = $(METAWORLD_VENV).lock
 $(LIBERO_VENV)/.installed: HOLDS = $(LIBERO_VENV).lock
 $(DOCS_VENV)/.installed: HOLDS = $(DOCS_VENV).lock
 .venv-noble/.installed: HOLDS = .venv-noble.lock
@@ -364,6 +364,19 @@ $(METAWORLD_VENV)/.installed $(LIBERO_VENV)/.installed: .venv-%/.installed: cons
 	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation $(addprefix ./$(@D)/source/,$(WORLD_PACKAGES))
 	rm -rf $(@D)/source
 	$(@D)/bin/python -c 'import smooth_motion.kernels'  # compiles, and keeps what it compiled
+	touch $@
+
+# What reinforces a policy in Meta-World, besides: the model runs in the processes that have the benchmark.
+$(METAWORLD_VENV)/.training: export PIP_NO_COMPILE = 1
+$(METAWORLD_VENV)/.training: $(METAWORLD_VENV)/.installed constraints.txt $(filter src/smolvla/%,$(SOURCES))
+	$(@D)/bin/pip install --quiet --constraint constraints.txt --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) torch
+	$(@D)/bin/pip install --quiet --constraint constraints.txt torch safetensors tokenizers
+	rm -rf $(@D)/source
+	mkdir $(@D)/source
+	cp -R src/smolvla $(@D)/source
+	rm -rf $(@D)/source/smolvla/build $(@D)/source/smolvla/*.egg-info
+	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation ./$(@D)/source/smolvla
+	rm -rf $(@D)/source
 	touch $@
 
 $(DOCS_VENV)/.installed: docs/requirements.txt constraints.txt

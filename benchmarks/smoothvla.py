@@ -5,9 +5,11 @@ A SmolVLA that imitation taught is reinforced by GRPO with each reward, with and
 jerk-bounded executor, from several seeds, and then tried in scenes that no run has seen. Beside
 it stand the policy as it was, and the control: the same policy with every chunk carried out more
 slowly, which needs no learning. What was computed is kept; the same command goes on. Needs the
-environment of `make train`:
+environment of `make train`, or of `make train-metaworld` for Meta-World, which has no executor:
 
     .venv-policy/bin/python -m benchmarks.smoothvla out/smoothvla CHECKPOINT
+    .venv-metaworld/bin/python -m benchmarks.smoothvla out/smoothvla-metaworld CHECKPOINT \\
+        --world metaworld --tasks TASK TASK TASK TASK --seeds 3
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -32,17 +33,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE, RAW = DOCS / "smoothvla.md", DOCS / "smoothvla.csv"
 POLICY = "smolvla_cubes"
 REWARDS = ("binary", "smoothvla", "smooth_invariant")
-EXECUTORS = ("smooth", "linear")
-SLOWER = (1.05, 1.15)  # the control: so many times as long between two rows of a chunk
+TABLETOP, METAWORLD = "tabletop", "metaworld"
+EXECUTORS = {TABLETOP: ("smooth", "linear"), METAWORLD: ("none",)}
+SLOWER = (1.05, 1.15, 1.3)  # the control: so many times as long between two rows of a chunk
 EVALUATION_SEED = 5_000  # scenes of the evaluation, apart from those of training and of rollouts
-LIMIT_S = 20.0
+LIMIT_S, ROLLOUT_LIMIT_S = 20.0, 12.0  # three times and twice what it takes
 IMITATION = "imitation"
+NOISE = 0.5  # of the stochastic flow, in three of its four steps
+LEAST_DEVIATION = 0.02  # floor of a group's standard deviation: a tenth of lambda
 LDLJ_SPAN = 4.0  # of log dimensionless jerk, each way, that `smooth_invariant` tells apart
 # What is compared, with its unit; for all but success the mean over the episodes that succeeded.
 MEASURES = (
     ("success", ""), ("duration_s", "s"), ("tip_jerk_mean", "m/s^3"), ("twist_jerk_mean", ""),
     ("joint_jerk_rms", "rad/s^3"), ("ldlj", ""),
 )  # fmt: skip
+COMPARED = ("duration_s", "tip_jerk_mean", "twist_jerk_mean")
 
 
 @dataclass(frozen=True)
@@ -65,22 +70,26 @@ class Tried:
 def main() -> int:
     """Run what is missing of the study, and write its page."""
     given = _parser().parse_args()
-    folder: Path = given.folder
-    runs = [
-        (reward, executor, seed)
-        for seed in range(given.seeds)
-        for executor in EXECUTORS
-        for reward in REWARDS
-    ]
-    for slower in (1.0, *SLOWER):
-        _config(folder, slower)
-        for executor in EXECUTORS:
-            name = _slowed(slower)
-            _evaluate(given, name, executor, given.checkpoint, slower, given.scenes * given.seeds)
-    for reward, executor, seed in runs:
-        checkpoint = _reinforce(given, reward, executor, seed)
-        _evaluate(given, f"{reward}_{seed}", executor, checkpoint, 1.0, given.scenes)
-        _write(given, collect(folder, given.scenes, given.seeds))
+    executors = EXECUTORS[given.world]
+
+    def as_it_was(slower: float, executor: str) -> None:
+        name, count = _slowed(slower), given.scenes * given.seeds
+        _evaluate(given, name, executor, given.checkpoint, EVALUATION_SEED, count, slower)
+
+    for executor in executors:
+        as_it_was(1.0, executor)
+    for seed in range(given.seeds):
+        for executor in executors:
+            for reward in REWARDS:
+                checkpoint = _reinforce(given, reward, executor, seed)
+                first = EVALUATION_SEED + seed * given.scenes
+                name = f"{reward}_{seed}"
+                _evaluate(given, name, executor, checkpoint, first, given.scenes)
+                _write(given, collect(given.folder, given.scenes, given.seeds))
+    for slower in SLOWER:
+        for executor in executors:
+            as_it_was(slower, executor)
+    _write(given, collect(given.folder, given.scenes, given.seeds))
     return 0
 
 
@@ -89,34 +98,17 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("folder", type=Path, help="of all runs and trials")
     add("checkpoint", type=Path, help="a SmolVLA that imitation taught")
+    add("--world", choices=EXECUTORS, default=TABLETOP, help="(%(default)s)")
+    add("--tasks", nargs="+", default=["mt10"], help="of Meta-World (mt10)")
     add("--seeds", type=int, default=5, help="of reinforcement (%(default)s)")
-    add("--updates", type=int, default=10, help="of each run (%(default)s)")
+    add("--updates", type=int, default=8, help="of each run (%(default)s)")
     add("--groups", type=int, default=6, help="scenes an update (%(default)s)")
     add("--group-size", type=int, default=6, help="rollouts of a scene (%(default)s)")
-    add("--rate", type=float, default=1e-4, help="of learning (%(default)s)")
+    add("--rate", type=float, default=3e-5, help="of learning (%(default)s)")
     add("--scenes", type=int, default=10, help="of each evaluation, 3 colours (%(default)s)")
     add("--processes", type=int, default=2, help="(%(default)s)")
     add("--page", action="store_true", help="write docs/measurements/smoothvla.md")
     return parser
-
-
-def _config(folder: Path, slower: float) -> Path:
-    """Write a folder of settings in which every chunk takes so many times as long."""
-    made = folder / f"config_{slower:g}"
-    if made.exists():
-        return made
-    part = made.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name in ("robots", "policies"):
-        shutil.copytree(ROOT / "config" / name, part / name)
-    path = part / "policies" / f"so101_{POLICY}.yaml"
-    contract = yaml.safe_load(path.read_text(encoding="utf-8"))
-    contract["policy"]["python"] = sys.executable
-    contract["policy"]["options"]["dt_s"] *= slower
-    path.write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
-    part.rename(made)
-    return made
 
 
 def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int) -> Path:
@@ -124,26 +116,28 @@ def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int)
 
     What counts as much jerk is that of the policy as it was, with the same executor.
     """
-    before = means(read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv"))
-    run = given.folder / "runs" / f"{reward}_{executor}_{seed}"
+    run: Path = given.folder / "runs" / f"{reward}_{executor}_{seed}"
     if (run / "checkpoint" / "model.safetensors").exists():
         return run / "checkpoint"
+    before = means(read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv"))
     settings = {
         "seed": seed, "updates": given.updates, "groups": given.groups,
-        "group_size": given.group_size, "executor": executor, "reward": reward,
+        "group_size": given.group_size, "reward": reward,
         "jerk_unit": before["twist_jerk_mean"],
         "ldlj_best": before["ldlj"] + LDLJ_SPAN, "ldlj_worst": before["ldlj"] - LDLJ_SPAN,
-        "learning_rate": given.rate, "limit_s": LIMIT_S,
+        "learning_rate": given.rate, "limit_s": ROLLOUT_LIMIT_S,
+        "noise": NOISE, "least_deviation": LEAST_DEVIATION, "batch": 512,
         # Every run has scenes of its own, the same for each reward.
         "first_seed": 1_000_000 + 10_000 * seed,
+        **({"executor": executor} if given.world == TABLETOP else {}),
     }  # fmt: skip
     path = given.folder / "settings" / f"{run.name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    words = ["--contract", POLICY] if given.world == TABLETOP else _world(given)
     _call(
-        "vla_training.cli", "rl", run, given.checkpoint, "--settings", path,
-        "--contract", POLICY, "--config", _config(given.folder, 1.0),
-        "--processes", given.processes,
+        "vla_training.cli", "rl", run, given.checkpoint, "--settings", path, *words,
+        "--config", ROOT / "config", "--processes", given.processes,
     )  # fmt: skip
     return run / "checkpoint"
 
@@ -153,15 +147,23 @@ def _evaluate(
     name: str,
     executor: str,
     checkpoint: Path,
-    slower: float,
+    first_seed: int,
     count: int,
+    slower: float = 1.0,
 ) -> None:
+    words: list[object] = ["--policy", "smolvla", *_world(given)]
+    if given.world == TABLETOP:
+        words = ["--policy", POLICY, "--executors", executor, "--limit", LIMIT_S]
     _call(
         "vla_training.evaluation.command", given.folder / "trials" / f"{name}_{executor}",
-        "--policy", POLICY, "--checkpoint", checkpoint, "--config", _config(given.folder, slower),
-        "--executors", executor, "--seeds", count, "--first-seed", EVALUATION_SEED,
-        "--limit", LIMIT_S, "--films", 0, "--processes", given.processes,
+        *words, "--checkpoint", checkpoint, "--config", ROOT / "config", "--slower", slower,
+        "--seeds", count, "--first-seed", first_seed, "--films", 0,
+        "--processes", given.processes,
     )  # fmt: skip
+
+
+def _world(given: argparse.Namespace) -> list[object]:
+    return ["--world", given.world, "--tasks", *given.tasks]
 
 
 def _call(module: str, *words: object) -> None:
@@ -176,7 +178,7 @@ def _call(module: str, *words: object) -> None:
 def collect(folder: Path, scenes: int, seeds: int) -> list[Tried]:
     """Return what was tried, in the order of the page."""
     found = []
-    for executor in EXECUTORS:
+    for executor in (each for group in EXECUTORS.values() for each in group):
         for slower in (1.0, *SLOWER):
             path = folder / "trials" / f"{_slowed(slower)}_{executor}" / "results.csv"
             lines = read(path)
@@ -187,8 +189,8 @@ def collect(folder: Path, scenes: int, seeds: int) -> list[Tried]:
                     found.append(Tried(_slowed(slower), executor, group, means(some)))
         for reward in REWARDS:
             for seed in range(seeds):
-                lines = read(folder / "trials" / f"{reward}_{seed}_{executor}" / "results.csv")
-                if lines:
+                path = folder / "trials" / f"{reward}_{seed}_{executor}" / "results.csv"
+                if lines := read(path):
                     found.append(Tried(reward, executor, seed, means(lines)))
     return found
 
@@ -222,19 +224,42 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
 
 def against(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> str:
     """Say by how much an arm differs from another, paired by seed, in percent of the other."""
-    ours = {
-        each.seed: each.means[name]
-        for each in tried
-        if (each.arm, each.executor) == (arm, executor)
-    }
-    theirs = {
-        each.seed: each.means[name]
-        for each in tried
-        if (each.arm, each.executor) == (base, executor)
-    }
+    ours, theirs = (
+        {
+            each.seed: each.means[name]
+            for each in tried
+            if each.executor == executor and each.arm == which
+        }
+        for which in (arm, base)
+    )
     both = sorted(set(ours) & set(theirs))
     mean, half = interval(100.0 * (ours[seed] / theirs[seed] - 1.0) for seed in both)
     return said(mean, half, "+.1f")
+
+
+def against_slowness(tried: Sequence[Tried], arm: str, executor: str, name: str) -> str:
+    """Say by how much an arm differs from the policy as it was, slowed to the arm's duration.
+
+    How the control's figure goes with its duration is taken as a power law, fitted to the means
+    of the control; what of a seed is above or below it is taken from the policy as it was.
+    """
+    control = [each for each in tried if each.executor == executor and IMITATION in each.arm]
+    points = []
+    for which in dict.fromkeys(each.arm for each in control):
+        some = [each.means for each in control if each.arm == which]
+        points.append([np.mean([means[key] for means in some]) for key in ("duration_s", name)])
+    if len(points) < 2:
+        return "-"
+    duration, figure = np.log(np.array(points)).T
+    power = np.polyfit(duration, figure, 1)[0]
+    was = {each.seed: each.means for each in control if each.arm == IMITATION}
+    found = []
+    for each in tried:
+        if each.executor == executor and each.arm == arm and each.seed in was:
+            base = was[each.seed]
+            slowed = base[name] * (each.means["duration_s"] / base["duration_s"]) ** power
+            found.append(100.0 * (each.means[name] / slowed - 1.0))
+    return said(*interval(found), "+.1f")
 
 
 def said(mean: float, half: float, form: str) -> str:
@@ -250,7 +275,7 @@ def _slowed(slower: float) -> str:
 
 def _write(given: argparse.Namespace, tried: Sequence[Tried]) -> None:
     rows, apart = [], []
-    for executor in EXECUTORS:
+    for executor in EXECUTORS[given.world]:
         for arm in dict.fromkeys(each.arm for each in tried):
             some = [each for each in tried if (each.arm, each.executor) == (arm, executor)]
             if not some:
@@ -262,25 +287,27 @@ def _write(given: argparse.Namespace, tried: Sequence[Tried]) -> None:
             rows.append(row)
             apart.append(
                 [executor, arm.replace("_", " ")]
-                + [
-                    against(tried, arm, base, executor, name)
-                    for base in ("binary", IMITATION)
-                    for name in ("duration_s", "tip_jerk_mean", "twist_jerk_mean")
-                ]
+                + [against(tried, arm, "binary", executor, name) for name in COMPARED]
+                + [against(tried, arm, IMITATION, executor, name) for name in COMPARED]
+                + [against_slowness(tried, arm, executor, name) for name in COMPARED[1:]]
             )
     head = ["executor", "policy", "seeds"]
     head += [f"{name}{f', {unit}' if unit else ''}".replace("_", " ") for name, unit in MEASURES]
     shown = table(head, rows)
     differences = table(
         ["executor", "policy", "duration against binary, %", "tip jerk, %", "twist jerk, %",
-         "duration against imitation, %", "tip jerk, %", "twist jerk, %"],
+         "duration against imitation, %", "tip jerk, %", "twist jerk, %",
+         "tip jerk against imitation slowed to the same duration, %", "twist jerk, %"],
         apart,
     )  # fmt: skip
     print(shown, differences, sep="\n\n", flush=True)
     if not given.page:
         return
-    fill(PAGE, {"figures": shown, "differences": differences})
-    with RAW.open("w", encoding="utf-8", newline="") as file:
+    world = "" if given.world == TABLETOP else f"{given.world} "
+    fill(PAGE, {f"{world}figures": shown, f"{world}differences": differences})
+    with (RAW if not world else RAW.with_stem(f"{RAW.stem}_{given.world}")).open(
+        "w", encoding="utf-8", newline=""
+    ) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["executor", "policy", "seed", *(name for name, _ in MEASURES)])
         for each in tried:

@@ -27,6 +27,7 @@ from vla_training.rl.rollouts import (  # noqa: E402
 )
 from vla_training.rl.run import Reinforcement  # noqa: E402
 from vla_training.rl.samplers import FlowSde, LearnedNoise, Step  # noqa: E402
+from vla_training.rl.scenes import TabletopScenes  # noqa: E402
 from vla_training.rl.settings import ReinforcementSettings, read_reinforcement  # noqa: E402
 from vla_training.run_folder import STATE_FILE  # noqa: E402
 
@@ -34,7 +35,7 @@ TOP = Path(__file__).resolve().parents[3]
 ROBOT = TOP / "config/robots/so101/robot.yaml"
 CONTRACT = TOP / "config/policies/so101_smolvla_cubes.yaml"
 SHORT = ReinforcementSettings(
-    updates=2, groups=1, group_size=2, limit_s=1.0, flow_steps=2, threads=1, batch=4
+    updates=2, groups=1, group_size=2, limit_s=1.0, flow_steps=2, drawn_steps=2, threads=1, batch=4
 )
 
 
@@ -60,9 +61,12 @@ def checkpoint(tmp_path_factory):
     return folder / "start"
 
 
+def scenes(limit_s):
+    return TabletopScenes(TrialSetup(ROBOT, CONTRACT, limit_s=limit_s), "smooth")
+
+
 def begin(folder, checkpoint, settings=SHORT):
-    setup = TrialSetup(ROBOT, CONTRACT, limit_s=settings.limit_s)
-    return Reinforcement(folder, checkpoint, settings, setup, 1)
+    return Reinforcement(folder, checkpoint, settings, scenes(settings.limit_s), 1)
 
 
 # -- samplers -------------------------------------------------------------------------------------
@@ -175,7 +179,7 @@ def test_what_was_drawn_has_the_probability_that_is_said(checkpoint, tmp_path, s
 
 
 def test_a_rollout_is_a_function_of_its_seeds(checkpoint, tmp_path):
-    process = RolloutProcess(TrialSetup(ROBOT, CONTRACT, limit_s=1.0), SHORT)
+    process = RolloutProcess(scenes(limit_s=1.0), SHORT)
     case = TrialCase("smooth", (0.05, 0.10), "none", 5, "blue")
     try:
         chains = [
@@ -269,7 +273,8 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_numbers(checkpoint, tmp_p
 def test_the_command_writes_a_checkpoint_that_is_a_policy(checkpoint, tmp_path, capsys):
     settings = tmp_path / "rl.yaml"
     settings.write_text(
-        "updates: 1\ngroups: 1\ngroup_size: 2\nlimit_s: 1.0\nflow_steps: 2\nthreads: 1\n"
+        "updates: 1\ngroups: 1\ngroup_size: 2\nlimit_s: 1.0\nflow_steps: 2\ndrawn_steps: 1\n"
+        "threads: 1\n"
     )
     words = ["rl", str(tmp_path / "run"), str(checkpoint), "--settings", str(settings)]
     config = ["--processes", "1", "--config", str(TOP / "config")]
@@ -277,7 +282,7 @@ def test_the_command_writes_a_checkpoint_that_is_a_policy(checkpoint, tmp_path, 
     assert "update 1 of 1" in capsys.readouterr().out
     card = (tmp_path / "run" / "checkpoint" / "README.md").read_text(encoding="utf-8")
     assert "smooth_invariant" in card
-    process = RolloutProcess(TrialSetup(ROBOT, CONTRACT, limit_s=0.5), SHORT)
+    process = RolloutProcess(scenes(limit_s=0.5), SHORT)
     case = TrialCase("smooth", (0.05, 0.10), "none", 5, "blue")
     try:
         wanted = RolloutWanted(case, (0,), tmp_path / "run" / "checkpoint", 0)
@@ -293,6 +298,7 @@ def test_the_command_writes_a_checkpoint_that_is_a_policy(checkpoint, tmp_path, 
         ("group_size: 1", "group_size: is 1; write 2 to"),
         ("reward: fast", "reward: is 'fast'; write binary or smoothvla or smooth_invariant"),
         ("noise: .nan", "noise"),
+        ("flow_steps: 2", "drawn_steps: is 3; write at most flow_steps, 2"),
         ("ldlj_worst: -3", "ldlj_worst: is -3; write less than ldlj_best"),
         ("sampler: learned_noise\nnoise: 0.9", "noise: is 0.9; with learned_noise write 0.05 to"),
     ],

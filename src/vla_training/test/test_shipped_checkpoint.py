@@ -10,8 +10,8 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 pytest.importorskip("mujoco")
 
+from vla_training.evaluation.loading import load_student
 from vla_training.evaluation.trial import COLOURS, TrialCase, TrialSetup, TrialWorld
-from vla_training.workers import load_student
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 

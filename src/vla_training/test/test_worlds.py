@@ -16,7 +16,7 @@ from vla_training.evaluation.command import main as evaluate
 from vla_training.evaluation.measures import measure_hand
 from vla_training.worlds.interface import chosen, open_world, project
 from vla_training.worlds.policies import WorldPolicy, read_policy_file
-from vla_training.worlds.rollout import WorldPace, run_in_world
+from vla_training.worlds.rollout import WorldPace, run_in_world, slowed
 
 TOP = Path(__file__).resolve().parents[3]
 WORLD = "plane_world:Plane"
@@ -325,3 +325,36 @@ def test_an_expert_that_never_succeeds_is_one_line(tmp_path, capsys, monkeypatch
     error = capsys.readouterr().err
     assert "the expert of to-red failed with 10 seeds from 100000 on; leave the task out" in error
     assert error.count("\n") == 1
+
+
+def test_a_slowed_chunk_goes_the_same_way_in_more_steps():
+    chunk = np.array([[0.4, -0.2, 1.0], [0.0, 0.6, -1.0], [0.2, 0.2, -1.0], [0.4, 0.0, 1.0]])
+    held = np.array([False, False, True])
+    found = slowed(chunk, 1.5, held)
+    assert found.shape == (6, 3)
+    np.testing.assert_allclose(found[:, :2].sum(axis=0), chunk[:, :2].sum(axis=0))
+    np.testing.assert_allclose(found[:3, :2].sum(axis=0), chunk[:2, :2].sum(axis=0))
+    # Each is as far in a step as the chunk was there, divided by how much slower it is.
+    np.testing.assert_allclose(found[0, :2], chunk[0, :2] / 1.5)
+    np.testing.assert_allclose(found[:, 2], [1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
+    assert slowed(chunk, 1.0, held) is chunk
+    assert slowed(chunk[:1], 1.05, held).shape == (1, 3)
+
+
+def test_a_slower_policy_takes_longer_over_the_same_way(tmp_path):
+    # The plane's own expert, whose chunks are as those of a policy.
+    from vla_training.worlds.interface import open_world
+
+    plane = open_world("plane_world:Plane")
+    steps = []
+    for slower in (1.0, 2.0):
+        plane.begin("to-red", 3)
+        held = np.array([name in plane.spec.held for name in plane.spec.action_names])
+        course = run_in_world(
+            plane,
+            lambda _, slower=slower, held=held: slowed(plane.foreseen(8), slower, held),
+            WorldPace(4), horizon=80, rng=np.random.default_rng(0),
+        )  # fmt: skip
+        assert course.success
+        steps.append(course.steps)
+    assert steps[1] == pytest.approx(2 * steps[0], abs=2)

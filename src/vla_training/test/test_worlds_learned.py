@@ -113,6 +113,34 @@ def test_it_acts_over_the_wire_and_is_corrected_by_the_expert(data, small, tmp_p
     np.testing.assert_allclose(found.column("action", 0)[:, :2], wanted, atol=1e-5)
 
 
+def test_it_is_reinforced_in_the_world_and_the_run_knows_which(data, small, tmp_path, capsys):
+    training = Imitation(tmp_path / "run", load_lessons([data], 99), small)
+    training.run(until=8)
+    training.write_checkpoint("card")
+    (tmp_path / "plane.yaml").write_text(POLICY)
+    (tmp_path / "rl.yaml").write_text(
+        "updates: 2\ngroups: 2\ngroup_size: 2\nflow_steps: 2\ndrawn_steps: 1\nthreads: 1\n"
+        "reward: smoothvla\nreference_weight: 0.1\n"
+    )
+    given = ["rl", str(tmp_path / "rl"), str(tmp_path / "run/checkpoint"), "--processes", "1"]
+    given += ["--settings", str(tmp_path / "rl.yaml"), "--world", WORLD]
+    given += ["--policy", str(tmp_path / "plane.yaml")]
+    both = ["--tasks", "to-red", "to-blue"]
+    assert train([*given, *both, "--until", "1"]) == 0
+    assert train([*given, *both]) == 0
+    assert "update 2 of 2" in capsys.readouterr().out
+    before, after = (
+        torch.load(tmp_path / name / "state.pt", weights_only=True)["model"]
+        for name in ("run", "rl")
+    )
+    assert any(not torch.equal(before[name], after[name]) for name in after)
+    assert train([*given, "--tasks", "to-red"]) == 2
+    said = capsys.readouterr().err
+    assert "tasks: the run was begun with ['to-red', 'to-blue'], not ['to-red']" in said
+    assert train([*given[:-1], "expert", *both]) == 2
+    assert "the expert learns nothing" in capsys.readouterr().err
+
+
 def test_data_without_places_is_not_asked_for_any(make_dataset, settings, tmp_path):
     """Of a recording nobody says where a thing is: all of its steps teach to act."""
     folder = make_dataset(tmp_path / "data", chunk_rows=0)

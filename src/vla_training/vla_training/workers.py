@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from vla_contract.contract import Contract, ContractError, load_contract
 from vla_contract.robot import RobotConfigError, load_robot
-from vla_policies import STATE, Action, Policy, PolicyError, load_policy
+from vla_policies import STATE, Action, Policy
 from vla_sim.world import RenderError, WorldError
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
+from vla_training.evaluation.loading import load_student
 from vla_training.instructions import SPOKEN
 from vla_training.pool import in_parallel
 from vla_training.situations import BLOCK, block
@@ -146,28 +147,6 @@ class WorldProcess:
         """Return a block of situations."""
         rows = block(self._table, range(first, first + BLOCK))
         return CollectedEpisode(first, SITUATIONS, True, rows)
-
-
-def load_student(
-    contract: Contract, checkpoint: Path, changed: Mapping[str, Any] | None = None
-) -> Policy:
-    """Load the contract's policy with another checkpoint, in this process.
-
-    Args:
-        contract: Of the policy.
-        checkpoint: In place of its own.
-        changed: Other options.
-
-    Raises:
-        TrainingError: It cannot be loaded.
-    """
-    options = {**contract.policy_options, **(changed or {})}
-    options = {**options, "checkpoint": str(checkpoint), "threads": 1}
-    try:
-        policy = load_policy(contract.policy_name, options)
-    except PolicyError as error:
-        raise TrainingError(str(error)) from None
-    return policy
 
 
 def following(policy: Policy) -> Driver:

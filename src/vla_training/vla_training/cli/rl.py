@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 from vla_training.cli.arguments import (
     INSTALL,
     INTERRUPTED,
+    TABLETOP,
     add_world,
     contract_file,
     robot_file,
     seconds,
     whole,
 )
+from vla_training.errors import TrainingError
 
 if TYPE_CHECKING:
     from vla_training.rl.run import UpdateDone
+    from vla_training.rl.scenes import TabletopScenes, WorldScenes
+    from vla_training.rl.settings import ReinforcementSettings
 
 __all__ = ["INSTALL", "add_arguments", "run"]
 
@@ -40,22 +44,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", type=whole(1, 1_000_000), metavar="UPDATE", help="stop after an update"
     )
+    parser.add_argument(
+        "--world", default=TABLETOP, metavar="NAME",
+        help="tabletop, metaworld, libero, or module:factory (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], metavar="NAME",
+        help="of a world, or groups of them (all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--policy", default="smolvla", metavar="NAME",
+        help="in a world: <world>_<name>.yaml in config/worlds says how it is asked (%(default)s)",
+    )  # fmt: skip
     add_world(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reinforce."""
-    from vla_training.evaluation.trial import TrialSetup
     from vla_training.rl.card import model_card
     from vla_training.rl.run import Reinforcement
     from vla_training.rl.settings import ReinforcementSettings, read_reinforcement
 
     given = arguments.settings
     settings = ReinforcementSettings() if given is None else read_reinforcement(given)
-    setup = TrialSetup(robot_file(arguments), contract_file(arguments), limit_s=settings.limit_s)
     training = Reinforcement(
-        arguments.run_folder, arguments.start, settings, setup, arguments.processes
-    )
+        arguments.run_folder, arguments.start, settings, _scenes(arguments, settings),
+        arguments.processes,
+    )  # fmt: skip
     if training.update:
         print(f"{arguments.run_folder}: goes on after update {training.update}", flush=True)
     try:
@@ -77,6 +92,33 @@ def run(arguments: argparse.Namespace) -> int:
     state = "finished" if finished else f"stopped after {training.update} of {settings.updates}"
     print(f"{folder}: written; the run is {state}; at most {peak:.1f} GB of memory")
     return 0
+
+
+def _scenes(
+    arguments: argparse.Namespace, settings: ReinforcementSettings
+) -> TabletopScenes | WorldScenes:
+    from vla_training.rl.scenes import TabletopScenes, WorldScenes
+
+    if arguments.world == TABLETOP:
+        from vla_training.evaluation.trial import TrialSetup
+
+        setup = TrialSetup(
+            robot_file(arguments), contract_file(arguments), limit_s=settings.limit_s
+        )
+        return TabletopScenes(setup, settings.executor)
+    from vla_training.worlds.command import policy_file
+    from vla_training.worlds.interface import chosen, open_world
+    from vla_training.worlds.trial import WorldBench
+
+    world = open_world(arguments.world)
+    try:
+        tasks = tuple(task.name for task in chosen(world, arguments.tasks))
+    finally:
+        world.close()
+    path = policy_file(arguments.config, arguments.world, arguments.policy)
+    if path is None:
+        raise TrainingError("--policy: the expert learns nothing; name a policy")
+    return WorldScenes(WorldBench(arguments.world, {}, path, None, 0, tasks))
 
 
 def _show(done: UpdateDone) -> None:

@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         help="of so many scenes of each combination a film is kept (%(default)s)")  # fmt: skip
     add("--limit", type=seconds, default=40.0, metavar="S",
         help="of an episode, simulated; a world has its own (%(default)s)")  # fmt: skip
+    add("--slower", type=_slower, default=1.0, metavar="K",
+        help="each chunk is carried out so many times as slowly: what less jerk costs in time "
+             "without any learning (%(default)s)")  # fmt: skip
     add("--processes", type=whole(1, 256), default=2, metavar="N",
         help="each with a world and a policy (%(default)s)")  # fmt: skip
     return parser
@@ -68,6 +71,16 @@ def _latency(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no latency; write seconds, as 0.2 or 0.05-0.1, at most 10"
         ) from None
+
+
+def _slower(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 1.0 <= value <= 10.0:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1 to 10")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,6 +140,7 @@ def _run(given: argparse.Namespace) -> int:
         contract,
         given.checkpoint,
         given.limit,
+        given.slower,
     )
     settings = settings_of(given.policy, bench)
     with alone(given.folder):

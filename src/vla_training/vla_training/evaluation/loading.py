@@ -72,3 +72,25 @@ def open_policy(contract: PolicyChoice, checkpoint: Path | None) -> Policy:
         return load_policy(contract.policy_name, options)
     except (PolicyError, ImportError) as error:
         raise TrainingError(f"{contract.path}: policy: {error}") from error
+
+
+def load_student(
+    contract: PolicyChoice, checkpoint: Path, changed: Mapping[str, Any] | None = None
+) -> Policy:
+    """Load the contract's policy with another checkpoint, in this process.
+
+    Args:
+        contract: Of the policy.
+        checkpoint: In place of its own.
+        changed: Other options.
+
+    Raises:
+        TrainingError: It cannot be loaded.
+    """
+    options = {**contract.policy_options, **(changed or {})}
+    options = {**options, "checkpoint": str(checkpoint), "threads": 1}
+    try:
+        policy = load_policy(contract.policy_name, options)
+    except PolicyError as error:
+        raise TrainingError(f"{contract.path}: policy: {error}") from None
+    return policy

@@ -13,7 +13,14 @@ from vla_sim.executors import LEAD_S
 from vla_training.evaluation.page import film_name
 from vla_training.evaluation.results import ResultStore
 from vla_training.evaluation.trial import TEACHER, TrialCase, TrialSetup, TrialWorld
-from vla_training.evaluation.tries import film_path, films_of, print_of, try_all, weights_of
+from vla_training.evaluation.tries import (
+    film_path,
+    films_of,
+    print_of,
+    slowness,
+    try_all,
+    weights_of,
+)
 
 __all__ = ["TrialGrid", "evaluate", "films_of", "settings_of"]
 
@@ -67,6 +74,7 @@ def settings_of(policy: str, bench: TrialSetup) -> dict[str, Any]:
         "checkpoint": "" if bench.checkpoint is None else weights_of(bench.checkpoint),
         "limit_s": bench.limit_s,
         "lead_s": LEAD_S,
+        **slowness(bench.slower),
     }
 
 

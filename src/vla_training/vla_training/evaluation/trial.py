@@ -126,12 +126,14 @@ class TrialSetup:
         contract_file: Of the policy; None for the teacher.
         checkpoint: In place of the contract's; None for that.
         limit_s: Of an episode, simulated, s.
+        slower: How many times as far apart the rows of a chunk are taken to be; 1 is as it says.
     """
 
     robot_file: Path
     contract_file: Path | None
     checkpoint: Path | None = None
     limit_s: float = 40.0
+    slower: float = 1.0
 
 
 class TrialWorld:
@@ -344,13 +346,15 @@ class TrialWorld:
                 COLOURS.index(colour),
             )
             lesson = self._teacher.show(now)
-            return Action(lesson.chunk, TEACHER_DT_S, self.world.joint_names, lesson.phase)
+            dt_s = TEACHER_DT_S * self._bench.slower
+            return Action(lesson.chunk, dt_s, self.world.joint_names, lesson.phase)
         action = self.policy.infer(observation)
         check_action(action, self.policy.spec)
         positions = self.contract.action_unit.to_si(action.positions)
         columns = [self.contract.action_joints.index(name) for name in self.world.joint_names]
+        dt_s = action.dt_s * self._bench.slower
         return Action(
-            positions[:, columns], action.dt_s, self.world.joint_names, action.phase, action.done
+            positions[:, columns], dt_s, self.world.joint_names, action.phase, action.done
         )
 
     def _filmed(self) -> NDArray[np.uint8]:

@@ -98,6 +98,14 @@ def print_of(path: Path) -> str:
         raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def slowness(slower: float) -> dict[str, float]:
+    """Return what the settings of a run say of how slowly chunks are carried out.
+
+    Nothing where it is as they say: results of before this was a setting fit then.
+    """
+    return {} if slower == 1.0 else {"slower": slower}
+
+
 def weights_of(folder: Path) -> str:
     """Return a fingerprint of a checkpoint's weights.
 

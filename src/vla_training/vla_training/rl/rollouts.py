@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from smolvla.checkpoint import read_checkpoint
 from smolvla.policy import SmolVLAPolicy
-from vla_contract.contract import Contract
 from vla_policies import Action, Observation, Policy, PolicySpec
 from vla_training.errors import TrainingError
-from vla_training.evaluation.trial import CaseResult, TrialCase, TrialSetup, TrialWorld
+from vla_training.evaluation.loading import PolicyChoice, load_student
 from vla_training.pool import Workers
 from vla_training.rl.samplers import FlowSde, LearnedNoise, Sampler
+from vla_training.rl.scenes import RolloutPlace, RolloutResult, RolloutScenes
 from vla_training.rl.settings import FLOW_SDE, ReinforcementSettings
-from vla_training.workers import load_student
 
 Array32 = NDArray[np.float32]
 
@@ -37,7 +36,7 @@ class DrawnAnswer:
         text: Token ids (L,).
         state: (max_state_size,), normalised.
         chain: (K + 1, T, A), from noise to action.
-        log_probability: (K,), of each step.
+        log_probability: (D,), of each step that was drawn, the first D of K.
     """
 
     images: NDArray[Any]
@@ -56,7 +55,7 @@ class Rollout:
         decisions: In their order.
     """
 
-    result: CaseResult
+    result: RolloutResult
     decisions: tuple[DrawnAnswer, ...]
 
 
@@ -65,13 +64,13 @@ class RolloutWanted:
     """Which rollout.
 
     Attributes:
-        case: Scene, instruction, executor.
+        case: Of the scenes: which scene, which instruction.
         draw: Seed of what the policy draws.
         weights: Folder of the checkpoint, with the noise network beside it.
         version: Of the weights: the update that they are from.
     """
 
-    case: TrialCase
+    case: Any
     draw: tuple[int, ...]
     weights: Path
     version: int
@@ -83,20 +82,30 @@ NOISE_FILE = "noise.pt"  # of the learned noise, beside a checkpoint
 class ExploringPolicy:
     """A SmolVLA whose steps from noise to action are drawn, and kept."""
 
-    def __init__(self, policy: SmolVLAPolicy, sampler: Sampler, columns: int) -> None:
+    def __init__(
+        self, policy: SmolVLAPolicy, sampler: Sampler, columns: int, drawn_steps: int
+    ) -> None:
         """Draw with a sampler.
 
         Args:
             policy: It is changed.
             sampler: Of the steps.
             columns: Of the action that the robot has.
+            drawn_steps: So many of the first steps are drawn; the others follow the flow.
         """
         self._policy, self._sampler, self._columns = policy, sampler, columns
+        self._drawn_steps = drawn_steps
         self._random = np.random.default_rng(0)
         self._drawn: tuple[Array32, Array32] | None = None
         self._state = torch.zeros(0)
         self.decisions: list[DrawnAnswer] = []
         policy.integrator = self._integrate
+
+    def take(self, other: ExploringPolicy) -> None:
+        """Go on as another does, which is not to be used any more: with its weights."""
+        self._policy.close()
+        self._policy, self._sampler = other._policy, other._sampler
+        self._policy.integrator = self._integrate
 
     @property
     def spec(self) -> PolicySpec:
@@ -142,8 +151,12 @@ class ExploringPolicy:
             for index in range(steps):
                 t = 1.0 - index / steps
                 said = torch.from_numpy(velocity(x, index))
+                drawn = x - said.numpy() * width  # of the padding, and where nothing is drawn
+                if index >= self._drawn_steps:
+                    x = drawn
+                    chain.append(x)
+                    continue
                 step = self._sampler.step(torch.from_numpy(x), said, self._state, t, width)
-                drawn = x - said.numpy() * width  # of the padding
                 there = step.mean[:, :columns].numpy()
                 std = step.std[:, :columns].numpy()
                 drawn[:, :columns] = there + std * self._normal(there.shape)
@@ -182,64 +195,65 @@ def shown(images: NDArray[Any]) -> Array32:
 class RolloutProcess:
     """One process's world and policy."""
 
-    def __init__(self, setup: TrialSetup, settings: ReinforcementSettings) -> None:
+    def __init__(self, scenes: RolloutScenes, settings: ReinforcementSettings) -> None:
         """Build the world when the first weights come."""
-        self._setup, self._settings = setup, settings
+        self._scenes, self._settings = scenes, settings
         self._version = -1
-        self._world: TrialWorld | None = None
+        self._place: RolloutPlace | None = None
+        self._choice: PolicyChoice | None = None
         self._policy: ExploringPolicy | None = None
 
     def rollout(self, wanted: RolloutWanted) -> Rollout:
         """Carry out an instruction with the weights that are wanted."""
         if self._version != wanted.version:
             self._load(wanted)
-        assert self._world is not None
+        assert self._place is not None
         assert self._policy is not None
         self._policy.draw_with(wanted.draw)
-        result = self._world.run(wanted.case)
+        result = self._place.run(wanted.case)
         return Rollout(result, tuple(self._policy.decisions))
 
     def close(self) -> None:
         """Free the model and the graphics context."""
-        if self._world is not None:
-            self._world.close()
+        if self._place is not None:
+            self._place.close()
 
     def _load(self, wanted: RolloutWanted) -> None:
-        if self._world is None:
-            self._world = TrialWorld(self._setup, lambda contract, _: self._open(contract, wanted))
+        if self._policy is None or self._choice is None:
+            self._place = self._scenes.place(lambda choice, _: self._first(choice, wanted.weights))
         else:
-            assert self._world.policy is not None
-            assert self._world.contract is not None
-            self._world.policy.close()
-            self._world.policy = self._open(self._world.contract, wanted)
+            self._policy.take(self._opened(self._choice, wanted.weights))
         self._version = wanted.version
 
-    def _open(self, contract: Contract, wanted: RolloutWanted) -> Policy:
+    def _first(self, choice: PolicyChoice, weights: Path) -> Policy:
+        self._choice, self._policy = choice, self._opened(choice, weights)
+        return self._policy
+
+    def _opened(self, choice: PolicyChoice, weights: Path) -> ExploringPolicy:
         options = {"flow_steps": self._settings.flow_steps}
-        policy = load_student(contract, wanted.weights, options)
+        policy = load_student(choice, weights, options)
         if not isinstance(policy, SmolVLAPolicy):
-            raise TrainingError(f"{contract.path}: policy: is no smolvla; only that is reinforced")
+            raise TrainingError(f"{choice.path}: policy: is no smolvla; only that is reinforced")
         columns = len(policy.spec.joint_names)
-        state_size = read_checkpoint(wanted.weights).config.max_state_size
+        state_size = read_checkpoint(weights).config.max_state_size
         sampler = make_sampler(self._settings, state_size, columns)
         if isinstance(sampler, LearnedNoise):
-            path = wanted.weights / NOISE_FILE
+            path = weights / NOISE_FILE
             if path.exists():
                 sampler.load_state_dict(torch.load(path, weights_only=True))
-        self._policy = ExploringPolicy(policy, sampler, columns)
-        return self._policy
+        return ExploringPolicy(policy, sampler, columns, self._settings.drawn_steps)
 
 
 _PROCESS: RolloutProcess | None = None
 
 
-def _begin(setup: TrialSetup, settings: ReinforcementSettings) -> None:
+def _begin(scenes: RolloutScenes, settings: ReinforcementSettings) -> None:
     global _PROCESS
     # One thread for each process: more would take the processors from one another.
     os.environ["OMP_NUM_THREADS"] = "1"
     # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _PROCESS = RolloutProcess(setup, settings)
+    _PROCESS = RolloutProcess(scenes, settings)
 
 
 def _rollout(wanted: RolloutWanted) -> Rollout:
@@ -250,9 +264,9 @@ def _rollout(wanted: RolloutWanted) -> Rollout:
 class Rollouts:
     """Makes rollouts, here or in parallel processes. To be closed."""
 
-    def __init__(self, setup: TrialSetup, settings: ReinforcementSettings, processes: int):
+    def __init__(self, scenes: RolloutScenes, settings: ReinforcementSettings, processes: int):
         """Begin the processes when the first rollout is wanted."""
-        given: tuple[Any, ...] = (setup, settings)
+        given: tuple[Any, ...] = (scenes, settings)
         self._here = RolloutProcess(*given) if processes == 1 else None
         self._workers = None if processes == 1 else Workers(processes, _begin, given)
 

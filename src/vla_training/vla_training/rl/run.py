@@ -25,7 +25,6 @@ from smolvla.model import Prefix, SmolVLA
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
 from vla_training.errors import TrainingError
-from vla_training.evaluation.trial import COLOURS, TrialCase, TrialSetup
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.rl.rewards import advantages, reward
 from vla_training.rl.rollouts import (
@@ -38,6 +37,7 @@ from vla_training.rl.rollouts import (
     shown,
 )
 from vla_training.rl.samplers import LearnedNoise
+from vla_training.rl.scenes import RolloutScenes
 from vla_training.rl.settings import ReinforcementSettings
 from vla_training.run_folder import CHECKPOINT, RunFolder
 
@@ -46,7 +46,6 @@ FIGURES = (
     "reward", "success", "duration_s", "twist_jerk_mean", "joint_jerk_rms", "ldlj", "moved",
     "ratio", "clipped", "divergence", "gradient", "rollouts_s", "learning_s",
 )  # fmt: skip
-_LATENCY_S = (0.05, 0.10)
 _FREE = ("updates", "threads")  # they may differ when a run goes on
 
 
@@ -67,7 +66,7 @@ class Reinforcement:
         folder: Path,
         base: Path,
         settings: ReinforcementSettings,
-        setup: TrialSetup,
+        scenes: RolloutScenes,
         processes: int,
     ) -> None:
         """Begin a run, or take it up.
@@ -76,7 +75,7 @@ class Reinforcement:
             folder: Of the run.
             base: The checkpoint to begin from.
             settings: How to reinforce.
-            setup: The world.
+            scenes: Where rollouts are made.
             processes: That make rollouts.
 
         Raises:
@@ -86,7 +85,7 @@ class Reinforcement:
         torch.set_num_threads(settings.threads)
         self.base: Checkpoint = read_checkpoint(base)
         self._kept = RunFolder(folder)
-        self._kept.keep(settings.document(), {"base": str(base)}, _FREE)
+        self._kept.keep(settings.document(), {"base": str(base), **scenes.document()}, _FREE)
         self.model = load_model(self.base)
         self._reference = copy.deepcopy(self.model) if settings.reference_weight > 0.0 else None
         self.sampler = make_sampler(
@@ -102,7 +101,8 @@ class Reinforcement:
         self._optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
         self.update = 0
         self._kept.take_up(self._load)
-        self._rollouts = Rollouts(setup, settings, processes)
+        self._scenes = scenes
+        self._rollouts = Rollouts(scenes, settings, processes)
 
     def close(self) -> None:
         """End the processes."""
@@ -151,9 +151,7 @@ class Reinforcement:
         settings, found = self.settings, []
         for group in range(settings.groups):
             seed = settings.first_seed + self.update * settings.groups + group
-            case = TrialCase(
-                settings.executor, _LATENCY_S, "none", seed, COLOURS[seed % len(COLOURS)]
-            )
+            case = self._scenes.case(seed)
             found.append(
                 [
                     RolloutWanted(
@@ -217,8 +215,8 @@ class Reinforcement:
             decisions: B of them.
 
         Returns:
-            Log probability of each of their K steps (B, K), and the divergence there from the
-            policy that it began as (B, K), 0 where that has no weight.
+            Log probability of each of their D drawn steps (B, D), and the divergence there from
+            the policy that it began as (B, D), 0 where that has no weight.
         """
         columns = self.base.config.action_size
         steps = self.settings.flow_steps
@@ -227,7 +225,7 @@ class Reinforcement:
         with torch.no_grad():
             prefix = prefix_of(self.model, decisions, state)
         chances, apart = [], []
-        for index in range(steps):
+        for index in range(min(self.settings.drawn_steps, steps)):
             t, width = 1.0 - index / steps, 1.0 / steps
             x = chain[:, index]
             time = self.model.embed_time(torch.tensor([t])).expand(len(x), -1)

@@ -4,7 +4,8 @@
 
 Time t runs from 1 (noise) to 0 (action), as in `smolvla.flow`: x = t x1 + (1 - t) x0, and the
 model says v = x1 - x0. A step of width d goes from t to t - d. Only the columns that the robot has
-are drawn; the padding behind them follows the flow.
+are drawn; the padding behind them follows the flow. The last steps may be left to the flow too:
+what they would add is jitter of single joints and rows (arXiv 2507.21802, MixGRPO).
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ class ReinforcementSettings:
         groups: Scenes with an instruction, an update.
         group_size: G, rollouts of each: the same scene and instruction, other noise.
         first_seed: Of the scenes; those of an update follow those of the one before.
-        limit_s: Of a rollout, simulated, s.
-        executor: How chunks become commands: one of `vla_sim.executors.EXECUTORS`.
+        limit_s: Of a rollout on the tabletop, simulated, s.
+        executor: How chunks become commands there: one of `vla_sim.executors.EXECUTORS`.
         reward: One of `REWARDS`.
         smoothness_weight: lambda, of the smoothness in the reward.
         jerk_unit: For `smoothvla`: mean twist jerk that counts as 1, m/s^3 and rad/s^3 mixed.
@@ -36,7 +36,9 @@ class ReinforcementSettings:
         noise: `flow_sde`: level a of its noise. `learned_noise`: standard deviation it begins at.
         least_noise: Of the learned noise, standard deviation.
         most_noise: Likewise.
-        flow_steps: From noise to action, each a step whose probability is known.
+        flow_steps: From noise to action.
+        drawn_steps: Of them, from the first on, that are drawn, with a probability that is known;
+            the others follow the flow, which takes the jitter of what was drawn out again.
         learning_rate: Of the action expert.
         noise_rate: Of the learned noise.
         clip: Of the ratio of probabilities, each way from 1.
@@ -64,6 +66,7 @@ class ReinforcementSettings:
     least_noise: float = between(0.05, 1e-4, 10.0)
     most_noise: float = between(0.2, 1e-4, 10.0)
     flow_steps: int = between(4, 1, 100)
+    drawn_steps: int = between(3, 1, 100)
     learning_rate: float = between(2e-5, 1e-9, 1.0)
     noise_rate: float = between(1e-3, 1e-9, 1.0)
     clip: float = between(0.2, 1e-4, 10.0)
@@ -92,6 +95,11 @@ def read_reinforcement(path: Path) -> ReinforcementSettings:
         raise TrainingError(
             f"{source}: ldlj_worst: is {settings.ldlj_worst:g}; write less than ldlj_best, "
             f"{settings.ldlj_best:g}"
+        )
+    if not settings.drawn_steps <= settings.flow_steps:
+        raise TrainingError(
+            f"{source}: drawn_steps: is {settings.drawn_steps}; write at most flow_steps, "
+            f"{settings.flow_steps}"
         )
     if not settings.least_noise <= settings.noise <= settings.most_noise and (
         settings.sampler == LEARNED_NOISE

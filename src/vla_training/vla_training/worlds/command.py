@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from vla_training.errors import TrainingError
-from vla_training.evaluation.tries import film_path, films_of, print_of, try_all, weights_of
+from vla_training.evaluation.tries import (
+    film_path,
+    films_of,
+    print_of,
+    slowness,
+    try_all,
+    weights_of,
+)
 from vla_training.worlds.interface import BenchmarkTask, BenchmarkWorld, chosen, open_world
 from vla_training.worlds.policies import EXPERT
 from vla_training.worlds.report import WorldStore, film_name, in_words, write_world_page
@@ -55,12 +62,15 @@ def evaluate_in_world(
     path = policy_file(given.config, given.world, given.policy)
     if path is None and given.checkpoint is not None:
         raise TrainingError("--checkpoint: the expert has none; name a --policy")
+    if path is None and given.slower != 1.0:
+        raise TrainingError("--slower: the expert says no chunks; name a --policy")
     world = open_world(given.world)
     try:
         picked = chosen(world, given.tasks)
         check_expert(world, picked, given.policy)
+        names = tuple(task.name for task in picked)
         bench = WorldBench(
-            given.world, {}, path, given.checkpoint, given.rows, tuple(t.name for t in picked)
+            given.world, {}, path, given.checkpoint, given.rows, names, given.slower
         )
         settings = _settings(world, bench, given.policy)
         tasks = dict(world.tasks)
@@ -117,4 +127,5 @@ def _settings(world: BenchmarkWorld, bench: WorldBench, policy: str) -> dict[str
         "file": EXPERT if bench.policy_file is None else print_of(bench.policy_file),
         "checkpoint": "" if bench.checkpoint is None else weights_of(bench.checkpoint),
         "rows": 1 if bench.policy_file is None else bench.rows or world.spec.rows,
+        **slowness(bench.slower),
     }

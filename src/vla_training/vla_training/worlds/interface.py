@@ -53,6 +53,7 @@ class WorldSpec:
         things: K names of what `things` places.
         foresees: What the expert would do next can be tried and taken back (`foreseen`). Else a
             dataset's chunks are made of the rows that follow one another.
+        held: Of `action_names` those that say where to be; the others say how far to go in a step.
     """
 
     name: str
@@ -65,6 +66,7 @@ class WorldSpec:
     rows: int
     things: tuple[str, ...]
     foresees: bool = True
+    held: tuple[str, ...] = ("gripper",)
 
 
 class BenchmarkWorld(Protocol):

@@ -8,7 +8,7 @@ numbers for state and action, and the policy has to speak them (units ``native``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from vla_policies import Observation, Policy, check_action
 from vla_policies.option_paths import beside
 from vla_policies.protocol import NATIVE, FeatureKind, FeatureSpec
 from vla_training.errors import TrainingError
-from vla_training.evaluation.loading import OWN, open_policy
+from vla_training.evaluation.loading import OWN, PolicyChoice, open_policy
 from vla_training.worlds.interface import Array, BenchmarkWorld, Picture
 
 EXPERT = "expert"
@@ -195,19 +195,25 @@ class WorldPolicy:
         return TrainingError(f"{self._path}: {problem}")
 
 
-def open_world_policy(world: BenchmarkWorld, path: Path, checkpoint: Path | None) -> WorldPolicy:
+def open_world_policy(
+    world: BenchmarkWorld,
+    path: Path,
+    checkpoint: Path | None,
+    opened: Callable[[PolicyChoice, Path | None], Policy] | None = None,
+) -> WorldPolicy:
     """Load the policy of a file, and put it in front of a world.
 
     Args:
         world: Where it acts.
         path: Of the file.
         checkpoint: In place of the file's; None for that.
+        opened: Loads it; None for `open_policy`.
 
     Raises:
         TrainingError: It cannot be loaded, or does not fit.
     """
     file = read_policy_file(path)
-    policy = open_policy(file, checkpoint)
+    policy = (opened or open_policy)(file, checkpoint)
     try:
         return WorldPolicy(world, policy, file)
     except TrainingError:

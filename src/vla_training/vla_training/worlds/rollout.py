@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vla_policies.protocol import PolicyError
 from vla_training.worlds.interface import Array, BenchmarkWorld
@@ -100,3 +102,28 @@ def run_in_world(
             ended = "solved"
             break
     return WorldCourse(success, ended, step, np.array(taken), np.array(hands))
+
+
+def slowed(chunk: Array, slower: float, held: NDArray[np.bool_]) -> Array:
+    """Return a chunk that goes the same way in more steps.
+
+    Args:
+        chunk: (T, A), a row for a step.
+        slower: How many times as many steps, 1 or more.
+        held: (A,) columns that say where to be, and so are only said for longer; the others say
+            how far to go in a step.
+
+    Returns:
+        (T slower, A), rounded down.
+    """
+    if slower == 1.0 or not len(chunk):
+        return chunk
+    count = max(1, math.floor(len(chunk) * slower + 1e-9))
+    # How much of the chunk is over before each of the new steps, and after the last.
+    over = np.minimum(np.arange(count + 1) / slower, float(len(chunk)))
+    way = np.vstack([np.zeros(chunk.shape[1]), np.cumsum(chunk, axis=0)])
+    known = np.arange(len(chunk) + 1)
+    found = np.column_stack([np.diff(np.interp(over, known, column)) for column in way.T])
+    row = np.minimum(np.floor(over[:-1] + 1e-9).astype(int), len(chunk) - 1)
+    found[:, held] = chunk[row][:, held]
+    return found

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vla_policies import Policy
 from vla_training.errors import TrainingError
+from vla_training.evaluation.loading import PolicyChoice
 from vla_training.evaluation.measures import MotionMeasures, measure_hand
 from vla_training.worlds.interface import Array, BenchmarkWorld, Picture, open_world
 from vla_training.worlds.policies import WorldPolicy, open_world_policy
-from vla_training.worlds.rollout import WorldPace, run_in_world
+from vla_training.worlds.rollout import WorldPace, run_in_world, slowed
 
 NONE, SHUFFLED = "none", "shuffled"
 PERTURBATIONS = {
@@ -81,6 +83,7 @@ class WorldBench:
         checkpoint: In place of the file's; None for that.
         rows: Of a chunk that are carried out before the next look; 0 for the world's own.
         tasks: Names of the tasks, of which a shuffled instruction is one.
+        slower: How many times as many steps a policy's chunk takes; 1 is as it says.
     """
 
     world: str
@@ -89,6 +92,7 @@ class WorldBench:
     checkpoint: Path | None
     rows: int
     tasks: tuple[str, ...]
+    slower: float = 1.0
 
 
 class WorldPlace:
@@ -97,8 +101,16 @@ class WorldPlace:
     film_hz = FILM_HZ
     film_size = FILM_SIZE
 
-    def __init__(self, bench: WorldBench) -> None:
+    def __init__(
+        self,
+        bench: WorldBench,
+        opened: Callable[[PolicyChoice, Path | None], Policy] | None = None,
+    ) -> None:
         """Make the world and load the policy.
+
+        Args:
+            bench: Where cases are tried, and who acts.
+            opened: Loads the policy of a file; None for `open_policy`.
 
         Raises:
             TrainingError: One of them cannot be had, or they do not fit.
@@ -108,7 +120,9 @@ class WorldPlace:
         self.policy: WorldPolicy | None = None
         if bench.policy_file is not None:
             try:
-                self.policy = open_world_policy(self.world, bench.policy_file, bench.checkpoint)
+                self.policy = open_world_policy(
+                    self.world, bench.policy_file, bench.checkpoint, opened
+                )
             except TrainingError:
                 self.close()
                 raise
@@ -160,7 +174,9 @@ class WorldPlace:
         if policy is None:
             return lambda _: self.world.expert()[None]
         policy.reset()
-        return lambda now_ns: policy.ask(told, now_ns)
+        slower, spec = self._bench.slower, self.world.spec
+        held = np.array([name in spec.held for name in spec.action_names])
+        return lambda now_ns: slowed(policy.ask(told, now_ns), slower, held)
 
     def _pace(self, case: WorldCase) -> WorldPace:
         if self.policy is None:

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many rollouts does GRPO need until its gradient points somewhere?
+
+Rollouts of one policy are made in several scenes, and the gradient of GRPO is computed for each
+scene. The scenes are divided into two halves at random, again and again: where the gradients of
+two halves point the same way (a cosine near 1), an update learns from what was rewarded; where the
+cosine is near 0, it learns from chance. Needs the environment of `make train`:
+
+    .venv-policy/bin/python -m benchmarks.smoothvla_gradient CHECKPOINT
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.pages import DOCS, fill, table
+from benchmarks.smoothvla import (
+    EXECUTORS,
+    LDLJ_SPAN,
+    LEAST_DEVIATION,
+    NOISE,
+    POLICY,
+    REWARDS,
+    ROLLOUT_LIMIT_S,
+    ROOT,
+    TABLETOP,
+)
+from vla_training.evaluation.trial import TrialSetup
+from vla_training.rl.rewards import advantages, reward
+from vla_training.rl.rollouts import Rollout
+from vla_training.rl.run import CURRENT, Reinforcement
+from vla_training.rl.scenes import TabletopScenes
+from vla_training.rl.settings import ReinforcementSettings
+
+PAGE = DOCS / "smoothvla.md"
+SPLITS = 200
+ROBOT = ROOT / "config" / "robots" / "so101" / "robot.yaml"
+CONTRACT = ROOT / "config" / "policies" / f"so101_{POLICY}.yaml"
+
+
+def main() -> int:
+    """Make the rollouts, and say how well the gradients of their halves agree."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a SmolVLA that imitation taught")
+    parser.add_argument("--groups", type=int, default=12, help="scenes (%(default)s)")
+    parser.add_argument("--group-size", type=int, default=8, help="rollouts of each (%(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--page", action="store_true", help="write docs/measurements/smoothvla.md")
+    given = parser.parse_args()
+    rows = [row for executor in EXECUTORS[TABLETOP] for row in _of(executor, given)]
+    shown = table(
+        ["executor", "reward", "rollouts", "success", "twist jerk", "cosine between halves",
+         "rollouts for a cosine of 0.5 between halves"],
+        rows,
+    )  # fmt: skip
+    print(shown)
+    if given.page:
+        fill(PAGE, {"gradient": shown})
+    return 0
+
+
+def _of(executor: str, given: argparse.Namespace) -> list[list[object]]:
+    settings = ReinforcementSettings(
+        groups=given.groups, group_size=given.group_size, executor=executor,
+        limit_s=ROLLOUT_LIMIT_S, least_deviation=LEAST_DEVIATION, noise=NOISE,
+    )  # fmt: skip
+    scenes = TabletopScenes(TrialSetup(ROBOT, CONTRACT, limit_s=ROLLOUT_LIMIT_S), executor)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Reinforcement(Path(folder), given.checkpoint, settings, scenes, given.processes)
+        try:
+            run._write_weights(CURRENT)
+            made = list(run._rollouts.make([each for group in run.wanted() for each in group]))
+        finally:
+            run.close()
+    groups = [made[at : at + given.group_size] for at in range(0, len(made), given.group_size)]
+    jerk = float(np.mean([each.result.measures.twist_jerk_mean for each in made]))
+    ldlj = float(np.mean([each.result.measures.ldlj for each in made]))
+    success = float(np.mean([each.result.success for each in made]))
+    rewards = [
+        replace(
+            settings, reward=name, jerk_unit=jerk,
+            ldlj_best=ldlj + LDLJ_SPAN, ldlj_worst=ldlj - LDLJ_SPAN,
+        )
+        for name in REWARDS
+    ]  # fmt: skip
+    gradients = [_gradients(run, group, rewards) for group in groups]
+    rows: list[list[object]] = []
+    for index, each in enumerate(rewards):
+        cosine = halves([group[index] for group in gradients])
+        needed = "-"
+        if cosine > 0.0:
+            # Of n independent estimates the cosine between two means is n s / (1 + n s).
+            share = cosine / (1.0 - cosine) / (len(made) / 2.0)
+            needed = f"{2.0 / share:.0f}"
+        said = "-" if math.isnan(cosine) else f"{cosine:.2f}"
+        rows.append(
+            [executor, each.reward, len(made), f"{success:.2f}", f"{jerk:.0f}", said, needed]
+        )
+    return rows
+
+
+def _gradients(
+    run: Reinforcement, group: Sequence[Rollout], rewards: Sequence[ReinforcementSettings]
+) -> list[torch.Tensor]:
+    """Return the gradient of a group with each reward, of all weights that are learned."""
+    decisions = [each for rollout in group for each in rollout.decisions]
+    chances = run.probabilities(decisions)[0].sum(dim=1)
+    found = []
+    for settings in rewards:
+        worth = [
+            reward(r.result.success, r.result.measures.twist_jerk_mean, r.result.measures.ldlj,
+                   settings)
+            for r in group
+        ]  # fmt: skip
+        gains = advantages([worth], settings.least_deviation)[0]
+        shares = np.concatenate(
+            [np.full(len(r.decisions), gain / max(1, len(r.decisions)))
+             for r, gain in zip(group, gains, strict=True)]
+        )  # fmt: skip
+        loss = (chances * torch.tensor(shares, dtype=torch.float32)).sum()
+        parts = torch.autograd.grad(loss, run._learned, retain_graph=True, allow_unused=True)
+        found.append(torch.cat([part.flatten() for part in parts if part is not None]))
+    return found
+
+
+def halves(gradients: Sequence[torch.Tensor]) -> float:
+    """Return the mean cosine between the gradients of two halves of some groups; NaN for none."""
+    rows = torch.stack(list(gradients))
+    if not bool(rows.any()):
+        return math.nan
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(SPLITS):
+        order = random.permutation(len(rows))
+        one, other = (rows[part].sum(dim=0) for part in np.array_split(order, 2))
+        if bool(one.any()) and bool(other.any()):
+            found.append(float(torch.nn.functional.cosine_similarity(one, other, dim=0)))
+    return float(np.mean(found)) if found else math.nan
+
+
+if __name__ == "__main__":
+    sys.exit(main())
