@@ -18,9 +18,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from benchmarks.pages import DOCS, fill, table
 from benchmarks.smoothvla import (
@@ -34,13 +35,13 @@ from benchmarks.smoothvla import (
     ROOT,
     TABLETOP,
 )
-from vla_training.evaluation.trial import TrialSetup
-from vla_training.rl.rewards import advantages, reward
-from vla_training.rl.rollouts import Rollout
-from vla_training.rl.run import CURRENT, Reinforcement
-from vla_training.rl.scenes import TabletopScenes
-from vla_training.rl.settings import ReinforcementSettings
 
+if TYPE_CHECKING:  # what needs torch is imported where it is used
+    from vla_training.rl.rollouts import Rollout
+    from vla_training.rl.run import Reinforcement
+    from vla_training.rl.settings import ReinforcementSettings
+
+Array32 = NDArray[np.float32]
 PAGE = DOCS / "smoothvla.md"
 SPLITS = 200
 ROBOT = ROOT / "config" / "robots" / "so101" / "robot.yaml"
@@ -69,6 +70,11 @@ def main() -> int:
 
 
 def _of(executor: str, given: argparse.Namespace) -> list[list[object]]:
+    from vla_training.evaluation.trial import TrialSetup
+    from vla_training.rl.run import CURRENT, Reinforcement
+    from vla_training.rl.scenes import TabletopScenes
+    from vla_training.rl.settings import ReinforcementSettings
+
     settings = ReinforcementSettings(
         groups=given.groups, group_size=given.group_size, executor=executor,
         limit_s=ROLLOUT_LIMIT_S, least_deviation=LEAST_DEVIATION, noise=NOISE,
@@ -96,22 +102,23 @@ def _of(executor: str, given: argparse.Namespace) -> list[list[object]]:
     rows: list[list[object]] = []
     for index, each in enumerate(rewards):
         cosine = halves([group[index] for group in gradients])
-        needed = "-"
-        if cosine > 0.0:
-            # Of n independent estimates the cosine between two means is n s / (1 + n s).
-            share = cosine / (1.0 - cosine) / (len(made) / 2.0)
-            needed = f"{2.0 / share:.0f}"
-        said = "-" if math.isnan(cosine) else f"{cosine:.2f}"
+        count = needed(cosine, len(made))
         rows.append(
-            [executor, each.reward, len(made), f"{success:.2f}", f"{jerk:.0f}", said, needed]
-        )
+            [executor, each.reward, len(made), f"{success:.2f}", f"{jerk:.0f}",
+             "-" if math.isnan(cosine) else f"{cosine:.2f}",
+             "-" if math.isnan(count) else f"{count:.0f}"]
+        )  # fmt: skip
     return rows
 
 
 def _gradients(
     run: Reinforcement, group: Sequence[Rollout], rewards: Sequence[ReinforcementSettings]
-) -> list[torch.Tensor]:
+) -> list[Array32]:
     """Return the gradient of a group with each reward, of all weights that are learned."""
+    import torch
+
+    from vla_training.rl.rewards import advantages, reward
+
     decisions = [each for rollout in group for each in rollout.decisions]
     chances = run.probabilities(decisions)[0].sum(dim=1)
     found = []
@@ -128,23 +135,38 @@ def _gradients(
         )  # fmt: skip
         loss = (chances * torch.tensor(shares, dtype=torch.float32)).sum()
         parts = torch.autograd.grad(loss, run._learned, retain_graph=True, allow_unused=True)
-        found.append(torch.cat([part.flatten() for part in parts if part is not None]))
+        found.append(torch.cat([p.flatten() for p in parts if p is not None]).numpy())
     return found
 
 
-def halves(gradients: Sequence[torch.Tensor]) -> float:
+def halves(gradients: Sequence[Array32]) -> float:
     """Return the mean cosine between the gradients of two halves of some groups; NaN for none."""
-    rows = torch.stack(list(gradients))
-    if not bool(rows.any()):
-        return math.nan
+    rows = np.stack(gradients)
     random = np.random.default_rng(0)
     found = []
     for _ in range(SPLITS):
         order = random.permutation(len(rows))
-        one, other = (rows[part].sum(dim=0) for part in np.array_split(order, 2))
-        if bool(one.any()) and bool(other.any()):
-            found.append(float(torch.nn.functional.cosine_similarity(one, other, dim=0)))
+        one, other = (rows[part].sum(axis=0) for part in np.array_split(order, 2))
+        size = float(np.linalg.norm(one) * np.linalg.norm(other))
+        if size > 0.0:
+            found.append(float(one @ other) / size)
     return float(np.mean(found)) if found else math.nan
+
+
+def needed(cosine: float, count: int) -> float:
+    """Return how many rollouts would have a cosine of 0.5 between their halves; NaN for none.
+
+    Of independent rollouts of which each has the signal s, in units of its noise, the cosine
+    between the sums of n and n others is n s / (1 + n s).
+
+    Args:
+        cosine: Between the halves of `count` rollouts.
+        count: How many there were.
+    """
+    if not 0.0 < cosine < 1.0:
+        return math.nan
+    signal = cosine / (1.0 - cosine) / (count / 2.0)
+    return 2.0 / signal
 
 
 if __name__ == "__main__":
