@@ -222,19 +222,23 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
     return float(known.mean()), float(half)
 
 
-def against(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> str:
-    """Say by how much an arm differs from another, paired by seed, in percent of the other."""
+def paired(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> list[float]:
+    """Return by how much an arm differs from another, seed by seed, in percent of the other."""
     ours, theirs = (
         {
             each.seed: each.means[name]
             for each in tried
-            if each.executor == executor and each.arm == which
+            if (each.arm, each.executor) == (which, executor)
         }
         for which in (arm, base)
     )
     both = sorted(set(ours) & set(theirs))
-    mean, half = interval(100.0 * (ours[seed] / theirs[seed] - 1.0) for seed in both)
-    return said(mean, half, "+.1f")
+    return [100.0 * (ours[seed] / theirs[seed] - 1.0) for seed in both]
+
+
+def against(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> str:
+    """Say by how much an arm differs from another, paired by seed, in percent of the other."""
+    return said(*interval(paired(tried, arm, base, executor, name)), "+.1f")
 
 
 def against_slowness(tried: Sequence[Tried], arm: str, executor: str, name: str) -> str:
@@ -260,6 +264,40 @@ def against_slowness(tried: Sequence[Tried], arm: str, executor: str, name: str)
             slowed = base[name] * (each.means["duration_s"] / base["duration_s"]) ** power
             found.append(100.0 * (each.means[name] / slowed - 1.0))
     return said(*interval(found), "+.1f")
+
+
+def draw(tried: Sequence[Tried], executors: Sequence[str], world: str) -> None:
+    """Draw how much less jerk each policy has in how much more time than the policy as it was."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * len(executors), 4.0), layout="constrained")
+    for index, executor in enumerate(executors, start=1):
+        axes = figure.add_subplot(1, len(executors), index)
+        control = [(0.0, 0.0)]
+        for arm in dict.fromkeys(each.arm for each in tried if each.executor == executor):
+            pairs = [paired(tried, arm, IMITATION, executor, name) for name in COMPARED[:2]]
+            (x, wide), (y, high) = (interval(each) for each in pairs)
+            slowed = IMITATION in arm
+            if slowed and arm != IMITATION:
+                control.append((x, y))
+            if math.isnan(x) or arm == IMITATION:
+                continue
+            axes.errorbar(
+                x, y, xerr=None if math.isnan(wide) else wide,
+                yerr=None if math.isnan(high) else high, marker="o" if slowed else "s", capsize=2,
+                linestyle="none", color="tab:gray" if slowed else None,
+                label=None if slowed else f"{arm.replace('_', ' ')}, {len(pairs[0])} seeds",
+            )  # fmt: skip
+        axes.plot(
+            *zip(*sorted(control), strict=True), color="tab:gray", linewidth=1.0, marker=".",
+            label="as it was, and slowed",
+        )  # fmt: skip
+        axes.set_title(f"executor {executor}" if world == TABLETOP else world, fontsize=10)
+        axes.set_xlabel("duration against the policy as it was, %")
+        axes.set_ylabel("jerk of the end effector, likewise, %")
+        axes.legend(fontsize=8)
+    path = RAW.with_suffix(".png")
+    figure.savefig(path if world == TABLETOP else path.with_stem(f"{path.stem}_{world}"), dpi=100)
 
 
 def said(mean: float, half: float, form: str) -> str:
@@ -303,6 +341,7 @@ def _write(given: argparse.Namespace, tried: Sequence[Tried]) -> None:
     print(shown, differences, sep="\n\n", flush=True)
     if not given.page:
         return
+    draw(tried, EXECUTORS[given.world], given.world)
     world = "" if given.world == TABLETOP else f"{given.world} "
     fill(PAGE, {f"{world}figures": shown, f"{world}differences": differences})
     with (RAW if not world else RAW.with_stem(f"{RAW.stem}_{given.world}")).open(
