@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ class Tab:
 
     async def until(self, script: str) -> Any:
         """Wait until an expression is true, and return it."""
-        for _ in range(round(_HANGS_S / _LOOK_S)):
+        end = time.monotonic() + _HANGS_S  # a look takes long where the host is busy
+        while time.monotonic() < end:
             value = await self.evaluate(script)
             if value:
                 return value

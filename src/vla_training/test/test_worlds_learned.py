@@ -113,7 +113,9 @@ def test_it_acts_over_the_wire_and_is_corrected_by_the_expert(data, small, tmp_p
     np.testing.assert_allclose(found.column("action", 0)[:, :2], wanted, atol=1e-5)
 
 
-def test_it_is_reinforced_in_the_world_and_the_run_knows_which(data, small, tmp_path, capsys):
+def test_it_is_reinforced_in_the_world_and_the_run_knows_which(
+    data, small, tmp_path, capsys, monkeypatch
+):
     training = Imitation(tmp_path / "run", load_lessons([data], 99), small)
     training.run(until=8)
     training.write_checkpoint("card")
@@ -139,6 +141,10 @@ def test_it_is_reinforced_in_the_world_and_the_run_knows_which(data, small, tmp_
     assert "tasks: the run was begun with ['to-red', 'to-blue'], not ['to-red']" in said
     assert train([*given[:-1], "expert", *both]) == 2
     assert "the expert learns nothing" in capsys.readouterr().err
+    # As in the environment of a benchmark, where a policy is asked over the wire as a rule.
+    monkeypatch.setattr("vla_training.cli.rl.find_spec", lambda name: None)
+    assert train([*given, *both]) == 2
+    assert "make .venv-metaworld/.training" in capsys.readouterr().err
 
 
 def test_data_without_places_is_not_asked_for_any(make_dataset, settings, tmp_path):

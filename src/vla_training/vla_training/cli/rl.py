@@ -7,6 +7,7 @@ import argparse
 import resource
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Reinforce."""
+    if arguments.world != TABLETOP and not all(map(find_spec, ("torch", "smolvla"))):
+        raise TrainingError(
+            f"--world: the model runs where {arguments.world} is installed, and there is no torch "
+            "here; for metaworld: make .venv-metaworld/.training, and run the command from "
+            ".venv-metaworld/bin"
+        )
     from vla_training.rl.card import model_card
     from vla_training.rl.run import Reinforcement
     from vla_training.rl.settings import ReinforcementSettings, read_reinforcement
