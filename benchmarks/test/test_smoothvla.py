@@ -47,3 +47,37 @@ def test_one_seed_has_no_interval_and_nothing_has_no_mean():
     assert smoothvla.interval([2.0])[0] == 2.0
     assert math.isnan(smoothvla.interval([2.0])[1])
     assert math.isnan(smoothvla.interval([math.nan])[0])
+
+
+def test_a_policy_that_is_only_slower_is_no_better_than_the_control(tmp_path):
+    # Jerk goes with the third power of the duration, whoever makes it slower.
+    for slower, name in ((1.0, "imitation"), (1.15, "imitation_1.15_times_slower")):
+        rows = [(5000 + k, 1, (4.0 + k) * slower) for k in range(3)]
+        write_durations(tmp_path, name, rows)
+    for seed in range(3):
+        write_durations(tmp_path, f"smoothvla_{seed}", [(5000 + seed, 1, (4.0 + seed) * 1.1)])
+        jerky = [(5000 + seed, 1, 4.0 + seed)]
+        write_durations(tmp_path, f"binary_{seed}", jerky, share=1.2)
+    found = smoothvla.collect(tmp_path, scenes=1, seeds=3)
+    name = "tip_jerk_mean"
+    assert smoothvla.against(found, "smoothvla", "imitation", "smooth", name).startswith("-24.9")
+    said = smoothvla.against_slowness(found, "smoothvla", "smooth", name)
+    assert abs(float(said.split()[0])) < 0.15
+    said = smoothvla.against_slowness(found, "binary", "smooth", name)
+    assert float(said.split()[0]) == pytest.approx(20.0, abs=0.2)
+
+
+def write_durations(folder, name, lines, share=1.0):
+    """Write trials of which each has the jerk of its scene, by the pace."""
+    path = folder / "trials" / f"{name}_smooth" / "results.csv"
+    path.parent.mkdir(parents=True)
+    names = ["seed", "success", *(each for each, _ in smoothvla.MEASURES[1:])]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for seed, success, duration_s in lines:
+            scene = seed - 5000
+            jerk = share * 100.0 * ((4.0 + scene) / duration_s) ** 3
+            values = dict.fromkeys(names, 1.0)
+            values.update(seed=seed, success=success, duration_s=duration_s, tip_jerk_mean=jerk)
+            writer.writerow(values)

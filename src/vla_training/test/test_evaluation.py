@@ -93,6 +93,26 @@ def test_chunks_that_come_late_are_late(place):
     assert not same(late, soon)
 
 
+def test_slower_chunks_take_longer_and_have_less_jerk(place):
+    slow = TrialWorld(replace(TEACHER, slower=1.3))
+    try:
+        found = slow.run(replace(CASE, executor="linear"))
+    finally:
+        slow.close()
+    was = place.run(replace(CASE, executor="linear"))
+    assert found.success
+    assert found.duration_s > 1.1 * was.duration_s
+    assert found.measures.tip_jerk_mean < 0.95 * was.measures.tip_jerk_mean
+
+
+@pytest.mark.parametrize("text", ["nan", "0.5", "11", "fast"])
+def test_how_much_slower_is_refused_out_of_its_bounds(text, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main([str(tmp_path / "eval"), "--slower", text])
+    assert ended.value.code == 2
+    assert "argument --slower" in capsys.readouterr().err
+
+
 def test_a_policy_that_sees_is_asked_through_its_contract(seeing):
     result = seeing.run(TrialCase("smooth", (0.05, 0.10), "none", 4, "green"))
     assert result.success, result

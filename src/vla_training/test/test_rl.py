@@ -162,9 +162,10 @@ def test_the_advantage_is_within_the_group_and_its_deviation_has_a_floor():
 # -- rollouts -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("drawn", [1, 2])
 @pytest.mark.parametrize("sampler", ["flow_sde", "learned_noise"])
-def test_what_was_drawn_has_the_probability_that_is_said(checkpoint, tmp_path, sampler):
-    settings = replace(SHORT, sampler=sampler, noise=0.1)
+def test_what_was_drawn_has_the_probability_that_is_said(checkpoint, tmp_path, sampler, drawn):
+    settings = replace(SHORT, sampler=sampler, noise=0.1, drawn_steps=drawn)
     training = begin(tmp_path / "run", checkpoint, settings)
     try:
         training._write_weights(training.folder / "current")
@@ -172,6 +173,7 @@ def test_what_was_drawn_has_the_probability_that_is_said(checkpoint, tmp_path, s
         rollout = next(training._rollouts.make(training.wanted()[0]))
         assert len(rollout.decisions) >= 3
         kept = torch.from_numpy(np.stack([each.log_probability for each in rollout.decisions]))
+        assert kept.shape[1] == drawn
         now, _ = training.probabilities(rollout.decisions)
         torch.testing.assert_close(now.detach(), kept, rtol=1e-4, atol=1e-2)
     finally:

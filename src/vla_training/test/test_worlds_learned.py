@@ -136,6 +136,8 @@ def test_it_is_reinforced_in_the_world_and_the_run_knows_which(
         for name in ("run", "rl")
     )
     assert any(not torch.equal(before[name], after[name]) for name in after)
+    card = (tmp_path / "rl/checkpoint/README.md").read_text(encoding="utf-8")
+    assert f"--world {WORLD} --tasks to-red to-blue" in card
     assert train([*given, "--tasks", "to-red"]) == 2
     said = capsys.readouterr().err
     assert "tasks: the run was begun with ['to-red', 'to-blue'], not ['to-red']" in said

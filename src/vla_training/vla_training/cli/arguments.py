@@ -60,6 +60,27 @@ def add_world(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_tasks(parser: argparse.ArgumentParser, policy: str) -> None:
+    """Declare the world, the tasks of one that has several, and what the policy's file there is.
+
+    Args:
+        parser: It is changed.
+        policy: What the policy is there for, for the help.
+    """
+    parser.add_argument(
+        "--world", default=TABLETOP, metavar="NAME",
+        help="tabletop, metaworld, libero, or module:factory (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], metavar="NAME",
+        help="of a world, or groups of them (all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--policy", default="smolvla", metavar="NAME",
+        help=f"{policy} in a world: <world>_<name>.yaml in config/worlds (%(default)s)",
+    )  # fmt: skip
+
+
 def robot_file(arguments: argparse.Namespace) -> Path:
     """Return the robot file that is meant."""
     return Path(arguments.config, "robots", arguments.robot, "robot.yaml")

@@ -12,6 +12,7 @@ from vla_training.cli.arguments import (
     INSTALL,
     INTERRUPTED,
     TABLETOP,
+    add_tasks,
     add_world,
     contract_file,
     robot_file,
@@ -27,18 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--episodes", type=whole(1, 1_000_000), metavar="N", help="(300; in a world 50 a task)"
     )
-    parser.add_argument(
-        "--world", default=TABLETOP, metavar="NAME",
-        help="tabletop, metaworld, libero, or module:factory (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tasks", nargs="+", default=["all"], metavar="NAME",
-        help="of a world, or groups of them (all)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--policy", default="smolvla", metavar="NAME",
-        help="of a student in a world: <world>_<name>.yaml in config/worlds (%(default)s)",
-    )  # fmt: skip
+    add_tasks(parser, "of a student")
     parser.add_argument(
         "--image-size", type=whole(16, 1024), default=128, metavar="N",
         help="side of a world's pictures, pixels (%(default)s)",

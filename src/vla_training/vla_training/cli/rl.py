@@ -15,6 +15,7 @@ from vla_training.cli.arguments import (
     INSTALL,
     INTERRUPTED,
     TABLETOP,
+    add_tasks,
     add_world,
     contract_file,
     robot_file,
@@ -45,18 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", type=whole(1, 1_000_000), metavar="UPDATE", help="stop after an update"
     )
-    parser.add_argument(
-        "--world", default=TABLETOP, metavar="NAME",
-        help="tabletop, metaworld, libero, or module:factory (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tasks", nargs="+", default=["all"], metavar="NAME",
-        help="of a world, or groups of them (all)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--policy", default="smolvla", metavar="NAME",
-        help="in a world: <world>_<name>.yaml in config/worlds says how it is asked (%(default)s)",
-    )  # fmt: skip
+    add_tasks(parser, "that is reinforced")
     add_world(parser)
 
 
@@ -93,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         training.close()
     words = [arguments.run_folder, arguments.start]
     words += [] if given is None else ["--settings", given]
+    if arguments.world != TABLETOP:
+        words += ["--world", arguments.world, "--tasks", *arguments.tasks]
     command = shlex.join(["vla-train", "rl", *map(str, words)])
     folder = training.write_checkpoint(model_card(training, arguments.start, command))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
