@@ -5,6 +5,7 @@
 #   make test-ubuntu  more of them, with the libraries of Ubuntu 22.04 and 24.04
 #   make train    set up, teach a policy such as the demo's anew (72 minutes on two cores), write out/train/
 #   make train-metaworld  set up, teach a policy ten tasks of Meta-World, count its successes, write out/train-metaworld/
+#   make train-libero  set up, teach a policy the ten tasks of LIBERO-Object, count its successes, write out/train-libero/
 #   make fci      set up, send bad chunks through libfranka to a simulated arm that aborts, count its aborts
 #   make docs     set up, make a site of the documentation, write out/site/
 #   make faults   set up, try every fault, write docs/measurements/faults.md (takes an hour)
@@ -24,13 +25,14 @@ JOBS ?= 2
 OUT ?= out/demo
 TRAIN ?= out/train
 TRAIN_METAWORLD ?= out/train-metaworld
+TRAIN_LIBERO ?= out/train-libero
 # Of Meta-World: names, or groups (mt10, easy, medium, hard, very_hard, all).
 TASKS ?= mt10
 # Torch without CUDA. Elsewhere PyPI's would bring gigabytes of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 # A name that is misspelt would be passed over: `make demo EPISODE=20` would run three.
-SETTINGS := ROBOT POLICY EPISODES RATE SEED OUT HOURS JOBS TRAIN TRAIN_METAWORLD TASKS PYTHON VENV TORCH_INDEX TEST_JOBS ROS_SETUP
+SETTINGS := ROBOT POLICY EPISODES RATE SEED OUT HOURS JOBS TRAIN TRAIN_METAWORLD TRAIN_LIBERO TASKS PYTHON VENV TORCH_INDEX TEST_JOBS ROS_SETUP
 MEANT := $(SETTINGS) ENVIRONMENT REPORT SHELL MAKEFLAGS
 GIVEN := $(foreach word,$(subst \ ,_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(subst :=,=,$(word))))))
 UNKNOWN := $(filter-out $(MEANT),$(GIVEN))
@@ -53,10 +55,10 @@ TEST_JOBS ?= $(shell expr 2 + $$(nproc 2>/dev/null || echo 1))
 # These run in both environments: here nothing that they need is missing.
 POLICY_TESTS_TOO := $(addprefix src/vla_policies/test/,test_vla_policy_command.py test_openpi.py test_checkpoint_folder.py)
 
-.PHONY: demo train train-metaworld test-worlds test test-ubuntu test-noble test-jammy docs faults fci conformance lint setup clean help
+.PHONY: demo train train-metaworld train-libero test-worlds test test-ubuntu test-noble test-jammy docs faults fci conformance lint setup clean help
 
 help:
-	@sed -n '2,10p' Makefile
+	@sed -n '2,11p' Makefile
 
 # A learned policy runs in an environment of its own; its contract names it.
 ifneq ($(filter smolvla_tiny,$(POLICY)),)
@@ -113,6 +115,16 @@ train-metaworld: $(METAWORLD_VENV)/.installed $(POLICY_VENV)/.training
 	$(METAWORLD_VENV)/bin/vla-eval $(TRAIN_METAWORLD)/experts $(WORLD) --policy expert --seeds 50 --films 0 --processes $(JOBS)
 	$(METAWORLD_VENV)/bin/vla-eval $(TRAIN_METAWORLD)/eval $(WORLD) --policy smolvla \
 		--checkpoint $(TRAIN_METAWORLD)/second/checkpoint --seeds 50 --films 1 --processes $(JOBS)
+
+# Demonstrations of our expert in other scenes than the benchmark's own, imitation, and a count in the benchmark's own:
+# 50 initial states a task. What is interrupted goes on where it was.
+LIBERO_OBJECT := --world libero --tasks libero_object
+train-libero: $(LIBERO_VENV)/.installed $(POLICY_VENV)/.training
+	$(LIBERO_VENV)/bin/vla-train collect $(TRAIN_LIBERO)/demonstrations $(LIBERO_OBJECT) --episodes 50 --seed 100000 --processes $(JOBS)
+	$(TRAINER) imitate $(TRAIN_LIBERO)/first $(TRAIN_LIBERO)/demonstrations --settings config/training/libero_object.yaml
+	$(LIBERO_VENV)/bin/vla-eval $(TRAIN_LIBERO)/expert $(LIBERO_OBJECT) --policy expert --seeds 50 --films 0 --processes $(JOBS)
+	$(LIBERO_VENV)/bin/vla-eval $(TRAIN_LIBERO)/eval $(LIBERO_OBJECT) --policy smolvla \
+		--checkpoint $(TRAIN_LIBERO)/first/checkpoint --seeds 50 --films 1 --processes $(JOBS)
 
 # Each part is a pytest of its own, and none sees the graph of another: each has a router of its own, at a port of its
 # own. The longest come first; environments are made in the recipes, for a part with a prerequisite would come last. A

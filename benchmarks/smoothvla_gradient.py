@@ -71,7 +71,7 @@ def main() -> int:
 
 def _of(executor: str, given: argparse.Namespace) -> list[list[object]]:
     from vla_training.evaluation.trial import TrialSetup
-    from vla_training.rl.run import CURRENT, Reinforcement
+    from vla_training.rl.run import Reinforcement
     from vla_training.rl.scenes import TabletopScenes
     from vla_training.rl.settings import ReinforcementSettings
 
@@ -83,8 +83,7 @@ def _of(executor: str, given: argparse.Namespace) -> list[list[object]]:
     with tempfile.TemporaryDirectory() as folder:
         run = Reinforcement(Path(folder), given.checkpoint, settings, scenes, given.processes)
         try:
-            run._write_weights(CURRENT)
-            made = list(run._rollouts.make([each for group in run.wanted() for each in group]))
+            made = run.rollouts()
         finally:
             run.close()
     groups = [made[at : at + given.group_size] for at in range(0, len(made), given.group_size)]
@@ -134,7 +133,7 @@ def _gradients(
              for r, gain in zip(group, gains, strict=True)]
         )  # fmt: skip
         loss = (chances * torch.tensor(shares, dtype=torch.float32)).sum()
-        parts = torch.autograd.grad(loss, run._learned, retain_graph=True, allow_unused=True)
+        parts = torch.autograd.grad(loss, run.learned, retain_graph=True, allow_unused=True)
         found.append(torch.cat([p.flatten() for p in parts if p is not None]).numpy())
     return found
 

@@ -329,6 +329,18 @@ def test_the_figures_are_drawn(dataset, settings, tmp_path):
     assert (tmp_path / "run" / CURVES_FILE).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_loss_that_is_not_computed_is_no_zero(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, replace(settings, steps=50, refer_steps=25))
+    told = []
+    training.run(watch=told.append)
+    assert np.isnan(told[0].flow)
+    assert told[1].flow > 0.0
+    rows = list(csv.DictReader((tmp_path / "run" / CSV_FILE).open()))
+    assert rows[0]["flow"] == "nan"
+    assert float(rows[0]["find"]) > 0.0
+    assert float(rows[1]["flow"]) > 0.0
+
+
 def test_ctrl_c_says_from_where_the_same_command_goes_on(
     dataset, settings, tmp_path, capsys, monkeypatch
 ):

@@ -11,6 +11,7 @@ Source: arXiv 2506.01844, and LeRobot 0.4.4 for the arithmetic.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time as clock
@@ -52,7 +53,14 @@ _EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "act
 
 @dataclass
 class Progress:
-    """Where a run is, for who watches it."""
+    """Where a run is, for who watches it.
+
+    Attributes:
+        step: The last that was taken.
+        steps: Of the whole run.
+        flow: The mean loss of the flow since it was told last; NaN while it only learns to refer.
+        step_s: Mean time of a step, s.
+    """
 
     step: int
     steps: int
@@ -155,11 +163,11 @@ class Imitation:
                 now = clock.monotonic()
                 if self.step % LOG_STEPS == 0 or self.step == settings.steps:
                     step_s = (now - marked) / taken
-                    figures = [*np.mean(self._recent, axis=0), self._rate(self.step - 1), step_s]
+                    figures = [*_means(self._recent), self._rate(self.step - 1), step_s]
                     metrics.add(self.step, dict(zip(FIGURES, figures, strict=True)))
                     marked, taken, self._recent = now, 0, []
                     if watch is not None:
-                        watch(Progress(self.step, settings.steps, float(figures[0]), step_s))
+                        watch(Progress(self.step, settings.steps, figures[0], step_s))
                 if now - saved >= settings.save_s:
                     self.save()
                     saved = clock.monotonic()
@@ -234,7 +242,7 @@ class Imitation:
         decay = min(settings.ema, (2 + self.step) / (11 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self._average.values()), parameters, 1.0 - decay)
-        values = [found[name].item() if name in found else 0.0 for name in LOSSES]
+        values = [found[name].item() if name in found else math.nan for name in LOSSES]
         return [*values, float(norm)]
 
     def _rate(self, step: int) -> float:
@@ -398,3 +406,10 @@ def memory_bytes(lessons: Lessons) -> int:
 def parameter_count(model: SmolVLA) -> int:
     """Return the number of weights."""
     return sum(each.numel() for each in model.parameters())
+
+
+def _means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of each column over the rows that have it; NaN where none has."""
+    columns = zip(*rows, strict=True)
+    known = [[value for value in column if not math.isnan(value)] for column in columns]
+    return [float(np.mean(values)) if values else math.nan for values in known]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Metrics:
         self._events = _event_writer(folder, step)
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Append the figures of a step."""
+        """Append the figures of a step; NaN for what it has not."""
         with writing(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([step, *(f"{value:.6g}" for value in figures.values())])
         if self._events is not None:
@@ -93,7 +94,8 @@ def draw_curves(folder: Path) -> Path | None:
         axes.plot(columns[0], columns[index], linewidth=1.0)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
-        if min(columns[index]) > 0.0:
+        known = [value for value in columns[index] if not math.isnan(value)]
+        if known and min(known) > 0.0:
             axes.set_yscale("log")
     path = folder / CURVES_FILE
     with writing(path):

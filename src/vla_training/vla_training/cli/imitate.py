@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import shlex
 import sys
@@ -82,8 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(progress: Progress) -> None:
     left_min = (progress.steps - progress.step) * progress.step_s / 60.0
+    what = "learning to refer, then the flow"
+    if math.isfinite(progress.flow):
+        what = f"flow loss {progress.flow:.4f}"
     line = (
-        f"step {progress.step} of {progress.steps}, flow loss {progress.flow:.4f}, "
+        f"step {progress.step} of {progress.steps}, {what}, "
         f"{progress.step_s:.2f} s each, {left_min:.0f} min left"
     )
     if sys.stderr.isatty():

@@ -59,7 +59,14 @@ class UpdateDone:
 
 
 class Reinforcement:
-    """A run in a folder. Made again in the same folder, it goes on where it was. To be closed."""
+    """A run in a folder. Made again in the same folder, it goes on where it was. To be closed.
+
+    Attributes:
+        model: The policy as it is now.
+        sampler: Draws its steps.
+        learned: The weights of the model that are learned.
+        update: How many updates are done.
+    """
 
     def __init__(
         self,
@@ -93,8 +100,8 @@ class Reinforcement:
         )
         for name, each in self.model.named_parameters():
             each.requires_grad_(name.startswith(("expert.", "action_")))
-        self._learned = [each for each in self.model.parameters() if each.requires_grad]
-        groups: list[dict[str, Any]] = [{"params": self._learned, "lr": settings.learning_rate}]
+        self.learned = [each for each in self.model.parameters() if each.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": self.learned, "lr": settings.learning_rate}]
         noise = list(self.sampler.parameters())
         if noise:
             groups.append({"params": noise, "lr": settings.noise_rate})
@@ -163,6 +170,15 @@ class Reinforcement:
             )  # fmt: skip
         return found
 
+    def rollouts(self) -> list[Rollout]:
+        """Make the rollouts of the next update, with the policy of now, in the order of `wanted`.
+
+        Raises:
+            TrainingError: The weights cannot be written, or a rollout cannot be made.
+        """
+        self._write_weights(CURRENT)
+        return list(self._rollouts.make([each for group in self.wanted() for each in group]))
+
     def learn(self, decisions: Sequence[DrawnAnswer], gains: Sequence[float]) -> dict[str, float]:
         """Learn from decisions, each of them once.
 
@@ -199,7 +215,7 @@ class Reinforcement:
             self._optimiser.zero_grad()
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(
-                [*self._learned, *self.sampler.parameters()], settings.clip_norm
+                [*self.learned, *self.sampler.parameters()], settings.clip_norm
             )
             self._optimiser.step()
             clipped = ((ratio < low) | (ratio > high)).float().mean()
@@ -244,14 +260,11 @@ class Reinforcement:
     def _once(self) -> dict[str, float]:
         settings = self.settings
         began = clock.monotonic()
-        self._write_weights(CURRENT)
-        groups = self.wanted()
-        made = self._rollouts.make([each for group in groups for each in group])
-        rollouts = list(made)
+        rollouts = self.rollouts()
         took_s = clock.monotonic() - began
         rewards = np.array([self._reward(each) for each in rollouts])
         gains = advantages(
-            rewards.reshape(len(groups), settings.group_size).tolist(), settings.least_deviation
+            rewards.reshape(-1, settings.group_size).tolist(), settings.least_deviation
         ).ravel()
         decisions: list[DrawnAnswer] = []
         shares: list[float] = []
