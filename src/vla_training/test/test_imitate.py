@@ -110,6 +110,8 @@ def test_the_losses_can_be_compiled(dataset, settings, tmp_path, monkeypatch):
     assert traced
     for name, loss in wanted.items():
         torch.testing.assert_close(found[name], loss, rtol=1e-4, atol=1e-5)
+    training.run(until=1)
+    assert begin(tmp_path / "run", dataset, settings).step == 1  # it goes on without
 
 
 def test_no_compiler_is_one_line(dataset, settings, tmp_path, monkeypatch):

@@ -48,7 +48,8 @@ class ImitationSettings:
         final_rate: Share of it that is left at the end, along half a cosine.
         optimiser: `ADAMW`, or `MUON`: for matrices inside the layers Muon, for the rest AdamW.
         precision: Of the products of matrices: `FLOAT32` or `BFLOAT16`; weights stay float32.
-        compile: Compile the computation of the losses (a minute; needs a C++ compiler).
+        compile: Compile the computation of the losses (a minute; needs a C++ compiler). It may
+            change the last bits, and be changed when a run goes on.
         stored: How the checkpoint holds weights: `FLOAT32`, or `BFLOAT16` for half the size.
         weight_decay: The optimiser's.
         clip_norm: Of the gradient.
