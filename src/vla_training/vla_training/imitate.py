@@ -46,7 +46,7 @@ FIGURES = (*LOSSES, "gradient", "learning_rate", "step_s")
 PHASES = 8  # at most
 # Rows of the same robot and units lie nearer to a checkpoint's mean: degrees are 57 times radians.
 MOST_DEVIATIONS = 20.0
-# They may differ when a run goes on: the same numbers come out, or only more of them.
+# They may differ when a run goes on: the same numbers come out, but for their last bits.
 _FREE = ("save_s", "threads", "stored", "compile")
 _EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "action_time_mlp_")
 
