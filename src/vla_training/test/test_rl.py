@@ -226,6 +226,31 @@ def test_what_paid_becomes_likelier_and_what_did_not_less(checkpoint, tmp_path):
         training.close()
 
 
+def test_several_epochs_go_further_and_the_clip_holds_them(checkpoint, tmp_path):
+    def change(name, **changed):
+        settings = replace(SHORT, learning_rate=1e-4, batch=64, **changed)
+        training = begin(tmp_path / name, checkpoint, settings)
+        try:
+            good, bad = training.rollouts()
+            decisions = [*good.decisions, *bad.decisions]
+            gains = [1.0] * len(good.decisions) + [-1.0] * len(bad.decisions)
+            before, _ = training.probabilities(decisions)
+            told = training.learn(decisions, gains)
+            after, _ = training.probabilities(decisions)
+        finally:
+            training.close()
+        apart = (after - before).sum(dim=1).detach().numpy()
+        split = len(good.decisions)
+        return told, float(apart[:split].mean() - apart[split:].mean())
+
+    _, once = change("once", clip=10.0)
+    _, often = change("often", clip=10.0, epochs=6)
+    assert often > 2.0 * once > 0.0
+    told, held = change("held", clip=1e-3, epochs=6)
+    assert told["clipped"] > 0.3
+    assert held < often
+
+
 def test_only_the_expert_is_changed_and_the_divergence_from_the_start_is_told(
     checkpoint, tmp_path
 ):

@@ -180,7 +180,7 @@ class Reinforcement:
         return list(self._rollouts.make([each for group in self.wanted() for each in group]))
 
     def learn(self, decisions: Sequence[DrawnAnswer], gains: Sequence[float]) -> dict[str, float]:
-        """Learn from decisions, each of them once.
+        """Learn from decisions, each of them as many times as `epochs` says.
 
         Args:
             decisions: N of them.
@@ -193,36 +193,42 @@ class Reinforcement:
             TrainingError: The loss is no longer finite.
         """
         settings = self.settings
-        order = np.random.default_rng([settings.seed, 5, self.update]).permutation(len(decisions))
-        told: list[list[float]] = []
+        chance = np.random.default_rng([settings.seed, 5, self.update])
         scale = len(decisions) / max(1, settings.groups * settings.group_size)
-        for begin in range(0, len(order), settings.batch):
-            chosen = order[begin : begin + settings.batch]
-            some = [decisions[index] for index in chosen]
-            gain = torch.tensor([gains[index] for index in chosen], dtype=torch.float32)
-            before = torch.from_numpy(np.stack([each.log_probability for each in some]))
-            now, apart = self.probabilities(some)
-            ratio = (now - before).exp()
-            low, high = 1.0 - settings.clip, 1.0 + settings.clip
-            weighed = gain[:, None] * scale
-            kept = torch.minimum(ratio * weighed, ratio.clamp(low, high) * weighed)
-            loss = -kept.mean() + settings.reference_weight * apart.mean()
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"{self.folder}: the loss is {float(loss)} in update {self.update}; lower "
-                    "learning_rate or raise noise, and begin again in a new folder"
-                )
-            self._optimiser.zero_grad()
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(
-                [*self.learned, *self.sampler.parameters()], settings.clip_norm
-            )
-            self._optimiser.step()
-            clipped = ((ratio < low) | (ratio > high)).float().mean()
-            told.append([each.item() for each in (ratio.mean(), clipped, apart.mean(), norm)])
+        told: list[list[float]] = []
+        for _ in range(settings.epochs):
+            order = chance.permutation(len(decisions))
+            for begin in range(0, len(order), settings.batch):
+                chosen = order[begin : begin + settings.batch]
+                some = [decisions[index] for index in chosen]
+                told.append(self._step(some, [scale * gains[index] for index in chosen]))
         names = ("ratio", "clipped", "divergence", "gradient")
         means = np.mean(told, axis=0) if told else [1.0, 0.0, 0.0, 0.0]
         return dict(zip(names, map(float, means), strict=True))
+
+    def _step(self, decisions: Sequence[DrawnAnswer], gains: Sequence[float]) -> list[float]:
+        """Take one step of the optimiser."""
+        settings = self.settings
+        gain = torch.tensor(gains, dtype=torch.float32)[:, None]
+        before = torch.from_numpy(np.stack([each.log_probability for each in decisions]))
+        now, apart = self.probabilities(decisions)
+        ratio = (now - before).exp()
+        low, high = 1.0 - settings.clip, 1.0 + settings.clip
+        kept = torch.minimum(ratio * gain, ratio.clamp(low, high) * gain)
+        loss = -kept.mean() + settings.reference_weight * apart.mean()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"{self.folder}: the loss is {float(loss)} in update {self.update}; lower "
+                "learning_rate or raise noise, and begin again in a new folder"
+            )
+        self._optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(
+            [*self.learned, *self.sampler.parameters()], settings.clip_norm
+        )
+        self._optimiser.step()
+        clipped = ((ratio < low) | (ratio > high)).float().mean()
+        return [each.item() for each in (ratio.mean(), clipped, apart.mean(), norm)]
 
     def probabilities(self, decisions: Sequence[DrawnAnswer]) -> tuple[Tensor, Tensor]:
         """Return what the policy of now says of decisions.

@@ -21,7 +21,9 @@ class ReinforcementSettings:
 
     Attributes:
         seed: Of everything that is drawn.
-        updates: In all. In each, rollouts are made and then learned from, once.
+        updates: In all. In each, rollouts are made and then learned from.
+        epochs: How many times an update's rollouts are learned from; what the policy then says of
+            them is weighed by the ratio of probabilities, up to `clip`.
         groups: Scenes with an instruction, an update.
         group_size: G, rollouts of each: the same scene and instruction, other noise.
         first_seed: Of the scenes; those of an update follow those of the one before.
@@ -51,6 +53,7 @@ class ReinforcementSettings:
 
     seed: int = between(0, 0, 2**31)
     updates: int = between(50, 1, 1_000_000)
+    epochs: int = between(1, 1, 1000)
     groups: int = between(8, 1, 4096)
     group_size: int = between(8, 2, 1024)
     first_seed: int = between(1_000_000, 0, 2**31)
