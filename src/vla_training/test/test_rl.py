@@ -234,9 +234,12 @@ def test_several_epochs_go_further_and_the_clip_holds_them(checkpoint, tmp_path)
             good, bad = training.rollouts()
             decisions = [*good.decisions, *bad.decisions]
             gains = [1.0] * len(good.decisions) + [-1.0] * len(bad.decisions)
-            before, _ = training.probabilities(decisions)
+            seen = training._prefix(decisions)
+            before, _ = training.probabilities(decisions, seen)
             told = training.learn(decisions, gains)
             after, _ = training.probabilities(decisions)
+            # What was seen is not learned anew: it need not be computed anew.
+            assert torch.equal(after, training.probabilities(decisions, seen)[0])
         finally:
             training.close()
         apart = (after - before).sum(dim=1).detach().numpy()

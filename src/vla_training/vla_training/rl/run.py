@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # mypy: warn_return_any=False
-"""A run of GRPO on the action expert of a SmolVLA: rollouts, rewards, one pass over them.
+"""A run of GRPO on the action expert of a SmolVLA: rollouts, rewards, learning.
 
 Sources: arXiv 2402.03300 (GRPO) for the group's advantage and the clipped ratio; arXiv 2505.05470
 and 2505.22094 for a flow's steps as decisions with a known probability; arXiv 2603.13925 for the
@@ -193,25 +193,31 @@ class Reinforcement:
             TrainingError: The loss is no longer finite.
         """
         settings = self.settings
-        chance = np.random.default_rng([settings.seed, 5, self.update])
+        order = np.random.default_rng([settings.seed, 5, self.update]).permutation(len(decisions))
         scale = len(decisions) / max(1, settings.groups * settings.group_size)
+        # What is seen is told to the expert by weights that are not learned: once is enough.
+        prefixes: dict[int, Prefix] = {}
         told: list[list[float]] = []
-        for _ in range(settings.epochs):
-            order = chance.permutation(len(decisions))
+        for epoch in range(settings.epochs):
             for begin in range(0, len(order), settings.batch):
                 chosen = order[begin : begin + settings.batch]
                 some = [decisions[index] for index in chosen]
-                told.append(self._step(some, [scale * gains[index] for index in chosen]))
+                prefix = prefixes[begin] if epoch else self._prefix(some)
+                if settings.epochs > 1:
+                    prefixes[begin] = prefix
+                told.append(self._step(some, [scale * gains[index] for index in chosen], prefix))
         names = ("ratio", "clipped", "divergence", "gradient")
         means = np.mean(told, axis=0) if told else [1.0, 0.0, 0.0, 0.0]
         return dict(zip(names, map(float, means), strict=True))
 
-    def _step(self, decisions: Sequence[DrawnAnswer], gains: Sequence[float]) -> list[float]:
+    def _step(
+        self, decisions: Sequence[DrawnAnswer], gains: Sequence[float], prefix: Prefix
+    ) -> list[float]:
         """Take one step of the optimiser."""
         settings = self.settings
         gain = torch.tensor(gains, dtype=torch.float32)[:, None]
         before = torch.from_numpy(np.stack([each.log_probability for each in decisions]))
-        now, apart = self.probabilities(decisions)
+        now, apart = self.probabilities(decisions, prefix)
         ratio = (now - before).exp()
         low, high = 1.0 - settings.clip, 1.0 + settings.clip
         kept = torch.minimum(ratio * gain, ratio.clamp(low, high) * gain)
@@ -230,11 +236,14 @@ class Reinforcement:
         clipped = ((ratio < low) | (ratio > high)).float().mean()
         return [each.item() for each in (ratio.mean(), clipped, apart.mean(), norm)]
 
-    def probabilities(self, decisions: Sequence[DrawnAnswer]) -> tuple[Tensor, Tensor]:
+    def probabilities(
+        self, decisions: Sequence[DrawnAnswer], prefix: Prefix | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return what the policy of now says of decisions.
 
         Args:
             decisions: B of them.
+            prefix: What the expert attends to then; None: it is computed.
 
         Returns:
             Log probability of each of their D drawn steps (B, D), and the divergence there from
@@ -244,8 +253,7 @@ class Reinforcement:
         steps = self.settings.flow_steps
         state = torch.from_numpy(np.stack([each.state for each in decisions]))
         chain = torch.from_numpy(np.stack([each.chain for each in decisions]))
-        with torch.no_grad():
-            prefix = prefix_of(self.model, decisions, state)
+        prefix = self._prefix(decisions) if prefix is None else prefix
         chances, apart = [], []
         for index in range(min(self.settings.drawn_steps, steps)):
             t, width = 1.0 - index / steps, 1.0 / steps
@@ -262,6 +270,11 @@ class Reinforcement:
                 other = self.sampler.step(x, theirs, state, t, width)
             apart.append(step.divergence(other, columns))
         return torch.stack(chances, dim=1), torch.stack(apart, dim=1)
+
+    def _prefix(self, decisions: Sequence[DrawnAnswer]) -> Prefix:
+        state = torch.from_numpy(np.stack([each.state for each in decisions]))
+        with torch.no_grad():
+            return prefix_of(self.model, decisions, state)
 
     def _once(self) -> dict[str, float]:
         settings = self.settings
