@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +146,12 @@ class WorldProcess:
         rows = block(self._table, range(first, first + BLOCK))
         return CollectedEpisode(first, SITUATIONS, True, rows)
 
+    def close(self) -> None:
+        """End the student and the world."""
+        if self._policy is not None:
+            self._policy.close()
+        self._table.close()
+
 
 def following(policy: Policy) -> Driver:
     """Return a policy as a driver."""
@@ -157,28 +161,6 @@ def following(policy: Policy) -> Driver:
         return policy.infer(row.observation)
 
     return drive
-
-
-_WORKER: WorldProcess | None = None
-
-
-def _begin(job: Job) -> None:
-    global _WORKER
-    # One thread for each process: more would take the processors from one another.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _WORKER = WorldProcess(job)
-
-
-def _episode(seed: int) -> CollectedEpisode:
-    assert _WORKER is not None
-    return _WORKER.episode(seed)
-
-
-def _situations(first: int) -> CollectedEpisode:
-    assert _WORKER is not None
-    return _WORKER.situations(first)
 
 
 def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Iterator[Collected]:
@@ -193,14 +175,8 @@ def collect(folder: Path, job: Job, seeds: Sequence[int], processes: int) -> Ite
     info = describe(job, seeds[0])
     with DemonstrationWriter(folder, info, load_robot(job.robot_file).name) as writer:
         wanted = [(seed,) for seed in seeds[writer.episodes :]]
-        found: Iterator[CollectedEpisode]
-        if processes == 1:
-            worker = WorldProcess(job)
-            call = worker.episode if job.related else worker.situations
-            found = (call(seed) for (seed,) in wanted)
-        else:
-            call = _episode if job.related else _situations
-            found = in_parallel(call, wanted, processes, _begin, (job,))
+        call = WorldProcess.episode if job.related else WorldProcess.situations
+        found = in_parallel(call, wanted, processes, WorldProcess, (job,))
         for episode in found:
             writer.add(episode.rows, episode.task)
             yield Collected(len(episode.rows[STATE]), episode.success)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,16 +59,7 @@ def try_all(
     """
     if not todo:
         return
-    if processes == 1:
-        place = make()
-        try:
-            for done, (case, film) in enumerate(todo, 1):
-                results.add(case, _tried(place, case, film))
-                progress(done, len(todo))
-        finally:
-            place.close()
-        return
-    tried = in_parallel(_try, todo, min(processes, len(todo)), _begin, (make,))
+    tried = in_parallel(_try, todo, min(processes, len(todo)), make)
     for done, (case, result) in enumerate(tried, 1):
         results.add(case, result)
         progress(done, len(todo))
@@ -148,18 +137,5 @@ def _adder(video: VideoWriter) -> Callable[[NDArray[np.uint8]], None]:
     return add
 
 
-_PLACE: Place | None = None
-
-
-def _begin(make: Callable[[], Place]) -> None:
-    global _PLACE
-    # One thread for each process: more would take the processors from one another.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _PLACE = make()
-
-
-def _try(case: Any, film: Path | None) -> tuple[Any, Any]:
-    assert _PLACE is not None
-    return case, _tried(_PLACE, case, film)
+def _try(place: Place, case: Any, film: Path | None) -> tuple[Any, Any]:
+    return case, _tried(place, case, film)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,31 +242,12 @@ class RolloutProcess:
         return ExploringPolicy(policy, sampler, columns, self._settings.drawn_steps)
 
 
-_PROCESS: RolloutProcess | None = None
-
-
-def _begin(scenes: RolloutScenes, settings: ReinforcementSettings) -> None:
-    global _PROCESS
-    # One thread for each process: more would take the processors from one another.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _PROCESS = RolloutProcess(scenes, settings)
-
-
-def _rollout(wanted: RolloutWanted) -> Rollout:
-    assert _PROCESS is not None
-    return _PROCESS.rollout(wanted)
-
-
 class Rollouts:
     """Makes rollouts, here or in parallel processes. To be closed."""
 
     def __init__(self, scenes: RolloutScenes, settings: ReinforcementSettings, processes: int):
         """Begin the processes when the first rollout is wanted."""
-        given: tuple[Any, ...] = (scenes, settings)
-        self._here = RolloutProcess(*given) if processes == 1 else None
-        self._workers = None if processes == 1 else Workers(processes, _begin, given)
+        self._workers = Workers(processes, RolloutProcess, (scenes, settings))
 
     def make(self, wanted: Sequence[RolloutWanted]) -> Iterator[Rollout]:
         """Yield rollouts in the order in which they are wanted.
@@ -276,16 +255,8 @@ class Rollouts:
         Raises:
             TrainingError: A world or a policy cannot be had.
         """
-        if self._workers is not None:
-            yield from self._workers.map(_rollout, [(each,) for each in wanted])
-            return
-        assert self._here is not None
-        for each in wanted:
-            yield self._here.rollout(each)
+        return self._workers.map(RolloutProcess.rollout, [(each,) for each in wanted])
 
     def close(self) -> None:
         """End the processes."""
-        if self._workers is not None:
-            self._workers.close()
-        if self._here is not None:
-            self._here.close()
+        self._workers.close()

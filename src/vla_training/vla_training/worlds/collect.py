@@ -10,8 +10,6 @@ right (DAgger). An episode is a function of its seeds.
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -298,23 +296,6 @@ class _Pushes:
         return np.asarray(np.clip(pushed, -1.0, 1.0))
 
 
-_WORKER: CollectProcess | None = None
-
-
-def _begin(job: WorldJob) -> None:
-    global _WORKER
-    # One thread for each process: more would take the processors from one another.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    # Ctrl-C reaches them all: the first process says what there is to say, and ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _WORKER = CollectProcess(job)
-
-
-def _episode(task: str, first_seed: int) -> WorldEpisode:
-    assert _WORKER is not None
-    return _WORKER.episode(task, first_seed)
-
-
 def collect_in_world(
     folder: Path,
     job: WorldJob,
@@ -344,16 +325,8 @@ def collect_in_world(
     plan = [(task, first_seed + TRIES * number) for number in range(episodes) for task in tasks]
     with WorldWriter(folder, info, spec.name) as writer:
         wanted = plan[writer.episodes :]
-        if processes == 1:
-            worker = CollectProcess(job)
-            try:
-                for each in wanted:
-                    episode = worker.episode(*each)
-                    writer.add(episode.rows, episode.instruction)
-                    yield episode
-            finally:
-                worker.close()
-            return
-        for episode in in_parallel(_episode, wanted, processes, _begin, (job,)):
+        for episode in in_parallel(
+            CollectProcess.episode, wanted, processes, CollectProcess, (job,)
+        ):
             writer.add(episode.rows, episode.instruction)
             yield episode
