@@ -104,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--updates", type=int, default=8, help="of each run (%(default)s)")
     add("--groups", type=int, default=6, help="scenes an update (%(default)s)")
     add("--group-size", type=int, default=6, help="rollouts of a scene (%(default)s)")
-    add("--rate", type=float, default=3e-5, help="of learning (%(default)s)")
+    add("--epochs", type=int, default=4, help="over an update's rollouts (%(default)s)")
+    add("--rate", type=float, default=1e-4, help="of learning (%(default)s)")
     add("--scenes", type=int, default=10, help="of each evaluation, 3 colours (%(default)s)")
     add("--processes", type=int, default=2, help="(%(default)s)")
     add("--page", action="store_true", help="write docs/measurements/smoothvla.md")
@@ -121,14 +122,14 @@ def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int)
         return run / "checkpoint"
     before = means(read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv"))
     settings = {
-        "seed": seed, "updates": given.updates, "groups": given.groups,
-        "group_size": given.group_size, "reward": reward,
+        "seed": seed, "updates": given.updates, "epochs": given.epochs,
+        "groups": given.groups, "group_size": given.group_size, "reward": reward,
         "jerk_unit": before["twist_jerk_mean"],
         "ldlj_best": before["ldlj"] + LDLJ_SPAN, "ldlj_worst": before["ldlj"] - LDLJ_SPAN,
         "learning_rate": given.rate, "limit_s": ROLLOUT_LIMIT_S,
-        "noise": NOISE, "least_deviation": LEAST_DEVIATION, "batch": 512,
-        # Every run has scenes of its own, the same for each reward.
-        "first_seed": 1_000_000 + 10_000 * seed,
+        "noise": NOISE, "least_deviation": LEAST_DEVIATION, "batch": 256,
+        # Every seed has scenes of its own, the same for each reward, and in each update all.
+        "first_seed": 1_000_000 + 10_000 * seed, "scenes": given.groups,
         **({"executor": executor} if given.world == TABLETOP else {}),
     }  # fmt: skip
     path = given.folder / "settings" / f"{run.name}.yaml"

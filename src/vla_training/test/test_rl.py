@@ -206,6 +206,21 @@ def test_pictures_are_kept_without_loss():
 # -- the run --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("scenes", "seeds"), [(0, [70, 71, 72, 73, 74, 75]), (4, [70, 71, 72, 73, 70, 71])]
+)
+def test_scenes_are_new_ones_or_come_again(checkpoint, tmp_path, scenes, seeds):
+    settings = replace(SHORT, updates=3, groups=2, first_seed=70, scenes=scenes)
+    training = begin(tmp_path / "run", checkpoint, settings)
+    try:
+        found = []
+        for training.update in range(3):
+            found += [group[0].case.seed for group in training.wanted()]
+    finally:
+        training.close()
+    assert found == seeds
+
+
 def test_what_paid_becomes_likelier_and_what_did_not_less(checkpoint, tmp_path):
     settings = replace(SHORT, learning_rate=3e-4, clip=10.0, batch=64)
     training = begin(tmp_path / "run", checkpoint, settings)

@@ -157,8 +157,9 @@ class Reinforcement:
         """Return the rollouts of the next update, group by group."""
         settings, found = self.settings, []
         for group in range(settings.groups):
-            seed = settings.first_seed + self.update * settings.groups + group
-            case = self._scenes.case(seed)
+            number = self.update * settings.groups + group
+            number = number % settings.scenes if settings.scenes else number
+            case = self._scenes.case(settings.first_seed + number)
             found.append(
                 [
                     RolloutWanted(

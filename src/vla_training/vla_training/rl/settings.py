@@ -27,6 +27,8 @@ class ReinforcementSettings:
         groups: Scenes with an instruction, an update.
         group_size: G, rollouts of each: the same scene and instruction, other noise.
         first_seed: Of the scenes; those of an update follow those of the one before.
+        scenes: How many there are, gone through again and again, as where a benchmark has so many
+            initial states; 0: always new ones.
         limit_s: Of a rollout on the tabletop, simulated, s.
         executor: How chunks become commands there: one of `vla_sim.executors.EXECUTORS`.
         reward: One of `REWARDS`.
@@ -57,6 +59,7 @@ class ReinforcementSettings:
     groups: int = between(8, 1, 4096)
     group_size: int = between(8, 2, 1024)
     first_seed: int = between(1_000_000, 0, 2**31)
+    scenes: int = between(0, 0, 1_000_000)
     limit_s: float = between(20.0, 1.0, 600.0)
     executor: str = field(default="smooth", metadata={"choices": ("smooth", "linear", "hold")})
     reward: str = field(default=SMOOTH_INVARIANT, metadata={"choices": REWARDS})
