@@ -58,13 +58,27 @@ class Tried:
         arm: How it came about: a reward, `imitation`, or `imitation` so many times slower.
         executor: With which it was reinforced, and tried.
         seed: Of its reinforcement; of imitation, of the scenes' group.
-        means: Of `MEASURES`.
+        episodes: Of each scene, whether it was solved and the other `MEASURES`.
     """
 
     arm: str
     executor: str
     seed: int
-    means: dict[str, float]
+    episodes: dict[str, dict[str, float]]
+
+    @property
+    def solved(self) -> dict[str, dict[str, float]]:
+        """The episodes that succeeded."""
+        return {scene: told for scene, told in self.episodes.items() if told["success"]}
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Of `MEASURES`: the share that succeeded, and means over those."""
+        solved = self.solved.values()
+        told = {"success": len(solved) / len(self.episodes)}
+        for name, _ in MEASURES[1:]:
+            told[name] = float(np.mean([each[name] for each in solved])) if solved else math.nan
+        return told
 
 
 def main() -> int:
@@ -120,7 +134,8 @@ def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int)
     run: Path = given.folder / "runs" / f"{reward}_{executor}_{seed}"
     if (run / "checkpoint" / "model.safetensors").exists():
         return run / "checkpoint"
-    before = means(read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv"))
+    trials = read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv")
+    before = Tried(IMITATION, executor, 0, episodes(trials)).means
     settings = {
         "seed": seed, "updates": given.updates, "epochs": given.epochs,
         "groups": given.groups, "group_size": given.group_size, "reward": reward,
@@ -187,12 +202,12 @@ def collect(folder: Path, scenes: int, seeds: int) -> list[Tried]:
                 begin = EVALUATION_SEED + group * scenes
                 some = [line for line in lines if begin <= int(line["seed"]) < begin + scenes]
                 if some:
-                    found.append(Tried(_slowed(slower), executor, group, means(some)))
+                    found.append(Tried(_slowed(slower), executor, group, episodes(some)))
         for reward in REWARDS:
             for seed in range(seeds):
                 path = folder / "trials" / f"{reward}_{seed}_{executor}" / "results.csv"
                 if lines := read(path):
-                    found.append(Tried(reward, executor, seed, means(lines)))
+                    found.append(Tried(reward, executor, seed, episodes(lines)))
     return found
 
 
@@ -204,14 +219,14 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def means(lines: Sequence[dict[str, str]]) -> dict[str, float]:
-    """Return the means of `MEASURES` over episodes."""
-    good = [line for line in lines if line["success"] == "1"]
-    told = {"success": len(good) / len(lines)}
-    for name, _ in MEASURES[1:]:
-        values = [float(line[name]) for line in good]
-        told[name] = float(np.mean(values)) if values else math.nan
-    return told
+def episodes(lines: Iterable[dict[str, str]]) -> dict[str, dict[str, float]]:
+    """Return `MEASURES` of each line, by its scene: task or colour, and seed."""
+    return {
+        f"{line.get('task') or line.get('colour')} {line['seed']}": {
+            name: float(line[name]) for name, _ in MEASURES
+        }
+        for line in lines
+    }
 
 
 def interval(values: Iterable[float]) -> tuple[float, float]:
@@ -224,47 +239,59 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def paired(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> list[float]:
-    """Return by how much an arm differs from another, seed by seed, in percent of the other."""
+    """Return the ratio of an arm's figure to another's, seed by seed.
+
+    Of the scenes that both solved: a policy that solves more of the long ones is no slower.
+    """
     ours, theirs = (
         {
-            each.seed: each.means[name]
+            each.seed: each.solved
             for each in tried
             if (each.arm, each.executor) == (which, executor)
         }
         for which in (arm, base)
     )
-    both = sorted(set(ours) & set(theirs))
-    return [100.0 * (ours[seed] / theirs[seed] - 1.0) for seed in both]
+    found = []
+    for seed in sorted(set(ours) & set(theirs)):
+        both = set(ours[seed]) & set(theirs[seed])
+        mine, other = (sum(which[seed][scene][name] for scene in both) for which in (ours, theirs))
+        found.append(mine / other if both else math.nan)
+    return found
+
+
+def percent(ratios: Iterable[float]) -> list[float]:
+    """Return by how much ratios differ from 1, in percent."""
+    return [100.0 * (each - 1.0) for each in ratios]
 
 
 def against(tried: Sequence[Tried], arm: str, base: str, executor: str, name: str) -> str:
     """Say by how much an arm differs from another, paired by seed, in percent of the other."""
-    return said(*interval(paired(tried, arm, base, executor, name)), "+.1f")
+    return said(*interval(percent(paired(tried, arm, base, executor, name))), "+.1f")
 
 
 def against_slowness(tried: Sequence[Tried], arm: str, executor: str, name: str) -> str:
     """Say by how much an arm differs from the policy as it was, slowed to the arm's duration.
 
-    How the control's figure goes with its duration is taken as a power law, fitted to the means
-    of the control; what of a seed is above or below it is taken from the policy as it was.
+    How the control's figure goes with its duration is taken as a power law, fitted to the control.
     """
-    control = [each for each in tried if each.executor == executor and IMITATION in each.arm]
-    points = []
-    for which in dict.fromkeys(each.arm for each in control):
-        some = [each.means for each in control if each.arm == which]
-        points.append([np.mean([means[key] for means in some]) for key in ("duration_s", name)])
-    if len(points) < 2:
+    slowed = {each.arm for each in tried if each.executor == executor and IMITATION in each.arm}
+
+    def logs(which: str) -> tuple[float, float]:
+        duration, figure = (
+            interval(paired(tried, which, IMITATION, executor, key))[0]
+            for key in ("duration_s", name)
+        )
+        return math.log(duration), math.log(figure)
+
+    points = np.array([logs(which) for which in sorted(slowed - {IMITATION})])
+    if not len(points):
         return "-"
-    duration, figure = np.log(np.array(points)).T
-    power = np.polyfit(duration, figure, 1)[0]
-    was = {each.seed: each.means for each in control if each.arm == IMITATION}
-    found = []
-    for each in tried:
-        if each.executor == executor and each.arm == arm and each.seed in was:
-            base = was[each.seed]
-            slowed = base[name] * (each.means["duration_s"] / base["duration_s"]) ** power
-            found.append(100.0 * (each.means[name] / slowed - 1.0))
-    return said(*interval(found), "+.1f")
+    power = float(points[:, 0] @ points[:, 1] / (points[:, 0] @ points[:, 0]))
+    durations, figures = (
+        paired(tried, arm, IMITATION, executor, key) for key in ("duration_s", name)
+    )
+    apart = [figure / duration**power for duration, figure in zip(durations, figures, strict=True)]
+    return said(*interval(percent(apart)), "+.1f")
 
 
 def draw(tried: Sequence[Tried], executors: Sequence[str], world: str) -> None:
@@ -276,7 +303,9 @@ def draw(tried: Sequence[Tried], executors: Sequence[str], world: str) -> None:
         axes = figure.add_subplot(1, len(executors), index)
         control = [(0.0, 0.0)]
         for arm in dict.fromkeys(each.arm for each in tried if each.executor == executor):
-            pairs = [paired(tried, arm, IMITATION, executor, name) for name in COMPARED[:2]]
+            pairs = [
+                percent(paired(tried, arm, IMITATION, executor, name)) for name in COMPARED[:2]
+            ]
             (x, wide), (y, high) = (interval(each) for each in pairs)
             slowed = IMITATION in arm
             if slowed and arm != IMITATION:
@@ -349,11 +378,11 @@ def _write(given: argparse.Namespace, tried: Sequence[Tried]) -> None:
         "w", encoding="utf-8", newline=""
     ) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["executor", "policy", "seed", *(name for name, _ in MEASURES)])
+        writer.writerow(["executor", "policy", "seed", "scene", *(name for name, _ in MEASURES)])
         for each in tried:
-            writer.writerow(
-                [each.executor, each.arm, each.seed, *(f"{v:.6g}" for v in each.means.values())]
-            )
+            for scene, told in each.episodes.items():
+                figures = (f"{value:.5g}" for value in told.values())
+                writer.writerow([each.executor, each.arm, each.seed, scene, *figures])
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ def tried(folder, name, lines):
 @pytest.fixture
 def found(tmp_path):
     for seed in range(3):
-        scenes = (5000, 5001)
-        tried(tmp_path, f"binary_{seed}_smooth", [(s, 1, 10.0 + seed) for s in scenes])
-        tried(tmp_path, f"smoothvla_{seed}_smooth", [(5000, 1, 5.0 + 0.5 * seed), (5001, 0, 99.0)])
+        one, other = 5000 + 2 * seed, 5001 + 2 * seed
+        tried(tmp_path, f"binary_{seed}_smooth", [(s, 1, 10.0 + seed) for s in (one, other)])
+        tried(tmp_path, f"smoothvla_{seed}_smooth", [(one, 1, 5.0 + 0.5 * seed), (other, 0, 99.0)])
     tried(tmp_path, "imitation_smooth", [(5000 + k, 1, 10.0 + k // 2) for k in range(6)])
     return smoothvla.collect(tmp_path, scenes=2, seeds=3)
 
@@ -40,6 +40,18 @@ def test_differences_are_paired_by_seed(found):
     assert said == "-50.0 ± 0.0"
     # Imitation has no seeds of its own: its scenes are divided among them.
     said = smoothvla.against(found, "binary", "imitation", "smooth", "tip_jerk_mean")
+    assert said == "+0.0 ± 0.0"
+
+
+def test_what_only_one_policy_solves_is_in_no_difference(tmp_path):
+    """A policy that solves a long scene too was taken for a slower one."""
+    for seed in range(2):
+        short, long = 5000 + 2 * seed, 5001 + 2 * seed
+        tried(tmp_path, f"binary_{seed}_smooth", [(short, 1, 1.0), (long, 0, 20.0)])
+        tried(tmp_path, f"smoothvla_{seed}_smooth", [(short, 1, 1.0), (long, 1, 9.0)])
+    found = smoothvla.collect(tmp_path, scenes=2, seeds=2)
+    assert found[-1].means["duration_s"] == 5.0
+    said = smoothvla.against(found, "smoothvla", "binary", "smooth", "duration_s")
     assert said == "+0.0 ± 0.0"
 
 
