@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from vla_policies import Action, PolicyError
+from vla_policies import Action, PolicyError, PolicyUnavailableError
 from vla_sim.executors import ActionExecutor, Array
 from vla_sim.world import World
 
@@ -95,6 +95,9 @@ def run_episode(
             None: it is done when the policy says so, and the policy is not asked any more.
         every_frame: Look at every picture, not only at those that the policy is asked about.
         watch: Called at every tenth of a second, for a film.
+
+    Raises:
+        PolicyUnavailableError: Nobody answers.
     """
     steps = round(TICK_S / world.timestep_s)
     looks: list[SeenT] = []
@@ -122,6 +125,8 @@ def run_episode(
                 began = time.perf_counter()
                 try:
                     action = drive(looks[-1])
+                except PolicyUnavailableError:
+                    raise  # nobody has seen this: it is no answer, and no failure
                 except PolicyError as raised:
                     error = raised
                     break

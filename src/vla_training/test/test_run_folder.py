@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vla_training.errors import TrainingError, writing
 from vla_training.run_folder import RunFolder
 
 
@@ -12,6 +13,31 @@ def write(folder: Path, text: str) -> None:
     with RunFolder(folder).writing("checkpoint") as spare:
         spare.mkdir()
         (spare / "weights").write_text(text)
+
+
+def test_a_setting_that_a_run_has_no_word_of_was_as_it_is_by_default(tmp_path):
+    def keep(**settings):
+        RunFolder(tmp_path).keep(settings, {"data": 7}, ["free"], {"rate": 1.0, "free": 1})
+
+    keep(free=1)  # before there was a rate
+    keep(rate=1.0, free=2)
+    with pytest.raises(TrainingError, match=r"rate: the run was begun with 1.0, not 0.5;"):
+        keep(rate=0.5, free=1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        "[enforce fail at inline_container.cc:603] . unexpected pos 64 vs 0",
+    ],
+)
+def test_a_full_disk_is_one_line_whoever_says_it(words):
+    line = r"^out/x: .*the disk is full: free some space"
+    with pytest.raises(TrainingError, match=line), writing(Path("out/x")):
+        raise Exception(words)  # safetensors has a class of its own for it
+    with pytest.raises(KeyError), writing(Path("out/x")):
+        raise KeyError("another thing")
 
 
 def test_an_interrupted_exchange_of_a_folder_keeps_the_one_before(tmp_path, monkeypatch):

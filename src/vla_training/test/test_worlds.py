@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vla_policies.protocol import PolicyUnavailableError
 from vla_training.cli import main as train
 from vla_training.errors import TrainingError
 from vla_training.evaluation.command import main as evaluate
+from vla_training.evaluation.ledger import alone
 from vla_training.evaluation.measures import measure_hand
 from vla_training.worlds.interface import chosen, open_world, project
 from vla_training.worlds.policies import WorldPolicy, read_policy_file
 from vla_training.worlds.rollout import WorldPace, run_in_world, slowed
+from vla_training.worlds.trial import WorldPlace
 
 TOP = Path(__file__).resolve().parents[3]
 WORLD = "plane_world:Plane"
@@ -188,6 +191,66 @@ def test_what_the_policy_complains_of_ends_the_episode_and_is_told(plane):
 
     course = run_in_world(plane, ask, WorldPace(1), horizon=10, rng=np.random.default_rng(0))
     assert (course.ended, course.steps, course.success) == ("the lens is dirty", 0, False)
+
+
+def test_a_policy_that_does_not_answer_is_no_failure_of_its(plane, tmp_path, capsys, monkeypatch):
+    """A policy's process that was killed had 37 of 40 cases counted against it, for good."""
+    plane.begin("to-red", 0)
+
+    def ask(_):
+        raise PolicyUnavailableError("was ended by SIGKILL; it is started again")
+
+    with pytest.raises(PolicyUnavailableError):
+        run_in_world(plane, ask, WorldPace(1), horizon=10, rng=np.random.default_rng(0))
+    run, count = WorldPlace.run, iter(range(9))
+
+    def run_two(place, case, film=None):
+        if next(count) == 2:
+            ask(0)
+        return run(place, case, film=film)
+
+    monkeypatch.setattr(WorldPlace, "run", run_two)
+    given = ("--seeds", "2", "--films", "0", "--processes", "1")
+    assert expert_run(tmp_path, *given) == 2
+    assert "the policy does not answer (was ended by SIGKILL; it is" in capsys.readouterr().err
+    assert len(lines_of(tmp_path)) == 2
+    monkeypatch.setattr(WorldPlace, "run", run)
+    assert expert_run(tmp_path, *given) == 0
+    assert "2 of 4 were tried before" in capsys.readouterr().out
+
+
+def test_two_that_try_in_one_folder_are_refused(tmp_path, capsys):
+    with alone(tmp_path):
+        assert expert_run(tmp_path, "--seeds", "1", "--processes", "1") == 2
+    assert "another vla-eval is at it" in capsys.readouterr().err
+    assert not (tmp_path / "results.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "message"),
+    [
+        ("success", "7", "line 2: is damaged; remove that line"),
+        ("success", "-1", "line 2: is damaged"),
+        ("tip_jerk_mean", "1e400", "line 2: is damaged"),
+        ("tip_jerk_mean", "-inf", "line 2: is damaged"),
+        ("seed", "1", "line 3: its case stands there before; remove that line"),
+    ],
+)
+def test_lines_that_were_never_measured_are_refused(tmp_path, capsys, column, text, message):
+    given = ("--seeds", "2", "--films", "0", "--processes", "1")
+    assert expert_run(tmp_path, *given) == 0
+    lines = lines_of(tmp_path)
+    if column == "seed":
+        lines.insert(1, lines[0])
+    else:
+        lines[0][column] = text
+    with (tmp_path / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    capsys.readouterr()
+    assert expert_run(tmp_path, *given) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_hands_jerk_is_the_third_difference_of_where_it_was():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from vla_policies.protocol import PolicyError
 
+_FULL = ("PytorchStreamWriter", "enforce fail", "No space left", "Disk quota exceeded")
+
 
 class TrainingError(PolicyError):
     """Data, settings or a run cannot be used as asked. One line that says what to do."""
@@ -29,8 +31,8 @@ def writing(path: Path) -> Iterator[None]:
         remedy = "the disk is full: free some space, and run the same command again to go on"
         reason = remedy if full else f"cannot be written ({error.strerror or error})"
         raise TrainingError(f"{path}: {reason}; what was written before is kept") from None
-    except RuntimeError as error:  # torch's writer says a full disk in its own words
-        if "PytorchStreamWriter" not in str(error) and "enforce fail" not in str(error):
+    except Exception as error:  # torch and safetensors say a full disk in words of their own
+        if not any(word in str(error) for word in _FULL):
             raise
         raise TrainingError(
             f"{path}: cannot be written, probably the disk is full: free some space, and run the "

@@ -99,7 +99,7 @@ class Imitation:
             "rows": len(lessons.state),
             "base": None if base is None else str(base),
         }
-        self._kept.keep(settings.document(), given, _FREE)
+        self._kept.keep(settings.document(), given, _FREE, type(settings)().document())
         # Whether the data says where things are; else there is nothing to refer to.
         self._refers = lessons.labelled
         self.checkpoint = self._start(lessons, base)

@@ -33,7 +33,11 @@ class RunFolder:
                     before.replace(folder)
 
     def keep(
-        self, settings: Mapping[str, Any], given: Mapping[str, Any], free: Sequence[str]
+        self,
+        settings: Mapping[str, Any],
+        given: Mapping[str, Any],
+        free: Sequence[str],
+        defaults: Mapping[str, Any],
     ) -> None:
         """Write what the run is, or check that it is the one that is there.
 
@@ -41,6 +45,7 @@ class RunFolder:
             settings: How to train.
             given: From what, by name.
             free: Names of both that may differ when a run goes on.
+            defaults: Of the settings: what a run was begun with that has no word of one.
 
         Raises:
             TrainingError: Another run is there.
@@ -56,14 +61,14 @@ class RunFolder:
             return
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
-            was = {**there["settings"], **{name: there[name] for name in given}}
+            was = {**json.loads(json.dumps(defaults)), **there["settings"]}
+            was.update({name: there[name] for name in given})
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
-        # What the run has no word of is younger than the run.
         for name, value in {**now.pop("settings"), **now}.items():
-            if name not in free and name in was and was[name] != value:
+            if name not in free and was[name] != value:
                 raise TrainingError(
-                    f"{path}: {name}: the run was begun with {was.get(name)}, not {value}; set it "
+                    f"{path}: {name}: the run was begun with {was[name]}, not {value}; set it "
                     "back to go on, or name a new folder"
                 )
 

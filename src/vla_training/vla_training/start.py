@@ -46,7 +46,7 @@ class Size:
     text_hidden: int = 128
     text_layers: int = 4
     vocabulary: int = 384
-    text_length: int = 24
+    text_length: int = 48
 
     def shapes(self) -> Shapes:
         """Return every shape of the model."""

@@ -169,8 +169,13 @@ class Ledger(Generic[CaseT, ResultT]):
                 raise TrainingError(
                     f"{self._path}: line {number}: is damaged; remove that line"
                 ) from None
+            key = self._layout.key(line.case)
+            if key in self._known:
+                raise TrainingError(
+                    f"{self._path}: line {number}: its case stands there before; remove that line"
+                )
             lines.append(line)
-            self._known.add(self._layout.key(line.case))
+            self._known.add(key)
         return lines
 
 
@@ -184,7 +189,20 @@ def read_measures(told: Mapping[str, str]) -> MotionMeasures:
     """Return the measures of a line; raises ValueError where one is damaged."""
     found: dict[str, Any] = {name: float(told[name]) for name in MEASURES}
     found["movements"] = int(told["movements"])
+    if any(math.isinf(value) for value in found.values()):
+        raise ValueError("a measure is infinite")
     return MotionMeasures(**found)
+
+
+def flag(text: str) -> bool:
+    """Read what is so (1) or not (0).
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if text not in ("0", "1"):
+        raise ValueError(f"{text} is neither 0 nor 1")
+    return text == "1"
 
 
 def latency(text: str) -> tuple[float, float]:

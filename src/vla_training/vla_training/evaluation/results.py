@@ -12,6 +12,7 @@ from vla_training.evaluation.ledger import (
     Layout,
     Ledger,
     ResultLine,
+    flag,
     latency,
     measured,
     read_measures,
@@ -55,8 +56,8 @@ def _read(told: Mapping[str, str]) -> tuple[TrialCase, CaseResult]:
         int(told["seed"]), told["colour"],
     )  # fmt: skip
     result = CaseResult(
-        success=bool(int(told["success"])),
-        delivered=bool(int(told["delivered"])),
+        success=flag(told["success"]),
+        delivered=flag(told["delivered"]),
         disturbed=tuple(told["disturbed"].split()),
         ended=told["ended"],
         duration_s=float(told["duration_s"]),

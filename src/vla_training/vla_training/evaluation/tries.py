@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_policies.protocol import PolicyUnavailableError
 from vla_recording.dataset import Codec, DatasetError, picture
 from vla_recording.dataset.pictures import VideoWriter
 from vla_training.errors import TrainingError
@@ -113,6 +114,16 @@ def weights_of(folder: Path) -> str:
 
 
 def _tried(place: Place, case: Any, film: Path | None) -> Any:
+    try:
+        return _filmed(place, case, film)
+    except PolicyUnavailableError as error:
+        raise TrainingError(
+            f"the policy does not answer ({error}); the case is not counted. The same command "
+            "again goes on"
+        ) from None
+
+
+def _filmed(place: Place, case: Any, film: Path | None) -> Any:
     if film is None:
         return place.run(case)
     width, height = place.film_size

@@ -92,7 +92,10 @@ class Reinforcement:
         torch.set_num_threads(settings.threads)
         self.base: Checkpoint = read_checkpoint(base)
         self._kept = RunFolder(folder)
-        self._kept.keep(settings.document(), {"base": str(base), **scenes.document()}, _FREE)
+        self._kept.keep(
+            settings.document(), {"base": str(base), **scenes.document()}, _FREE,
+            type(settings)().document(),
+        )  # fmt: skip
         self.model = load_model(self.base)
         self._reference = copy.deepcopy(self.model) if settings.reference_weight > 0.0 else None
         self.sampler = make_sampler(

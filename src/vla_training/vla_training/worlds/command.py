@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vla_training.errors import TrainingError
+from vla_training.evaluation.ledger import alone
 from vla_training.evaluation.tries import (
     film_path,
     films_of,
@@ -76,6 +77,18 @@ def evaluate_in_world(
         tasks = dict(world.tasks)
     finally:
         world.close()
+    with alone(given.folder):
+        return _try_all(given, bench, settings, picked, tasks, progress)
+
+
+def _try_all(
+    given: argparse.Namespace,
+    bench: WorldBench,
+    settings: dict[str, Any],
+    picked: Sequence[BenchmarkTask],
+    tasks: dict[str, BenchmarkTask],
+    progress: Callable[[], Callable[[int, int], None]],
+) -> int:
     results = WorldStore(given.folder, settings)
     # Scene by scene, so that a run that is cut off has some of each task.
     cases = [

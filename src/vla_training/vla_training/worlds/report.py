@@ -14,6 +14,7 @@ from vla_training.evaluation.ledger import (
     Layout,
     Ledger,
     ResultLine,
+    flag,
     latency,
     measured,
     read_measures,
@@ -188,7 +189,7 @@ def _read(told: Mapping[str, str]) -> tuple[WorldCase, WorldResult]:
         told["task"], int(told["seed"]), told["perturbation"], latency(told["latency_s"])
     )
     result = WorldResult(
-        success=bool(int(told["success"])),
+        success=flag(told["success"]),
         ended=told["ended"],
         duration_s=float(told["duration_s"]),
         steps=int(told["steps"]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_policies.protocol import PolicyError
+from vla_policies.protocol import PolicyError, PolicyUnavailableError
 from vla_training.worlds.interface import Array, BenchmarkWorld
 
 
@@ -67,6 +67,9 @@ def run_in_world(
         horizon: Steps at most.
         rng: Of latencies.
         watch: Called before each step, for a film.
+
+    Raises:
+        PolicyUnavailableError: Nobody answers.
     """
     dt_s = world.spec.dt_s
     chunk, began, due = world.idle()[None], 0, 0
@@ -83,6 +86,8 @@ def run_in_world(
             since = time.perf_counter()
             try:
                 answer = ask(round(step * dt_s * 1e9))
+            except PolicyUnavailableError:
+                raise  # nobody has seen this: it is no answer, and no failure
             except PolicyError as error:
                 ended = str(error)
                 break
