@@ -329,6 +329,9 @@ def test_the_command_writes_a_table_and_one_page_with_plots_and_films(tmp_path, 
     [
         (["--policy", "dance"], "so101_dance.yaml: cannot be read"),
         (["--robot", "nosuch"], "nosuch/robot.yaml: cannot be read"),
+        (["--policy", "teacher", "--checkpoint", "x"], "the teacher has none; name a --policy"),
+        (["--rows", "3"], "--rows: the tabletop has none; leave it out"),
+        (["--tasks", "easy"], "--tasks: the tabletop has none; leave it out"),
         (["--policy", "color_pick", "--checkpoint", "x"], "model.safetensors: cannot be read"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vla_training.errors import TrainingError, writing
+from vla_training.metrics import Metrics
 from vla_training.run_folder import RunFolder
 
 
@@ -38,6 +39,15 @@ def test_a_full_disk_is_one_line_whoever_says_it(words):
         raise Exception(words)  # safetensors has a class of its own for it
     with pytest.raises(KeyError), writing(Path("out/x")):
         raise KeyError("another thing")
+
+
+@pytest.mark.parametrize("line", [b"nan,1\n", b"\xff\xfe,1\n", b"1e3,1\n"])
+def test_damaged_metrics_are_one_line_and_kept(tmp_path, line):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(b"step,loss\n1,0.5\n" + line)
+    with pytest.raises(TrainingError, match=r"metrics.csv: is damaged; move it away"):
+        Metrics(tmp_path, ["loss"], 1)
+    assert path.read_bytes().endswith(line)
 
 
 def test_an_interrupted_exchange_of_a_folder_keeps_the_one_before(tmp_path, monkeypatch):

@@ -110,6 +110,10 @@ def test_a_folder_of_another_world_or_policy_is_refused(tmp_path, capsys):
         (["--world", WORLD, "--tasks", "to-green"], "plane has no task or group 'to-green'"),
         (["--world", WORLD], "plane has no expert for to-nowhere; leave them out"),
         (["--world", WORLD, "--perturbations", "light"], "light is none of plane_world:Plane"),
+        (["--world", WORLD, "--executors", "jump"], "--executors: a world has none; leave it out"),
+        (["--world", WORLD, "--colours", "red"], "--colours: a world has none; leave it out"),
+        (["--world", WORLD, "--limit", "3"], "--limit: a world has none; leave it out"),
+        (["--world", WORLD, "--robot", "panda"], "--robot: a world has none; leave it out"),
         (["--world", WORLD, "--checkpoint", "x"], "the expert has none; name a --policy"),
         (["--world", WORLD, "--policy", "dance"], "worlds/plane_world_dance.yaml: "),
         (["--executors", "jump"], "'jump' is unknown; choose of hold, linear, smooth"),
@@ -233,6 +237,8 @@ def test_two_that_try_in_one_folder_are_refused(tmp_path, capsys):
         ("success", "-1", "line 2: is damaged"),
         ("tip_jerk_mean", "1e400", "line 2: is damaged"),
         ("tip_jerk_mean", "-inf", "line 2: is damaged"),
+        ("perturbation", "nonne", "line 2: is damaged"),
+        ("task", "to-green", "plane has no task to-green; remove its lines"),
         ("seed", "1", "line 3: its case stands there before; remove that line"),
     ],
 )
@@ -388,6 +394,15 @@ def test_an_expert_that_never_succeeds_is_one_line(tmp_path, capsys, monkeypatch
     error = capsys.readouterr().err
     assert "the expert of to-red failed with 10 seeds from 100000 on; leave the task out" in error
     assert error.count("\n") == 1
+
+
+def test_the_expert_is_no_student(tmp_path, capsys):
+    """Its demonstrations were collected where corrections of a student were asked for."""
+    given = ["collect", str(tmp_path / "data"), "--world", WORLD, "--tasks", "to-red"]
+    given += ["--student", str(tmp_path / "checkpoint"), "--policy", "expert"]
+    assert train(given) == 2
+    assert capsys.readouterr().err.endswith("name the student's policy\n")
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_slowed_chunk_goes_the_same_way_in_more_steps():

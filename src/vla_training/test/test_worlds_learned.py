@@ -143,6 +143,10 @@ def test_it_is_reinforced_in_the_world_and_the_run_knows_which(
     assert "tasks: the run was begun with ['to-red', 'to-blue'], not ['to-red']" in said
     assert train([*given[:-1], "expert", *both]) == 2
     assert "the expert learns nothing" in capsys.readouterr().err
+    (tmp_path / "few.yaml").write_text("scenes: 1\n")
+    few = [str(tmp_path / "few.yaml") if word.endswith("rl.yaml") else word for word in given]
+    assert train([*few, *both]) == 2
+    assert "scenes: is 1, and there are 2 --tasks" in capsys.readouterr().err
     # As in the environment of a benchmark, where a policy is asked over the wire as a rule.
     monkeypatch.setattr("vla_training.cli.rl.find_spec", lambda name: None)
     assert train([*given, *both]) == 2

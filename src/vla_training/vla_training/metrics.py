@@ -32,7 +32,10 @@ class Metrics:
         header = ["step", *names]
         kept: list[list[str]] = []
         if self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as file:
+            with (
+                writing(self._path),
+                self._path.open(newline="", encoding="utf-8", errors="replace") as file,
+            ):
                 lines = list(csv.reader(file))
             if lines and lines[0] != header:
                 raise TrainingError(
@@ -40,6 +43,8 @@ class Metrics:
                 )
             # The last line of a run that was ended while it wrote may be cut short.
             whole = [line for line in lines[1:] if len(line) == len(header)]
+            if not all(line[0].isascii() and line[0].isdecimal() for line in whole):
+                raise TrainingError(f"{self._path}: is damaged; move it away to go on without it")
             kept = [line for line in whole if int(line[0]) <= step]
         with writing(self._path):
             spare = self._path.with_suffix(".part")

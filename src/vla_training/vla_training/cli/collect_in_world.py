@@ -36,6 +36,8 @@ def run_in_world(given: argparse.Namespace) -> int:
     student = None
     if given.student is not None:
         student = policy_file(given.config, given.world, given.policy)
+        if student is None:
+            raise TrainingError("--policy: the expert is no student; name the student's policy")
     size = (given.image_size, given.image_size)
     job = WorldJob(given.world, size, given.rows or ROWS, student, given.student)
     tasks = [task.name for task in picked]

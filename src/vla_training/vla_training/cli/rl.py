@@ -114,6 +114,11 @@ def _scenes(
         tasks = tuple(task.name for task in chosen(world, arguments.tasks))
     finally:
         world.close()
+    if 0 < settings.scenes < len(tasks):
+        raise TrainingError(
+            f"scenes: is {settings.scenes}, and there are {len(tasks)} --tasks, of which the last "
+            "would never be seen; write as many at least, or 0"
+        )
     path = policy_file(arguments.config, arguments.world, arguments.policy)
     if path is None:
         raise TrainingError("--policy: the expert learns nothing; name a policy")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vla_training.evaluation.trial import TrialSetup
 
 
+OF_THE_TABLETOP, OF_A_WORLD = ("executors", "colours", "limit", "robot"), ("tasks", "rows")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vla-eval", description=__doc__)
     add = parser.add_argument
@@ -93,8 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from vla_training.evaluation.live.command import run_live
 
             return run_live(words)
-        given = _parser().parse_args(words)
-        if given.world != TABLETOP:
+        parser = _parser()
+        given = parser.parse_args(words)
+        in_world = given.world != TABLETOP
+        for name in OF_THE_TABLETOP if in_world else OF_A_WORLD:
+            if getattr(given, name) != parser.get_default(name):
+                raise TrainingError(
+                    f"--{name}: {'a world' if in_world else 'the tabletop'} has none; leave it out"
+                )
+        if in_world:
             from vla_training.worlds.command import evaluate_in_world
 
             given.policy = given.policy or "expert"
@@ -133,6 +143,8 @@ def _run(given: argparse.Namespace) -> int:
             if name not in known:
                 raise TrainingError(f"--{key}: {name!r} is unknown; choose of {', '.join(known)}")
     contract = None
+    if given.policy == TEACHER and given.checkpoint is not None:
+        raise TrainingError("--checkpoint: the teacher has none; name a --policy")
     if given.policy != TEACHER:
         contract = Path(given.config, "policies", f"{given.robot}_{given.policy}.yaml")
     bench = TrialSetup(

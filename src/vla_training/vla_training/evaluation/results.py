@@ -17,7 +17,8 @@ from vla_training.evaluation.ledger import (
     measured,
     read_measures,
 )
-from vla_training.evaluation.trial import CaseResult, TrialCase
+from vla_training.evaluation.perturb import PERTURBATIONS
+from vla_training.evaluation.trial import COLOURS, CaseResult, TrialCase
 
 __all__ = ["COLUMNS", "ResultStore", "TrialLine", "key", "latency"]
 
@@ -51,6 +52,8 @@ def _row(case: TrialCase, result: CaseResult) -> Sequence[object]:
 
 
 def _read(told: Mapping[str, str]) -> tuple[TrialCase, CaseResult]:
+    if told["perturbation"] not in PERTURBATIONS or told["colour"] not in COLOURS:
+        raise ValueError("there is no such perturbation or colour")
     case = TrialCase(
         told["executor"], latency(told["latency_s"]), told["perturbation"],
         int(told["seed"]), told["colour"],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vla_training.errors import TrainingError
-from vla_training.evaluation.ledger import alone
+from vla_training.evaluation.ledger import RESULTS, alone
 from vla_training.evaluation.tries import (
     film_path,
     films_of,
@@ -90,6 +90,12 @@ def _try_all(
     progress: Callable[[], Callable[[int, int], None]],
 ) -> int:
     results = WorldStore(given.folder, settings)
+    for line in results.lines:
+        if line.case.task not in tasks:
+            raise TrainingError(
+                f"{given.folder / RESULTS}: {settings['world']} has no task {line.case.task}; "
+                "remove its lines"
+            )
     # Scene by scene, so that a run that is cut off has some of each task.
     cases = [
         WorldCase(task.name, seed, perturbation, latency)

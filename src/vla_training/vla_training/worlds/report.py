@@ -185,6 +185,8 @@ def _row(case: WorldCase, result: WorldResult) -> Sequence[object]:
 
 
 def _read(told: Mapping[str, str]) -> tuple[WorldCase, WorldResult]:
+    if told["perturbation"] not in PERTURBATIONS:
+        raise ValueError("there is no such perturbation")
     case = WorldCase(
         told["task"], int(told["seed"]), told["perturbation"], latency(told["latency_s"])
     )
