@@ -14,6 +14,7 @@ import pytest
 from dataset_scenes import FEATURES, FPS, FRONT, H264, PLAIN, WRIST, row, write
 
 from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, files, picture, vector
+from vla_recording.dataset.tables import Rows
 
 CRASHED = 9
 
@@ -358,3 +359,11 @@ def test_a_dataset_of_another_writer_is_read_and_added_to(tmp_path):
         writer.delete_last_episode()
     assert Dataset(root).problems() == []
     assert len(list(Dataset(root).pictures(WRIST, 0))) == 4
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_a_table_is_not_waited_for(tmp_path):
+    path = tmp_path / "tasks.parquet"
+    os.mkfifo(path)
+    with pytest.raises(DatasetError, match=r"tasks\.parquet: is no file; restore it from a copy"):
+        Rows(path)

@@ -63,6 +63,41 @@ def test_rows_that_do_not_fit_are_not_added(dataset, info, episode, name, values
     assert len(load_lessons([dataset], 4).state) == 48
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "observation.images.front", "observation.images.wrist", "observation.state",
+        "teacher.asked", "teacher.chunk", "teacher.pixels", "teacher.phase",
+    ],
+)  # fmt: skip
+def test_whatever_is_learned_from_is_in_the_fingerprint(tmp_path, info, episode, name):
+    """A run went on with other pictures and actions than it was begun with."""
+
+    def fingerprint(folder, rows):
+        with DemonstrationWriter(folder, info(), "so101") as writer:
+            writer.add(rows, "the red one")
+        return load_lessons([folder], 4).fingerprint
+
+    rows = episode()
+    was = fingerprint(tmp_path / "one", rows)
+    assert fingerprint(tmp_path / "same", rows) == was
+    changed = rows[name].copy()
+    last = changed.reshape(len(changed), -1)[-1]
+    last[0] = last[0] // 2 if last.dtype == np.uint8 else 1 - last[0]
+    assert fingerprint(tmp_path / "other", {**rows, name: changed}) != was
+
+
+@pytest.mark.parametrize("name", ["observation.state", "teacher.chunk"])
+def test_values_that_no_arm_has_are_named(dataset, info, episode, name):
+    rows = episode(seed=3)
+    rows[name] = rows[name].copy()
+    rows[name].flat[5] = 1e30
+    with DemonstrationWriter(dataset, info(), "so101") as writer:
+        writer.add(rows, "the red one")
+    with pytest.raises(TrainingError, match=rf"episode 3: {name} has values .* beyond 1e\+06"):
+        load_lessons([dataset], 4)
+
+
 def test_what_is_asked_for_must_be_an_instruction(dataset, info, episode):
     with DemonstrationWriter(dataset, info(), "so101") as writer:
         writer.add({**episode(), "teacher.asked": np.full(12, 3)}, "the red one")

@@ -132,7 +132,7 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int, interventions: bool =
     for folder, info in zip(folders, infos, strict=True):
         _check_fits(folder, info, first)
     parts: dict[str, list[NDArray[Any]]] = {}
-    bounds, mark = [0], hashlib.sha256()
+    bounds, mark = [0], hashlib.sha256(repr(first.instructions).encode())
     for folder, info in zip(folders, infos, strict=True):
         for episode in read_episodes(folder, info):
             if interventions and INTERVENTION not in episode:
@@ -142,8 +142,8 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int, interventions: bool =
                 )
             for name, values in _lessons(episode, info, rows, interventions).items():
                 parts.setdefault(name, []).append(values)
-            mark.update(f"{len(episode[STATE])}".encode())
-            mark.update(np.ascontiguousarray(episode[STATE]).tobytes())
+                mark.update(f"{name} {values.dtype} {values.shape}".encode())
+                mark.update(np.ascontiguousarray(values).data)
         bounds.append(sum(len(each) for each in parts["state"]))
         if bounds[-1] == bounds[-2]:
             raise TrainingError(f"{folder}: nobody took over from a policy; leave the dataset out")

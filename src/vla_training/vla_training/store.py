@@ -35,6 +35,7 @@ TEACHER_FILE = "teacher.json"
 THING_PIXELS, THING_AWAY, EXPERT_CHUNK = "world.pixels", "world.away", "world.chunk"
 WORLD_FILE = "world.json"
 AWAY_SIZE = 4
+MOST = 1e6  # of a value, whatever its unit
 _OUTSIDE = -1.0  # a place in a picture that is in none
 
 
@@ -233,10 +234,10 @@ def read_episodes(folder: Path, info: Info) -> Iterator[dict[str, NDArray[Any]]]
                 names += [CHUNK, AWAY, PHASE, PIXELS]
             for name in names:
                 found[name] = dataset.column(name, episode)
-                if not np.isfinite(found[name]).all():
+                if not np.all(np.abs(found[name]) <= MOST):
                     raise TrainingError(
-                        f"{folder}: episode {episode}: {name} has values that are not finite; "
-                        "take it out"
+                        f"{folder}: episode {episode}: {name} has values that are not finite, or "
+                        f"beyond {MOST:g}; take it out"
                     )
             if rows and not info.things:
                 asked = dataset.column(ASKED, episode)[:, 0]

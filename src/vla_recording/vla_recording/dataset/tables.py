@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -161,7 +162,9 @@ class Rows:
         """
         self.path = path
         with told_in_one_line(path, "read"):
-            size = path.stat().st_size
+            size, mode = path.stat().st_size, path.stat().st_mode
+            if not stat.S_ISREG(mode):  # a pipe would be waited for
+                raise DatasetError(f"{path}: is no file; restore it from a copy")
             if size > MAX_FILE_BYTES:
                 raise DatasetError(f"{path}: has {size} bytes; at most {MAX_FILE_BYTES} are read")
         try:
