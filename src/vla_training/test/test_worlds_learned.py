@@ -143,6 +143,14 @@ def test_it_is_reinforced_in_the_world_and_the_run_knows_which(
     assert "tasks: the run was begun with ['to-red', 'to-blue'], not ['to-red']" in said
     assert train([*given[:-1], "expert", *both]) == 2
     assert "the expert learns nothing" in capsys.readouterr().err
+    (tmp_path / "plane.yaml").write_text(POLICY + "# another\n")
+    assert train([*given, *both]) == 2
+    assert "files: the run was begun with ['plane.yaml " in capsys.readouterr().err
+    (tmp_path / "plane.yaml").write_text(POLICY)
+    tokens = tmp_path / "run/checkpoint/config.json"
+    tokens.write_text(tokens.read_text() + "\n")
+    assert train([*given, *both]) == 2
+    assert "base_files: the run was begun with" in capsys.readouterr().err
     (tmp_path / "few.yaml").write_text("scenes: 1\n")
     few = [str(tmp_path / "few.yaml") if word.endswith("rl.yaml") else word for word in given]
     assert train([*few, *both]) == 2

@@ -29,6 +29,7 @@ from smolvla.model import Prefix, SmolVLA
 from smolvla.processing import Statistics
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
+from vla_training import fingerprints
 from vla_training.batches import Batch, Batches
 from vla_training.errors import TrainingError
 from vla_training.heads import ReferringHeads
@@ -98,6 +99,7 @@ class Imitation:
             "data": lessons.fingerprint,
             "rows": len(lessons.state),
             "base": None if base is None else str(base),
+            "base_files": None if base is None else fingerprints.of_checkpoint(base),
         }
         self._kept.keep(settings.document(), given, _FREE, type(settings)().document())
         # Whether the data says where things are; else there is nothing to refer to.

@@ -85,6 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
     words += [] if given is None else ["--settings", given]
     if arguments.world != TABLETOP:
         words += ["--world", arguments.world, "--tasks", *arguments.tasks]
+        words += ["--policy", arguments.policy]
+    else:
+        words += ["--robot", arguments.robot, "--contract", arguments.contract]
+    words += ["--config", arguments.config]
     command = shlex.join(["vla-train", "rl", *map(str, words)])
     folder = training.write_checkpoint(model_card(training, arguments.start, command))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from vla_sim.executors import LEAD_S
+from vla_training import fingerprints
 from vla_training.evaluation.page import film_name
 from vla_training.evaluation.results import ResultStore
 from vla_training.evaluation.trial import TEACHER, TrialCase, TrialSetup, TrialWorld
 from vla_training.evaluation.tries import (
     film_path,
     films_of,
-    print_of,
     slowness,
     try_all,
-    weights_of,
 )
 
 __all__ = ["TrialGrid", "evaluate", "films_of", "settings_of"]
@@ -69,9 +68,13 @@ def settings_of(policy: str, bench: TrialSetup) -> dict[str, Any]:
     """
     return {
         "policy": policy,
-        "robot": print_of(bench.robot_file),
-        "contract": TEACHER if bench.contract_file is None else print_of(bench.contract_file),
-        "checkpoint": "" if bench.checkpoint is None else weights_of(bench.checkpoint),
+        "robot": fingerprints.of_file(bench.robot_file),
+        "contract": TEACHER
+        if bench.contract_file is None
+        else fingerprints.of_file(bench.contract_file),
+        "checkpoint": ""
+        if bench.checkpoint is None
+        else fingerprints.of_checkpoint(bench.checkpoint),
         "limit_s": bench.limit_s,
         "lead_s": LEAD_S,
         **slowness(bench.slower),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,41 +75,12 @@ def film_path(folder: Path, name: str) -> Path:
     return folder / FILMS / f"{name}.mp4"
 
 
-def print_of(path: Path) -> str:
-    """Return a file's name and a fingerprint of what is in it.
-
-    Raises:
-        TrainingError: It cannot be read.
-    """
-    try:
-        return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
-
-
 def slowness(slower: float) -> dict[str, float]:
     """Return what the settings of a run say of how slowly chunks are carried out.
 
     Nothing where it is as they say: results of before this was a setting fit then.
     """
     return {} if slower == 1.0 else {"slower": slower}
-
-
-def weights_of(folder: Path) -> str:
-    """Return a fingerprint of a checkpoint's weights.
-
-    Raises:
-        TrainingError: They cannot be read.
-    """
-    path = folder / "model.safetensors"
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from None
-    return digest.hexdigest()[:16]
 
 
 def _tried(place: Place, case: Any, film: Path | None) -> Any:

@@ -24,6 +24,7 @@ from smolvla.checkpoint import Checkpoint, read_checkpoint
 from smolvla.model import Prefix, SmolVLA
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
+from vla_training import fingerprints
 from vla_training.errors import TrainingError
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.rl.rewards import advantages, reward
@@ -93,8 +94,12 @@ class Reinforcement:
         self.base: Checkpoint = read_checkpoint(base)
         self._kept = RunFolder(folder)
         self._kept.keep(
-            settings.document(), {"base": str(base), **scenes.document()}, _FREE,
-            type(settings)().document(),
+            settings.document(),
+            {
+                "base": str(base), "base_files": fingerprints.of_checkpoint(base),
+                **scenes.document(),
+            },
+            _FREE, type(settings)().document(),
         )  # fmt: skip
         self.model = load_model(self.base)
         self._reference = copy.deepcopy(self.model) if settings.reference_weight > 0.0 else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vla_policies import Policy
+from vla_training import fingerprints
 from vla_training.evaluation.loading import PolicyChoice
 from vla_training.evaluation.measures import MotionMeasures
 
@@ -89,7 +90,11 @@ class TabletopScenes:
 
     def document(self) -> Mapping[str, Any]:
         """Return which scenes they are."""
-        return {"world": "tabletop", "tasks": []}
+        files = (self.setup.robot_file, self.setup.contract_file)
+        return {
+            "world": "tabletop", "tasks": [],
+            "files": [fingerprints.of_file(each) for each in files if each is not None],
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,4 +122,8 @@ class WorldScenes:
 
     def document(self) -> Mapping[str, Any]:
         """Return which scenes they are."""
-        return {"world": self.bench.world, "tasks": list(self.bench.tasks)}
+        path = self.bench.policy_file
+        return {
+            "world": self.bench.world, "tasks": list(self.bench.tasks),
+            "files": [] if path is None else [fingerprints.of_file(path)],
+        }  # fmt: skip

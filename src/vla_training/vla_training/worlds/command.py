@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vla_training import fingerprints
 from vla_training.errors import TrainingError
 from vla_training.evaluation.ledger import RESULTS, alone
 from vla_training.evaluation.tries import (
     film_path,
     films_of,
-    print_of,
     slowness,
     try_all,
-    weights_of,
 )
 from vla_training.worlds.interface import BenchmarkTask, BenchmarkWorld, chosen, open_world
 from vla_training.worlds.policies import EXPERT
@@ -143,8 +142,10 @@ def _settings(world: BenchmarkWorld, bench: WorldBench, policy: str) -> dict[str
         "world": world.spec.name,
         "version": world.spec.version,
         "policy": policy if bench.policy_file is None else bench.policy_file.stem,
-        "file": EXPERT if bench.policy_file is None else print_of(bench.policy_file),
-        "checkpoint": "" if bench.checkpoint is None else weights_of(bench.checkpoint),
+        "file": EXPERT if bench.policy_file is None else fingerprints.of_file(bench.policy_file),
+        "checkpoint": ""
+        if bench.checkpoint is None
+        else fingerprints.of_checkpoint(bench.checkpoint),
         "rows": 1 if bench.policy_file is None else bench.rows or world.spec.rows,
         **slowness(bench.slower),
     }
