@@ -37,7 +37,7 @@ from vla_training.evaluation.live.command import GraphChoice
 from vla_training.evaluation.live.conduct import JUDGED, ArmLostError, LiveRun, Verdict
 from vla_training.evaluation.live.ghost import Pixels
 from vla_training.evaluation.live.order import SIDES
-from vla_training.evaluation.tries import print_of
+from vla_training.fingerprints import of_file
 
 # Of the host's time: for nodes to answer, for a lost one to come back.
 ANSWER_S, GONE_S = 60.0, 5.0
@@ -130,7 +130,7 @@ class GraphArm(Node):
             contract = Path(self._contracts[name])
             told[side] = {
                 "policy": self._statuses[name].policy_id,
-                "contract": print_of(contract) if contract.is_file() else str(contract),
+                "contract": of_file(contract) if contract.is_file() else str(contract),
                 "node": name,
             }
         return told
