@@ -33,11 +33,11 @@ from vla_bringup.graph_watch import ACKNOWLEDGE_S, REST_SAMPLES, ordered
 from vla_bringup.live_judge import TaskJudge
 from vla_contract.images import ImageError, decompressed, to_rgb
 from vla_contract.robot import Robot
+from vla_training import fingerprints
 from vla_training.evaluation.live.command import GraphChoice
 from vla_training.evaluation.live.conduct import JUDGED, ArmLostError, LiveRun, Verdict
 from vla_training.evaluation.live.ghost import Pixels
 from vla_training.evaluation.live.order import SIDES
-from vla_training.fingerprints import of_file
 
 # Of the host's time: for nodes to answer, for a lost one to come back.
 ANSWER_S, GONE_S = 60.0, 5.0
@@ -130,7 +130,9 @@ class GraphArm(Node):
             contract = Path(self._contracts[name])
             told[side] = {
                 "policy": self._statuses[name].policy_id,
-                "contract": of_file(contract) if contract.is_file() else str(contract),
+                "contract": fingerprints.of_file(contract)
+                if contract.is_file()
+                else str(contract),
                 "node": name,
             }
         return told

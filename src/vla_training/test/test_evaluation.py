@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("mujoco")
 
+from vla_policies.protocol import PolicyUnavailableError
 from vla_sim.world import sample_scene
 from vla_training.errors import TrainingError
 from vla_training.evaluation import command
@@ -154,6 +155,15 @@ def test_a_policys_complaint_ends_the_case_and_is_kept(seeing):
     assert not result.success
     assert "instruction" in result.ended or "cube" in result.ended
     assert result.measures.movements == 0
+
+
+def test_a_policy_that_does_not_answer_is_no_failure_of_its(seeing, monkeypatch):
+    def ask(_):
+        raise PolicyUnavailableError("was ended by SIGKILL; it is started again")
+
+    monkeypatch.setattr(seeing.policy, "infer", ask)
+    with pytest.raises(PolicyUnavailableError):
+        seeing.run(TrialCase("smooth", (0.05, 0.10), "none", 0, "red"))
 
 
 @pytest.mark.parametrize("name", SCENES)

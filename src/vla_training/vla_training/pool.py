@@ -18,7 +18,7 @@ from vla_policies.protocol import PolicyError
 from vla_training.errors import TrainingError
 
 
-class Closed(Protocol):
+class SupportsClose(Protocol):
     """What a worker has: a world, a policy."""
 
     def close(self) -> None:
@@ -29,7 +29,7 @@ class Workers:
     """A few processes, each with a state of its own; one alone is this process. To be closed."""
 
     def __init__(
-        self, processes: int, begin: Callable[..., Closed], given: tuple[Any, ...] = ()
+        self, processes: int, begin: Callable[..., SupportsClose], given: tuple[Any, ...] = ()
     ) -> None:
         """Begin them when the first work comes.
 
@@ -39,7 +39,7 @@ class Workers:
             given: Its arguments.
         """
         self._begin, self._given = begin, given
-        self._here: Closed | None = None
+        self._here: SupportsClose | None = None
         self._pool: ProcessPoolExecutor | None = None
         if processes > 1:
             # Begun anew: a graphics context or a thread of torch does not outlive a fork.
@@ -92,7 +92,7 @@ def in_parallel(
     call: Callable[..., Any],
     wanted: Iterable[tuple[Any, ...]],
     processes: int,
-    begin: Callable[..., Closed],
+    begin: Callable[..., SupportsClose],
     given: tuple[Any, ...] = (),
 ) -> Iterator[Any]:
     """Yield what `call` returns of a state and arguments; see `Workers`, which it ends."""
@@ -105,10 +105,10 @@ def in_parallel(
 
 # Of a worker: its state, or why there is none, which whoever asks it for work is told.
 _STATE: Any = None
-_PROBLEM = ""
+_PROBLEM: str | None = None
 
 
-def _begin(begin: Callable[..., Closed], given: tuple[Any, ...]) -> None:
+def _begin(begin: Callable[..., SupportsClose], given: tuple[Any, ...]) -> None:
     """Begin a worker that ends with the process that began it, be that killed."""
     global _STATE, _PROBLEM
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
@@ -123,7 +123,7 @@ def _begin(begin: Callable[..., Closed], given: tuple[Any, ...]) -> None:
 
 
 def _work(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    if _PROBLEM:
+    if _PROBLEM is not None:
         raise TrainingError(_PROBLEM)
     return call(_STATE, *arguments)
 

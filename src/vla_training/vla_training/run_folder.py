@@ -62,9 +62,11 @@ class RunFolder:
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
             was = {**json.loads(json.dumps(defaults)), **there["settings"]}
-            was.update({name: there.get(name, value) for name, value in now.items()})
+            was.update({name: there[name] for name in given})
         except (OSError, ValueError, KeyError, TypeError):
-            raise TrainingError(f"{path}: is damaged; name a new folder for the run") from None
+            raise TrainingError(
+                f"{path}: is damaged, or of an older version; name a new folder for the run"
+            ) from None
         for name, value in {**now.pop("settings"), **now}.items():
             if name not in free and was[name] != value:
                 raise TrainingError(

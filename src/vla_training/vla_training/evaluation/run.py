@@ -66,15 +66,12 @@ def settings_of(policy: str, bench: TrialSetup) -> dict[str, Any]:
     Raises:
         TrainingError: A file cannot be read.
     """
+    contract, checkpoint = bench.contract_file, bench.checkpoint
     return {
         "policy": policy,
         "robot": fingerprints.of_file(bench.robot_file),
-        "contract": TEACHER
-        if bench.contract_file is None
-        else fingerprints.of_file(bench.contract_file),
-        "checkpoint": ""
-        if bench.checkpoint is None
-        else fingerprints.of_checkpoint(bench.checkpoint),
+        "contract": TEACHER if contract is None else fingerprints.of_file(contract),
+        "checkpoint": "" if checkpoint is None else fingerprints.of_checkpoint(checkpoint),
         "limit_s": bench.limit_s,
         "lead_s": LEAD_S,
         **slowness(bench.slower),

@@ -138,14 +138,13 @@ def check_expert(world: BenchmarkWorld, picked: list[BenchmarkTask], policy: str
 
 
 def _settings(world: BenchmarkWorld, bench: WorldBench, policy: str) -> dict[str, Any]:
+    path, checkpoint = bench.policy_file, bench.checkpoint
     return {
         "world": world.spec.name,
         "version": world.spec.version,
-        "policy": policy if bench.policy_file is None else bench.policy_file.stem,
-        "file": EXPERT if bench.policy_file is None else fingerprints.of_file(bench.policy_file),
-        "checkpoint": ""
-        if bench.checkpoint is None
-        else fingerprints.of_checkpoint(bench.checkpoint),
-        "rows": 1 if bench.policy_file is None else bench.rows or world.spec.rows,
+        "policy": policy if path is None else path.stem,
+        "file": EXPERT if path is None else fingerprints.of_file(path),
+        "checkpoint": "" if checkpoint is None else fingerprints.of_checkpoint(checkpoint),
+        "rows": 1 if path is None else bench.rows or world.spec.rows,
         **slowness(bench.slower),
     }
