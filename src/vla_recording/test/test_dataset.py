@@ -19,6 +19,7 @@ from vla_recording.dataset import (
     picture,
     vector,
 )
+from vla_recording.dataset.files import write_json
 
 
 def test_numbers_and_instructions_come_back_as_they_were_written(tmp_path):
@@ -281,11 +282,32 @@ def test_rows_and_episodes_go_into_new_files_when_one_is_full(tmp_path, monkeypa
     ]
 
 
+def test_no_value_is_too_large_for_those_who_read_it_as_float32(tmp_path):
+    """1e300 was written, and its square made a dataset that no writer opens any more."""
+    features = {"far": vector(["a", "b"], "float64")}
+    with DatasetWriter(tmp_path / "set", features, FPS) as writer:
+        for bad in (1e300, -1e39, np.inf, np.nan):
+            with pytest.raises(DatasetError, match="far: element 1 is not finite, or larger"):
+                writer.add_frame({"far": np.array([0.0, bad])})
+        writer.add_frame({"far": np.array([1.0, 3e38])})
+        writer.save_episode("look")
+    with DatasetWriter(tmp_path / "set", features, FPS, resume=True) as writer:
+        writer.add_frame({"far": np.array([1.0, -3e38])})
+        writer.save_episode("look")
+    assert Dataset(tmp_path / "set").problems() == []
+
+
+def test_statistics_that_are_not_finite_are_not_written(tmp_path):
+    with pytest.raises(DatasetError, match="would hold a number that is not finite"):
+        write_json(tmp_path / "stats.json", {"std": [float("inf")]})
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"action": np.zeros(2)}, r"row 1: action: is of shape \(2,\); give \(3,\)"),
-        ({"action": np.array([0, np.nan, 0])}, "action: element 1 is not finite; leave the row"),
+        ({"action": np.array([0, np.nan, 0])}, "action: element 1 is not finite, or larger"),
         ({"action": np.array([0, 1e300, 0])}, "action: element 1 is not finite"),
         ({"action": np.zeros(3, dtype=complex)}, "action: is complex128; give float32"),
         ({FRONT: np.zeros((96, 64, 3), np.uint8)}, r"front: is of shape \(96, 64, 3\); give"),

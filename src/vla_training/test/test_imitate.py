@@ -14,11 +14,12 @@ pytest.importorskip("tokenizers")
 from smolvla.checkpoint import read_checkpoint  # noqa: E402
 from smolvla.torch_backend import load_model  # noqa: E402
 from vla_policies import Observation, load_policy  # noqa: E402
+from vla_training.alone import alone  # noqa: E402
 from vla_training.card import model_card  # noqa: E402
 from vla_training.cli import imitate as cli  # noqa: E402
 from vla_training.cli import main  # noqa: E402
 from vla_training.errors import TrainingError  # noqa: E402
-from vla_training.imitate import Imitation  # noqa: E402
+from vla_training.imitate import Imitation, roughness  # noqa: E402
 from vla_training.lessons import load_lessons  # noqa: E402
 from vla_training.metrics import CSV_FILE, CURVES_FILE  # noqa: E402
 from vla_training.run_folder import STATE_FILE  # noqa: E402
@@ -56,6 +57,14 @@ def test_training_that_is_interrupted_goes_on_to_the_same_bits(dataset, settings
     assert first[-1] == second[-1]
 
 
+@pytest.mark.parametrize("command", ["imitate", "rl"])
+def test_two_that_train_in_one_folder_are_refused(dataset, tmp_path, capsys, command):
+    with alone(tmp_path / "run"):
+        assert main([command, str(tmp_path / "run"), str(dataset)]) == 2
+    assert "run: another process is at it" in capsys.readouterr().err
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_it_learns_what_is_shown(dataset, settings, tmp_path):
     training = begin(
         tmp_path / "run", dataset,
@@ -67,6 +76,40 @@ def test_it_learns_what_is_shown(dataset, settings, tmp_path):
     after = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
     assert after["flow"] < 0.6 * before["flow"]
     assert after["find"] < before["find"]
+
+
+def test_what_is_smooth_has_no_third_difference():
+    steps = torch.arange(7.0)
+    rows = torch.stack([steps**2, steps**3], dim=1)[None]
+    whole = torch.ones(1, 7, dtype=torch.bool)
+    assert roughness(rows[..., :1], whole) == 0.0
+    assert roughness(rows, whole) == pytest.approx(18.0)  # mean of 0 and 6 squared
+    jump = rows.clone()
+    jump[0, 5:] += 1e3
+    short = whole.clone()
+    short[0, 5:] = False  # behind the end of an episode
+    assert roughness(jump, short) == pytest.approx(18.0)
+    assert roughness(jump, ~whole) == 0.0
+
+
+def test_a_penalty_on_jerk_makes_what_is_said_smoother(dataset, settings, tmp_path):
+    settings = replace(settings, steps=60, refer_steps=0, batch=8, augmentation=0.0, ema=0.0)
+    found = {}
+    for weight in (1e-6, 3.0):
+        training = begin(tmp_path / f"{weight}", dataset, replace(settings, smoothness=weight))
+        training.run()
+        batch = training._batches.make(10_000)
+        found[weight] = training.losses(batch, flow=True)["smoothness"].item()
+        with (training.folder / CSV_FILE).open(newline="") as file:
+            last = [*csv.DictReader(file)][-1]
+        assert float(last["smoothness"]) > 0.0
+    assert found[3.0] < 0.3 * found[1e-6]
+
+
+def test_a_chunk_too_short_for_jerk_is_one_line(tmp_path, make_dataset, settings):
+    data = make_dataset(tmp_path / "plain", chunk_rows=0)
+    with pytest.raises(TrainingError, match="smoothness: a chunk of the data has 3 rows"):
+        begin(tmp_path / "run", data, replace(settings, smoothness=0.1, chunk_rows=3))
 
 
 def test_muon_updates_the_matrices_of_the_layers_and_adamw_the_rest(dataset, settings, tmp_path):

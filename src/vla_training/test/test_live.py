@@ -15,9 +15,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from vla_training.alone import alone
 from vla_training.errors import TrainingError
 from vla_training.evaluation.command import main
-from vla_training.evaluation.ledger import alone
 from vla_training.evaluation.live.command import GROUP, ended_in_order
 from vla_training.evaluation.live.conduct import (
     JUDGED,
@@ -558,7 +558,7 @@ def test_of_two_commands_in_one_folder_the_second_is_refused(tmp_path, capsys):
     with alone(tmp_path):
         assert main([str(tmp_path), "--live", "--instructions", "go"]) == 2
         assert main([str(tmp_path), "--live", "--report"]) == 2
-    assert capsys.readouterr().err.count("another vla-eval is at it; wait for its end") == 2
+    assert capsys.readouterr().err.count("another process is at it; wait for its end") == 2
     assert main([str(tmp_path), "--live", "--report"]) == 0
 
 

@@ -292,6 +292,28 @@ def test_only_the_expert_is_changed_and_the_divergence_from_the_start_is_told(
         training.close()
 
 
+@pytest.mark.parametrize("sampler", ["flow_sde", "learned_noise"])
+def test_nothing_of_what_is_learned_on_another_device_is_left_on_the_cpu(
+    checkpoint, tmp_path, sampler, monkeypatch
+):
+    """Torch's meta device is on every machine, and does not mix with the CPU."""
+    settings = replace(SHORT, reference_weight=0.1, sampler=sampler, noise=0.1)
+    training = begin(tmp_path / "run", checkpoint, settings)
+    try:
+        decisions = training.rollouts()[0].decisions[:3]
+    finally:
+        training.close()
+    for model in (training.model, training._reference):
+        width = model.embed_time(torch.ones(1)).shape[-1]
+        monkeypatch.setattr(model, "embed_time", lambda t, w=width: t.new_zeros(len(t), w))
+        model.to("meta").vision.embeddings.place("meta")
+    training.sampler.to("meta")
+    training._device = torch.device("meta")
+    chances, apart = training.probabilities(decisions)
+    assert (chances.device.type, apart.device.type) == ("meta", "meta")
+    assert chances.shape == (3, settings.drawn_steps)
+
+
 def test_a_run_that_is_interrupted_goes_on_to_the_same_numbers(checkpoint, tmp_path):
     settings = replace(SHORT, reference_weight=0.1)
 

@@ -26,6 +26,13 @@ def test_a_setting_that_a_run_has_no_word_of_was_as_it_is_by_default(tmp_path):
         keep(rate=0.5, free=1)
 
 
+def test_what_a_run_was_begun_from_may_have_a_default_too(tmp_path):
+    RunFolder(tmp_path).keep({}, {"data": 7}, [], {})  # before there were several processes
+    RunFolder(tmp_path).keep({}, {"data": 7, "processes": 1}, [], {"processes": 1})
+    with pytest.raises(TrainingError, match=r"processes: the run was begun with 1, not 2;"):
+        RunFolder(tmp_path).keep({}, {"data": 7, "processes": 2}, [], {"processes": 1})
+
+
 def test_a_run_that_does_not_say_what_it_was_begun_from_is_refused(tmp_path):
     RunFolder(tmp_path).keep({}, {"data": 7}, [], {})
     with pytest.raises(TrainingError, match=r"is damaged, or of an older version; name a new"):

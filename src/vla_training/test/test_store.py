@@ -98,6 +98,53 @@ def test_values_that_no_arm_has_are_named(dataset, info, episode, name):
         load_lessons([dataset], 4)
 
 
+def test_a_process_that_is_killed_as_it_begins_leaves_no_dataset_of_another_kind(
+    tmp_path, info, episode, monkeypatch
+):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vla_training.store.DatasetWriter", killed)
+        with pytest.raises(KeyboardInterrupt):
+            DemonstrationWriter(tmp_path / "set", info(), "so101")
+    with DemonstrationWriter(tmp_path / "set", info(), "so101") as writer:
+        writer.add(episode(), "the red one")
+    assert read_info(tmp_path / "set") == info()
+
+
+def test_a_folder_of_something_else_gets_nothing(tmp_path, info):
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(TrainingError, match="is no dataset and holds letters"):
+        DemonstrationWriter(tmp_path, info(), "so101")
+    assert [each.name for each in tmp_path.iterdir()] == ["letters"]
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "units"),
+    [
+        ("rad", "rad", "rad"),
+        (None, None, ""),
+        ("deg", "rad", "rad and deg"),
+        (None, "rad", "rad and "),
+    ],
+)
+def test_units_are_those_that_the_data_says(dataset, tmp_path, make_dataset, state, action, units):
+    """Degrees that nobody called so were learned as radians."""
+    other = make_dataset(tmp_path / "other")
+    path = other / "meta/info.json"
+    document = json.loads(path.read_text())
+    for name, unit in (("observation.state", state), ("action", action)):
+        document["features"][name]["info"] = {"units": unit} if unit else {}
+    path.write_text(json.dumps(document))
+    assert read_info(other).units == units
+    if units == "rad":
+        assert len(load_lessons([dataset, other], 4).state) == 72
+        return
+    with pytest.raises(TrainingError, match="other: units differ"):
+        load_lessons([dataset, other], 4)
+
+
 def test_what_is_asked_for_must_be_an_instruction(dataset, info, episode):
     with DemonstrationWriter(dataset, info(), "so101") as writer:
         writer.add({**episode(), "teacher.asked": np.full(12, 3)}, "the red one")

@@ -5,21 +5,22 @@ import csv
 import importlib.util
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vla_policies.protocol import PolicyUnavailableError
+from vla_training.alone import alone
 from vla_training.cli import main as train
 from vla_training.errors import TrainingError
 from vla_training.evaluation.command import main as evaluate
-from vla_training.evaluation.ledger import alone
 from vla_training.evaluation.measures import measure_hand
 from vla_training.worlds.interface import chosen, open_world, project
 from vla_training.worlds.policies import WorldPolicy, read_policy_file
 from vla_training.worlds.rollout import WorldPace, run_in_world, slowed
-from vla_training.worlds.trial import WorldPlace
+from vla_training.worlds.trial import SHUFFLED, WorldCase, WorldPlace, instruction
 
 TOP = Path(__file__).resolve().parents[3]
 WORLD = "plane_world:Plane"
@@ -226,8 +227,50 @@ def test_a_policy_that_does_not_answer_is_no_failure_of_its(plane, tmp_path, cap
 def test_two_that_try_in_one_folder_are_refused(tmp_path, capsys):
     with alone(tmp_path):
         assert expert_run(tmp_path, "--seeds", "1", "--processes", "1") == 2
-    assert "another vla-eval is at it" in capsys.readouterr().err
+    assert "another process is at it" in capsys.readouterr().err
     assert not (tmp_path / "results.csv").exists()
+
+
+def test_a_shuffled_instruction_is_another_tasks_whichever_are_tried():
+    world = open_world(WORLD)
+    for task in world.tasks:
+        told = {
+            instruction(world, WorldCase(task, seed, SHUFFLED, (0.0, 0.0))) for seed in range(50)
+        }
+        others = {each.instruction for each in world.tasks.values() if each.name != task}
+        assert told == others
+    case = WorldCase("to-red", 3, "none", (0.0, 0.0))
+    assert instruction(world, case) == "go to the red spot"
+
+
+def test_of_one_instruction_there_is_no_other(tmp_path, monkeypatch, capsys):
+    opened = open_world
+
+    def alike(name):
+        world = opened(name)
+        world.tasks = {each: replace(task, instruction="go") for each, task in world.tasks.items()}
+        return world
+
+    monkeypatch.setattr("vla_training.worlds.command.open_world", alike)
+    assert expert_run(tmp_path, "--perturbations", "shuffled", "--processes", "1") == 2
+    assert "and all of plane have one" in capsys.readouterr().err
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_other_weights_behind_the_same_file_are_other_results(tmp_path, capsys):
+    """A run went on with a checkpoint that had been trained further, and counted both as one."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").write_bytes(b"one")
+    file = tmp_path / "plane.yaml"
+    file.write_text(PLANE_POLICY.format(name="no_such", options="{checkpoint: ./weights}"))
+    given = [str(tmp_path / "eval"), "--world", WORLD, "--tasks", "to-red", "--seeds", "1"]
+    given += ["--policy", str(file), "--processes", "1", "--films", "0"]
+    assert evaluate(given) == 2
+    assert "no_such" in capsys.readouterr().err
+    (weights / "model.safetensors").write_bytes(b"two")
+    assert evaluate(given) == 2
+    assert "files: was 'checkpoint " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

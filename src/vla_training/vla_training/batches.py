@@ -16,9 +16,10 @@ from torch import Tensor
 from smolvla.checkpoint import Checkpoint
 from smolvla.images import fit
 from vla_training.augment import augment
+from vla_training.compute import Compute, moved
 from vla_training.heads import Referred
 from vla_training.lessons import Lessons, hand_camera
-from vla_training.settings import ImitationSettings
+from vla_training.settings import CPU, ImitationSettings
 
 _DELAY_ROWS = 6.0  # in which an error of the measured joints is made good
 
@@ -53,14 +54,22 @@ class Batch:
 class Batches:
     """Makes the batches of a training run."""
 
-    def __init__(self, lessons: Lessons, checkpoint: Checkpoint, settings: ImitationSettings):
+    def __init__(
+        self,
+        lessons: Lessons,
+        checkpoint: Checkpoint,
+        settings: ImitationSettings,
+        compute: Compute | None = None,
+    ):
         """Prepare.
 
         Args:
             lessons: The data.
             checkpoint: Of the model, for its tokens and normalisers.
             settings: Of the run.
+            compute: On which device they are wanted, and in which process; None: on the CPU.
         """
+        self._compute = compute or Compute()
         self._lessons, self._settings = lessons, settings
         self._config = checkpoint.config
         self._hand = hand_camera(lessons.info)
@@ -77,8 +86,11 @@ class Batches:
     def make(self, step: int) -> Batch:
         """Return the batch of an update, counted from 0."""
         settings, lessons = self._settings, self._lessons
-        rng = np.random.default_rng([settings.seed, 1, step])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        # Of several processes each has its own.
+        of = [self._compute.rank] if self._compute.count > 1 else []
+        rng = np.random.default_rng([settings.seed, 1, step, *of])
+        seed = int(rng.integers(2**62))
+        generator = torch.Generator().manual_seed(seed)
         rows = self._rows(rng)
         things = self._things(rng, rows)
         column = np.minimum(things, lessons.chunks.shape[1] - 1)
@@ -93,8 +105,11 @@ class Batches:
         actions = self._actions(at, column, shift)
         actions = actions.reshape(things.size, -1, self._config.max_action_size)
         time = 0.001 + 0.999 * rng.beta(1.5, 1.0, count)
-        return Batch(
-            images=self._images(rows, generator),
+        look = generator
+        if self._compute.device.type != CPU:
+            look = torch.Generator(self._compute.device).manual_seed(seed)
+        batch = Batch(
+            images=self._images(rows, look),
             state=torch.from_numpy(state),
             text=torch.from_numpy(text),
             text_valid=torch.from_numpy(text_valid),
@@ -110,6 +125,7 @@ class Batches:
             noise=torch.randn(count, *actions.shape[1:], generator=generator),
             time=torch.from_numpy(time.astype(np.float32)),
         )
+        return moved(batch, self._compute.device)
 
     def _rows(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw rows, as many of each dataset, so that a large one does not drown a small one."""
@@ -174,15 +190,16 @@ class Batches:
         return np.asarray(valid / (1.0 + self._settings.near_weight * size)[:, None], np.float32)
 
     def _images(self, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        size = self._config.image_size
+        size, device = self._config.image_size, self._compute.device
         pictures = []
         for name in self._config.cameras:
             given = self._lessons.images[name][rows]
             if given.shape[1:3] == (size, size):
-                pictures.append(torch.from_numpy(given).permute(0, 3, 1, 2).float() / 255.0)
+                there = torch.from_numpy(given).to(device)
+                pictures.append(there.permute(0, 3, 1, 2).float() / 255.0)
             else:
                 fitted = np.stack([fit(picture, size) for picture in given])
-                pictures.append(torch.from_numpy(fitted) * 0.5 + 0.5)
+                pictures.append(torch.from_numpy(fitted).to(device) * 0.5 + 0.5)
         stacked = torch.stack(pictures, dim=1)
         varied = augment(stacked.flatten(0, 1), generator, self._settings.augmentation)
         return varied.view_as(stacked) * 2.0 - 1.0

@@ -82,7 +82,7 @@ def model_card(
         dt_s=1.0 / info.fps,
         joints=", ".join(info.joints),
         states=", ".join(info.state_names),
-        units=info.units,
+        units=info.units or "units not said",
         relative=", ".join(settings.relative) or "none",
         known=sum(map(len, info.instructions)),
         example=info.instructions[0][0],

@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from vla_training.errors import TrainingError
 
@@ -31,13 +35,47 @@ def of_checkpoint(folder: Path) -> str:
     Raises:
         TrainingError: One cannot be read, there are no weights, or there are too many files.
     """
+    if not (folder / WEIGHTS).is_file():
+        raise TrainingError(f"{folder / WEIGHTS}: is missing; name the folder of a checkpoint")
+    return _of_folder(folder)
+
+
+def of_policy(options: Mapping[str, Any], checkpoint: Path | None) -> str:
+    """Return a policy's options that are a file or folder on this disk, with fingerprints.
+
+    What a policy fetches from elsewhere, or has behind a server, is not seen.
+
+    Args:
+        options: Of the policy.
+        checkpoint: In place of theirs; None for that.
+
+    Raises:
+        TrainingError: One cannot be read, or is a folder of too many files.
+    """
+    texts = {name: value for name, value in options.items() if isinstance(value, str)}
+    found = {}
+    if checkpoint is not None:
+        texts.pop("checkpoint", None)
+        found["checkpoint"] = of_checkpoint(checkpoint)
+    for name, text in texts.items():
+        if os.path.isdir(text):
+            found[name] = _of_folder(Path(text))
+        elif os.path.isfile(text):
+            found[name] = of_file(Path(text))
+    return ", ".join(f"{name} {found[name]}" for name in sorted(found))
+
+
+def _of_folder(folder: Path) -> str:
     digest = hashlib.sha256()
-    _add(digest, folder / WEIGHTS)
-    paths = sorted(each for each in folder.rglob("*") if each.is_file())
+    weights = folder / WEIGHTS
+    if weights.is_file():
+        _add(digest, weights)
+    files = (each for each in folder.rglob("*") if each.is_file())
+    paths = list(islice(files, MOST_FILES + 1))
     if len(paths) > MOST_FILES:
         raise TrainingError(f"{folder}: has more than {MOST_FILES} files; name a checkpoint")
-    for path in paths:
-        if path.suffix != ".md" and path.name != WEIGHTS:
+    for path in sorted(paths):
+        if path.suffix != ".md" and path != weights:
             digest.update(f"\n{path.relative_to(folder)}\n".encode())
             _add(digest, path)
     return digest.hexdigest()[:16]

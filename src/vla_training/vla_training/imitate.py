@@ -15,7 +15,8 @@ import math
 import os
 import shutil
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,24 +32,25 @@ from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
 from vla_training import fingerprints
 from vla_training.batches import Batch, Batches
+from vla_training.compute import Compute
 from vla_training.errors import TrainingError
 from vla_training.heads import ReferringHeads
 from vla_training.lessons import AWAY_PARTS, Lessons
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.optimisers import make_optimisers
 from vla_training.run_folder import CHECKPOINT, STATE_FILE, RunFolder
-from vla_training.settings import BFLOAT16, CHECKPOINT_SCALE, EXPERT, ImitationSettings
+from vla_training.settings import BFLOAT16, CHECKPOINT_SCALE, CPU, EXPERT, ImitationSettings
 from vla_training.start import make_start
 
 START = "start"
 LOG_STEPS = 25
 LOSSES = ("flow", "find", "turn", "point", "away", "phase")
-FIGURES = (*LOSSES, "gradient", "learning_rate", "step_s")
+SMOOTHNESS = "smoothness"
 PHASES = 8  # at most
 # Rows of the same robot and units lie nearer to a checkpoint's mean: degrees are 57 times radians.
 MOST_DEVIATIONS = 20.0
 # They may differ when a run goes on: the same numbers come out, but for their last bits.
-_FREE = ("save_s", "threads", "stored", "compile")
+_FREE = ("save_s", "threads", "stored", "compile", "device")
 _EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "action_time_mlp_")
 
 
@@ -73,7 +75,12 @@ class Imitation:
     """A training run in a folder. Made again in the same folder, it goes on where it was."""
 
     def __init__(
-        self, folder: Path, lessons: Lessons, settings: ImitationSettings, base: Path | None = None
+        self,
+        folder: Path,
+        lessons: Lessons,
+        settings: ImitationSettings,
+        base: Path | None = None,
+        compute: Compute | None = None,
     ) -> None:
         """Begin a run, or take it up.
 
@@ -82,11 +89,13 @@ class Imitation:
             lessons: The data.
             settings: How to train.
             base: A checkpoint to begin from; None for a model from nothing.
+            compute: Where it computes; None: on the CPU, in one process.
 
         Raises:
             TrainingError: The folder is of another run, or the data does not fit the model.
         """
         self.folder, self.settings, self.base = folder, settings, base
+        self._compute = compute or Compute()
         self._kept = RunFolder(folder)
         for name in settings.relative:
             for known in (lessons.info.joints, lessons.info.state_names):
@@ -100,17 +109,22 @@ class Imitation:
             "rows": len(lessons.state),
             "base": None if base is None else str(base),
             "base_files": None if base is None else fingerprints.of_checkpoint(base),
+            "processes": self._compute.count,
         }
-        self._kept.keep(settings.document(), given, _FREE, type(settings)().document())
+        defaults = {**type(settings)().document(), "processes": 1}
         # Whether the data says where things are; else there is nothing to refer to.
         self._refers = lessons.labelled
-        self.checkpoint = self._start(lessons, base)
-        self.model = load_model(self.checkpoint).train()
+        with self._compute.first_before_others():
+            self._kept.keep(settings.document(), given, _FREE, defaults)
+            self.checkpoint = self._start(lessons, base)
+        device = self._compute.device
+        self.model = load_model(self.checkpoint, device=str(device)).train()
         torch.manual_seed(settings.seed)  # of the heads' weights
         self.heads = ReferringHeads(
             self.model, things=lessons.pixels.shape[1], away=AWAY_PARTS, phases=PHASES
         )
         self._heads_of(base)
+        self.heads.to(device)
         self.model.requires_grad_(True)
         if settings.train == EXPERT:
             for name, parameter in self.model.named_parameters():
@@ -124,14 +138,17 @@ class Imitation:
         self._recent: list[list[float]] = []  # figures that are not written yet
         self._computed = self._losses
         if settings.compile:
-            if shutil.which(os.environ.get("CXX", "g++")) is None:
+            if device.type == CPU and shutil.which(os.environ.get("CXX", "g++")) is None:
                 raise TrainingError(
                     "compile: there is no C++ compiler; install g++, or set compile: false"
                 )
             self._computed = torch.compile(self._losses, dynamic=False)
         self._kept.take_up(self._load)
         self.saved_step = self.step
-        self._batches = Batches(lessons, self.checkpoint, settings)
+        self._batches = Batches(lessons, self.checkpoint, settings, self._compute)
+        self._smoothed = _smoothed(lessons, settings)
+        self._losses_told = (*LOSSES, SMOOTHNESS) if settings.smoothness else LOSSES
+        self.figures = (*self._losses_told, "gradient", "learning_rate", "step_s")
 
     def run(
         self,
@@ -155,38 +172,57 @@ class Imitation:
         """
         settings = self.settings
         last = settings.steps if until is None else min(until, settings.steps)
-        metrics = Metrics(self.folder, FIGURES, self.step)
+        metrics = Metrics(self.folder, self.figures, self.step) if self._compute.first else None
         began = saved = marked = clock.monotonic()
-        taken = 0
+        taken, stop = 0, False
         try:
-            while self.step < last:
-                self._recent.append(self._update(self._batches.make(self.step)))
+            for batch in self._made(self.step, last):
+                late = seconds is not None and clock.monotonic() - began >= seconds
+                figures, stop = self._update(batch, late)
+                self._recent.append(figures)
                 self.step, taken = self.step + 1, taken + 1
                 now = clock.monotonic()
-                if self.step % LOG_STEPS == 0 or self.step == settings.steps:
+                if metrics is not None and (
+                    self.step % LOG_STEPS == 0 or self.step == settings.steps
+                ):
                     step_s = (now - marked) / taken
-                    figures = [*_means(self._recent), self._rate(self.step - 1), step_s]
-                    metrics.add(self.step, dict(zip(FIGURES, figures, strict=True)))
+                    told = [*_means(self._recent), self._rate(self.step - 1), step_s]
+                    metrics.add(self.step, dict(zip(self.figures, told, strict=True)))
                     marked, taken, self._recent = now, 0, []
                     if watch is not None:
-                        watch(Progress(self.step, settings.steps, figures[0], step_s))
+                        watch(Progress(self.step, settings.steps, told[0], step_s))
                 if now - saved >= settings.save_s:
                     self.save()
                     saved = clock.monotonic()
-                if seconds is not None and now - began >= seconds:
+                if stop:
                     break
         finally:
-            metrics.close()
+            if metrics is not None:
+                metrics.close()
         self.save()
-        draw_curves(self.folder)
+        if self._compute.first:
+            draw_curves(self.folder)
         return self.step >= settings.steps
+
+    def _made(self, begin: int, end: int) -> Iterator[Batch]:
+        """Yield the batches of some steps; for a GPU the next is made while it computes."""
+        if self._compute.device.type == CPU:
+            yield from map(self._batches.make, range(begin, end))
+            return
+        with ThreadPoolExecutor(1) as pool:
+            following = None
+            for step in range(begin, end):
+                batch = (following or pool.submit(self._batches.make, step)).result()
+                if step + 1 < end:
+                    following = pool.submit(self._batches.make, step + 1)
+                yield batch
 
     def losses(self, batch: Batch, *, flow: bool) -> dict[str, Tensor]:
         """Return the mean losses of a batch: ``flow`` where wanted, and the referring ones."""
         # Only tensors go in, and no numpy happens inside: so it can be compiled.
         time = self.model.embed_time(batch.time)
         narrow = self.settings.precision == BFLOAT16
-        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+        with torch.autocast(self._compute.device.type, torch.bfloat16, enabled=narrow):
             return self._computed(batch, time if flow else None)
 
     def _losses(self, batch: Batch, time: Tensor | None) -> dict[str, Tensor]:
@@ -203,10 +239,10 @@ class Imitation:
         prefix = model.prefill(context, state, valid)
         found = self.heads.losses(seen, prefix, batch.referred) if self._refers else {}
         if time is not None:
-            found["flow"] = self._flow(prefix, batch, time)
+            found |= self._flow(prefix, batch, time)
         return found
 
-    def _flow(self, prefix: Prefix, batch: Batch, time: Tensor) -> Tensor:
+    def _flow(self, prefix: Prefix, batch: Batch, time: Tensor) -> dict[str, Tensor]:
         draws = len(batch.time) // len(batch.actions)
         actions = batch.actions.repeat_interleave(draws, dim=0)
         share = batch.time[:, None, None]
@@ -214,13 +250,21 @@ class Imitation:
         said = self.model.velocity(repeated(prefix, draws), x, time)
         error = (said.float() - (batch.noise - actions)).square().mean(-1)
         weight = batch.action_weight.repeat_interleave(draws, dim=0)
-        return (error * weight).sum() / weight.sum().clamp(min=1e-6)
+        found = {"flow": (error * weight).sum() / weight.sum().clamp(min=1e-6)}
+        if self.settings.smoothness:
+            found[SMOOTHNESS] = roughness(
+                (x - share * said.float())[..., self._smoothed], weight > 0.0
+            )
+        return found
 
-    def _update(self, batch: Batch) -> list[float]:
+    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what a step makes less, and the losses that it consists of."""
         settings = self.settings
         flow = self.step >= settings.refer_steps or not self._refers
         found = self.losses(batch, flow=flow)
-        loss = found["flow"] if flow else torch.zeros(())
+        loss = found["flow"] if flow else torch.zeros((), device=self._compute.device)
+        if flow and settings.smoothness:
+            loss = loss + settings.smoothness * found[SMOOTHNESS]
         if self._refers:
             refer = (
                 found["find"] + found["turn"] + found["point"] + found["away"]
@@ -232,20 +276,34 @@ class Imitation:
                 f"{self.folder}: the loss is {float(loss)} at step {self.step}; lower "
                 "learning_rate, and begin again in a new folder"
             )
+        return loss, found
+
+    def _update(self, batch: Batch, late: bool = False) -> tuple[list[float], bool]:
+        """Take a step; return its figures, and whether a process has come to its end.
+
+        Args:
+            batch: What to learn from.
+            late: Whether this process has.
+        """
+        settings = self.settings
+        loss, found = self._loss(batch)
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self._rate(self.step)
             optimiser.zero_grad()
         loss.backward()
         parameters = list(self._parameters.values())
+        stop = self._compute.average(
+            [each.grad for each in parameters if each.grad is not None], late
+        )
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
         for optimiser in self._optimisers:
             optimiser.step()
         decay = min(settings.ema, (2 + self.step) / (11 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self._average.values()), parameters, 1.0 - decay)
-        values = [found[name].item() if name in found else math.nan for name in LOSSES]
-        return [*values, float(norm)]
+        values = [found[name].item() if name in found else math.nan for name in self._losses_told]
+        return [*values, float(norm)], stop
 
     def _rate(self, step: int) -> float:
         settings = self.settings
@@ -257,11 +315,14 @@ class Imitation:
     # -- on disk ----------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the run's state, whole or not at all.
+        """Write the run's state, whole or not at all; of several processes the first does.
 
         Raises:
             TrainingError: It cannot be written; the one before is kept.
         """
+        if not self._compute.first:
+            self.saved_step = self.step
+            return
         state = {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -331,7 +392,7 @@ class Imitation:
         if path is None or not path.exists():
             return
         try:
-            average = torch.load(path, weights_only=True)["average"]
+            average = torch.load(path, map_location="cpu", weights_only=True)["average"]
         except Exception:  # torch raises whatever its unpickler raises; a run without it is good
             return
         own = self.heads.state_dict()
@@ -348,6 +409,29 @@ class Imitation:
             self._average[name].copy_(values)
         self._recent = [[float(value) for value in each] for each in state["recent"]]
         self.step = int(state["step"])
+
+
+def roughness(rows: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean square of the third difference of chunks.
+
+    Args:
+        rows: (N, T, J).
+        valid: (N, T); of four rows in a row all have to be.
+    """
+    third = rows.diff(n=3, dim=1).square().mean(-1)
+    whole = valid[:, 3:] & valid[:, 2:-1] & valid[:, 1:-2] & valid[:, :-3]
+    return (third * whole).sum() / whole.sum().clamp(min=1)
+
+
+def _smoothed(lessons: Lessons, settings: ImitationSettings) -> list[int]:
+    """Return the columns of the action that are to be smooth: the arm's, where they are named."""
+    joints, rows = lessons.info.joints, lessons.chunks.shape[2]
+    if settings.smoothness and rows < 4:
+        raise TrainingError(
+            f"smoothness: a chunk of the data has {rows} rows; of fewer than 4 there is no third "
+            "difference"
+        )
+    return [place for place, name in enumerate(joints) if name in (settings.relative or joints)]
 
 
 def repeated(prefix: Prefix, times: int) -> Prefix:

@@ -45,7 +45,7 @@ class RunFolder:
             settings: How to train.
             given: From what, by name.
             free: Names of both that may differ when a run goes on.
-            defaults: Of the settings: what a run was begun with that has no word of one.
+            defaults: Of both: what a run was begun with that has no word of one.
 
         Raises:
             TrainingError: Another run is there.
@@ -61,8 +61,9 @@ class RunFolder:
             return
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
-            was = {**json.loads(json.dumps(defaults)), **there["settings"]}
-            was.update({name: there[name] for name in given})
+            was = {**json.loads(json.dumps(defaults)), **there.pop("settings"), **there}
+            if not given.keys() <= was.keys():
+                raise KeyError
         except (OSError, ValueError, KeyError, TypeError):
             raise TrainingError(
                 f"{path}: is damaged, or of an older version; name a new folder for the run"
@@ -84,7 +85,7 @@ class RunFolder:
         if not path.exists():
             return
         try:
-            load(torch.load(path, weights_only=True))
+            load(torch.load(path, map_location="cpu", weights_only=True))
         except Exception as error:  # torch raises whatever its unpickler raises
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise TrainingError(

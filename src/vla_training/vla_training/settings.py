@@ -13,6 +13,7 @@ from vla_training.start import Size
 
 ALL, EXPERT = "all", "expert"
 ADAMW, MUON = "adamw", "muon"
+AUTO, CPU, CUDA = "auto", "cpu", "cuda"
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 CHECKPOINT_SCALE, DATA_SCALE = "checkpoint", "data"
 
@@ -68,6 +69,10 @@ class ImitationSettings:
         chunk_rows: T, of an action, where the data has no chunks of its own.
         flow_steps: From noise to action, where a model begins from nothing.
         save_s: Between two saved states, s.
+        smoothness: Weight of a penalty on the third difference of the arm's rows in what the flow
+            says is the action, beside the flow's loss. 0: none.
+        device: Where the model computes: `CPU`, `CUDA`, or `AUTO`, a GPU where there is one.
+            Another device changes the last bits.
         threads: Of the computation. Another number may change the last bits.
         size: Of a model that begins from nothing.
     """
@@ -90,6 +95,7 @@ class ImitationSettings:
     ema: float = between(0.999, 0.0, 0.999999)
     refer_weight: float = between(1.0, 0.0, 1e3)
     near_weight: float = between(0.0, 0.0, 100.0)
+    smoothness: float = between(0.0, 0.0, 1e3)
     augmentation: float = between(1.0, 0.0, 2.0)
     state_noise_rad: float = between(0.003, 0.0, 0.5)
     train: str = field(default=ALL, metadata={"choices": (ALL, EXPERT)})
@@ -100,6 +106,7 @@ class ImitationSettings:
     chunk_rows: int = between(12, 1, 1000)
     flow_steps: int = between(10, 1, 1000)
     save_s: float = between(180.0, 1.0, 86400.0)
+    device: str = field(default=AUTO, metadata={"choices": (AUTO, CPU, CUDA)})
     threads: int = between(2, 1, 1024)
     size: Size = field(default_factory=Size)
 

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from vla_policies.protocol import IMAGES, STATE
 from vla_policies.training import plain_name
 from vla_recording.dataset import Dataset, DatasetError, DatasetWriter, Feature, picture, vector
+from vla_recording.dataset.files import told_in_one_line, write_json
 from vla_recording.dataset.rows import INTERVENTION
-from vla_training.errors import TrainingError, writing
+from vla_training.errors import TrainingError
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -55,7 +56,7 @@ class Info:
         states: Names of the state's elements, where they are others than `joints`.
         things: Of a benchmark's demonstrations: the things whose places stand beside each row, and
             which are the same whatever the instruction.
-        units: Of state and action.
+        units: Of the action, and of the state where they are others; empty where it is not said.
     """
 
     fps: int
@@ -109,18 +110,16 @@ class DemonstrationWriter:
                 f"{folder}: is another dataset (other features, rate, instructions, seeds or "
                 "student); name a new folder"
             )
-        with told():
-            self._writer = DatasetWriter(folder, _features(info), info.fps, robot, resume=there)
         if not there:
-            path = folder / "meta" / TEACHER_FILE
             document = {
                 "source": info.source,
                 "related": info.related,
                 "chunk_rows": info.chunk_rows,
                 "instructions": [list(each) for each in info.instructions],
             }
-            with writing(path):
-                path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            write_beside(folder, TEACHER_FILE, document)
+        with told():
+            self._writer = DatasetWriter(folder, _features(info), info.fps, robot, resume=there)
 
     def __enter__(self) -> DemonstrationWriter:
         return self
@@ -159,6 +158,22 @@ class DemonstrationWriter:
                 raise
 
 
+def write_beside(folder: Path, name: str, document: Mapping[str, Any]) -> None:
+    """Write what a dataset has beside what LeRobot reads, before ``info.json`` makes it one.
+
+    Raises:
+        TrainingError: It cannot be written, or the folder holds something else.
+    """
+    with told():
+        with told_in_one_line(folder, "read"):
+            strangers = [each.name for each in folder.glob("*") if each.name != "meta"]
+        if strangers:
+            raise TrainingError(
+                f"{folder}: is no dataset and holds {strangers[0]}; give an empty folder"
+            )
+        write_json(folder / "meta" / name, document)
+
+
 def read_info(folder: Path) -> Info:
     """Read what a dataset holds.
 
@@ -191,7 +206,11 @@ def read_info(folder: Path) -> Info:
                 raise ValueError("it says nothing of what was taught")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"{path}: is damaged ({error}); collect the data again") from None
-    units = str(dataset.features[ACTION].info.get("units", "rad"))
+    units = " and ".join(
+        dict.fromkeys(
+            str(dataset.features[name].info.get("units", "")) for name in (ACTION, STATE)
+        )
+    )
     info = Info(
         dataset.fps, joints[ACTION], cameras, rows, related, instructions, source, states,
         units=units,

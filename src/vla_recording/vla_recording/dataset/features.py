@@ -28,6 +28,7 @@ TIME = "timing.time_s"
 # Of one value, and of a picture: a size in a file is judged before it is allocated.
 MAX_ELEMENTS = 1 << 20
 MAX_PIXELS = 1 << 24
+MOST_FLOAT = float(np.finfo(np.float32).max)
 MAX_FEATURES = 256
 # LeRobot makes columns and folders of them.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
@@ -105,11 +106,14 @@ class Feature:
             raise DatasetError(f"{name}: is {array.dtype}; give {self.dtype}")
         with np.errstate(over="ignore"):
             array = array.astype(self.dtype)
-        if self.dtype.startswith("float") and not np.isfinite(array).all():
-            where = np.argwhere(~np.isfinite(array))[0]
-            raise DatasetError(
-                f"{name}: element {', '.join(map(str, where))} is not finite; leave the row out"
-            )
+        if self.dtype.startswith("float"):
+            good = np.abs(array) <= MOST_FLOAT
+            if not good.all():
+                where = np.argwhere(~good)[0]
+                raise DatasetError(
+                    f"{name}: element {', '.join(map(str, where))} is not finite, or larger than "
+                    "a float32 holds, which it becomes where it is read; leave the row out"
+                )
         return array
 
     def _picture(self, name: str, value: object) -> NDArray[np.uint8]:

@@ -104,8 +104,17 @@ def _keep_name(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file in whole. Numbers that are not finite are refused."""
-    text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
+    """Write a JSON file in whole.
+
+    Raises:
+        DatasetError: It cannot be written, or has a number that is not finite.
+    """
+    try:
+        text = json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise DatasetError(
+            f"{path}: would hold a number that is not finite; take the episode that has it out"
+        ) from None
     write_whole(path, text.encode())
 
 

@@ -8,14 +8,20 @@ import math
 import resource
 import shlex
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vla_training.cli.arguments import INSTALL, INTERRUPTED, seconds, whole
 
 if TYPE_CHECKING:
+    from vla_training.compute import Compute
     from vla_training.imitate import Progress
+    from vla_training.lessons import Lessons
+    from vla_training.settings import ImitationSettings
 
 __all__ = ["INSTALL", "add_arguments", "run"]
 
@@ -49,8 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
-    from vla_training.card import model_card
-    from vla_training.imitate import Imitation, memory_bytes, parameter_count
+    from vla_training.alone import alone
+    from vla_training.compute import Compute
+    from vla_training.imitate import memory_bytes
     from vla_training.lessons import load_lessons
     from vla_training.settings import ImitationSettings, read_settings
 
@@ -59,26 +66,55 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None:
         settings = replace(settings, seed=arguments.seed)
     lessons = load_lessons(arguments.datasets, settings.chunk_rows, arguments.interventions)
-    print(f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB", flush=True)
-    training = Imitation(arguments.run_folder, lessons, settings, arguments.start)
+    compute = Compute(settings.device)
+    tell = partial(print, flush=True) if compute.first else _say_nothing
+    tell(f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB")
+    try:
+        with alone(arguments.run_folder) if compute.first else nullcontext():
+            return _train(arguments, lessons, settings, compute, tell)
+    finally:
+        compute.close()
+
+
+def _train(
+    arguments: argparse.Namespace,
+    lessons: Lessons,
+    settings: ImitationSettings,
+    compute: Compute,
+    tell: Callable[[str], None],
+) -> int:
+    from vla_training.card import model_card
+    from vla_training.imitate import Imitation, parameter_count
+
+    training = Imitation(arguments.run_folder, lessons, settings, arguments.start, compute)
     if training.step:
-        print(f"{arguments.run_folder}: goes on at step {training.step}", flush=True)
-    print(f"{parameter_count(training.model) / 1e6:.2f} million weights", flush=True)
+        tell(f"{arguments.run_folder}: goes on at step {training.step}")
+    each = f", in {compute.count} processes" if compute.count > 1 else ""
+    weights = parameter_count(training.model) / 1e6
+    tell(f"{weights:.2f} million weights on {compute.device}{each}")
     try:
         finished = training.run(until=arguments.until, seconds=arguments.seconds, watch=_show)
     except KeyboardInterrupt:
+        if not compute.first:
+            return INTERRUPTED
         print(
             f"\n{arguments.run_folder}: interrupted at step {training.step}; the same command "
             f"goes on from step {training.saved_step}",
             file=sys.stderr,
         )
         return INTERRUPTED
+    if not compute.first:
+        return 0
     command = shlex.join(["vla-train", "imitate", *_words(arguments)])
     folder = training.write_checkpoint(model_card(training, lessons, command, arguments.datasets))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     state = "finished" if finished else f"stopped at step {training.step} of {settings.steps}"
     print(f"{folder}: written; the run is {state}; at most {peak:.1f} GB of memory")
     return 0
+
+
+def _say_nothing(_: str) -> None:
+    """Of several processes one tells."""
 
 
 def _show(progress: Progress) -> None:

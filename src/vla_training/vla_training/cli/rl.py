@@ -58,12 +58,19 @@ def run(arguments: argparse.Namespace) -> int:
             "here; for metaworld: make .venv-metaworld/.training, and run the command from "
             ".venv-metaworld/bin"
         )
-    from vla_training.rl.card import model_card
-    from vla_training.rl.run import Reinforcement
+    from vla_training.alone import alone
     from vla_training.rl.settings import ReinforcementSettings, read_reinforcement
 
     given = arguments.settings
     settings = ReinforcementSettings() if given is None else read_reinforcement(given)
+    with alone(arguments.run_folder):
+        return _train(arguments, settings)
+
+
+def _train(arguments: argparse.Namespace, settings: ReinforcementSettings) -> int:
+    from vla_training.rl.card import model_card
+    from vla_training.rl.run import Reinforcement
+
     training = Reinforcement(
         arguments.run_folder, arguments.start, settings, _scenes(arguments, settings),
         arguments.processes,
@@ -82,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         training.close()
     words = [arguments.run_folder, arguments.start]
-    words += [] if given is None else ["--settings", given]
+    words += [] if arguments.settings is None else ["--settings", arguments.settings]
     if arguments.world != TABLETOP:
         words += ["--world", arguments.world, "--tasks", *arguments.tasks]
         words += ["--policy", arguments.policy]
@@ -126,7 +133,7 @@ def _scenes(
     path = policy_file(arguments.config, arguments.world, arguments.policy)
     if path is None:
         raise TrainingError("--policy: the expert learns nothing; name a policy")
-    return WorldScenes(WorldBench(arguments.world, {}, path, None, 0, tasks))
+    return WorldScenes(WorldBench(arguments.world, {}, path), tasks)
 
 
 def _show(done: UpdateDone) -> None:

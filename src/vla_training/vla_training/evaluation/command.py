@@ -129,8 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     from vla_sim.executors import EXECUTORS
+    from vla_training.alone import alone
     from vla_training.errors import TrainingError
-    from vla_training.evaluation.ledger import alone
     from vla_training.evaluation.perturb import PERTURBATIONS
     from vla_training.evaluation.run import settings_of
     from vla_training.evaluation.trial import COLOURS, TEACHER, TrialSetup

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -48,31 +46,6 @@ class Layout(Generic[CaseT, ResultT]):
     key: Callable[[CaseT], tuple[str, ...]]
     row: Callable[[CaseT, ResultT], Sequence[object]]
     read: Callable[[Mapping[str, str]], tuple[CaseT, ResultT]]
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a folder of results to this process: of two that add to one, each has its own count.
-
-    Raises:
-        TrainingError: Another process has it, or it cannot be made.
-    """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise TrainingError(
-            f"{folder}: another vla-eval is at it; wait for its end, or name another folder"
-        ) from None
-    except OSError:
-        pass  # a file system that knows no locks
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class Ledger(Generic[CaseT, ResultT]):

@@ -9,8 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vla_contract.contract import ContractError, load_contract
+from vla_contract.robot import RobotConfigError, load_robot
 from vla_sim.executors import LEAD_S
 from vla_training import fingerprints
+from vla_training.errors import TrainingError
 from vla_training.evaluation.page import film_name
 from vla_training.evaluation.results import ResultStore
 from vla_training.evaluation.trial import TEACHER, TrialCase, TrialSetup, TrialWorld
@@ -66,16 +69,25 @@ def settings_of(policy: str, bench: TrialSetup) -> dict[str, Any]:
     Raises:
         TrainingError: A file cannot be read.
     """
-    contract, checkpoint = bench.contract_file, bench.checkpoint
+    contract = bench.contract_file
     return {
         "policy": policy,
         "robot": fingerprints.of_file(bench.robot_file),
         "contract": TEACHER if contract is None else fingerprints.of_file(contract),
-        "checkpoint": "" if checkpoint is None else fingerprints.of_checkpoint(checkpoint),
+        "files": "" if contract is None else _files_of(bench, contract),
         "limit_s": bench.limit_s,
         "lead_s": LEAD_S,
         **slowness(bench.slower),
     }
+
+
+def _files_of(bench: TrialSetup, contract: Path) -> str:
+    try:
+        robot = load_robot(bench.robot_file)
+        choice = load_contract(contract, robot.limits.joint_names, robot.gripper.joint)
+    except (RobotConfigError, ContractError) as error:
+        raise TrainingError(str(error)) from None
+    return fingerprints.of_policy(choice.policy_options, bench.checkpoint)
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from smolvla.checkpoint import Checkpoint, read_checkpoint
@@ -25,6 +26,7 @@ from smolvla.model import Prefix, SmolVLA
 from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
 from vla_training import fingerprints
+from vla_training.compute import Compute
 from vla_training.errors import TrainingError
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.rl.rewards import advantages, reward
@@ -47,7 +49,7 @@ FIGURES = (
     "reward", "success", "duration_s", "twist_jerk_mean", "joint_jerk_rms", "ldlj", "moved",
     "ratio", "clipped", "divergence", "gradient", "rollouts_s", "learning_s",
 )  # fmt: skip
-_FREE = ("updates", "threads")  # they may differ when a run goes on
+_FREE = ("updates", "threads", "device")  # they may differ when a run goes on
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class Reinforcement:
             TrainingError: The folder is of another run, or the checkpoint cannot be used.
         """
         self.folder, self.settings = folder, settings
+        compute = Compute(settings.device)
+        if compute.count > 1:
+            raise TrainingError(
+                "reinforcement learns in one process, and makes rollouts in --processes; begin it "
+                "without a launcher"
+            )
+        self._device = compute.device
         torch.set_num_threads(settings.threads)
         self.base: Checkpoint = read_checkpoint(base)
         self._kept = RunFolder(folder)
@@ -101,11 +110,11 @@ class Reinforcement:
             },
             _FREE, type(settings)().document(),
         )  # fmt: skip
-        self.model = load_model(self.base)
+        self.model = load_model(self.base, device=str(self._device))
         self._reference = copy.deepcopy(self.model) if settings.reference_weight > 0.0 else None
         self.sampler = make_sampler(
             settings, self.base.config.max_state_size, self.base.config.action_size
-        )
+        ).to(self._device)
         for name, each in self.model.named_parameters():
             each.requires_grad_(name.startswith(("expert.", "action_")))
         self.learned = [each for each in self.model.parameters() if each.requires_grad]
@@ -224,8 +233,8 @@ class Reinforcement:
     ) -> list[float]:
         """Take one step of the optimiser."""
         settings = self.settings
-        gain = torch.tensor(gains, dtype=torch.float32)[:, None]
-        before = torch.from_numpy(np.stack([each.log_probability for each in decisions]))
+        gain = torch.tensor(gains, dtype=torch.float32, device=self._device)[:, None]
+        before = self._stacked([each.log_probability for each in decisions])
         now, apart = self.probabilities(decisions, prefix)
         ratio = (now - before).exp()
         low, high = 1.0 - settings.clip, 1.0 + settings.clip
@@ -260,19 +269,19 @@ class Reinforcement:
         """
         columns = self.base.config.action_size
         steps = self.settings.flow_steps
-        state = torch.from_numpy(np.stack([each.state for each in decisions]))
-        chain = torch.from_numpy(np.stack([each.chain for each in decisions]))
+        state = self._stacked([each.state for each in decisions])
+        chain = self._stacked([each.chain for each in decisions])
         prefix = self._prefix(decisions) if prefix is None else prefix
         chances, apart = [], []
         for index in range(min(self.settings.drawn_steps, steps)):
             t, width = 1.0 - index / steps, 1.0 / steps
             x = chain[:, index]
-            time = self.model.embed_time(torch.tensor([t])).expand(len(x), -1)
+            time = self.model.embed_time(x.new_tensor([t])).expand(len(x), -1)
             said = self.model.velocity(prefix, x, time)
             step = self.sampler.step(x, said, state, t, width)
             chances.append(step.log_probability(chain[:, index + 1], columns))
             if self._reference is None:
-                apart.append(torch.zeros(len(x)))
+                apart.append(x.new_zeros(len(x)))
                 continue
             with torch.no_grad():
                 theirs = self._reference.velocity(prefix, x, time)
@@ -281,9 +290,13 @@ class Reinforcement:
         return torch.stack(chances, dim=1), torch.stack(apart, dim=1)
 
     def _prefix(self, decisions: Sequence[DrawnAnswer]) -> Prefix:
-        state = torch.from_numpy(np.stack([each.state for each in decisions]))
         with torch.no_grad():
-            return prefix_of(self.model, decisions, state)
+            return prefix_of(
+                self.model, decisions, self._stacked([each.state for each in decisions])
+            )
+
+    def _stacked(self, values: Sequence[NDArray[Any]]) -> Tensor:
+        return torch.from_numpy(np.stack(values)).to(self._device)
 
     def _once(self) -> dict[str, float]:
         settings = self.settings
@@ -367,6 +380,7 @@ class Reinforcement:
 def prefix_of(model: SmolVLA, decisions: Sequence[DrawnAnswer], state: Tensor) -> Prefix:
     """Return what the expert attends to, of B decisions with their states (B, S)."""
     images = torch.from_numpy(np.stack([shown(each.images) for each in decisions]))
+    images = images.to(state.device)
     length = max(len(each.text) for each in decisions)
     text = torch.zeros(len(decisions), length, dtype=torch.long)
     valid = torch.zeros(len(decisions), length, dtype=torch.bool)
@@ -374,6 +388,7 @@ def prefix_of(model: SmolVLA, decisions: Sequence[DrawnAnswer], state: Tensor) -
         words = each.text
         text[row, : len(words)] = torch.from_numpy(words)
         valid[row, : len(words)] = True
+    text, valid = text.to(state.device), valid.to(state.device)
     tokens = model.encode_image(images.flatten(0, 1)).unflatten(0, images.shape[:2])
     tokens = tokens.flatten(1, 2)
     context = torch.cat([tokens, model.embed_text(text)], dim=1)

@@ -102,17 +102,18 @@ class WorldScenes:
     """Tasks of a benchmark world, one after the other with the seeds. There is no executor.
 
     Attributes:
-        bench: The world, the file of the policy, and the tasks.
+        bench: The world and the file of the policy.
+        tasks: Names of the tasks.
     """
 
     bench: WorldBench
+    tasks: tuple[str, ...]
 
     def case(self, seed: int) -> Any:
         """Return the case of a seed."""
         from vla_training.worlds.trial import NONE, WorldCase
 
-        tasks = self.bench.tasks
-        return WorldCase(tasks[seed % len(tasks)], seed, NONE, (0.0, 0.0))
+        return WorldCase(self.tasks[seed % len(self.tasks)], seed, NONE, (0.0, 0.0))
 
     def place(self, opened: Opened) -> RolloutPlace:
         """Make the world."""
@@ -124,6 +125,6 @@ class WorldScenes:
         """Return which scenes they are."""
         path = self.bench.policy_file
         return {
-            "world": self.bench.world, "tasks": list(self.bench.tasks),
+            "world": self.bench.world, "tasks": list(self.tasks),
             "files": [] if path is None else [fingerprints.of_file(path)],
         }  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vla_training.errors import TrainingError
-from vla_training.settings import between, checked_values, read_document
+from vla_training.settings import AUTO, CPU, CUDA, between, checked_values, read_document
 
 BINARY, SMOOTHVLA, SMOOTH_INVARIANT = "binary", "smoothvla", "smooth_invariant"
 REWARDS = (BINARY, SMOOTHVLA, SMOOTH_INVARIANT)
@@ -50,6 +50,8 @@ class ReinforcementSettings:
         least_deviation: Floor of a group's standard deviation of rewards.
         batch: Decisions of an update that are learned from at a time.
         clip_norm: Of the gradient.
+        device: Where the policy learns: `CPU`, `CUDA`, or `AUTO`, a GPU where there is one.
+            Rollouts are made on the CPU. Another device changes the last bits.
         threads: Of the computation.
     """
 
@@ -80,6 +82,7 @@ class ReinforcementSettings:
     least_deviation: float = between(0.1, 1e-6, 10.0)
     batch: int = between(128, 1, 65536)
     clip_norm: float = between(1.0, 1e-6, 1e6)
+    device: str = field(default=AUTO, metadata={"choices": (AUTO, CPU, CUDA)})
     threads: int = between(2, 1, 1024)
 
     def document(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ right (DAgger). An episode is a function of its seeds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from vla_policies.protocol import IMAGES, NATIVE, STATE
 from vla_recording.dataset import DatasetWriter, Feature, picture, vector
-from vla_training.errors import TrainingError, writing
+from vla_training.errors import TrainingError
 from vla_training.pool import in_parallel
 from vla_training.store import (
     ACTION,
@@ -32,6 +31,7 @@ from vla_training.store import (
     read_info,
     told,
     world_columns,
+    write_beside,
 )
 from vla_training.worlds.interface import Array, BenchmarkWorld, WorldSpec, open_world
 from vla_training.worlds.policies import WorldPolicy, open_world_policy
@@ -127,17 +127,15 @@ class WorldWriter:
             ACTION: vector(info.joints, units=NATIVE),
             **{name: Feature("float32", (size,)) for name, size in world_columns(info).items()},
         }
+        if not there:
+            document = {
+                "source": info.source,
+                "things": list(info.things),
+                "chunk_rows": info.chunk_rows,
+            }
+            write_beside(folder, WORLD_FILE, document)
         with told():
             self._writer = DatasetWriter(folder, features, info.fps, world, resume=there)
-        path = folder / "meta" / WORLD_FILE
-        document = {
-            "source": info.source,
-            "things": list(info.things),
-            "chunk_rows": info.chunk_rows,
-        }
-        if not there:
-            with writing(path):
-                path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     def __enter__(self) -> WorldWriter:
         return self

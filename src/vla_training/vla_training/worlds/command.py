@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vla_training import fingerprints
+from vla_training.alone import alone
 from vla_training.errors import TrainingError
-from vla_training.evaluation.ledger import RESULTS, alone
+from vla_training.evaluation.ledger import RESULTS
 from vla_training.evaluation.tries import (
     film_path,
     films_of,
@@ -19,9 +20,9 @@ from vla_training.evaluation.tries import (
     try_all,
 )
 from vla_training.worlds.interface import BenchmarkTask, BenchmarkWorld, chosen, open_world
-from vla_training.worlds.policies import EXPERT
+from vla_training.worlds.policies import EXPERT, read_policy_file
 from vla_training.worlds.report import WorldStore, film_name, in_words, write_world_page
-from vla_training.worlds.trial import PERTURBATIONS, WorldBench, WorldCase, WorldPlace
+from vla_training.worlds.trial import PERTURBATIONS, SHUFFLED, WorldBench, WorldCase, WorldPlace
 
 
 def world_name(world: str) -> str:
@@ -68,10 +69,13 @@ def evaluate_in_world(
     try:
         picked = chosen(world, given.tasks)
         check_expert(world, picked, given.policy)
-        names = tuple(task.name for task in picked)
-        bench = WorldBench(
-            given.world, {}, path, given.checkpoint, given.rows, names, given.slower
-        )
+        texts = {task.instruction for task in world.tasks.values()}
+        if SHUFFLED in given.perturbations and len(texts) < 2:
+            raise TrainingError(
+                f"--perturbations: {SHUFFLED} is the instruction of another task, and all of "
+                f"{world.spec.name} have one"
+            )
+        bench = WorldBench(given.world, {}, path, given.checkpoint, given.rows, given.slower)
         settings = _settings(world, bench, given.policy)
         tasks = dict(world.tasks)
     finally:
@@ -138,13 +142,16 @@ def check_expert(world: BenchmarkWorld, picked: list[BenchmarkTask], policy: str
 
 
 def _settings(world: BenchmarkWorld, bench: WorldBench, policy: str) -> dict[str, Any]:
-    path, checkpoint = bench.policy_file, bench.checkpoint
+    path, files = bench.policy_file, ""
+    if path is not None:
+        options = read_policy_file(path).policy_options
+        files = fingerprints.of_policy(options, bench.checkpoint)
     return {
         "world": world.spec.name,
         "version": world.spec.version,
         "policy": policy if path is None else path.stem,
         "file": EXPERT if path is None else fingerprints.of_file(path),
-        "checkpoint": "" if checkpoint is None else fingerprints.of_checkpoint(checkpoint),
+        "files": files,
         "rows": 1 if path is None else bench.rows or world.spec.rows,
         **slowness(bench.slower),
     }

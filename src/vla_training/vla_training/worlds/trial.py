@@ -21,7 +21,7 @@ from vla_training.worlds.rollout import WorldPace, run_in_world, slowed
 NONE, SHUFFLED = "none", "shuffled"
 PERTURBATIONS = {
     NONE: "scenes of seeds that training did not have",
-    SHUFFLED: "the policy is told the instruction of another task by chance",
+    SHUFFLED: "the policy is told the instruction of another of the world's tasks by chance",
 }
 FILM_HZ, FILM_SIZE = 20, (160, 160)
 
@@ -82,16 +82,14 @@ class WorldBench:
         policy_file: Of the policy; None for the expert.
         checkpoint: In place of the file's; None for that.
         rows: Of a chunk that are carried out before the next look; 0 for the world's own.
-        tasks: Names of the tasks, of which a shuffled instruction is one.
         slower: How many times as many steps a policy's chunk takes; 1 is as it says.
     """
 
     world: str
     given: Mapping[str, str]
     policy_file: Path | None
-    checkpoint: Path | None
-    rows: int
-    tasks: tuple[str, ...]
+    checkpoint: Path | None = None
+    rows: int = 0
     slower: float = 1.0
 
 
@@ -143,7 +141,7 @@ class WorldPlace:
         world, task = self.world, self.world.tasks[case.task]
         dt_s = world.spec.dt_s
         world.begin(case.task, case.seed)
-        told = instruction(world, case, self._bench.tasks)
+        told = instruction(world, case)
         every = max(1, round(1.0 / (FILM_HZ * dt_s)))
 
         def watch(step: int) -> None:
@@ -185,17 +183,16 @@ class WorldPlace:
         return WorldPace(min(rows, self.policy.rows), case.latency_s)
 
 
-def instruction(world: BenchmarkWorld, case: WorldCase, among: tuple[str, ...]) -> str:
+def instruction(world: BenchmarkWorld, case: WorldCase) -> str:
     """Return what the policy is told.
 
     Args:
-        world: Whose task it is.
+        world: Whose task it is; of two instructions at least, where they are mixed up.
         case: With its perturbation.
-        among: Names of the tasks whose instructions are mixed up.
     """
-    name = case.task
-    if case.perturbation == SHUFFLED:
-        others = [each for each in among if each != name] or [name]
-        rng = np.random.default_rng([case.seed, 5, list(world.tasks).index(name)])
-        name = others[int(rng.integers(len(others)))]
-    return world.tasks[name].instruction
+    right = world.tasks[case.task].instruction
+    if case.perturbation != SHUFFLED:
+        return right
+    others = [told for each in world.tasks.values() if (told := each.instruction) != right]
+    rng = np.random.default_rng([case.seed, 5, list(world.tasks).index(case.task)])
+    return others[int(rng.integers(len(others)))]

@@ -18,9 +18,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
+from vla_training.alone import alone
 from vla_training.cli.arguments import INTERRUPTED, seconds, whole
 from vla_training.errors import TrainingError
-from vla_training.evaluation.ledger import alone
 from vla_training.evaluation.live.conduct import Comparison, LiveArm, TrialJudge, compare
 from vla_training.evaluation.live.ghost import StartPictures
 from vla_training.evaluation.live.keys import single_keys

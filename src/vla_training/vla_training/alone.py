@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of results or of a training run belongs to one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vla_training.errors import TrainingError, writing
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process: of two that write to one, each goes by its own count.
+
+    Raises:
+        TrainingError: Another process has it, or it cannot be made.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TrainingError(
+            f"{folder}: another process is at it; wait for its end, or name another folder"
+        ) from None
+    except OSError:
+        pass  # a file system that knows no locks
+    try:
+        yield
+    finally:
+        os.close(descriptor)
