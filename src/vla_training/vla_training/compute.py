@@ -2,8 +2,8 @@
 # mypy: warn_return_any=False
 """Where a training computes: on a device, and in which of the processes that share the work.
 
-Several processes are begun by torch's own launcher (``torchrun``) or by accelerate's: both say in
-the environment which process is which.
+Several processes are begun by torch's own launcher (``torchrun``), which says in the environment
+which process is which.
 """
 
 from __future__ import annotations
