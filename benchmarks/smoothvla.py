@@ -28,6 +28,7 @@ import yaml
 from scipy import stats
 
 from benchmarks.pages import DOCS, fill, table
+from vla_training.rl.settings import LDLJ_SPAN
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RAW = DOCS / "smoothvla.md", DOCS / "smoothvla.csv"
@@ -41,7 +42,6 @@ LIMIT_S, ROLLOUT_LIMIT_S = 20.0, 12.0  # three times and twice what it takes
 IMITATION = "imitation"
 NOISE = 0.5  # of the stochastic flow, in three of its four steps
 LEAST_DEVIATION = 0.02  # floor of a group's standard deviation: a tenth of lambda
-LDLJ_SPAN = 4.0  # of log dimensionless jerk, each way, that `smooth_invariant` tells apart
 # What is compared, with its unit; for all but success the mean over the episodes that succeeded.
 MEASURES = (
     ("success", ""), ("duration_s", "s"), ("tip_jerk_mean", "m/s^3"), ("twist_jerk_mean", ""),

@@ -19,6 +19,7 @@ from smolvla.loading import LoadedModel, load
 from smolvla.relative import (
     ActionFrame,
     Stillness,
+    check_columns,
     read_frame,
     read_image_size,
     read_stillness,
@@ -384,6 +385,8 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
                 problem = check_dataset_names(Path(statistics).expanduser(), feature, units.names)
                 if problem:
                     raise given.error(key, problem)
+        frame = read_frame(given, actions, states)
+        check_columns(given, frame, loaded.folder)
         cameras = None
         if "cameras" in given.values:
             cameras = given.take("cameras")
@@ -402,7 +405,7 @@ def make(options: Mapping[str, Any]) -> SmolVLAPolicy:
             ),
             cameras=cameras,
             content=_content(loaded.folder, options, statistics),
-            frame=read_frame(given, actions, states),
+            frame=frame,
             stillness=read_stillness(given, actions, states),
             image_size=read_image_size(given),
         )

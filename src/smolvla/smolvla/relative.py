@@ -2,17 +2,24 @@
 """Columns of an action that are offsets from where the joint is, and when a policy is done.
 
 A model that learned offsets need not know where the arm is to say where it should go, which a
-small one learns sooner. No checkpoint says which columns they are: it is declared, as units are.
+small one learns sooner. LeRobot's files do not say which columns they are: it is declared, as
+units are. A checkpoint that was trained here says it in a file of its own, to compare.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from smolvla.files import read_json
 from vla_policies.protocol import Array, Options, PolicyError
 from vla_policies.units import JointUnits
+
+COLUMNS_FILE = "relative_columns.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +56,49 @@ class ActionFrame:
         offset = positions[:, columns] - state[list(self.elements)]
         native[:, columns] = offset / self.units.factor[columns]
         return native
+
+
+def write_columns(folder: Path, columns: Sequence[int]) -> None:
+    """Write which columns of a checkpoint's action are offsets.
+
+    Args:
+        folder: The checkpoint.
+        columns: Counted from 0; none is said too.
+    """
+    text = json.dumps({"columns": sorted(columns)})
+    (folder / COLUMNS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_columns(folder: Path) -> tuple[int, ...] | None:
+    """Return which columns of a checkpoint's action are offsets; None where it does not say.
+
+    Raises:
+        PolicyError: The file is damaged.
+    """
+    path = folder / COLUMNS_FILE
+    if not path.is_file():
+        return None
+    columns = read_json(path).take("columns")
+    if not isinstance(columns, list) or not all(type(n) is int and n >= 0 for n in columns):
+        raise PolicyError(f"{path}: columns: is no list of columns; copy the checkpoint again")
+    return tuple(sorted(columns))
+
+
+def check_columns(options: Options, frame: ActionFrame, folder: Path) -> None:
+    """Refuse offsets that a checkpoint does not say, and absolute positions where it says offsets.
+
+    Raises:
+        PolicyError: The option ``relative`` is not what the checkpoint was trained with.
+    """
+    said = read_columns(folder)
+    if said is None or said == tuple(sorted(frame.columns)):
+        return
+    names = frame.units.names
+    if any(column >= len(names) for column in said):
+        raise PolicyError(f"{folder / COLUMNS_FILE}: has columns beyond the action's {len(names)}")
+    wanted = ", ".join(names[column] for column in said)
+    what = f"write relative: [{wanted}]" if said else "leave it out"
+    raise options.error("relative", f"is not what the checkpoint was trained with; {what}")
 
 
 def read_frame(options: Options, actions: JointUnits, states: JointUnits) -> ActionFrame:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns that are offsets, the end of a task that no token says, and pictures of one size."""
 
+import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -12,8 +14,17 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed: smolvla[t
 
 import torch
 
-from smolvla.relative import ActionFrame, Stillness
+from smolvla.checkpoint import read_checkpoint
+from smolvla.relative import (
+    COLUMNS_FILE,
+    ActionFrame,
+    Stillness,
+    read_columns,
+    write_columns,
+)
+from smolvla.saving import save_checkpoint
 from smolvla.tiny import make_tiny
+from smolvla.torch_backend import load_model
 from vla_policies import Observation, PolicyError, load_policy
 from vla_policies.rtc import Committed
 from vla_policies.units import JointUnits
@@ -92,6 +103,42 @@ def test_offsets_are_not_taken_for_positions_of_the_robot(make):
     """Their span in training says nothing of the robot's units."""
     assert make().spec.span is not None
     assert make(relative=ARM).spec.span is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "given", "message"),
+    [
+        (
+            [0, 1, 2, 3, 4],
+            {},
+            r"relative: is not what .* write relative: \[shoulder_pan, .*roll\]",
+        ),
+        ([2], {"relative": ARM}, r"write relative: \[elbow_flex\]"),
+        ([], {"relative": ARM}, r"is not what the checkpoint was trained with; leave it out"),
+        ([6], {}, "has columns beyond the action's 6"),
+        ("all", {}, "columns: is no list of columns"),
+        ([-1], {}, "columns: is no list of columns"),
+    ],
+)
+def test_offsets_are_those_that_the_checkpoint_says(
+    folder, make, tmp_path, columns, given, message
+):
+    """An arm was to be sent to its own place plus an absolute one."""
+    place = shutil.copytree(folder, tmp_path / "said")
+    write_columns(place, [])
+    (place / COLUMNS_FILE).write_text(json.dumps({"columns": columns}))
+    with pytest.raises(PolicyError, match=message):
+        make(checkpoint=str(place), **given)
+
+
+def test_offsets_that_a_checkpoint_says_are_taken_and_go_with_its_copies(folder, make, tmp_path):
+    place = shutil.copytree(folder, tmp_path / "said")
+    write_columns(place, range(5))
+    make(checkpoint=str(place), relative=ARM[::-1])
+    checkpoint = read_checkpoint(place)
+    save_checkpoint(tmp_path / "copy", load_model(checkpoint), checkpoint)
+    assert read_columns(tmp_path / "copy") == (0, 1, 2, 3, 4)
+    assert read_columns(folder) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import csv
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ pytest.importorskip("tokenizers")
 
 
 from smolvla.checkpoint import read_checkpoint  # noqa: E402
+from smolvla.tiny import make_tiny  # noqa: E402
 from smolvla.torch_backend import load_model  # noqa: E402
 from vla_policies import Observation, load_policy  # noqa: E402
-from vla_training.alone import alone  # noqa: E402
+from vla_training.alone import LOCK, alone  # noqa: E402
+from vla_training.batches import Batches  # noqa: E402
 from vla_training.card import model_card  # noqa: E402
 from vla_training.cli import imitate as cli  # noqa: E402
 from vla_training.cli import main  # noqa: E402
@@ -62,7 +66,7 @@ def test_two_that_train_in_one_folder_are_refused(dataset, tmp_path, capsys, com
     with alone(tmp_path / "run"):
         assert main([command, str(tmp_path / "run"), str(dataset)]) == 2
     assert "run: another process is at it" in capsys.readouterr().err
-    assert list((tmp_path / "run").iterdir()) == []
+    assert [each.name for each in (tmp_path / "run").iterdir()] == [LOCK]
 
 
 def test_it_learns_what_is_shown(dataset, settings, tmp_path):
@@ -304,6 +308,97 @@ def test_a_run_goes_on_from_the_weights_of_another(dataset, settings, tmp_path):
         torch.testing.assert_close(each, first._average[f"heads.{name}"])
     (tmp_path / "first" / STATE_FILE).write_bytes(b"damaged")
     begin(tmp_path / "third", dataset, settings, base)  # does without them
+
+
+def test_a_run_begins_again_with_the_same_heads(dataset, settings, tmp_path):
+    """They were of a file that nobody kept: another came in its place, and another run of it."""
+    first = begin(tmp_path / "first", dataset, settings)
+    first.run()
+    base = first.write_checkpoint("")
+    second = begin(tmp_path / "second", dataset, settings, base)
+    was = {name: each.clone() for name, each in second.heads.state_dict().items()}
+    (tmp_path / "first" / STATE_FILE).unlink()
+    again = begin(tmp_path / "second", dataset, settings, base).heads.state_dict()
+    assert all(torch.equal(each, was[name]) for name, each in again.items())
+
+
+def test_a_run_does_not_go_on_from_a_checkpoint_of_other_offsets(dataset, settings, tmp_path):
+    first = begin(tmp_path / "first", dataset, settings)
+    first.run(until=1)
+    base = first.write_checkpoint("")
+    assert settings.relative == ("pan", "lift")
+    for relative, says in (((), "relative names none"), (("lift",), "relative names lift")):
+        other = replace(settings, relative=relative)
+        with pytest.raises(TrainingError, match=rf"offsets of pan, lift, and {says}; write relat"):
+            begin(tmp_path / f"{len(relative)}", dataset, other, base)
+    begin(tmp_path / "same", dataset, settings, base)
+
+
+def test_a_foundation_checkpoint_is_fine_tuned_on_another_robot(tmp_path, make_dataset, capsys):
+    """smolvla_base: no statistics, cameras and joints of others, 50 rows a chunk."""
+    base = tmp_path / "base"
+    make_tiny(base)
+    for name in ("pre", "post"):  # as it is published
+        path = base / f"policy_{name}processor.json"
+        document = json.loads(path.read_text())
+        for step in document["steps"]:
+            step.pop("state_file", None)
+        path.write_text(json.dumps(document))
+    was = {each.name: each.is_dir() or each.read_bytes() for each in base.iterdir()}
+    data = make_dataset(tmp_path / "plain", chunk_rows=0)
+    file = tmp_path / "settings.yaml"
+    file.write_text("steps: 2\nrefer_steps: 0\nbatch: 2\ntrain: expert\ndevice: cpu\nthreads: 1\n")
+    words = ["imitate", str(tmp_path / "run"), str(data), "--start", str(base)]
+    assert main([*words, "--settings", str(file)]) == 2
+    assert "base: has no statistics, as a foundation" in capsys.readouterr().err
+    file.write_text(file.read_text() + "scale: data\n")
+    assert main([*words, "--settings", str(file)]) == 0
+    trained = read_checkpoint(tmp_path / "run" / "checkpoint")
+    assert trained.config.cameras == ("observation.images.front", "observation.images.wrist")
+    assert (trained.config.state_size, trained.config.action_size) == (3, 3)
+    assert (trained.config.max_action_size, trained.config.chunk_size) == (32, 50)
+    lessons = load_lessons([data], 50)
+    wanted = lessons.statistics([])["action"]["mean"]
+    np.testing.assert_allclose(trained.processing.action.offset, wanted, rtol=1e-6)
+    assert was == {each.name: each.is_dir() or each.read_bytes() for each in base.iterdir()}
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(dataset, settings, tmp_path):
+    training = begin(tmp_path / "run", dataset, settings)
+    training.run(until=2)
+    kept = (tmp_path / "run" / STATE_FILE).read_bytes()
+    before = weights(training)
+    next(iter(training._parameters.values())).register_hook(lambda grad: grad * float("inf"))
+    with pytest.raises(TrainingError, match=r"the gradient is (nan|inf) at step 2; lower learni"):
+        training.run()
+    assert same(before, weights(training))
+    assert (tmp_path / "run" / STATE_FILE).read_bytes() == kept
+
+
+@pytest.mark.parametrize(("batch", "datasets"), [(4, 6), (8, 6), (32, 3), (1, 2)])
+def test_every_dataset_is_shown_alike(batch, datasets):
+    batches = object.__new__(Batches)
+    batches._lessons = SimpleNamespace(bounds=np.arange(datasets + 1) * 10)
+    batches._settings = SimpleNamespace(batch=batch)
+    shown = np.zeros(datasets)
+    for step in range(3000):
+        rows = batches._rows(np.random.default_rng([0, 1, step]))
+        shown += np.bincount(rows // 10, minlength=datasets)
+    np.testing.assert_allclose(shown / shown.sum(), 1.0 / datasets, rtol=0.1)
+
+
+def test_wherever_a_joint_is_measured_the_arm_is_sent_to_the_same_place(
+    dataset, settings, tmp_path
+):
+    training = begin(tmp_path / "run", dataset, replace(settings, state_noise_rad=0.2))
+    batches = training._batches
+    lessons, processing = batches._lessons, training.checkpoint.processing
+    at = np.array([[3]])
+    shift = np.array([[0.1, -0.2, 0.3]], np.float32)
+    said = batches._actions(at, lessons.asked[at], shift)[..., :3]
+    offsets = processing.action.unnormalise(said)[0, 0]
+    there = offsets + np.append(lessons.state[3, :2] + shift[0, :2], 0.0)  # as a policy does
+    np.testing.assert_allclose(there, lessons.chunks[3, lessons.asked[3]], atol=1e-5)
 
 
 def test_data_without_a_teacher_is_learned_from_too(settings, tmp_path, make_dataset):

@@ -11,7 +11,7 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_train
 
 from vla_training.evaluation.perturb import MEANINGS
 from vla_training.rl.settings import ReinforcementSettings
-from vla_training.settings import ImitationSettings, parse_settings, read_settings
+from vla_training.settings import ImitationSettings, parse_settings
 from vla_training.start import Size
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -46,8 +46,3 @@ def test_the_settings_of_the_tutorial_are_good():
     page = TOP / "docs" / "tutorials" / "first_recording_and_training.md"
     block = re.search(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.S).group(1)
     assert parse_settings(yaml.safe_load(block), page.name).steps > 0
-
-
-def test_the_settings_that_make_train_uses_are_good():
-    for path in (TOP / "config" / "training").glob("*.yaml"):
-        assert read_settings(path).steps > 0

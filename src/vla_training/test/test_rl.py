@@ -292,6 +292,78 @@ def test_only_the_expert_is_changed_and_the_divergence_from_the_start_is_told(
         training.close()
 
 
+def test_what_counts_as_much_jerk_is_what_the_policy_had(checkpoint, tmp_path):
+    """With a fixed unit a success was worth -5, or -495: less than a failure."""
+    training = begin(tmp_path / "run", checkpoint, replace(SHORT, reward="smoothvla"))
+    try:
+        (made, *_) = training.rollouts()
+    finally:
+        training.close()
+
+    def rollout(success, jerk, ldlj):
+        measures = replace(made.result.measures, twist_jerk_mean=jerk, ldlj=ldlj)
+        return replace(made, result=replace(made.result, success=success, measures=measures))
+
+    training._measure([rollout(False, 5.0, -3.0)])
+    assert training._reward(rollout(True, 5.0, -3.0)) == 0.0  # there was nothing to compare with
+    training._measure([rollout(False, 5.0, -3.0), rollout(True, 400.0, -20.0)])
+    training._measure([rollout(True, 7.0, -2.0)])  # not what it began as
+    assert training._reward(rollout(True, 400.0, -20.0)) == pytest.approx(0.8)
+    assert training._reward(rollout(True, 200.0, -20.0)) == pytest.approx(0.9)
+    assert training._reward(rollout(False, 200.0, -20.0)) == 0.0
+    assert (training.rewarded.ldlj_best, training.rewarded.ldlj_worst) == (-16.0, -24.0)
+    training.save()
+    again = begin(tmp_path / "run", checkpoint, replace(SHORT, reward="smoothvla"))
+    again.close()
+    assert again.rewarded == training.rewarded
+    given = replace(SHORT, jerk_unit=3.0, ldlj_best=-1.0, ldlj_worst=-2.0)
+    assert given.scaled(400.0, -20.0) == given
+
+
+def test_learned_noise_fits_a_model_whose_action_is_padded():
+    """Of a published SmolVLA: 32 columns, of which an arm has six."""
+    noise = LearnedNoise(32, 6, 0.1, 0.05, 0.2)
+    x = torch.randn(4, 50, 32)
+    step = noise.step(x, torch.zeros_like(x), torch.zeros(4, 32), 1.0, 0.25)
+    assert step.mean.shape == step.std.shape == x.shape
+    assert step.log_probability(x, 6).shape == (4,)
+    torch.testing.assert_close(step.std[..., :6], torch.full((4, 50, 6), 0.1))
+
+
+def test_the_divergence_is_from_the_noise_that_it_began_with_too(checkpoint, tmp_path):
+    settings = replace(SHORT, reference_weight=0.1, sampler="learned_noise", noise=0.1)
+    training = begin(tmp_path / "run", checkpoint, settings)
+    try:
+        decisions = training.rollouts()[0].decisions[:2]
+        assert training.probabilities(decisions)[1].abs().max() < 1e-5
+        with torch.no_grad():
+            training.sampler.net[-1].bias.add_(2.0)
+        assert training.probabilities(decisions)[1].min() > 0.1
+    finally:
+        training.close()
+
+
+def test_of_equals_none_is_better():
+    for value in (0.8, 0.1, 1.0 / 3.0, 0.0):
+        assert not advantages([[value] * 6], 0.1).any()
+    assert advantages([[0.8] * 5 + [0.9]], 0.1)[0, -1] > 0.0
+
+
+@pytest.mark.parametrize("gain", [1.0, -1.0])
+def test_a_ratio_beyond_all_bounds_leaves_the_weights_finite(checkpoint, tmp_path, gain):
+    training = begin(tmp_path / "run", checkpoint, SHORT)
+    try:
+        decisions = [
+            replace(each, log_probability=each.log_probability - 500.0)
+            for each in training.rollouts()[0].decisions
+        ]
+        told = training.learn(decisions, [gain] * len(decisions))
+    finally:
+        training.close()
+    assert all(np.isfinite(value) for value in told.values())
+    assert all(torch.isfinite(each).all() for each in training.model.parameters())
+
+
 @pytest.mark.parametrize("sampler", ["flow_sde", "learned_noise"])
 def test_nothing_of_what_is_learned_on_another_device_is_left_on_the_cpu(
     checkpoint, tmp_path, sampler, monkeypatch
@@ -308,6 +380,7 @@ def test_nothing_of_what_is_learned_on_another_device_is_left_on_the_cpu(
         monkeypatch.setattr(model, "embed_time", lambda t, w=width: t.new_zeros(len(t), w))
         model.to("meta").vision.embeddings.place("meta")
     training.sampler.to("meta")
+    training._reference_sampler.to("meta")
     training._device = torch.device("meta")
     chances, apart = training.probabilities(decisions)
     assert (chances.device.type, apart.device.type) == ("meta", "meta")
@@ -366,7 +439,7 @@ def test_the_command_writes_a_checkpoint_that_is_a_policy(checkpoint, tmp_path, 
         ("reward: fast", "reward: is 'fast'; write binary or smoothvla or smooth_invariant"),
         ("noise: .nan", "noise"),
         ("flow_steps: 2", "drawn_steps: is 3; write at most flow_steps, 2"),
-        ("ldlj_worst: -3", "ldlj_worst: is -3; write less than ldlj_best"),
+        ("ldlj_best: -5\nldlj_worst: -3", "ldlj_worst: is -3; write less than ldlj_best"),
         ("sampler: learned_noise\nnoise: 0.9", "noise: is 0.9; with learned_noise write 0.05 to"),
     ],
 )

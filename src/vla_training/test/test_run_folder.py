@@ -54,7 +54,7 @@ def test_a_full_disk_is_one_line_whoever_says_it(words):
         raise KeyError("another thing")
 
 
-@pytest.mark.parametrize("line", [b"nan,1\n", b"\xff\xfe,1\n", b"1e3,1\n"])
+@pytest.mark.parametrize("line", [b"nan,1\n", b"\xff\xfe,1\n", b"1e3,1\n", b"1,?\n"])
 def test_damaged_metrics_are_one_line_and_kept(tmp_path, line):
     path = tmp_path / "metrics.csv"
     path.write_bytes(b"step,loss\n1,0.5\n" + line)

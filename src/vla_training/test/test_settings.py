@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("safetensors", reason="safetensors is not installed: vla_training[torch]")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: vla_training[torch]")
 
 from vla_training.errors import TrainingError
+from vla_training.rl.settings import read_reinforcement
 from vla_training.settings import ImitationSettings, parse_settings, read_settings
+
+TRAINING = Path(__file__).resolve().parents[3] / "config/training"
 
 
 def test_settings_are_read_from_a_file(tmp_path):
@@ -55,3 +60,8 @@ def test_a_setting_that_cannot_be_is_one_line_that_names_it(tmp_path, text, says
 def test_what_is_kept_of_settings_gives_them_again():
     settings = ImitationSettings(steps=700, relative=("pan",))
     assert parse_settings(settings.document(), "kept") == settings
+
+
+@pytest.mark.parametrize("path", sorted(TRAINING.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_settings_of_here_can_be_read(path):
+    assert (read_reinforcement if path.stem.endswith("_rl") else read_settings)(path)

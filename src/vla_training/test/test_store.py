@@ -87,6 +87,37 @@ def test_whatever_is_learned_from_is_in_the_fingerprint(tmp_path, info, episode,
     assert fingerprint(tmp_path / "other", {**rows, name: changed}) != was
 
 
+@pytest.mark.parametrize("change", ["joints", "units", "parts"])
+def test_what_rows_are_and_which_are_of_one_dataset_is_in_the_fingerprint(
+    tmp_path, info, episode, change
+):
+    """Rows of each dataset are drawn alike, and an offset is of a joint by its name."""
+
+    def written(folder, seeds):
+        with DemonstrationWriter(folder, info(), "so101") as writer:
+            for seed in seeds:
+                writer.add(episode(seed=seed), "the red one")
+        return folder
+
+    whole = written(tmp_path / "whole", (0, 1, 2))
+    was = load_lessons([whole], 4).fingerprint
+    if change == "parts":
+        parts = [written(tmp_path / "one", (0,)), written(tmp_path / "two", (1, 2))]
+        assert load_lessons(parts, 4).fingerprint != was
+        return
+    path = whole / "meta/info.json"
+    old, new = {
+        "joints": (
+            '"pan.pos",\n                "lift.pos"', '"lift.pos",\n                "pan.pos"'
+        ),
+        "units": ('"rad"', '"deg"'),
+    }[change]  # fmt: skip
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert load_lessons([whole], 4).fingerprint != was
+
+
 @pytest.mark.parametrize("name", ["observation.state", "teacher.chunk"])
 def test_values_that_no_arm_has_are_named(dataset, info, episode, name):
     rows = episode(seed=3)

@@ -15,7 +15,8 @@ pytest.importorskip("tokenizers")
 from vla_training.cli import main as train  # noqa: E402
 from vla_training.evaluation.command import main as evaluate  # noqa: E402
 from vla_training.imitate import Imitation  # noqa: E402
-from vla_training.lessons import load_lessons  # noqa: E402
+from vla_training.lessons import _world_lessons, load_lessons  # noqa: E402
+from vla_training.store import THING_AWAY, THING_PIXELS  # noqa: E402
 
 WORLD = "plane_world:Plane"
 POLICY = """
@@ -77,6 +78,14 @@ def test_what_it_sees_is_told_and_what_it_is_taught_is_the_experts_chunk(data, s
     training.run()
     after = {k: v.item() for k, v in training.losses(batch, flow=True).items()}
     assert after["flow"] < before["flow"]
+
+
+def test_a_thing_that_is_not_there_is_not_taught_to_be_at_the_hand():
+    seen = np.zeros((2, 2, 1, 2), np.float32)
+    away = np.array([[[0.1, 0.0, -0.1], [0.0, 0.0, 0.0]]] * 2, np.float32)  # nan, as it is stored
+    found = _world_lessons({THING_PIXELS: seen, THING_AWAY: away})["away"]
+    np.testing.assert_allclose(found[:, 0, :3], [[1.0, 0.0, -1.0]] * 2)
+    assert np.isnan(found[:, 1]).all()
 
 
 def test_it_acts_over_the_wire_and_is_corrected_by_the_expert(data, small, tmp_path, capsys):

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vla_training.errors import TrainingError, writing
+
+LOCK = ".lock"  # a file: over a network, a folder cannot be locked
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -29,8 +32,12 @@ def alone(folder: Path) -> Iterator[None]:
         raise TrainingError(
             f"{folder}: another process is at it; wait for its end, or name another folder"
         ) from None
-    except OSError:
-        pass  # a file system that knows no locks
+    except OSError as error:  # a file system that knows no locks
+        print(
+            f"{folder}: cannot be locked ({error.strerror}); see to it that nothing else writes "
+            "to it",
+            file=sys.stderr,
+        )
     try:
         yield
     finally:

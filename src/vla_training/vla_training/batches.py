@@ -19,9 +19,7 @@ from vla_training.augment import augment
 from vla_training.compute import Compute, moved
 from vla_training.heads import Referred
 from vla_training.lessons import Lessons, hand_camera
-from vla_training.settings import CPU, ImitationSettings
-
-_DELAY_ROWS = 6.0  # in which an error of the measured joints is made good
+from vla_training.settings import ImitationSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +103,7 @@ class Batches:
         actions = self._actions(at, column, shift)
         actions = actions.reshape(things.size, -1, self._config.max_action_size)
         time = 0.001 + 0.999 * rng.beta(1.5, 1.0, count)
-        look = generator
-        if self._compute.device.type != CPU:
-            look = torch.Generator(self._compute.device).manual_seed(seed)
+        look = torch.Generator(self._compute.device).manual_seed(seed + 1)
         batch = Batch(
             images=self._images(rows, look),
             state=torch.from_numpy(state),
@@ -130,7 +126,10 @@ class Batches:
     def _rows(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw rows, as many of each dataset, so that a large one does not drown a small one."""
         bounds, batch = self._lessons.bounds, self._settings.batch
-        which = rng.permutation(np.arange(batch) % (len(bounds) - 1))
+        datasets = len(bounds) - 1
+        # Where the batch is no multiple, those that get a row more differ from step to step.
+        first = int(rng.integers(datasets)) if batch % datasets else 0
+        which = rng.permutation((first + np.arange(batch)) % datasets)
         low, high = bounds[which], bounds[which + 1]
         return np.asarray(low + (rng.random(batch) * (high - low)).astype(np.int64))
 
@@ -160,10 +159,8 @@ class Batches:
     ) -> NDArray[np.float32]:
         """Return chunks (B, Q, T, max_action_size), normalised."""
         chunks = self._targets[at, column].copy()
-        # Where the joints are measured wrong, an offset from there makes the error good, soon.
-        rows = np.exp(-np.arange(chunks.shape[2], dtype=np.float32) / _DELAY_ROWS)
-        offset = shift[:, None, None, self._elements] * rows[None, None, :, None]
-        chunks[..., self._columns] -= offset
+        # Wherever the joints are measured to be, the arm is to go to the same place.
+        chunks[..., self._columns] -= shift[:, None, None, self._elements]
         actions = np.zeros((*chunks.shape[:3], self._config.max_action_size), np.float32)
         actions[..., : self._config.action_size] = self._action.normalise(chunks)
         return actions

@@ -82,6 +82,26 @@ class Compute:
         if self.count > 1 and self.first:
             dist.barrier()
 
+    def require_same(self, what: str) -> None:
+        """Check that all processes begin at the same.
+
+        Args:
+            what: Step, data and weights of this one, in some words.
+
+        Raises:
+            TrainingError: They differ: they would average gradients of different models.
+        """
+        if self.count == 1:
+            return
+        found: list[Any] = [None] * self.count
+        dist.all_gather_object(found, what)
+        if len(set(found)) > 1:
+            raise TrainingError(
+                f"the processes hold different runs or data ({found[0]} against "
+                f"{next(each for each in found if each != found[0])}); give them one folder that "
+                "all of them see"
+            )
+
     def average(self, gradients: Sequence[Tensor], stop: bool) -> bool:
         """Replace gradients by their mean over the processes.
 

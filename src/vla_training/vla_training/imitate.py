@@ -28,8 +28,10 @@ from torch import Tensor
 from smolvla.checkpoint import Checkpoint, read_checkpoint
 from smolvla.model import Prefix, SmolVLA
 from smolvla.processing import Statistics
-from smolvla.saving import save_checkpoint
+from smolvla.relative import read_columns, write_columns
+from smolvla.saving import made_for, save_checkpoint
 from smolvla.torch_backend import load_model
+from vla_policies.protocol import PolicyError
 from vla_training import fingerprints
 from vla_training.batches import Batch, Batches
 from vla_training.compute import Compute
@@ -43,6 +45,8 @@ from vla_training.settings import BFLOAT16, CHECKPOINT_SCALE, CPU, EXPERT, Imita
 from vla_training.start import make_start
 
 START = "start"
+HEADS_FILE = "heads.pt"  # of the run whose checkpoint another goes on from
+_HEADS = "heads."
 LOG_STEPS = 25
 LOSSES = ("flow", "find", "turn", "point", "away", "phase")
 SMOOTHNESS = "smoothness"
@@ -104,6 +108,8 @@ class Imitation:
                         f"relative: {name!r} is no joint of the data: {', '.join(known)}"
                     )
         torch.set_num_threads(settings.threads)
+        self._joints = lessons.info.joints
+        self._columns = [self._joints.index(name) for name in settings.relative]
         given = {
             "data": lessons.fingerprint,
             "rows": len(lessons.state),
@@ -115,22 +121,27 @@ class Imitation:
         # Whether the data says where things are; else there is nothing to refer to.
         self._refers = lessons.labelled
         with self._compute.first_before_others():
-            self._kept.keep(settings.document(), given, _FREE, defaults)
-            self.checkpoint = self._start(lessons, base)
+            new = self._kept.keep(settings.document(), given, _FREE, defaults)
+            try:
+                self.checkpoint = self._start(lessons, base)
+            except PolicyError:
+                if new:
+                    self._kept.forget()
+                raise
         device = self._compute.device
         self.model = load_model(self.checkpoint, device=str(device)).train()
         torch.manual_seed(settings.seed)  # of the heads' weights
         self.heads = ReferringHeads(
             self.model, things=lessons.pixels.shape[1], away=AWAY_PARTS, phases=PHASES
         )
-        self._heads_of(base)
+        self._take_heads()
         self.heads.to(device)
         self.model.requires_grad_(True)
         if settings.train == EXPERT:
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(name.startswith(_EXPERT))
         named = [*self.model.named_parameters()]
-        named += [(f"heads.{name}", each) for name, each in self.heads.named_parameters()]
+        named += [(f"{_HEADS}{name}", each) for name, each in self.heads.named_parameters()]
         self._parameters = {name: each for name, each in named if each.requires_grad}
         self._optimisers = make_optimisers(self._parameters, settings)
         self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
@@ -144,6 +155,10 @@ class Imitation:
                 )
             self._computed = torch.compile(self._losses, dynamic=False)
         self._kept.take_up(self._load)
+        total = sum(float(each.detach().double().sum()) for each in self._parameters.values())
+        self._compute.require_same(
+            f"step {self.step}, data {lessons.fingerprint[:12]}, weights {total!r}"
+        )
         self.saved_step = self.step
         self._batches = Batches(lessons, self.checkpoint, settings, self._compute)
         self._smoothed = _smoothed(lessons, settings)
@@ -271,12 +286,15 @@ class Imitation:
                 + 0.5 * found["phase"]
             )  # fmt: skip
             loss = loss + settings.refer_weight * refer if flow else refer
-        if not torch.isfinite(loss):
+        self._require_finite(loss, "loss")
+        return loss, found
+
+    def _require_finite(self, value: Tensor, name: str) -> None:
+        if not torch.isfinite(value):
             raise TrainingError(
-                f"{self.folder}: the loss is {float(loss)} at step {self.step}; lower "
+                f"{self.folder}: the {name} is {float(value)} at step {self.step}; lower "
                 "learning_rate, and begin again in a new folder"
             )
-        return loss, found
 
     def _update(self, batch: Batch, late: bool = False) -> tuple[list[float], bool]:
         """Take a step; return its figures, and whether a process has come to its end.
@@ -297,6 +315,7 @@ class Imitation:
             [each.grad for each in parameters if each.grad is not None], late
         )
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        self._require_finite(norm, "gradient")
         for optimiser in self._optimisers:
             optimiser.step()
         decay = min(settings.ema, (2 + self.step) / (11 + self.step))
@@ -351,6 +370,7 @@ class Imitation:
             with self._kept.writing(CHECKPOINT) as spare:
                 narrow = self.settings.stored == BFLOAT16
                 save_checkpoint(spare, self.model, self.checkpoint, narrow=narrow)
+                write_columns(spare, self._columns)
                 (spare / "README.md").write_text(card, encoding="utf-8")
         finally:
             with torch.no_grad():
@@ -361,9 +381,8 @@ class Imitation:
     def _start(self, lessons: Lessons, base: Path | None) -> Checkpoint:
         """Return the checkpoint to begin from; it is made where there is none."""
         info, settings = lessons.info, self.settings
-        rows = info.chunk_rows or settings.chunk_rows
-        columns = [info.joints.index(name) for name in settings.relative]
-        statistics = lessons.statistics(columns)
+        rows = lessons.chunks.shape[2]
+        statistics = lessons.statistics(self._columns)
         folder = self.folder / START
         if not (folder / "config.json").exists():
             with self._kept.writing(START) as spare:
@@ -374,30 +393,61 @@ class Imitation:
                         seed=settings.seed, flow_steps=settings.flow_steps,
                         texts=[f"{text}\n" for texts in info.instructions for text in texts],
                     )  # fmt: skip
+                elif settings.scale == CHECKPOINT_SCALE:
+                    began = _with_statistics(base)
+                    self._check_offsets(began.folder)
+                    save_checkpoint(spare, load_model(began), began)
                 else:
-                    began = read_checkpoint(base)
-                    own = settings.scale == CHECKPOINT_SCALE
-                    save_checkpoint(spare, load_model(began), began, None if own else statistics)
+                    sizes = len(info.state_names), len(info.joints)
+                    with made_for(base, info.cameras, *sizes, statistics) as began:
+                        save_checkpoint(spare, load_model(began), began)
+                if base is not None:
+                    self._keep_heads(base, spare)
         checkpoint = read_checkpoint(folder)
         _check_model_fits(checkpoint, lessons, rows, base or folder)
         _check_scale_fits(checkpoint, statistics, base or folder)
         return checkpoint
 
-    def _heads_of(self, base: Path | None) -> None:
-        """Begin with the referring heads of the run whose checkpoint `base` is, where it has any.
+    def _check_offsets(self, base: Path) -> None:
+        """Refuse a checkpoint whose action has other columns that are offsets."""
+        said = read_columns(base)
+        if said is not None and said != tuple(sorted(self._columns)):
+            joints = self._joints
+            names = ", ".join(joints[column] for column in said if column < len(joints))
+            raise TrainingError(
+                f"{base}: has learned offsets of {names or 'no joint'}, and relative names "
+                f"{', '.join(self.settings.relative) or 'none'}; write relative: [{names}], or "
+                "scale: data"
+            )
+
+    def _keep_heads(self, base: Path, start: Path) -> None:
+        """Keep the referring heads of the run whose checkpoint `base` is, where it has any.
 
         They are no part of a checkpoint; new ones would disturb what has been learnt.
         """
-        path = None if base is None else base.parent / STATE_FILE
-        if path is None or not path.exists():
+        path = base.parent / STATE_FILE
+        if not path.exists():
             return
         try:
             average = torch.load(path, map_location="cpu", weights_only=True)["average"]
+            heads = {
+                name.removeprefix(_HEADS): each
+                for name, each in average.items()
+                if name.startswith(_HEADS)
+            }
         except Exception:  # torch raises whatever its unpickler raises; a run without it is good
             return
+        torch.save(heads, start / HEADS_FILE)
+
+    def _take_heads(self) -> None:
+        """Begin with the referring heads that were kept, where they fit."""
+        path = self.folder / START / HEADS_FILE
+        if not path.exists():
+            return
+        found = torch.load(path, map_location="cpu", weights_only=True)
         own = self.heads.state_dict()
-        found = {name: average.get(f"heads.{name}") for name in own}
-        if all(each is not None and each.shape == own[name].shape for name, each in found.items()):
+        shapes = {name: each.shape for name, each in own.items()}
+        if {name: each.shape for name, each in found.items()} == shapes:
             self.heads.load_state_dict(found)
 
     def _load(self, state: dict[str, Any]) -> None:
@@ -409,6 +459,19 @@ class Imitation:
             self._average[name].copy_(values)
         self._recent = [[float(value) for value in each] for each in state["recent"]]
         self.step = int(state["step"])
+
+
+def _with_statistics(base: Path) -> Checkpoint:
+    """Read a checkpoint whose own scale is to stay."""
+    try:
+        return read_checkpoint(base)
+    except PolicyError as error:
+        if "lacks the statistics" not in str(error):
+            raise
+        raise TrainingError(
+            f"{base}: has no statistics, as a foundation checkpoint; set scale: data to take "
+            "those of these rows"
+        ) from None
 
 
 def roughness(rows: Tensor, valid: Tensor) -> Tensor:

@@ -132,8 +132,10 @@ def load_lessons(folders: Sequence[Path], chunk_rows: int, interventions: bool =
     for folder, info in zip(folders, infos, strict=True):
         _check_fits(folder, info, first)
     parts: dict[str, list[NDArray[Any]]] = {}
-    bounds, mark = [0], hashlib.sha256(repr(first.instructions).encode())
+    bounds, mark = [0], hashlib.sha256()
     for folder, info in zip(folders, infos, strict=True):
+        # Which rows are of one dataset, and what their columns are, decides what is drawn too.
+        mark.update(repr((bounds[-1], replace(info, source=""))).encode())
         for episode in read_episodes(folder, info):
             if interventions and INTERVENTION not in episode:
                 raise TrainingError(
@@ -227,7 +229,10 @@ def _world_lessons(episode: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return where K things are in a benchmark's episode."""
     pixels = episode[THING_PIXELS].astype(np.float32)
     ways = np.full((*pixels.shape[:2], AWAY_PARTS), np.nan, np.float32)
-    ways[..., :3] = np.clip(episode[THING_AWAY] / THING_SCALE_M, -3.0, 3.0)
+    away = episode[THING_AWAY]
+    # A thing that a task has not got stands there as nothing at all.
+    there = (away != 0.0).any(-1)
+    ways[there, :3] = np.clip(away[there] / THING_SCALE_M, -3.0, 3.0)
     return {
         "phase": np.full(pixels.shape[:2], -1, np.int64),
         "pixels": pixels,

@@ -43,7 +43,7 @@ class Metrics:
                 )
             # The last line of a run that was ended while it wrote may be cut short.
             whole = [line for line in lines[1:] if len(line) == len(header)]
-            if not all(line[0].isascii() and line[0].isdecimal() for line in whole):
+            if any(map(_is_damaged, whole)):
                 raise TrainingError(f"{self._path}: is damaged; move it away to go on without it")
             kept = [line for line in whole if int(line[0]) <= step]
         with writing(self._path):
@@ -67,6 +67,14 @@ class Metrics:
         """Close the files."""
         if self._events is not None:
             self._events.close()
+
+
+def _is_damaged(line: Sequence[str]) -> bool:
+    try:
+        [float(value) for value in line[1:]]
+    except ValueError:
+        return True
+    return not (line[0].isascii() and line[0].isdecimal())
 
 
 def _event_writer(folder: Path, step: int):  # type: ignore[no-untyped-def]

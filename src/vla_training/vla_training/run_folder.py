@@ -38,7 +38,7 @@ class RunFolder:
         given: Mapping[str, Any],
         free: Sequence[str],
         defaults: Mapping[str, Any],
-    ) -> None:
+    ) -> bool:
         """Write what the run is, or check that it is the one that is there.
 
         Args:
@@ -46,6 +46,9 @@ class RunFolder:
             given: From what, by name.
             free: Names of both that may differ when a run goes on.
             defaults: Of both: what a run was begun with that has no word of one.
+
+        Returns:
+            Whether it is a new one.
 
         Raises:
             TrainingError: Another run is there.
@@ -57,8 +60,8 @@ class RunFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
                 spare = path.with_suffix(".part")
                 spare.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
-                os.replace(spare, path)
-            return
+                _replace(spare, path)
+            return True
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
             was = {**json.loads(json.dumps(defaults)), **there.pop("settings"), **there}
@@ -74,6 +77,11 @@ class RunFolder:
                     f"{path}: {name}: the run was begun with {was[name]}, not {value}; set it "
                     "back to go on, or name a new folder"
                 )
+        return False
+
+    def forget(self) -> None:
+        """Take back what `keep` wrote: the run could not begin."""
+        (self.path / SETTINGS_FILE).unlink(missing_ok=True)
 
     def take_up(self, load: Callable[[dict[str, Any]], None]) -> None:
         """Load the state, where there is one.
@@ -103,7 +111,7 @@ class RunFolder:
         try:
             with writing(path):
                 torch.save(state, spare)
-                os.replace(spare, path)
+                _replace(spare, path)
         finally:
             spare.unlink(missing_ok=True)
 
@@ -123,12 +131,30 @@ class RunFolder:
         try:
             with writing(folder):
                 yield spare
+                for each in (*spare.rglob("*"), spare):
+                    _flush(each)
                 shutil.rmtree(before, ignore_errors=True)
                 if folder.exists():
                     folder.replace(before)
                 spare.replace(folder)
+                _flush(self.path)
         finally:
             if before.exists() and not folder.exists():
                 before.replace(folder)
             shutil.rmtree(before, ignore_errors=True)
             shutil.rmtree(spare, ignore_errors=True)
+
+
+def _replace(spare: Path, path: Path) -> None:
+    """Give a file its name once its content is on the disk, so that a power cut leaves either."""
+    _flush(spare)
+    os.replace(spare, path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -72,7 +72,7 @@ class ImitationSettings:
         smoothness: Weight of a penalty on the third difference of the arm's rows in what the flow
             says is the action, beside the flow's loss. 0: none.
         device: Where the model computes: `CPU`, `CUDA`, or `AUTO`, a GPU where there is one.
-            Another device changes the last bits.
+            Another device varies pictures otherwise, and changes the last bits.
         threads: Of the computation. Another number may change the last bits.
         size: Of a model that begins from nothing.
     """

@@ -14,6 +14,7 @@ from vla_contract.contract import Contract, ContractError, load_contract
 from vla_contract.robot import RobotConfigError, load_robot
 from vla_policies import STATE, Action, Policy
 from vla_sim.world import RenderError, WorldError
+from vla_training import fingerprints
 from vla_training.collect import prepare, pushed, rows_of
 from vla_training.errors import TrainingError
 from vla_training.evaluation.loading import load_student
@@ -94,7 +95,12 @@ def describe(job: Job, first_seed: int) -> Info:
     """Return what a dataset of these episodes holds."""
     contract = read_contract(job)
     robot = load_robot(job.robot_file)
-    actor = "the teacher" if job.student is None else f"student {job.student}"
+    actor = "the teacher"
+    if job.student is not None:
+        actor = (
+            f"student {job.student} {fingerprints.of_checkpoint(job.student)} of "
+            f"{fingerprints.of_file(job.contract_file)}"
+        )
     return Info(
         fps=round(1.0 / job.look_s),
         joints=(*robot.limits.joint_names, robot.gripper.joint),

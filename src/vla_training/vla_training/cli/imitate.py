@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train."""
+    from smolvla.config import read_config
+    from vla_policies.checkpoint_folder import find_checkpoint
     from vla_training.alone import alone
     from vla_training.compute import Compute
     from vla_training.imitate import memory_bytes
@@ -65,7 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = ImitationSettings() if given is None else read_settings(given)
     if arguments.seed is not None:
         settings = replace(settings, seed=arguments.seed)
-    lessons = load_lessons(arguments.datasets, settings.chunk_rows, arguments.interventions)
+    rows = settings.chunk_rows
+    if arguments.start is not None:
+        rows = read_config(find_checkpoint(arguments.start)).chunk_size
+    lessons = load_lessons(arguments.datasets, rows, arguments.interventions)
     compute = Compute(settings.device)
     tell = partial(print, flush=True) if compute.first else _say_nothing
     tell(f"{len(lessons.state)} rows in memory, {memory_bytes(lessons) / 1e9:.2f} GB")

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +19,8 @@ from vla_training.evaluation.measures import MotionMeasures
 
 RESULTS, RUN = "results.csv", "run.json"
 MAX_BYTES = 1 << 30
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+MOST_LETTERS = 500  # of why a case ended
 MEASURES = tuple(each.name for each in fields(MotionMeasures))
 CaseT = TypeVar("CaseT")
 ResultT = TypeVar("ResultT")
@@ -72,6 +75,11 @@ class Ledger(Generic[CaseT, ResultT]):
             folder.mkdir(parents=True, exist_ok=True)
             if run.exists():
                 self._same(run, wanted)
+            elif self._path.exists():
+                raise TrainingError(
+                    f"{run}: is missing, so nobody knows whose the results beside it are; put it "
+                    "back, or name a new folder"
+                )
             else:
                 part = run.with_suffix(".part")
                 part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
@@ -127,7 +135,10 @@ class Ledger(Generic[CaseT, ResultT]):
                 part = self._path.with_suffix(".part")
                 part.write_text(text, encoding="utf-8")
                 part.replace(self._path)
-        rows = list(csv.reader(io.StringIO(text)))
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline="")))
+        except csv.Error as error:
+            raise TrainingError(f"{self._path}: is damaged ({error}); name a new folder") from None
         if not rows:
             self._path.unlink()
             return []
@@ -167,6 +178,11 @@ def read_measures(told: Mapping[str, str]) -> MotionMeasures:
     return MotionMeasures(**found)
 
 
+def one_line(text: str) -> str:
+    """Return a text as a column holds it: in one line, of bounded length."""
+    return " ".join(text.replace("\0", " ").split())[:MOST_LETTERS]
+
+
 def flag(text: str) -> bool:
     """Read what is so (1) or not (0).
 
@@ -184,8 +200,10 @@ def latency(text: str) -> tuple[float, float]:
     Raises:
         ValueError: It is none.
     """
-    low, _, high = text.partition("-")
-    found = float(low), float(high or low)
+    parts = re.fullmatch(rf"({_NUMBER})(?:-({_NUMBER}))?", text)
+    if parts is None:
+        raise ValueError(f"{text} is no latency")
+    found = float(parts[1]), float(parts[2] or parts[1])
     if not (0.0 <= found[0] <= found[1] <= 10.0 and math.isfinite(found[1])):
         raise ValueError(f"{text} is no latency of 0 to 10 s")
     return found

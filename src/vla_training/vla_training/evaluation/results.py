@@ -15,6 +15,7 @@ from vla_training.evaluation.ledger import (
     flag,
     latency,
     measured,
+    one_line,
     read_measures,
 )
 from vla_training.evaluation.perturb import PERTURBATIONS
@@ -45,7 +46,8 @@ class ResultStore(Ledger[TrialCase, CaseResult]):
 def _row(case: TrialCase, result: CaseResult) -> Sequence[object]:
     return (
         case.executor, case.latency, case.perturbation, case.seed, case.colour,
-        int(result.success), int(result.delivered), " ".join(result.disturbed), result.ended,
+        int(result.success), int(result.delivered), " ".join(result.disturbed),
+        one_line(result.ended),
         result.duration_s, result.refused, result.chunks, result.inference_s,
         *measured(result.measures),
     )  # fmt: skip

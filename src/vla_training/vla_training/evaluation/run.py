@@ -49,13 +49,16 @@ class TrialGrid:
 
     def cases(self) -> list[TrialCase]:
         """Return them, scene by scene, so that a run that is cut off has some of each."""
+        # Each once, whatever the command line says twice.
         return [
-            TrialCase(executor, latency, perturbation, seed, colour)
-            for seed in self.seeds
-            for executor in self.executors
-            for latency in self.latencies_s
-            for perturbation in self.perturbations
-            for colour in self.colours
+            *dict.fromkeys(
+                TrialCase(executor, latency, perturbation, seed, colour)
+                for seed in self.seeds
+                for executor in self.executors
+                for latency in self.latencies_s
+                for perturbation in self.perturbations
+                for colour in self.colours
+            )
         ]
 
     def is_filmed(self, case: TrialCase) -> bool:

@@ -51,5 +51,5 @@ def model_card(training: Reinforcement, start: Path, command: str) -> str:
         updates=settings.updates,
         groups=settings.groups,
         size=settings.group_size,
-        settings=yaml.safe_dump(settings.document(), sort_keys=False).rstrip(),
+        settings=yaml.safe_dump(training.rewarded.document(), sort_keys=False).rstrip(),
     )

@@ -60,4 +60,6 @@ def advantages(rewards: Sequence[Sequence[float]], least_deviation: float) -> Ar
     values = np.asarray(rewards, dtype=np.float64)
     mean = values.mean(axis=1, keepdims=True)
     deviation = np.maximum(values.std(axis=1, keepdims=True), least_deviation)
-    return np.asarray((values - mean) / deviation)
+    # Of equals none is better, whatever their mean is rounded to.
+    alike = values.max(axis=1, keepdims=True) == values.min(axis=1, keepdims=True)
+    return np.where(alike, 0.0, (values - mean) / deviation)

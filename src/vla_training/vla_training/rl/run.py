@@ -41,7 +41,7 @@ from vla_training.rl.rollouts import (
 )
 from vla_training.rl.samplers import LearnedNoise
 from vla_training.rl.scenes import RolloutScenes
-from vla_training.rl.settings import ReinforcementSettings
+from vla_training.rl.settings import BINARY, ReinforcementSettings
 from vla_training.run_folder import CHECKPOINT, RunFolder
 
 CURRENT = "current"
@@ -49,6 +49,7 @@ FIGURES = (
     "reward", "success", "duration_s", "twist_jerk_mean", "joint_jerk_rms", "ldlj", "moved",
     "ratio", "clipped", "divergence", "gradient", "rollouts_s", "learning_s",
 )  # fmt: skip
+MOST_APART = 20.0  # of two logarithms of probabilities whose ratio is taken
 _FREE = ("updates", "threads", "device")  # they may differ when a run goes on
 
 
@@ -115,6 +116,7 @@ class Reinforcement:
         self.sampler = make_sampler(
             settings, self.base.config.max_state_size, self.base.config.action_size
         ).to(self._device)
+        self._reference_sampler = copy.deepcopy(self.sampler)
         for name, each in self.model.named_parameters():
             each.requires_grad_(name.startswith(("expert.", "action_")))
         self.learned = [each for each in self.model.parameters() if each.requires_grad]
@@ -124,6 +126,8 @@ class Reinforcement:
             groups.append({"params": noise, "lr": settings.noise_rate})
         self._optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
         self.update = 0
+        # As of the policy that it began as: mean twist jerk and log dimensionless jerk.
+        self._measured: tuple[float, float] | None = None
         self._kept.take_up(self._load)
         self._scenes = scenes
         self._rollouts = Rollouts(scenes, settings, processes)
@@ -236,23 +240,27 @@ class Reinforcement:
         gain = torch.tensor(gains, dtype=torch.float32, device=self._device)[:, None]
         before = self._stacked([each.log_probability for each in decisions])
         now, apart = self.probabilities(decisions, prefix)
-        ratio = (now - before).exp()
+        ratio = (now - before).clamp(-MOST_APART, MOST_APART).exp()
         low, high = 1.0 - settings.clip, 1.0 + settings.clip
         kept = torch.minimum(ratio * gain, ratio.clamp(low, high) * gain)
         loss = -kept.mean() + settings.reference_weight * apart.mean()
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"{self.folder}: the loss is {float(loss)} in update {self.update}; lower "
-                "learning_rate or raise noise, and begin again in a new folder"
-            )
+        self._require_finite(loss, "loss")
         self._optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(
             [*self.learned, *self.sampler.parameters()], settings.clip_norm
         )
+        self._require_finite(norm, "gradient")
         self._optimiser.step()
         clipped = ((ratio < low) | (ratio > high)).float().mean()
         return [each.item() for each in (ratio.mean(), clipped, apart.mean(), norm)]
+
+    def _require_finite(self, value: Tensor, name: str) -> None:
+        if not torch.isfinite(value):
+            raise TrainingError(
+                f"{self.folder}: the {name} is {float(value)} in update {self.update}; lower "
+                "learning_rate or raise noise, and begin again in a new folder"
+            )
 
     def probabilities(
         self, decisions: Sequence[DrawnAnswer], prefix: Prefix | None = None
@@ -285,7 +293,7 @@ class Reinforcement:
                 continue
             with torch.no_grad():
                 theirs = self._reference.velocity(prefix, x, time)
-                other = self.sampler.step(x, theirs, state, t, width)
+                other = self._reference_sampler.step(x, theirs, state, t, width)
             apart.append(step.divergence(other, columns))
         return torch.stack(chances, dim=1), torch.stack(apart, dim=1)
 
@@ -303,6 +311,7 @@ class Reinforcement:
         began = clock.monotonic()
         rollouts = self.rollouts()
         took_s = clock.monotonic() - began
+        self._measure(rollouts)
         rewards = np.array([self._reward(each) for each in rollouts])
         gains = advantages(
             rewards.reshape(-1, settings.group_size).tolist(), settings.least_deviation
@@ -329,10 +338,25 @@ class Reinforcement:
             "learning_s": clock.monotonic() - began - took_s,
         }
 
+    @property
+    def rewarded(self) -> ReinforcementSettings:
+        """The settings, with what counts as much jerk where that was left to be measured."""
+        return self.settings.scaled(*self._measured) if self._measured else self.settings
+
+    def _measure(self, rollouts: Sequence[Rollout]) -> None:
+        """Keep how the policy moved, of the first update in which it had a success."""
+        if self._measured is None:
+            good = [each.result.measures for each in rollouts if each.result.success]
+            found = _mean([each.twist_jerk_mean for each in good]), _mean([e.ldlj for e in good])
+            if np.isfinite(found).all() and found[0] > 0.0:
+                self._measured = found
+
     def _reward(self, rollout: Rollout) -> float:
         result = rollout.result
         measures = result.measures
-        return reward(result.success, measures.twist_jerk_mean, measures.ldlj, self.settings)
+        if self._measured is None and self.settings.reward != BINARY:
+            return 0.0  # nothing was a success yet that could be measured
+        return reward(result.success, measures.twist_jerk_mean, measures.ldlj, self.rewarded)
 
     # -- on disk ----------------------------------------------------------------------------------
 
@@ -344,6 +368,7 @@ class Reinforcement:
         """
         state = {
             "update": self.update,
+            "measured": self._measured,
             "model": self.model.state_dict(),
             "sampler": self.sampler.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -375,6 +400,8 @@ class Reinforcement:
         self.sampler.load_state_dict(state["sampler"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.update = int(state["update"])
+        measured = state.get("measured")
+        self._measured = None if measured is None else (float(measured[0]), float(measured[1]))
 
 
 def prefix_of(model: SmolVLA, decisions: Sequence[DrawnAnswer], state: Tensor) -> Prefix:

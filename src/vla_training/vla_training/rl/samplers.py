@@ -121,4 +121,6 @@ class LearnedNoise(nn.Module):
         time = state.new_full((*state.shape[:-1], 1), t)
         share = torch.sigmoid(self.net(torch.cat([state, time], dim=-1)))
         std = (self._low + (self._high - self._low) * share).exp()
+        # What pads the action is not drawn; its deviation is never looked at.
+        std = nn.functional.pad(std, (0, x.shape[-1] - std.shape[-1]), value=1.0)
         return Step(x - velocity * width, std[..., None, :].expand_as(x))

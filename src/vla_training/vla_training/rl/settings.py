@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from vla_training.settings import AUTO, CPU, CUDA, between, checked_values, read
 BINARY, SMOOTHVLA, SMOOTH_INVARIANT = "binary", "smoothvla", "smooth_invariant"
 REWARDS = (BINARY, SMOOTHVLA, SMOOTH_INVARIANT)
 FLOW_SDE, LEARNED_NOISE = "flow_sde", "learned_noise"
+# Of log dimensionless jerk, to either side of what a policy had: e^4 is 55 times the jerk.
+LDLJ_SPAN = 4.0
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,11 @@ class ReinforcementSettings:
         executor: How chunks become commands there: one of `vla_sim.executors.EXECUTORS`.
         reward: One of `REWARDS`.
         smoothness_weight: lambda, of the smoothness in the reward.
-        jerk_unit: For `smoothvla`: mean twist jerk that counts as 1, m/s^3 and rad/s^3 mixed.
-        ldlj_best: For `smooth_invariant`: log dimensionless jerk that costs nothing.
-        ldlj_worst: Likewise, that costs all of `smoothness_weight`.
+        jerk_unit: For `smoothvla`: mean twist jerk that counts as 1, m/s^3 and rad/s^3 mixed; 0:
+            that of the first update's successes.
+        ldlj_best: For `smooth_invariant`: log dimensionless jerk that costs nothing; 0, with 0 for
+            `ldlj_worst`: `LDLJ_SPAN` above that of the first update's successes.
+        ldlj_worst: Likewise, that costs all of `smoothness_weight`; 0: as much below.
         sampler: `FLOW_SDE` or `LEARNED_NOISE`.
         noise: `flow_sde`: level a of its noise. `learned_noise`: standard deviation it begins at.
         least_noise: Of the learned noise, standard deviation.
@@ -66,9 +70,9 @@ class ReinforcementSettings:
     executor: str = field(default="smooth", metadata={"choices": ("smooth", "linear", "hold")})
     reward: str = field(default=SMOOTH_INVARIANT, metadata={"choices": REWARDS})
     smoothness_weight: float = between(0.2, 0.0, 1.0)
-    jerk_unit: float = between(1.0, 1e-6, 1e9)
-    ldlj_best: float = between(-5.32, -1000.0, 0.0)
-    ldlj_worst: float = between(-15.0, -1000.0, 0.0)
+    jerk_unit: float = between(0.0, 0.0, 1e9)
+    ldlj_best: float = between(0.0, -1000.0, 0.0)
+    ldlj_worst: float = between(0.0, -1000.0, 0.0)
     sampler: str = field(default=FLOW_SDE, metadata={"choices": (FLOW_SDE, LEARNED_NOISE)})
     noise: float = between(0.3, 1e-3, 10.0)
     least_noise: float = between(0.05, 1e-4, 10.0)
@@ -85,6 +89,21 @@ class ReinforcementSettings:
     device: str = field(default=AUTO, metadata={"choices": (AUTO, CPU, CUDA)})
     threads: int = between(2, 1, 1024)
 
+    def scaled(self, twist_jerk_mean: float, ldlj: float) -> ReinforcementSettings:
+        """Return settings in which what is left to be measured has its value.
+
+        Args:
+            twist_jerk_mean: Of the policy as it was, m/s^3 and rad/s^3 mixed.
+            ldlj: Likewise, log dimensionless jerk.
+        """
+        open_ended = self.ldlj_best == self.ldlj_worst == 0.0
+        return replace(
+            self,
+            jerk_unit=self.jerk_unit or twist_jerk_mean,
+            ldlj_best=ldlj + LDLJ_SPAN if open_ended else self.ldlj_best,
+            ldlj_worst=ldlj - LDLJ_SPAN if open_ended else self.ldlj_worst,
+        )
+
     def document(self) -> dict[str, Any]:
         """Return it as it would be written."""
         return asdict(self)
@@ -100,7 +119,8 @@ def read_reinforcement(path: Path) -> ReinforcementSettings:
     settings = ReinforcementSettings(
         **checked_values(ReinforcementSettings, read_document(path), source)
     )
-    if not settings.ldlj_worst < settings.ldlj_best:
+    measured = settings.ldlj_best == settings.ldlj_worst == 0.0
+    if not (measured or settings.ldlj_worst < settings.ldlj_best):
         raise TrainingError(
             f"{source}: ldlj_worst: is {settings.ldlj_worst:g}; write less than ldlj_best, "
             f"{settings.ldlj_best:g}"

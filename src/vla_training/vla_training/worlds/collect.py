@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vla_policies.protocol import IMAGES, NATIVE, STATE
 from vla_recording.dataset import DatasetWriter, Feature, picture, vector
+from vla_training import fingerprints
 from vla_training.errors import TrainingError
 from vla_training.pool import in_parallel
 from vla_training.store import (
@@ -34,7 +35,7 @@ from vla_training.store import (
     write_beside,
 )
 from vla_training.worlds.interface import Array, BenchmarkWorld, WorldSpec, open_world
-from vla_training.worlds.policies import WorldPolicy, open_world_policy
+from vla_training.worlds.policies import WorldPolicy, open_world_policy, read_policy_file
 
 TRIES = 10  # seeds for one episode: those in which a pushed expert fails are left out
 AFTER = 10  # steps that go on when the task is solved, so that nobody learns to stop short of it
@@ -86,7 +87,11 @@ class WorldEpisode:
 
 def describe(job: WorldJob, spec: WorldSpec, tasks: Sequence[str], first_seed: int) -> Info:
     """Return what a dataset of these episodes holds."""
-    actor = "the expert" if job.policy_file is None else f"student {job.checkpoint or 'of file'}"
+    actor = "the expert"
+    if job.policy_file is not None:
+        options = read_policy_file(job.policy_file).policy_options
+        files = fingerprints.of_policy(options, job.checkpoint)
+        actor = f"student of {fingerprints.of_file(job.policy_file)}, {files}"
     return Info(
         fps=round(1.0 / spec.dt_s),
         joints=spec.action_names,

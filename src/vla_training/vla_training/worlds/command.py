@@ -101,11 +101,13 @@ def _try_all(
             )
     # Scene by scene, so that a run that is cut off has some of each task.
     cases = [
-        WorldCase(task.name, seed, perturbation, latency)
-        for seed in range(given.first_seed, given.first_seed + given.seeds)
-        for latency in given.latencies
-        for perturbation in given.perturbations
-        for task in picked
+        *dict.fromkeys(
+            WorldCase(task.name, seed, perturbation, latency)
+            for seed in range(given.first_seed, given.first_seed + given.seeds)
+            for latency in given.latencies
+            for perturbation in given.perturbations
+            for task in picked
+        )
     ]
     kept = sum(map(results.has, cases))
     if kept:

@@ -17,6 +17,7 @@ from vla_training.evaluation.ledger import (
     flag,
     latency,
     measured,
+    one_line,
     read_measures,
 )
 from vla_training.evaluation.parts import (
@@ -179,7 +180,7 @@ def _failures(lines: Sequence[WorldLine]) -> str:
 
 def _row(case: WorldCase, result: WorldResult) -> Sequence[object]:
     return (
-        *key(case), int(result.success), result.ended, result.duration_s, result.steps,
+        *key(case), int(result.success), one_line(result.ended), result.duration_s, result.steps,
         result.chunks, result.inference_s, *measured(result.measures),
     )  # fmt: skip
 
