@@ -25,34 +25,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smolvla.checkpoint import Checkpoint, read_checkpoint
 from smolvla.model import Prefix, SmolVLA
-from smolvla.processing import Statistics
-from smolvla.relative import read_columns, write_columns
-from smolvla.saving import made_for, save_checkpoint
+from smolvla.relative import write_columns
+from smolvla.saving import save_checkpoint
 from smolvla.torch_backend import load_model
 from vla_policies.protocol import PolicyError
 from vla_training import fingerprints
 from vla_training.batches import Batch, Batches
+from vla_training.begin import HEADS, START, start_of, take_heads
 from vla_training.compute import Compute
 from vla_training.errors import TrainingError
 from vla_training.heads import ReferringHeads
 from vla_training.lessons import AWAY_PARTS, Lessons
 from vla_training.metrics import Metrics, draw_curves
 from vla_training.optimisers import make_optimisers
-from vla_training.run_folder import CHECKPOINT, STATE_FILE, RunFolder
-from vla_training.settings import BFLOAT16, CHECKPOINT_SCALE, CPU, EXPERT, ImitationSettings
-from vla_training.start import make_start
+from vla_training.run_folder import CHECKPOINT, RunFolder
+from vla_training.settings import BFLOAT16, CPU, EXPERT, ImitationSettings
 
-START = "start"
-HEADS_FILE = "heads.pt"  # of the run whose checkpoint another goes on from
-_HEADS = "heads."
 LOG_STEPS = 25
 LOSSES = ("flow", "find", "turn", "point", "away", "phase")
 SMOOTHNESS = "smoothness"
 PHASES = 8  # at most
-# Rows of the same robot and units lie nearer to a checkpoint's mean: degrees are 57 times radians.
-MOST_DEVIATIONS = 20.0
 # They may differ when a run goes on: the same numbers come out, but for their last bits.
 _FREE = ("save_s", "threads", "stored", "compile", "device")
 _EXPERT = ("expert.", "state_proj.", "action_in_proj.", "action_out_proj.", "action_time_mlp_")
@@ -108,8 +101,7 @@ class Imitation:
                         f"relative: {name!r} is no joint of the data: {', '.join(known)}"
                     )
         torch.set_num_threads(settings.threads)
-        self._joints = lessons.info.joints
-        self._columns = [self._joints.index(name) for name in settings.relative]
+        self._columns = [lessons.info.joints.index(name) for name in settings.relative]
         given = {
             "data": lessons.fingerprint,
             "rows": len(lessons.state),
@@ -123,7 +115,7 @@ class Imitation:
         with self._compute.first_before_others():
             new = self._kept.keep(settings.document(), given, _FREE, defaults)
             try:
-                self.checkpoint = self._start(lessons, base)
+                self.checkpoint = start_of(self._kept, lessons, settings, base)
             except PolicyError:
                 if new:
                     self._kept.forget()
@@ -134,14 +126,14 @@ class Imitation:
         self.heads = ReferringHeads(
             self.model, things=lessons.pixels.shape[1], away=AWAY_PARTS, phases=PHASES
         )
-        self._take_heads()
+        take_heads(self.folder / START, self.heads)
         self.heads.to(device)
         self.model.requires_grad_(True)
         if settings.train == EXPERT:
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(name.startswith(_EXPERT))
         named = [*self.model.named_parameters()]
-        named += [(f"{_HEADS}{name}", each) for name, each in self.heads.named_parameters()]
+        named += [(f"{HEADS}{name}", each) for name, each in self.heads.named_parameters()]
         self._parameters = {name: each for name, each in named if each.requires_grad}
         self._optimisers = make_optimisers(self._parameters, settings)
         self._average = {name: each.detach().clone() for name, each in self._parameters.items()}
@@ -378,78 +370,6 @@ class Imitation:
                     each.copy_(live[name])
         return self.folder / CHECKPOINT
 
-    def _start(self, lessons: Lessons, base: Path | None) -> Checkpoint:
-        """Return the checkpoint to begin from; it is made where there is none."""
-        info, settings = lessons.info, self.settings
-        rows = lessons.chunks.shape[2]
-        statistics = lessons.statistics(self._columns)
-        folder = self.folder / START
-        if not (folder / "config.json").exists():
-            with self._kept.writing(START) as spare:
-                if base is None:
-                    make_start(
-                        spare, settings.size, images=info.cameras, joints=len(info.joints),
-                        states=len(info.state_names), rows=rows, statistics=statistics,
-                        seed=settings.seed, flow_steps=settings.flow_steps,
-                        texts=[f"{text}\n" for texts in info.instructions for text in texts],
-                    )  # fmt: skip
-                elif settings.scale == CHECKPOINT_SCALE:
-                    began = _with_statistics(base)
-                    self._check_offsets(began.folder)
-                    save_checkpoint(spare, load_model(began), began)
-                else:
-                    sizes = len(info.state_names), len(info.joints)
-                    with made_for(base, info.cameras, *sizes, statistics) as began:
-                        save_checkpoint(spare, load_model(began), began)
-                if base is not None:
-                    self._keep_heads(base, spare)
-        checkpoint = read_checkpoint(folder)
-        _check_model_fits(checkpoint, lessons, rows, base or folder)
-        _check_scale_fits(checkpoint, statistics, base or folder)
-        return checkpoint
-
-    def _check_offsets(self, base: Path) -> None:
-        """Refuse a checkpoint whose action has other columns that are offsets."""
-        said = read_columns(base)
-        if said is not None and said != tuple(sorted(self._columns)):
-            joints = self._joints
-            names = ", ".join(joints[column] for column in said if column < len(joints))
-            raise TrainingError(
-                f"{base}: has learned offsets of {names or 'no joint'}, and relative names "
-                f"{', '.join(self.settings.relative) or 'none'}; write relative: [{names}], or "
-                "scale: data"
-            )
-
-    def _keep_heads(self, base: Path, start: Path) -> None:
-        """Keep the referring heads of the run whose checkpoint `base` is, where it has any.
-
-        They are no part of a checkpoint; new ones would disturb what has been learnt.
-        """
-        path = base.parent / STATE_FILE
-        if not path.exists():
-            return
-        try:
-            average = torch.load(path, map_location="cpu", weights_only=True)["average"]
-            heads = {
-                name.removeprefix(_HEADS): each
-                for name, each in average.items()
-                if name.startswith(_HEADS)
-            }
-        except Exception:  # torch raises whatever its unpickler raises; a run without it is good
-            return
-        torch.save(heads, start / HEADS_FILE)
-
-    def _take_heads(self) -> None:
-        """Begin with the referring heads that were kept, where they fit."""
-        path = self.folder / START / HEADS_FILE
-        if not path.exists():
-            return
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        own = self.heads.state_dict()
-        shapes = {name: each.shape for name, each in own.items()}
-        if {name: each.shape for name, each in found.items()} == shapes:
-            self.heads.load_state_dict(found)
-
     def _load(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
@@ -459,19 +379,6 @@ class Imitation:
             self._average[name].copy_(values)
         self._recent = [[float(value) for value in each] for each in state["recent"]]
         self.step = int(state["step"])
-
-
-def _with_statistics(base: Path) -> Checkpoint:
-    """Read a checkpoint whose own scale is to stay."""
-    try:
-        return read_checkpoint(base)
-    except PolicyError as error:
-        if "lacks the statistics" not in str(error):
-            raise
-        raise TrainingError(
-            f"{base}: has no statistics, as a foundation checkpoint; set scale: data to take "
-            "those of these rows"
-        ) from None
 
 
 def roughness(rows: Tensor, valid: Tensor) -> Tensor:
@@ -510,37 +417,6 @@ def repeated(prefix: Prefix, times: int) -> Prefix:
         crossed=tuple(pair and (again(pair[0]), again(pair[1])) for pair in prefix.crossed),
         valid=again(prefix.valid),
     )
-
-
-def _check_model_fits(checkpoint: Checkpoint, lessons: Lessons, rows: int, source: Path) -> None:
-    config, info = checkpoint.config, lessons.info
-    for what, wanted, given in (
-        ("cameras", sorted(config.cameras), sorted(info.cameras)),
-        ("state size", config.state_size, len(info.state_names)),
-        ("action size", config.action_size, len(info.joints)),
-        ("rows of a chunk", config.chunk_size, rows),
-    ):
-        if wanted != given:
-            raise TrainingError(
-                f"{source}: its {what} are {wanted}, those of the data {given}; give a "
-                "checkpoint and data that fit"
-            )
-
-
-def _check_scale_fits(checkpoint: Checkpoint, found: Statistics, source: Path) -> None:
-    """Refuse rows that the model's scale was not made for: other units, or another robot."""
-    for feature, scale in checkpoint.processing.statistics.items():
-        if feature not in found or not {"mean", "std"} <= scale.keys():
-            continue
-        for name in ("q01", "q99"):
-            away = np.abs(found[feature][name] - scale["mean"]) / np.maximum(scale["std"], 1e-9)
-            column = int(np.argmax(away))
-            if not away[column] <= MOST_DEVIATIONS:
-                raise TrainingError(
-                    f"{source}: value {column} of {feature} is {away[column]:.0f} deviations from "
-                    "its mean, so it has learnt with other units or another robot; set scale: "
-                    "data to take these rows' own"
-                )
 
 
 def memory_bytes(lessons: Lessons) -> int:
