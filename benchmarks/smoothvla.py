@@ -28,7 +28,6 @@ import yaml
 from scipy import stats
 
 from benchmarks.pages import DOCS, fill, table
-from vla_training.rl.settings import LDLJ_SPAN
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RAW = DOCS / "smoothvla.md", DOCS / "smoothvla.csv"
@@ -136,11 +135,13 @@ def _reinforce(given: argparse.Namespace, reward: str, executor: str, seed: int)
         return run / "checkpoint"
     trials = read(given.folder / "trials" / f"{IMITATION}_{executor}" / "results.csv")
     before = Tried(IMITATION, executor, 0, episodes(trials)).means
+    from vla_training.rl.settings import ReinforcementSettings  # it needs torch
+
+    unit = ReinforcementSettings().scaled(before["twist_jerk_mean"], before["ldlj"])
     settings = {
         "seed": seed, "updates": given.updates, "epochs": given.epochs,
         "groups": given.groups, "group_size": given.group_size, "reward": reward,
-        "jerk_unit": before["twist_jerk_mean"],
-        "ldlj_best": before["ldlj"] + LDLJ_SPAN, "ldlj_worst": before["ldlj"] - LDLJ_SPAN,
+        "jerk_unit": unit.jerk_unit, "ldlj_best": unit.ldlj_best, "ldlj_worst": unit.ldlj_worst,
         "learning_rate": given.rate, "limit_s": ROLLOUT_LIMIT_S,
         "noise": NOISE, "least_deviation": LEAST_DEVIATION, "batch": 256,
         # Every seed has scenes of its own, the same for each reward, and in each update all.

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from benchmarks.pages import DOCS, fill, table
 from benchmarks.smoothvla import (
     EXECUTORS,
-    LDLJ_SPAN,
     LEAST_DEVIATION,
     NOISE,
     POLICY,
@@ -90,13 +89,7 @@ def _of(executor: str, given: argparse.Namespace) -> list[list[object]]:
     jerk = float(np.mean([each.result.measures.twist_jerk_mean for each in made]))
     ldlj = float(np.mean([each.result.measures.ldlj for each in made]))
     success = float(np.mean([each.result.success for each in made]))
-    rewards = [
-        replace(
-            settings, reward=name, jerk_unit=jerk,
-            ldlj_best=ldlj + LDLJ_SPAN, ldlj_worst=ldlj - LDLJ_SPAN,
-        )
-        for name in REWARDS
-    ]  # fmt: skip
+    rewards = [replace(settings, reward=name).scaled(jerk, ldlj) for name in REWARDS]
     gradients = [_gradients(run, group, rewards) for group in groups]
     rows: list[list[object]] = []
     for index, each in enumerate(rewards):
