@@ -206,6 +206,19 @@ def test_controllers_that_fell_silent_are_not_where_the_arm_is_led_now(graph, le
     graph.browse(look)
 
 
+def test_controllers_that_fall_silent_while_the_arm_is_asked_for_are_named(
+    graph, lender, monkeypatch
+):
+    jog, answers = graph.page._jogging, []
+    graph.until(lambda: jog._led() is not None and jog._acquire.service_is_ready())
+    heard = iter([jog._led()])
+    monkeypatch.setattr(jog, "_led", lambda: next(heard, None))
+    jog.take(lambda ok, text: answers.append((ok, text)))
+    graph.until(lambda: lender.released == [7])
+    assert answers == [(False, NOBODY)]
+    assert not jog.holds
+
+
 def test_who_does_not_answer_who_may_have_the_arm_is_told_and_what_comes_late_is_given_back(
     graph, lender, monkeypatch
 ):

@@ -28,6 +28,7 @@ from vla_operator.core.jog import LEAD_S, ROW_S, FloatArray, Jog
 SOURCE = "operator's page"
 CHUNK_S = 0.1
 _ANSWER_S = 3.0
+_UNHEARD = "nothing is heard of the arm's controllers"
 
 
 class Jogging:
@@ -100,7 +101,7 @@ class Jogging:
                 answer(False, "the arm is being asked for already")
                 return
             if self._led() is None:
-                answer(False, "nothing is heard of the arm's controllers")
+                answer(False, _UNHEARD)
                 return
             if not self._acquire.service_is_ready():
                 answer(False, "nobody carries chunks out: is the policy node there?")
@@ -159,7 +160,7 @@ class Jogging:
                 self.words = told.text(msg.last_end) or "the arm was taken"
 
     def _on_answer(self, future: Future, number: int) -> None:
-        reply = result_of(future)
+        reply, unheard = result_of(future), False
         with self._lock:
             wanted = self._wanted == number
             if wanted:
@@ -173,10 +174,13 @@ class Jogging:
                     self._granted_s = self._executor_ns * 1e-9
                     self._waiting.answer(number, True, "the page holds the arm")
                     return
+                unheard = True
         if reply is not None and reply.granted:
             # Nobody wants it any more.
             self._release.call_async(ReleaseArm.Request(lease=reply.lease))
         why = "no answer" if reply is None else told.text(reply.message) or "not wanted"
+        if unheard:
+            why = _UNHEARD
         self._waiting.answer(number, False, why)
 
     def _send(self) -> None:
