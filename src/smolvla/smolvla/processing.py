@@ -166,7 +166,7 @@ def read_statistics(path: Path) -> Statistics:
         PolicyError: The file cannot be read or holds something else.
     """
     if path.suffix == ".safetensors":
-        return _flat(_tensors(path))
+        return _by_feature(_tensors(path))
     found: Statistics = {}
     for feature, values in read_json(path).values.items():
         if feature in (STATE, ACTION) and isinstance(values, dict):
@@ -235,7 +235,7 @@ def _normaliser(
     file = step.text("state_file")
     if Path(file).name != file:
         raise step.error("state_file", f"is {file!r}; it must be a file of the checkpoint folder")
-    return mode, _flat(_tensors(path.parent / file))
+    return mode, _by_feature(_tensors(path.parent / file))
 
 
 def _tensors(path: Path) -> dict[str, Array32]:
@@ -248,7 +248,16 @@ def _tensors(path: Path) -> dict[str, Array32]:
         raise PolicyError(f"{path}: is damaged ({error}); copy the checkpoint again") from None
 
 
-def _flat(tensors: dict[str, Array32]) -> Statistics:
+def flat(statistics: Statistics) -> dict[str, Array32]:
+    """Return statistics as the tensors of a normaliser's file."""
+    return {
+        f"{feature}.{name}": np.ascontiguousarray(values, dtype=np.float32)
+        for feature, entry in statistics.items()
+        for name, values in entry.items()
+    }
+
+
+def _by_feature(tensors: dict[str, Array32]) -> Statistics:
     found: Statistics = {}
     for name, values in tensors.items():
         feature, _, statistic = name.rpartition(".")
@@ -264,7 +273,7 @@ def _old_statistics(header: WeightsHeader) -> Statistics:
         buffer, _, statistic = name.partition(".")[2].rpartition(".")
         feature = buffer.removeprefix("buffer_").replace("_", ".")
         flat[f"{feature}.{statistic}"] = np.asarray(values, np.float32)
-    return _flat(flat)
+    return _by_feature(flat)
 
 
 def _make(feature: str, size: int, mode: str, found: Statistics, source: Path) -> Normaliser:

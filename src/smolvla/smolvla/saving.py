@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
@@ -20,7 +19,7 @@ from smolvla.checkpoint import Checkpoint, read_checkpoint
 from smolvla.config import ACTION, CONFIG_FILE
 from smolvla.files import read_json
 from smolvla.model import SmolVLA
-from smolvla.processing import Statistics
+from smolvla.processing import Statistics, flat
 from smolvla.relative import COLUMNS_FILE
 from smolvla.shapes import VLM_FOLDER
 from smolvla.text import TOKENIZER_FILE, find_tokenizer
@@ -109,12 +108,7 @@ def made_for(
         config["output_features"] = {ACTION: {"type": "ACTION", "shape": [action_size]}}
         config["empty_cameras"] = 0
         (place / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
-        flat = {
-            f"{feature}.{name}": np.ascontiguousarray(values, dtype=np.float32)
-            for feature, entry in statistics.items()
-            for name, values in entry.items()
-        }
-        save_arrays(flat, place / "its_statistics.safetensors")
+        save_arrays(flat(statistics), place / "its_statistics.safetensors")
         found = read_checkpoint(place, statistics=place / "its_statistics.safetensors")
         yield replace(found, processing=replace(found.processing, rename={}))
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -18,6 +17,7 @@ from smolvla.processing import (
     POSTPROCESSOR_FILE,
     PREPROCESSOR_FILE,
     Statistics,
+    flat,
 )
 from smolvla.shapes import Shapes
 from smolvla.text import TOKENIZER_FILE
@@ -241,16 +241,10 @@ def write_processors(
     action = {ACTION: {"type": "ACTION", "shape": [config.action_size]}}
     state = {STATE: {"type": "STATE", "shape": [config.state_size]}}
     norm_map = {"VISUAL": "IDENTITY", **config.normalisation}
-    flat = {
-        f"{feature}.{name}": np.ascontiguousarray(values, dtype=np.float32)
-        for feature, entry in statistics.items()
-        for name, values in entry.items()
-    }
-
     new_line = {"registry_name": "smolvla_new_line_processor", "config": {}}
 
     def normaliser(name: str, file: str, features: dict[str, Any]) -> dict[str, Any]:
-        save_file(flat, folder / file)
+        save_file(flat(statistics), folder / file)
         as_other_files(folder / file)
         settings = {"eps": EPSILON, "features": features, "norm_map": norm_map}
         return {"registry_name": name, "config": settings, "state_file": file}

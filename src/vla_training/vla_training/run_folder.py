@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from vla_recording.dataset.files import flush
 from vla_training.errors import TrainingError, writing
 
 STATE_FILE, SETTINGS_FILE, CHECKPOINT = "state.pt", "run.json", "checkpoint"
@@ -132,12 +133,12 @@ class RunFolder:
             with writing(folder):
                 yield spare
                 for each in (*spare.rglob("*"), spare):
-                    _flush(each)
+                    flush(each)
                 shutil.rmtree(before, ignore_errors=True)
                 if folder.exists():
                     folder.replace(before)
                 spare.replace(folder)
-                _flush(self.path)
+                flush(self.path)
         finally:
             if before.exists() and not folder.exists():
                 before.replace(folder)
@@ -147,14 +148,6 @@ class RunFolder:
 
 def _replace(spare: Path, path: Path) -> None:
     """Give a file its name once its content is on the disk, so that a power cut leaves either."""
-    _flush(spare)
+    flush(spare)
     os.replace(spare, path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)

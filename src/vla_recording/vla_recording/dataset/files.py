@@ -75,7 +75,7 @@ def write_whole(path: Path, content: bytes) -> None:
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
-        _keep_name(path.parent)
+        flush(path.parent)
 
 
 def finish(unfinished: Path, path: Path) -> None:
@@ -86,17 +86,18 @@ def finish(unfinished: Path, path: Path) -> None:
     """
     with told_in_one_line(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(unfinished, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush(unfinished)
         unfinished.replace(path)
-        _keep_name(path.parent)
+        flush(path.parent)
 
 
-def _keep_name(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
