@@ -368,7 +368,7 @@ def test_the_command_writes_a_table_and_one_page_with_plots_and_films(tmp_path, 
         (["--policy", "teacher", "--checkpoint", "x"], "the teacher has none; name a --policy"),
         (["--rows", "3"], "--rows: the tabletop has none; leave it out"),
         (["--tasks", "easy"], "--tasks: the tabletop has none; leave it out"),
-        (["--policy", "color_pick", "--checkpoint", "x"], "model.safetensors: is missing"),
+        (["--policy", "color_pick", "--checkpoint", "x"], "x: there is no such folder"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, capsys, given, message):

@@ -29,9 +29,17 @@ def test_the_card_of_a_checkpoint_does_not(checkpoint):
     assert of_checkpoint(checkpoint) == was
 
 
-def test_a_checkpoint_without_weights_is_one_line(tmp_path):
-    with pytest.raises(TrainingError, match=r"model\.safetensors: is missing; name the folder"):
+def test_what_is_no_checkpoint_is_one_line(tmp_path):
+    with pytest.raises(TrainingError, match=r"holds no config\.json, so it is no checkpoint"):
         of_checkpoint(tmp_path)
+
+
+def test_a_run_of_lerobots_is_known_by_its_last_checkpoint(checkpoint, tmp_path):
+    last = tmp_path / "run/checkpoints/last"
+    last.mkdir(parents=True)
+    was = of_checkpoint(checkpoint)
+    checkpoint.rename(last / "pretrained_model")
+    assert of_checkpoint(tmp_path / "run") == was
 
 
 def test_of_a_policys_options_those_count_that_are_files_or_folders(checkpoint, tmp_path):

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vla_policies.checkpoint_folder import find_checkpoint
+from vla_policies.protocol import PolicyError
 from vla_training.errors import TrainingError
 
 WEIGHTS = "model.safetensors"
@@ -32,12 +34,16 @@ def of_checkpoint(folder: Path) -> str:
 
     Weights, statistics, shapes, tokenizer: every file but its card.
 
+    Args:
+        folder: As `find_checkpoint` takes it: a run of LeRobot's too, or weights in several files.
+
     Raises:
-        TrainingError: One cannot be read, there are no weights, or there are too many files.
+        TrainingError: It is no checkpoint, a file cannot be read, or there are too many.
     """
-    if not (folder / WEIGHTS).is_file():
-        raise TrainingError(f"{folder / WEIGHTS}: is missing; name the folder of a checkpoint")
-    return _of_folder(folder)
+    try:
+        return _of_folder(find_checkpoint(folder))
+    except PolicyError as error:
+        raise TrainingError(str(error)) from None
 
 
 def of_policy(options: Mapping[str, Any], checkpoint: Path | None) -> str:
